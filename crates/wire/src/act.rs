@@ -1,0 +1,203 @@
+//! Acts: the leaves of the ledger. Whatever the cluster must agree on or answer for is one.
+
+use crate::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// One leaf: an act with its circumstances. Its encoding by [`crate::encode`] is the leaf's bytes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Makes a retried proposal count once.
+    pub id: ProposalId,
+    /// Who proposed it.
+    pub proposer: NodeId,
+    /// The proposer's wall clock; for people, never for ordering.
+    pub time: UnixMillis,
+    /// What was done.
+    pub act: Act,
+}
+
+/// A consequential act.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Act {
+    /// The first leaf.
+    Genesis {
+        /// Name of the cluster.
+        cluster: String,
+        /// Members with their ed25519 identity keys.
+        roster: Vec<(NodeId, [u8; 32])>,
+    },
+    /// A member came up (again).
+    NodeUp {
+        /// The member.
+        node: NodeId,
+        /// Grows with each start of the process.
+        incarnation: u64,
+    },
+    /// A member stopped answering or left.
+    NodeDown {
+        /// The member.
+        node: NodeId,
+        /// Why it is held for down.
+        reason: String,
+    },
+    /// A role is given to a node; the former holder loses it.
+    RoleAssigned {
+        /// The role.
+        role: Role,
+        /// Its new holder.
+        node: NodeId,
+    },
+    /// A round of learning begins.
+    RoundOpened {
+        /// Its number: one more than the last one closed or abandoned.
+        round: Round,
+        /// The model the round starts from.
+        model: Digest,
+        /// Who is asked.
+        cohort: Vec<NodeId>,
+    },
+    /// A round ended with a new model.
+    RoundClosed {
+        /// Its number.
+        round: Round,
+        /// The model it made.
+        model: Digest,
+        /// Whose updates are in it.
+        participants: Vec<NodeId>,
+        /// Training examples behind it.
+        examples: u64,
+        /// Mean training loss, weighted by examples, before the round's training.
+        loss: f64,
+    },
+    /// A round ended without a model.
+    RoundAbandoned {
+        /// Its number.
+        round: Round,
+        /// Why.
+        reason: String,
+    },
+    /// A commit of the key group (MLS, RFC 9420). It wins only if `epoch` is one more than the
+    /// current key epoch; the first one in ledger order does.
+    GroupCommit {
+        /// The epoch it opens.
+        epoch: KeyEpoch,
+        /// Who committed.
+        committer: NodeId,
+        /// Why.
+        kind: GroupCommitKind,
+        /// The MLS message; empty for `Created`.
+        commit: Vec<u8>,
+    },
+    /// What a node accepted from outside since its last such act.
+    Ingested {
+        /// The node.
+        node: NodeId,
+        /// Through which door.
+        source: Source,
+        /// First sequence number or offset covered.
+        first: u64,
+        /// Last one covered.
+        last: u64,
+        /// How many messages or records.
+        count: u64,
+        /// SHA-256 over the concatenated SHA-256 digests of the messages, in order.
+        digest: Digest,
+    },
+    /// An alert was raised.
+    AlertRaised(Alert),
+    /// An alert was cleared; same id as when raised.
+    AlertCleared {
+        /// The alert's id.
+        id: String,
+        /// When.
+        at: UnixMillis,
+    },
+}
+
+/// Why the key group moved on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum GroupCommitKind {
+    /// A new group, since no member holds the former one (first start, or all were down at once).
+    Created {
+        /// MLS group id.
+        group: Vec<u8>,
+    },
+    /// A node entered by external commit.
+    Joined,
+    /// Keys rotated because a round closed.
+    Rotated {
+        /// That round.
+        round: Round,
+    },
+}
+
+/// Work that exactly one node does at a time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// Watch and learn from the devices of a room.
+    Room(RoomId),
+    /// Consume a Kafka topic.
+    Feed(String),
+}
+
+/// Through which door something came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// SMTP.
+    Mail,
+    /// Kafka.
+    Kafka,
+}
+
+/// How bad, after RFC 5424 collapsed to what an operator acts on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+/// Something an operator should know.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Alert {
+    /// Unique and stable: `device/condition/opened-at`.
+    pub id: String,
+    /// The device.
+    pub device: DeviceId,
+    /// Its room.
+    pub room: RoomId,
+    /// What kind.
+    pub kind: AlertKind,
+    /// How bad.
+    pub severity: Severity,
+    /// When the condition began, by arrival time.
+    pub at: UnixMillis,
+    /// One sentence for the operator.
+    pub summary: String,
+}
+
+/// Kinds of alert.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum AlertKind {
+    /// The model finds the device's readings unusual.
+    Anomaly {
+        /// Score in units of the threshold: 1.0 is the limit.
+        score: f64,
+        /// The metrics that contributed most, with their share of the score.
+        because: Vec<(String, f64)>,
+    },
+    /// The device itself reported a condition.
+    Reported {
+        /// The device's condition.
+        condition: String,
+    },
+    /// The device stopped reporting.
+    Silent {
+        /// Milliseconds since its last report.
+        for_ms: u64,
+    },
+}

@@ -1,0 +1,59 @@
+//! One encoding for all: a version byte, then postcard (a documented, stable, compact format).
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The version this build writes. A reader refuses what it does not know instead of guessing.
+pub const VERSION: u8 = 1;
+
+/// Largest encoded value accepted, in bytes. A model of one million f32 parameters is 4 MB;
+/// sixteen leaves room for it and still bounds what a peer can make us allocate.
+pub const MAX_ENCODED: usize = 16 << 20;
+
+/// Why bytes from a peer or a disk were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Nothing to read.
+    #[error("empty input where an encoded value was expected")]
+    Empty,
+    /// A future or foreign format.
+    #[error("format version {found} is not readable by this build (it reads {VERSION}); upgrade the older node first")]
+    Version {
+        /// The version byte found.
+        found: u8,
+    },
+    /// Over [`MAX_ENCODED`].
+    #[error("encoded value of {len} bytes is over the limit of {MAX_ENCODED}")]
+    TooLarge {
+        /// Length of the input.
+        len: usize,
+    },
+    /// Not what the type requires.
+    #[error("malformed value: {0}")]
+    Malformed(String),
+}
+
+/// Version byte and postcard body.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![VERSION])
+        .expect("postcard fails only on types without a known length; no wire type is one")
+}
+
+/// The inverse of [`encode`]; trailing bytes are an error.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    if bytes.len() > MAX_ENCODED {
+        return Err(DecodeError::TooLarge { len: bytes.len() });
+    }
+    match bytes.split_first() {
+        None => Err(DecodeError::Empty),
+        Some((&VERSION, body)) => {
+            let (value, rest) = postcard::take_from_bytes(body)
+                .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+            if rest.is_empty() {
+                Ok(value)
+            } else {
+                Err(DecodeError::Malformed(format!("{} bytes too many", rest.len())))
+            }
+        }
+        Some((&found, _)) => Err(DecodeError::Version { found }),
+    }
+}

@@ -1,0 +1,88 @@
+//! Messages between the nodes' gateways. A `Frame` is cast (at most once, may be lost); a `Call`
+//! is answered by a `Reply` within the caller's time limit.
+
+use crate::{Digest, NodeId, Record, Round};
+use serde::{Deserialize, Serialize};
+
+/// One-way messages.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Frame {
+    /// Aggregator → participant: train from this model.
+    Train {
+        /// The round.
+        round: Round,
+        /// Digest of `parameters` (SHA-256 over little-endian f32), as on the ledger.
+        model: Digest,
+        /// The model's parameters.
+        parameters: Vec<f32>,
+    },
+    /// Participant → aggregator: the result of local training.
+    Update {
+        /// The round.
+        round: Round,
+        /// Who trained.
+        node: NodeId,
+        /// The model it started from.
+        base: Digest,
+        /// New parameters minus base parameters.
+        delta: Vec<f32>,
+        /// Local examples used; the weight in the mean.
+        examples: u64,
+        /// Mean loss of the base model on the local examples.
+        loss: f64,
+    },
+    /// Participant → aggregator: cannot take part, and why.
+    Decline {
+        /// The round.
+        round: Round,
+        /// Who declines.
+        node: NodeId,
+        /// A sentence.
+        reason: String,
+    },
+    /// Aggregator → all: the model that a closed round made.
+    Model {
+        /// The round that made it (0: the initial model).
+        round: Round,
+        /// Digest of `parameters`.
+        model: Digest,
+        /// The parameters.
+        parameters: Vec<f32>,
+    },
+}
+
+/// Requests that are answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Call {
+    /// A message of the ledger's consensus; its encoding belongs to the adapter in `runtime`.
+    Consensus(Vec<u8>),
+    /// Append this to the ledger (sent to the leader).
+    Propose(Box<Record>),
+    /// Send the key group's GroupInfo (RFC 9420 §12.4.3), for an external join.
+    GroupInfo,
+    /// Send the model with this digest.
+    Model(Digest),
+}
+
+/// Answers.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `Call::Consensus`.
+    Consensus(Vec<u8>),
+    /// To `Call::Propose`: committed at this leaf index.
+    Committed {
+        /// Index of the leaf, from 0.
+        index: u64,
+    },
+    /// To `Call::Propose`: not the leader; try this one.
+    NotLeader {
+        /// The leader, where known.
+        leader: Option<NodeId>,
+    },
+    /// To `Call::GroupInfo`; `None`: this node is not in the group.
+    GroupInfo(Option<Vec<u8>>),
+    /// To `Call::Model`; `None`: not held here.
+    Model(Option<(Round, Vec<f32>)>),
+    /// The request could not be served; a sentence.
+    Refused(String),
+}

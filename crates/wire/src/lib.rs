@@ -1,0 +1,16 @@
+//! Everything that crosses a process border or rests on a disk: ids, frames between nodes,
+//! ledger acts, reports on the data space, the status page. The only crate with serde derives
+//! for those; every encoding is versioned by its first byte and pinned by fixtures.
+
+pub mod act;
+pub mod codec;
+pub mod frame;
+pub mod id;
+pub mod report;
+pub mod status;
+
+pub use act::{Act, Alert, AlertKind, GroupCommitKind, Record, Role, Severity, Source};
+pub use codec::{decode, encode, DecodeError};
+pub use frame::{Call, Frame, Reply};
+pub use id::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMillis};
+pub use report::{DeviceEvent, Origin, Reading, Report};

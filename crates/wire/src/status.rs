@@ -1,0 +1,146 @@
+//! What a node tells about itself: `GET /status.json`, `glasshouse status`, the live page.
+
+use crate::{Alert, KeyEpoch, NodeId, Role, Round};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node's own view, all counters since its process started unless said otherwise.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The node's name.
+    pub node: String,
+    /// Software version.
+    pub version: String,
+    /// Seconds since start.
+    pub uptime_s: f64,
+    /// Leader as this node sees it.
+    pub leader: Option<NodeId>,
+    /// Consensus term.
+    pub term: u64,
+    /// Members and whether they are up, by the ledger.
+    pub members: BTreeMap<String, bool>,
+    /// Peers with an authenticated link right now, with the key epoch the link's sending
+    /// direction uses (0: still the handshake's key).
+    pub links: BTreeMap<String, u64>,
+    /// Roles held by this node.
+    pub roles: Vec<Role>,
+    /// Mail.
+    pub mail: MailStatus,
+    /// Kafka.
+    pub kafka: KafkaStatus,
+    /// Data space.
+    pub dds: DdsStatus,
+    /// Learning.
+    pub learning: LearningStatus,
+    /// Current key epoch here.
+    pub key_epoch: KeyEpoch,
+    /// Ledger.
+    pub ledger: LedgerStatus,
+    /// Alerts.
+    pub alerts: AlertStatus,
+    /// Bytes of application payload this node put on or took from any socket without encryption.
+    pub plaintext_payload_bytes: u64,
+    /// The supervision tree, flattened: name → restarts.
+    pub actors: BTreeMap<String, u64>,
+}
+
+/// Mail counters.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MailStatus {
+    /// Messages answered 250 (each one durable before the answer).
+    pub accepted: u64,
+    /// Messages or recipients refused.
+    pub rejected: u64,
+    /// Accepted messages that no decoder understood; kept in quarantine.
+    pub quarantined: u64,
+    /// Accepted again after a lost 250; counted once.
+    pub duplicates: u64,
+    /// Accepted, not yet worked off.
+    pub pending: u64,
+}
+
+/// Kafka counters.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KafkaStatus {
+    /// Records taken.
+    pub records: u64,
+    /// Records that the copybook refused; kept in quarantine.
+    pub quarantined: u64,
+    /// Times the connection was rebuilt.
+    pub reconnects: u64,
+}
+
+/// Data-space counters.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DdsStatus {
+    /// Samples written.
+    pub published: u64,
+    /// Samples taken and opened.
+    pub received: u64,
+    /// Of those, written by another process.
+    pub received_remote: u64,
+    /// Samples refused (wrong key, tampered, replayed, expired epoch).
+    pub refused: u64,
+    /// Readings in the received samples.
+    pub readings: u64,
+    /// Bytes of sealed payload written.
+    pub sealed_bytes: u64,
+    /// Mail's end of data → sample opened at the room's owner, in ms.
+    pub mail_to_dds_p50_ms: f64,
+    /// As above, 99th percentile.
+    pub mail_to_dds_p99_ms: f64,
+    /// Number of latencies behind the two.
+    pub mail_to_dds_count: u64,
+}
+
+/// Learning counters.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LearningStatus {
+    /// Last closed round by the ledger.
+    pub round: Round,
+    /// Rounds closed, by the ledger.
+    pub closed: u64,
+    /// Rounds abandoned, by the ledger.
+    pub abandoned: u64,
+    /// Loss of each closed round, oldest first; at most the last 200.
+    pub losses: Vec<(u64, f64)>,
+    /// Devices with enough rows to be scored.
+    pub devices: u64,
+    /// Windows scored.
+    pub scored: u64,
+    /// Training examples held.
+    pub examples: u64,
+}
+
+/// Ledger.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LedgerStatus {
+    /// Committed leaves.
+    pub size: u64,
+    /// Merkle root, hex.
+    pub root: String,
+}
+
+/// Alerts.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertStatus {
+    /// Raised by this node.
+    pub raised: u64,
+    /// Cleared by this node.
+    pub cleared: u64,
+    /// Alert mails accepted by the relay.
+    pub mailed: u64,
+    /// Mails waiting for the relay.
+    pub waiting: u64,
+    /// Open ones, newest first, at most 50.
+    pub open: Vec<Alert>,
+    /// All raised by this node, oldest first, at most 500 (the demo compares them with labels).
+    pub history: Vec<Alert>,
+}
