@@ -1,0 +1,227 @@
+//! Rules that types cannot express.
+
+use super::Config;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One complaint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Dotted key.
+    pub key: String,
+    /// The value found.
+    pub value: String,
+    /// What would be right.
+    pub rule: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is {}; it must be {}", self.key, self.value, self.rule)
+    }
+}
+
+/// Highest domain id whose ports fit below 65536 (DDSI-RTPS 2.5 §9.6.1.1).
+const MAX_DDS_DOMAIN: u32 = 230;
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn require(&mut self, ok: bool, key: impl Into<String>, value: impl fmt::Debug, rule: impl Into<String>) {
+        if !ok {
+            self.0.push(Problem { key: key.into(), value: format!("{value:?}"), rule: rule.into() });
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn is_host_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+impl Config {
+    /// All violated rules, in file order; empty when the file is good.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Problems(Vec::new());
+        self.check_cluster(&mut found);
+        self.check_doors(&mut found);
+        self.check_house(&mut found);
+        self.check_learning(&mut found);
+        found.0
+    }
+
+    fn check_cluster(&self, found: &mut Problems) {
+        const NAME: &str = "1 to 63 letters, digits or `-`";
+        found.require(is_name(&self.node.name), "node.name", &self.node.name, NAME);
+        found.require(
+            self.node.admin.ip().is_loopback(),
+            "node.admin",
+            self.node.admin,
+            "a loopback address such as 127.0.0.1:7100, for the status page has no login",
+        );
+        found.require(is_name(&self.cluster.name), "cluster.name", &self.cluster.name, NAME);
+        let mut names = BTreeSet::new();
+        for (i, peer) in self.cluster.peers.iter().enumerate() {
+            let key = |field: &str| format!("cluster.peer[{i}].{field}");
+            found.require(is_name(&peer.name), key("name"), &peer.name, NAME);
+            found.require(names.insert(&peer.name), key("name"), &peer.name, "unique among the peers");
+            let bytes = hex::decode(&peer.identity).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            found.require(
+                bytes.is_some_and(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_ok()),
+                key("identity"),
+                &peer.identity,
+                "an ed25519 public key of 64 hex digits, as `glasshouse identity` prints it",
+            );
+        }
+        found.require(
+            names.contains(&self.node.name),
+            "cluster.peer",
+            &names,
+            format!("a list that includes this node, `{}`", self.node.name),
+        );
+    }
+
+    fn check_doors(&self, found: &mut Problems) {
+        let mailbox = &self.mailbox;
+        found.require(
+            !mailbox.domains.is_empty(),
+            "mailbox.domains",
+            &mailbox.domains,
+            "at least one recipient domain, for a mailbox that accepts nobody is of no use",
+        );
+        found.require(
+            (1 << 10..=64 << 20).contains(&mailbox.max_message_bytes),
+            "mailbox.max_message_bytes",
+            mailbox.max_message_bytes,
+            "between 1024 and 67108864 bytes",
+        );
+        found.require(mailbox.max_sessions > 0, "mailbox.max_sessions", mailbox.max_sessions, "at least 1");
+        found.require(
+            (1..=mailbox.max_sessions).contains(&mailbox.max_sessions_per_address),
+            "mailbox.max_sessions_per_address",
+            mailbox.max_sessions_per_address,
+            "between 1 and mailbox.max_sessions",
+        );
+        found.require(
+            mailbox.certificate.is_some() == mailbox.key.is_some(),
+            "mailbox.certificate",
+            &mailbox.certificate,
+            "given together with mailbox.key, or neither",
+        );
+        if let Some(feed) = &self.feed {
+            found.require(!feed.brokers.is_empty(), "feed.brokers", &feed.brokers, "at least one host:port");
+            for (i, broker) in feed.brokers.iter().enumerate() {
+                found.require(is_host_port(broker), format!("feed.brokers[{i}]"), broker, "host:port");
+            }
+            found.require(
+                ["037", "1047"].contains(&feed.code_page.as_str()),
+                "feed.code_page",
+                &feed.code_page,
+                "\"037\" or \"1047\"",
+            );
+            found.require(
+                (100..=3_600_000).contains(&feed.window_ms),
+                "feed.window_ms",
+                feed.window_ms,
+                "between 100 and 3600000 milliseconds",
+            );
+            found.require(
+                feed.certificate.is_some() == feed.key.is_some(),
+                "feed.certificate",
+                &feed.certificate,
+                "given together with feed.key, or neither",
+            );
+        }
+        if let Some(alerts) = &self.alerts {
+            found.require(is_host_port(&alerts.relay), "alerts.relay", &alerts.relay, "host:port");
+            found.require(!alerts.to.is_empty(), "alerts.to", &alerts.to, "at least one address");
+            for (key, address) in std::iter::once(("alerts.from", &alerts.from))
+                .chain(alerts.to.iter().map(|to| ("alerts.to", to)))
+            {
+                found.require(address.contains('@'), key, address, "a mail address");
+            }
+        }
+    }
+
+    fn check_house(&self, found: &mut Problems) {
+        found.require(
+            self.dds.domain <= MAX_DDS_DOMAIN,
+            "dds.domain",
+            self.dds.domain,
+            format!("0 to {MAX_DDS_DOMAIN}"),
+        );
+        let peers: BTreeSet<&str> = self.cluster.peers.iter().map(|peer| peer.name.as_str()).collect();
+        let member = format!("one of the cluster's nodes {peers:?}");
+        let mut rooms = BTreeSet::new();
+        for (i, room) in self.rooms.iter().enumerate() {
+            let key = |field: &str| format!("room[{i}].{field}");
+            found.require(rooms.insert(room.name.as_str()), key("name"), &room.name, "unique among the rooms");
+            found.require(peers.contains(room.home.as_str()), key("home"), &room.home, &member);
+        }
+        let in_rooms = format!("one of the rooms {rooms:?}");
+        if let Some(feed) = &self.feed {
+            found.require(rooms.contains(feed.room.as_str()), "feed.room", &feed.room, &in_rooms);
+            found.require(peers.contains(feed.home.as_str()), "feed.home", &feed.home, &member);
+        }
+        let (mut ids, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+        for (i, device) in self.devices.iter().enumerate() {
+            let key = |field: &str| format!("device[{i}].{field}");
+            found.require(ids.insert(&device.id), key("id"), &device.id, "unique among the devices");
+            found.require(rooms.contains(device.room.as_str()), key("room"), &device.room, &in_rooms);
+            found.require(!device.addresses.is_empty(), key("addresses"), &device.addresses, "at least one sender address");
+            for address in &device.addresses {
+                found.require(
+                    addresses.insert(address.to_ascii_lowercase()),
+                    key("addresses"),
+                    address,
+                    "used by one device only",
+                );
+            }
+        }
+    }
+
+    fn check_learning(&self, found: &mut Problems) {
+        let learning = &self.learning;
+        found.require(
+            (2..=self.cluster.peers.len().max(2)).contains(&learning.min_cohort),
+            "learning.min_cohort",
+            learning.min_cohort,
+            "between 2 (a mean of one would reveal it) and the number of nodes",
+        );
+        found.require(
+            (100..=3_600_000).contains(&learning.round_timeout_ms),
+            "learning.round_timeout_ms",
+            learning.round_timeout_ms,
+            "between 100 and 3600000 milliseconds",
+        );
+        found.require(
+            (1..=100).contains(&learning.local_epochs),
+            "learning.local_epochs",
+            learning.local_epochs,
+            "between 1 and 100",
+        );
+        found.require(
+            learning.learning_rate > 0.0 && learning.learning_rate <= 1.0,
+            "learning.learning_rate",
+            learning.learning_rate,
+            "above 0 and at most 1",
+        );
+        found.require(
+            (learning.min_examples.max(1)..=100_000).contains(&learning.window),
+            "learning.window",
+            learning.window,
+            "between learning.min_examples and 100000",
+        );
+        found.require(
+            self.keys.grace_epochs >= 1,
+            "keys.grace_epochs",
+            self.keys.grace_epochs,
+            "at least 1, or samples in flight at a key change would be lost",
+        );
+    }
+}

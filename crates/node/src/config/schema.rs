@@ -1,0 +1,330 @@
+//! The keys, their types and their defaults.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// The cluster it belongs to.
+    pub cluster: Cluster,
+    /// The SMTP door.
+    pub mailbox: Mailbox,
+    /// The Kafka door; absent: this house has no mainframe.
+    pub feed: Option<Feed>,
+    /// The data space.
+    #[serde(default)]
+    pub dds: Dds,
+    /// Rooms and their home nodes.
+    #[serde(default, rename = "room")]
+    pub rooms: Vec<Room>,
+    /// Devices that may report.
+    #[serde(default, rename = "device")]
+    pub devices: Vec<Device>,
+    /// Federated learning.
+    #[serde(default)]
+    pub learning: Learning,
+    /// Where alerts go; absent: they stay on the ledger and the status page.
+    pub alerts: Option<Alerts>,
+    /// Key epochs.
+    #[serde(default)]
+    pub keys: Keys,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Unique in the cluster; letters, digits and `-`.
+    pub name: String,
+    /// Journals, ledger and quarantine live here.
+    pub data_dir: PathBuf,
+    /// Status page and `glasshouse status`; loopback only, for it has no login.
+    #[serde(default = "default_admin")]
+    pub admin: SocketAddr,
+}
+
+/// `[cluster]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Name of the cluster; nodes of another cluster are refused.
+    pub name: String,
+    /// Where other nodes reach this one.
+    pub listen: SocketAddr,
+    /// File with this node's ed25519 seed, 64 hex digits, readable by its owner only.
+    pub identity: PathBuf,
+    /// All members, this one included.
+    #[serde(rename = "peer")]
+    pub peers: Vec<Peer>,
+}
+
+/// `[[cluster.peer]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// The member's `node.name`.
+    pub name: String,
+    /// Its `cluster.listen` as seen from here.
+    pub address: SocketAddr,
+    /// Its ed25519 public key, 64 hex digits.
+    pub identity: String,
+}
+
+/// `[mailbox]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    /// Where gear delivers.
+    pub listen: SocketAddr,
+    /// The name in greetings and certificates.
+    #[serde(default = "default_hostname")]
+    pub hostname: String,
+    /// Recipient domains taken; anything else is refused (no relaying).
+    pub domains: Vec<String>,
+    /// Refuse MAIL before STARTTLS.
+    #[serde(default = "yes")]
+    pub require_tls: bool,
+    /// Largest message in bytes (RFC 1870).
+    #[serde(default = "default_message_bytes")]
+    pub max_message_bytes: u64,
+    /// Sessions at one time.
+    #[serde(default = "default_sessions")]
+    pub max_sessions: usize,
+    /// Sessions at one time from one address.
+    #[serde(default = "default_sessions_per_address")]
+    pub max_sessions_per_address: usize,
+    /// PEM certificate; absent: a self-signed one is made at first start.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key of `certificate`.
+    pub key: Option<PathBuf>,
+}
+
+/// `[feed]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// Bootstrap brokers, `host:port`.
+    pub brokers: Vec<String>,
+    /// Kafka topic with the transaction records.
+    pub topic: String,
+    /// Consumer group whose offsets are committed.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// COBOL copybook that describes a record.
+    pub copybook: PathBuf,
+    /// EBCDIC code page of DISPLAY fields: `037` or `1047`.
+    #[serde(default = "default_code_page")]
+    pub code_page: String,
+    /// Which fields mean what.
+    #[serde(default)]
+    pub fields: FeedFields,
+    /// Event-time window in milliseconds.
+    #[serde(default = "default_window_ms")]
+    pub window_ms: u64,
+    /// The room the mainframe stands in.
+    pub room: String,
+    /// Node that consumes it while up.
+    pub home: String,
+    /// PEM file with the CA of the brokers; with it the connection uses TLS.
+    pub ca: Option<PathBuf>,
+    /// PEM client certificate.
+    pub certificate: Option<PathBuf>,
+    /// PEM client key.
+    pub key: Option<PathBuf>,
+}
+
+/// `[feed.fields]`: names of copybook fields.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedFields {
+    /// Event time.
+    pub timestamp: String,
+    /// What windows are kept per, e.g. region or terminal group.
+    pub key: String,
+    /// Amount.
+    pub amount: String,
+    /// Response code; `00` is success.
+    pub response: String,
+    /// Latency in milliseconds.
+    pub latency: String,
+}
+
+/// `[dds]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dds {
+    /// DDS domain id, 0–230.
+    pub domain: u32,
+    /// Network interface address the data space uses.
+    pub interface: std::net::IpAddr,
+    /// Addresses of other participants, for rooms without multicast.
+    pub peers: Vec<String>,
+}
+
+/// `[[room]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Room {
+    /// Name; also its DDS partition.
+    pub name: String,
+    /// Node that watches and learns it while up.
+    pub home: String,
+}
+
+/// `[[device]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Unique id.
+    pub id: String,
+    /// Its room.
+    pub room: String,
+    /// Class: devices of one class share the meaning of their metrics.
+    pub class: String,
+    /// Sender addresses it is known by.
+    pub addresses: Vec<String>,
+}
+
+/// `[learning]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Learning {
+    /// Fewest participants that make a round count.
+    pub min_cohort: usize,
+    /// A round ends at the latest after this.
+    pub round_timeout_ms: u64,
+    /// Rest between rounds.
+    pub pause_ms: u64,
+    /// Passes over the local examples in a round.
+    pub local_epochs: usize,
+    /// Adam step size.
+    pub learning_rate: f64,
+    /// A node joins rounds once it holds this many examples.
+    pub min_examples: usize,
+    /// Examples kept per device.
+    pub window: usize,
+}
+
+/// `[alerts]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// SMTP relay, `host:port`.
+    pub relay: String,
+    /// Sender address.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// PEM file with the relay's root; absent: the public web roots.
+    pub ca: Option<PathBuf>,
+    /// Refuse to send without STARTTLS.
+    #[serde(default = "yes")]
+    pub require_tls: bool,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Former epochs whose samples can still be opened.
+    pub grace_epochs: u64,
+    /// And for how long at most.
+    pub grace_ms: u64,
+}
+
+impl Default for Dds {
+    fn default() -> Self {
+        Self {
+            domain: 0,
+            interface: std::net::Ipv4Addr::LOCALHOST.into(),
+            peers: vec!["127.0.0.1".into()],
+        }
+    }
+}
+impl Default for FeedFields {
+    fn default() -> Self {
+        let name = str::to_owned;
+        Self {
+            timestamp: name("TXN-TIMESTAMP"),
+            key: name("TXN-REGION"),
+            amount: name("TXN-AMOUNT"),
+            response: name("TXN-RESPONSE"),
+            latency: name("TXN-LATENCY-MS"),
+        }
+    }
+}
+impl Default for Learning {
+    fn default() -> Self {
+        Self {
+            min_cohort: 2,
+            round_timeout_ms: 10_000,
+            pause_ms: 60_000,
+            local_epochs: 2,
+            learning_rate: 2e-3,
+            min_examples: 64,
+            window: 2_000,
+        }
+    }
+}
+impl Default for Keys {
+    fn default() -> Self {
+        Self { grace_epochs: 8, grace_ms: 60_000 }
+    }
+}
+
+fn default_admin() -> SocketAddr {
+    ([127, 0, 0, 1], 7100).into()
+}
+fn default_hostname() -> String {
+    "glasshouse".into()
+}
+fn default_message_bytes() -> u64 {
+    10 << 20
+}
+fn default_sessions() -> usize {
+    1_000
+}
+fn default_sessions_per_address() -> usize {
+    100
+}
+fn default_group() -> String {
+    "glasshouse".into()
+}
+fn default_code_page() -> String {
+    "037".into()
+}
+fn default_window_ms() -> u64 {
+    1_000
+}
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        let resolve = |path: &mut PathBuf| {
+            if path.is_relative() {
+                *path = base.join(&*path);
+            }
+        };
+        let resolve_some = |path: &mut Option<PathBuf>| path.as_mut().map(resolve);
+        resolve(&mut self.node.data_dir);
+        resolve(&mut self.cluster.identity);
+        resolve_some(&mut self.mailbox.certificate);
+        resolve_some(&mut self.mailbox.key);
+        if let Some(feed) = &mut self.feed {
+            resolve(&mut feed.copybook);
+            resolve_some(&mut feed.ca);
+            resolve_some(&mut feed.certificate);
+            resolve_some(&mut feed.key);
+        }
+        if let Some(alerts) = &mut self.alerts {
+            resolve_some(&mut alerts.ca);
+        }
+    }
+}
