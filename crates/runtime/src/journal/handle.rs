@@ -1,0 +1,289 @@
+use super::JournalOptions;
+use super::disk::{Disk, RealDisk, sync_dir};
+use super::error::{JournalError, OpenError};
+use super::reader::Records;
+use super::record::MAX_PAYLOAD;
+use super::recover::{self, Recovery, Tail};
+use super::segment;
+use super::watermark;
+use super::writer::{Active, Append, Shared, Writer};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A predecessor that was just killed, or a child that this process is just starting (between fork
+/// and exec it shares our files), may hold the lock for some milliseconds more: half a second of
+/// patience.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A handle on an open journal; clones share it. The last one to go ends the writer thread, after
+/// it has answered what was waiting.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    queue: Option<mpsc::Sender<Append>>,
+    shared: Arc<Shared>,
+    /// The processed watermark as it stands in its file.
+    processed: Mutex<u64>,
+    writer: Option<JoinHandle<()>>,
+    /// Holds the directory's lock.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, which is created if need be, and recovers it. Blocks while it
+    /// reads what is there.
+    ///
+    /// # Errors
+    /// Files that the system refuses; a second process; damage to anything that was durable.
+    pub fn open(
+        dir: impl AsRef<Path>,
+        options: JournalOptions,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(RealDisk, dir.as_ref(), options)
+    }
+
+    pub(super) fn open_on(
+        disk: impl Disk,
+        dir: &Path,
+        options: JournalOptions,
+    ) -> Result<(Self, Recovery), OpenError> {
+        fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+        let lock = lock(dir)?;
+        let processed = watermark::load(dir)?;
+        let found = recover::scan(dir, processed + 1)?;
+        if processed >= found.recovery.next {
+            let what = format!(
+                "it says that record {processed} was processed, but the journal ends before {}",
+                found.recovery.next
+            );
+            return Err(watermark::damaged(dir, &what));
+        }
+        let active = found.last.map(|tail| settle(&tail)).transpose()?.flatten();
+        sync_dir(dir).map_err(OpenError::io("sync", dir))?;
+
+        let shared = Arc::new(Shared::default());
+        shared
+            .durable
+            .store(found.recovery.next - 1, Ordering::Release);
+        let (queue, appends) = mpsc::channel(options.queue);
+        let writer = Writer {
+            disk,
+            dir: dir.to_owned(),
+            options,
+            shared: Arc::clone(&shared),
+            next: found.recovery.next,
+            active,
+            failed: None,
+        };
+        let writer = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(appends))
+            .map_err(OpenError::io("start the writer thread of", dir))?;
+        let inner = Inner {
+            dir: dir.to_owned(),
+            queue: Some(queue),
+            shared,
+            processed: Mutex::new(processed),
+            writer: Some(writer),
+            _lock: lock,
+        };
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            found.recovery,
+        ))
+    }
+
+    /// Appends a record and waits until it is durable; its sequence number.
+    ///
+    /// # Errors
+    /// See [`JournalError`]; nothing of the record is in the journal then.
+    pub async fn append(&self, payload: Vec<u8>) -> Result<u64, JournalError> {
+        self.submit(payload).await?.await
+    }
+
+    /// The first half of [`append`](Self::append): hands the record to the writer, waiting for
+    /// room in its queue. Records get their sequence numbers in the order in which these calls
+    /// return; the returned future resolves when the record is durable.
+    ///
+    /// # Errors
+    /// The payload is too large, or the journal is closed.
+    pub async fn submit(&self, payload: Vec<u8>) -> Result<Pending, JournalError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(JournalError::TooLarge {
+                len: payload.len(),
+                limit: MAX_PAYLOAD,
+            });
+        }
+        let (answer, outcome) = oneshot::channel();
+        let queue = self.inner.queue.as_ref().ok_or(JournalError::Closed)?;
+        queue
+            .send(Append { payload, answer })
+            .await
+            .map_err(|_| JournalError::Closed)?;
+        Ok(Pending { outcome })
+    }
+
+    /// True for [`FULL_HOLD`](super::FULL_HOLD) after an append failed for lack of space: the
+    /// next one most likely would, too.
+    pub fn is_full(&self) -> bool {
+        self.inner.shared.is_full()
+    }
+
+    /// Sequence number of the last durable record; 0 for none.
+    pub fn last(&self) -> u64 {
+        self.inner.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Commits since the journal was opened, one `fdatasync` each.
+    pub fn commits(&self) -> u64 {
+        self.inner.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// The durable records from `seq` on (or from the first that is still there), as of now.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn read_from(&self, seq: u64) -> Result<Records, OpenError> {
+        Records::new(&self.inner.dir, seq, self.last())
+    }
+
+    /// The last record that was worked off; 0 for none.
+    pub fn processed(&self) -> u64 {
+        *self
+            .inner
+            .processed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes durably that all records up to and with `seq` are worked off. Never goes back. Blocks
+    /// for two syncs: call it for many records at once, off the async threads.
+    ///
+    /// # Errors
+    /// `seq` is beyond the last durable record; the file cannot be written.
+    pub fn mark_processed(&self, seq: u64) -> Result<(), OpenError> {
+        let dir = &self.inner.dir;
+        if seq > self.last() {
+            let what = format!(
+                "record {seq} was called processed, the last one is {}",
+                self.last()
+            );
+            return Err(watermark::damaged(dir, &what));
+        }
+        let mut processed = self
+            .inner
+            .processed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if seq > *processed {
+            watermark::store(dir, seq)
+                .map_err(OpenError::io("write the processed mark in", dir))?;
+            *processed = seq;
+        }
+        Ok(())
+    }
+
+    /// Deletes the segments whose records are all at or below `seq` and worked off; how many. The
+    /// last segment always stays: it carries the numbering on.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn release(&self, seq: u64) -> Result<usize, OpenError> {
+        let limit = seq.min(self.processed());
+        let segments = segment::list(&self.inner.dir)?;
+        let mut removed = 0;
+        for pair in segments.windows(2) {
+            let [segment, following] = pair else { continue };
+            if following.first > limit + 1 {
+                break;
+            }
+            fs::remove_file(&segment.path).map_err(OpenError::io("remove", &segment.path))?;
+            removed += 1;
+        }
+        sync_dir(&self.inner.dir).map_err(OpenError::io("sync", &self.inner.dir))?;
+        Ok(removed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has dropped its answers: callers saw `Closed`.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// An append that was handed over; resolves to its sequence number when it is durable.
+#[derive(Debug)]
+pub struct Pending {
+    outcome: oneshot::Receiver<Result<u64, JournalError>>,
+}
+
+impl Future for Pending {
+    type Output = Result<u64, JournalError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.outcome)
+            .poll(cx)
+            .map(|answer| answer.unwrap_or(Err(JournalError::Closed)))
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(OpenError::io("open", &path))?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(OpenError::io("lock", &path)(error)),
+        }
+    }
+    Err(OpenError::Locked {
+        dir: dir.to_owned(),
+    })
+}
+
+/// Cuts off the torn tail and syncs what stays: a process may have died between its write and its
+/// sync, and what we are about to call recovered must not be lost by a power cut afterwards.
+fn settle(tail: &Tail) -> Result<Option<Active>, OpenError> {
+    let path = &tail.segment.path;
+    if tail.len == 0 {
+        fs::remove_file(path).map_err(OpenError::io("remove", path))?;
+        return Ok(None);
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .map_err(OpenError::io("open", path))?;
+    file.set_len(tail.len)
+        .map_err(OpenError::io("truncate", path))?;
+    file.sync_all().map_err(OpenError::io("sync", path))?;
+    Ok(Some(Active {
+        file,
+        salt: tail.salt,
+        len: tail.len,
+    }))
+}

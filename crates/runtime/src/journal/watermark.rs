@@ -1,0 +1,56 @@
+//! How far the reader of the journal has got: one small checksummed file, replaced atomically.
+
+use super::disk::sync_dir;
+use super::error::OpenError;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+const NAME: &str = "processed";
+const MAGIC: &[u8; 8] = b"ghproc\0\x01";
+const LEN: usize = 20;
+
+/// The last sequence number worked off; 0 for none.
+pub(super) fn load(dir: &Path) -> Result<u64, OpenError> {
+    let path = dir.join(NAME);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(OpenError::io("read", &path)(error)),
+    };
+    let seq = bytes
+        .get(8..16)
+        .and_then(|seq| Some(u64::from_le_bytes(seq.try_into().ok()?)));
+    match seq {
+        Some(seq) if bytes == encode(seq) => Ok(seq),
+        _ => Err(damaged(dir, "not a sound processed mark of this version")),
+    }
+}
+
+/// An error that names the file.
+pub(super) fn damaged(dir: &Path, what: &str) -> OpenError {
+    OpenError::Corrupt {
+        file: dir.join(NAME),
+        offset: 0,
+        what: format!("{what} (without this file every record counts as not yet processed)"),
+    }
+}
+
+/// Write aside, sync, rename, sync the directory: at any moment either the old or the new mark.
+pub(super) fn store(dir: &Path, seq: u64) -> io::Result<()> {
+    let aside = dir.join(format!("{NAME}.new"));
+    let mut file = File::create(&aside)?;
+    file.write_all(&encode(seq))?;
+    file.sync_data()?;
+    fs::rename(&aside, dir.join(NAME))?;
+    sync_dir(dir)
+}
+
+fn encode(seq: u64) -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..16].copy_from_slice(&seq.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..16]);
+    bytes[16..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
