@@ -1,0 +1,190 @@
+//! The one thread that runs libtorch.
+//!
+//! libtorch keeps per-thread and per-process state and its operations block; so all jobs of a
+//! process go through one thread, in order. The queue is bounded and refuses when full: the
+//! caller knows whether to retry (a round) or to drop (a score that the next row replaces).
+
+use crate::{Error, Model, Row, SLOTS, Shape, TrainConfig, Trained};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+/// Jobs that may wait. Scores of a room's devices arrive in one burst per interval, at most a
+/// few dozen; more waiting jobs than this are stale before they run.
+pub const QUEUE: usize = 64;
+
+/// Takes a job's result, on the learner's thread: hand it on and return at once. Called exactly
+/// once for every job that was accepted.
+pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
+
+enum Job {
+    SetModel {
+        parameters: Vec<f32>,
+        reply: Reply<()>,
+    },
+    Train {
+        base: Vec<f32>,
+        rows: Vec<Row>,
+        config: TrainConfig,
+        reply: Reply<Trained>,
+    },
+    Residuals {
+        rows: Vec<Row>,
+        reply: Reply<Vec<[f32; SLOTS]>>,
+    },
+}
+
+/// Handle to the thread; dropping it stops the thread after the step it is in.
+pub struct Learner {
+    jobs: Option<SyncSender<Job>>, // None only while dropping
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Learner {
+    /// Starts the thread; all models must have this shape.
+    pub fn start(shape: Shape) -> Result<Self, Error> {
+        shape.check()?;
+        let (jobs, queue) = sync_channel(QUEUE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let worker = Worker {
+            shape,
+            scoring: None,
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new()
+            .name("learner".to_owned())
+            .spawn(move || worker.run(&queue))
+            .map_err(|error| Error::Thread(error.to_string()))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters leave
+    /// the former model in place.
+    pub fn set_model(&self, parameters: Vec<f32>, reply: Reply<()>) -> Result<(), Error> {
+        self.submit(Job::SetModel { parameters, reply })
+    }
+
+    /// Trains from `base`. The scoring model is not touched: only a closed round replaces it.
+    pub fn train(
+        &self,
+        base: Vec<f32>,
+        rows: Vec<Row>,
+        config: TrainConfig,
+        reply: Reply<Trained>,
+    ) -> Result<(), Error> {
+        self.submit(Job::Train {
+            base,
+            rows,
+            config,
+            reply,
+        })
+    }
+
+    /// Residuals of `rows` by the scoring model, see [`Model::residuals`].
+    pub fn residuals(&self, rows: Vec<Row>, reply: Reply<Vec<[f32; SLOTS]>>) -> Result<(), Error> {
+        self.submit(Job::Residuals { rows, reply })
+    }
+
+    /// [`Error::Busy`] or [`Error::Stopped`]: the job was not accepted and its reply was dropped
+    /// uncalled.
+    fn submit(&self, job: Job) -> Result<(), Error> {
+        let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
+        jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy { queued: QUEUE },
+            TrySendError::Disconnected(_) => Error::Stopped,
+        })
+    }
+}
+
+impl Drop for Learner {
+    /// Jobs still waiting are answered with [`Error::Stopped`].
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // The thread catches every job's panic; were one to escape, there is nobody left to
+            // tell. A reply that drops the handle runs on the thread itself and cannot join it.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+struct Worker {
+    shape: Shape,
+    scoring: Option<Model>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(mut self, queue: &Receiver<Job>) {
+        for job in queue {
+            match job {
+                Job::SetModel { parameters, reply } => {
+                    let model = self.guarded(|worker| {
+                        Model::with_parameters(worker.shape.clone(), &parameters)
+                    });
+                    answer(reply, model.map(|model| self.scoring = Some(model)));
+                }
+                Job::Train {
+                    base,
+                    rows,
+                    config,
+                    reply,
+                } => {
+                    let trained = self.guarded(|worker| {
+                        let model = Model::with_parameters(worker.shape.clone(), &base)?;
+                        model.train_while(&rows, config, &|| !worker.stop.load(Ordering::Relaxed))
+                    });
+                    answer(reply, trained);
+                }
+                Job::Residuals { rows, reply } => {
+                    let residuals = self.guarded(|worker| {
+                        worker
+                            .scoring
+                            .as_ref()
+                            .ok_or(Error::NoModel)?
+                            .residuals(&rows)
+                    });
+                    answer(reply, residuals);
+                }
+            }
+        }
+    }
+
+    /// Runs a job unless the learner was stopped, a panic becoming an error. A job only reads
+    /// the worker, so a panic leaves nothing half-changed.
+    fn guarded<T>(&self, job: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        catch_unwind(AssertUnwindSafe(|| job(self)))
+            .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+    }
+}
+
+/// A panic in a caller's reply must not end the thread for all others.
+fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| reply(result)));
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .map_or_else(
+            || "no message".to_owned(),
+            |text| text.lines().next().unwrap_or_default().to_owned(),
+        )
+}
+
+#[cfg(test)]
+#[path = "learner_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn shape() -> Shape {
+    Shape {
+        hidden: vec![8],
+        ..Shape::default()
+    }
+}
+
+fn rows(count: usize) -> Vec<Row> {
+    (0..count)
+        .map(|i| Row::dense(&[(i as f32 * 0.37).sin(), (i as f32 * 0.37).cos(), 0.5]))
+        .collect()
+}
+
+/// A reply and where its result arrives.
+fn reply<T: Send + 'static>() -> (Reply<T>, Receiver<Result<T, Error>>) {
+    let (sender, receiver) = channel();
+    (Box::new(move |result| drop(sender.send(result))), receiver)
+}
+
+fn initial() -> Vec<f32> {
+    Model::initial(shape(), 1).unwrap().parameters()
+}
+
+#[test]
+fn jobs_run_in_order_and_answer() {
+    let learner = Learner::start(shape()).unwrap();
+    let (early, early_result) = reply();
+    learner.residuals(rows(3), early).unwrap();
+    assert_eq!(
+        early_result.recv_timeout(PATIENCE).unwrap(),
+        Err(Error::NoModel)
+    );
+
+    let (set, set_result) = reply();
+    learner.set_model(initial(), set).unwrap();
+    let (score, score_result) = reply();
+    learner.residuals(rows(3), score).unwrap();
+    let (train, train_result) = reply();
+    learner
+        .train(initial(), rows(50), TrainConfig::default(), train)
+        .unwrap();
+
+    assert_eq!(set_result.recv_timeout(PATIENCE).unwrap(), Ok(()));
+    let expected = Model::initial(shape(), 1)
+        .unwrap()
+        .residuals(&rows(3))
+        .unwrap();
+    assert_eq!(
+        score_result.recv_timeout(PATIENCE).unwrap().unwrap(),
+        expected
+    );
+    let trained = train_result.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(trained.examples, 50);
+    assert!(trained.loss_after < trained.loss_before);
+}
+
+#[test]
+fn a_refused_model_leaves_the_former_one() {
+    let learner = Learner::start(shape()).unwrap();
+    for parameters in [initial(), vec![0.0; 3]] {
+        let (set, result) = reply();
+        let count = parameters.len();
+        learner.set_model(parameters, set).unwrap();
+        let expected = if count == 3 {
+            Err(Error::ParameterCount {
+                expected: shape().parameter_count(),
+                found: 3,
+            })
+        } else {
+            Ok(())
+        };
+        assert_eq!(result.recv_timeout(PATIENCE).unwrap(), expected);
+    }
+    let (score, result) = reply();
+    learner.residuals(rows(1), score).unwrap();
+    assert!(result.recv_timeout(PATIENCE).unwrap().is_ok());
+}
+
+/// Holds the learner's thread inside a reply until the returned sender is dropped.
+fn hold(learner: &Learner) -> (std::sync::mpsc::Sender<()>, Receiver<()>) {
+    let (release, released) = channel::<()>();
+    let (entered, inside) = channel();
+    let block = Box::new(move |_: Result<(), Error>| {
+        entered.send(()).unwrap();
+        let _ = released.recv();
+    });
+    learner.set_model(initial(), block).unwrap();
+    (release, inside)
+}
+
+#[test]
+fn a_full_queue_refuses() {
+    let learner = Learner::start(shape()).unwrap();
+    let (release, inside) = hold(&learner);
+    inside.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..QUEUE {
+        learner.residuals(rows(1), reply().0).unwrap();
+    }
+    assert_eq!(
+        learner.residuals(rows(1), reply().0),
+        Err(Error::Busy { queued: QUEUE })
+    );
+    drop(release);
+}
+
+#[test]
+fn a_panicking_reply_ends_neither_thread_nor_queue() {
+    let learner = Learner::start(shape()).unwrap();
+    learner
+        .set_model(initial(), Box::new(|_| panic!("a caller's mistake")))
+        .unwrap();
+    let (score, result) = reply();
+    learner.residuals(rows(1), score).unwrap();
+    assert!(result.recv_timeout(PATIENCE).unwrap().is_ok());
+}
+
+#[test]
+fn a_panic_inside_a_job_becomes_its_error() {
+    let worker = Worker {
+        shape: shape(),
+        scoring: None,
+        stop: Arc::default(),
+    };
+    // Shapes that libtorch refuses: tch panics with libtorch's own message.
+    let refused = worker.guarded(|_| {
+        let product =
+            tch::Tensor::from_slice(&[1f32, 2.0]).matmul(&tch::Tensor::from_slice(&[1f32]));
+        Ok(product.numel())
+    });
+    let Err(Error::Panicked(text)) = refused else {
+        panic!("expected an error, got {refused:?}")
+    };
+    assert!(text.contains("size"), "{text}");
+}
+
+#[test]
+fn dropping_stops_a_long_training_and_answers_what_waits() {
+    let learner = Learner::start(shape()).unwrap();
+    let (release, inside) = hold(&learner);
+    inside.recv_timeout(PATIENCE).unwrap();
+    let endless = TrainConfig {
+        epochs: crate::MAX_EPOCHS,
+        batch: 1,
+        ..TrainConfig::default()
+    };
+    let (train, trained) = reply();
+    learner
+        .train(initial(), rows(5_000), endless, train)
+        .unwrap();
+    let (score, scored) = reply();
+    learner.residuals(rows(1), score).unwrap();
+    drop(release);
+    drop(learner); // returns only after the thread has ended
+    assert_eq!(trained.try_recv().unwrap(), Err(Error::Stopped));
+    assert_eq!(scored.try_recv().unwrap(), Err(Error::Stopped));
+}

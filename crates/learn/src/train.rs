@@ -1,0 +1,223 @@
+//! Local training: from a base model to a delta.
+
+use crate::layers::{self, Batch, Dense};
+use crate::model::check_rows;
+use crate::random::SplitMix;
+use crate::{Error, Model, Row};
+use tch::nn::{self, OptimizerConfig as _};
+use tch::{Device, Kind, Tensor};
+
+/// Most passes over the rows in one job: a round waits for its slowest participant.
+pub const MAX_EPOCHS: u32 = 1_000;
+
+/// Largest batch: beyond it one step takes longer than a stop of the learner should.
+pub const MAX_BATCH: usize = 16_384;
+
+/// Settings of one training.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TrainConfig {
+    /// Passes over the rows.
+    pub epochs: u32,
+    /// Rows per step.
+    pub batch: usize,
+    /// Adam's step size (Kingma and Ba 2015).
+    pub learning_rate: f64,
+    /// Decides the order of the rows, and nothing else.
+    pub seed: u64,
+    /// μ of FedProx (Li et al. 2020): adds μ/2 · ‖w − base‖² to the loss and so holds
+    /// participants with unlike data together. `None`: plain FedAvg.
+    pub proximal: Option<f64>,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 2,
+            batch: 64,
+            learning_rate: 1e-3,
+            seed: 0,
+            proximal: None,
+        }
+    }
+}
+
+/// What a training made.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trained {
+    /// New parameters minus base parameters, in the order of [`Model::parameters`].
+    pub delta: Vec<f32>,
+    /// Mean squared error of the base model on the rows.
+    pub loss_before: f64,
+    /// Mean squared error of the trained model on the rows.
+    pub loss_after: f64,
+    /// Rows with at least one present slot: the weight in a federated mean.
+    pub examples: u64,
+}
+
+impl TrainConfig {
+    /// Refuses settings out of bounds.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |key, value: String, rule| Err(Error::Config { key, value, rule });
+        if !(1..=MAX_EPOCHS).contains(&self.epochs) {
+            return refuse("epochs", self.epochs.to_string(), "1 to 1000");
+        }
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            return refuse("batch", self.batch.to_string(), "1 to 16384 rows");
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
+            return refuse(
+                "learning_rate",
+                self.learning_rate.to_string(),
+                "above 0, at most 1",
+            );
+        }
+        match self.proximal {
+            Some(mu) if !(mu >= 0.0 && mu.is_finite()) => {
+                refuse("proximal", mu.to_string(), "a finite number, at least 0")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Model {
+    /// Trains on `rows` with Adam, starting from the model's parameters. The model itself is
+    /// left as it was: the caller decides what becomes of the delta.
+    pub fn train(&self, rows: &[Row], config: TrainConfig) -> Result<Trained, Error> {
+        self.train_while(rows, config, &|| true)
+    }
+
+    /// As [`train`](Self::train), but ends with [`Error::Stopped`] after the step in which `go`
+    /// turned false.
+    pub(crate) fn train_while(
+        &self,
+        rows: &[Row],
+        config: TrainConfig,
+        go: &dyn Fn() -> bool,
+    ) -> Result<Trained, Error> {
+        config.check()?;
+        check_rows(rows)?;
+        // An empty row has no gradient; it would only thin out the batches.
+        let given = rows.len();
+        let rows: Vec<Row> = rows
+            .iter()
+            .filter(|row| row.mask.contains(&true))
+            .copied()
+            .collect();
+        if rows.is_empty() {
+            return Err(Error::NothingToLearn { rows: given });
+        }
+        let base = self.parameters();
+        let loss_before = self.mean_squared_error(&rows);
+        let data = layers::batch(&rows);
+        let mut training = Training::new(self, &config)?;
+        let mut order: Vec<i64> = (0..rows.len() as i64).collect();
+        let mut random = SplitMix::new(config.seed);
+        for epoch in 1..=config.epochs {
+            random.shuffle(&mut order);
+            for indices in order.chunks(config.batch) {
+                if !go() {
+                    return Err(Error::Stopped);
+                }
+                training.step(&data.select(indices));
+            }
+            if !training
+                .model
+                .parameters()
+                .iter()
+                .all(|value| value.is_finite())
+            {
+                return Err(Error::Diverged {
+                    epoch,
+                    learning_rate: config.learning_rate,
+                });
+            }
+        }
+        let work = training.model;
+        let delta = work
+            .parameters()
+            .iter()
+            .zip(&base)
+            .map(|(new, old)| new - old)
+            .collect();
+        let loss_after = work.mean_squared_error(&rows);
+        Ok(Trained {
+            delta,
+            loss_before,
+            loss_after,
+            examples: rows.len() as u64,
+        })
+    }
+}
+
+/// A copy of the base model whose tensors an Adam optimiser may change.
+struct Training {
+    model: Model,
+    optimiser: nn::Optimizer,
+    /// The base parameters and μ, if proximal.
+    anchor: Option<(Vec<Tensor>, f64)>,
+    _store: nn::VarStore, // the optimiser's view of the tensors
+}
+
+impl Training {
+    fn new(base: &Model, config: &TrainConfig) -> Result<Self, Error> {
+        let store = nn::VarStore::new(Device::Cpu);
+        let root = store.root();
+        let layers = base.layers.iter().enumerate().map(|(index, layer)| Dense {
+            weight: root.var_copy(&format!("weight{index}"), &layer.weight),
+            bias: root.var_copy(&format!("bias{index}"), &layer.bias),
+        });
+        let model = Model {
+            shape: base.shape.clone(),
+            layers: layers.collect(),
+        };
+        let optimiser = nn::Adam::default()
+            .build(&store, config.learning_rate)
+            .map_err(|error| Error::Panicked(error.to_string()))?;
+        let copies = || layers::tensors(&base.layers).map(Tensor::copy).collect();
+        let anchor = config.proximal.map(|mu| (copies(), mu));
+        Ok(Self {
+            model,
+            optimiser,
+            anchor,
+            _store: store,
+        })
+    }
+
+    fn step(&mut self, batch: &Batch) {
+        let (error, present) =
+            layers::squared_error(&self.model.layers, self.model.shape.activation, batch);
+        let mut loss = error / present;
+        if let Some((anchor, mu)) = &self.anchor {
+            let pairs = layers::tensors(&self.model.layers).zip(anchor);
+            let pulls = pairs.map(|(tensor, base)| (tensor - base).square().sum(Kind::Double));
+            loss = pulls.fold(loss, |loss, pull| loss + pull * (mu / 2.0));
+        }
+        self.optimiser.backward_step(&loss);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_stop_ends_training_within_the_step() {
+        let model = Model::initial(Shape::default(), 1).unwrap();
+        let rows = [Row::dense(&[1.0, -1.0]); 10];
+        let config = TrainConfig {
+            epochs: 100,
+            batch: 2,
+            ..TrainConfig::default()
+        };
+        let asked = Cell::new(0);
+        let go = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= 7
+        };
+        assert_eq!(model.train_while(&rows, config, &go), Err(Error::Stopped));
+        assert_eq!(asked.get(), 8);
+    }
+}
