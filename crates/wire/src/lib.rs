@@ -6,11 +6,17 @@ pub mod act;
 pub mod codec;
 pub mod frame;
 pub mod id;
+pub mod link;
+pub mod mail;
+pub mod quarantine;
 pub mod report;
 pub mod status;
 
 pub use act::{Act, Alert, AlertKind, GroupCommitKind, Record, Role, Severity, Source};
 pub use codec::{decode, encode, DecodeError};
 pub use frame::{Call, Frame, Reply};
-pub use id::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMillis};
+pub use id::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis};
+pub use link::{Capability, Cast, Certificate, CertificateBody, Hello, Request};
+pub use mail::StoredMail;
+pub use quarantine::Quarantined;
 pub use report::{DeviceEvent, Origin, Reading, Report};
