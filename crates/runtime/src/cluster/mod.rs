@@ -1,0 +1,129 @@
+//! The cluster as this node sees it: authenticated links to its peers, and one gateway at each
+//! end through which frames and calls pass.
+//!
+//! From the bottom: a [`Transport`] dials and accepts (the only seam; a simulation brings its
+//! own) → [`crate::noise`] proves who is there and encrypts → `ractor_cluster` runs a session over it → one
+//! remotable actor per node, `gateway:<node>`.
+//!
+//! What `ractor_cluster` leaves open is closed here:
+//! - Its own TCP listener, guarded by a cookie only, is bound to loopback behind a TLS acceptor
+//!   that has no certificate: nothing gets in that way (`side_door.rs`, tested).
+//! - It does not redial, and it ignores missing pongs: our dialer and the links' heartbeats do both. Of two
+//!   nodes the one with the smaller name dials, so two links never race.
+//! - Its node names are claims. A link's proven peer is bound to its messages by a
+//!   [`wire::Capability`]: a random secret which each end hands to the other inside the Noise
+//!   handshake and which every frame and call must show. The gateway looks the sender up by it;
+//!   a member that talks to our gateway with another's name has no use for the name.
+//! - Casts vanish and pile up without limit: each link has a window of frames and bytes, refilled
+//!   by credits of the receiver. A full window refuses ([`CastError::Congested`]).
+//!
+//! A frame is delivered at most once and in order per sender; it may be lost with its link. A
+//! call is answered within its time limit or fails; then it may or may not have been carried out.
+
+mod accept;
+mod config;
+mod dial;
+mod error;
+mod flow;
+mod gateway;
+mod links;
+mod session;
+mod side_door;
+mod status;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use config::{ClusterConfig, GatewayHandler};
+pub use error::{CallError, CastError, ClusterError};
+pub use flow::{WINDOW_BYTES, WINDOW_FRAMES};
+pub use links::MAX_CALLS;
+pub use status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
+pub use transport::{TcpTransport, Transport};
+
+use crate::noise::EpochTable;
+use crate::supervisor::{ChildSpec, Intensity, Strategy, Supervisor, SupervisorSpec};
+use links::Links;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use wire::{Call, Frame, NodeId, Reply};
+
+/// Restarts of the cluster's own actors before the node gives up. They fail only on our own
+/// mistakes or with the machine; a handful of tries tells which.
+const INTENSITY: Intensity = Intensity::new(5, Duration::from_secs(30));
+
+/// This node's part of the cluster; cheap to clone.
+#[derive(Clone)]
+pub struct Cluster(Arc<Links>);
+
+impl Cluster {
+    /// The handle and the supervisor that brings it to life, for a place in the node's tree.
+    /// All its children are restarted together: sessions, gateway and links share their state.
+    pub fn new<T: Transport>(
+        config: ClusterConfig,
+        transport: T,
+        epochs: EpochTable,
+        handler: Arc<dyn GatewayHandler>,
+    ) -> Result<(Self, SupervisorSpec), ClusterError> {
+        let links = Arc::new(Links::new(config, epochs, handler)?);
+        let transport = Arc::new(transport);
+        let mut children = vec![gateway::child(&links), session::child(&links)];
+        children.push(accept::child(&links, &transport));
+        children.extend(links.dialed_peers().map(|peer| dial::child(&links, &transport, peer)));
+        let spec = SupervisorSpec::new(Strategy::OneForAll, INTENSITY, children);
+        Ok((Self(links), spec))
+    }
+
+    /// [`new`](Self::new) under a top supervisor of its own; `on_escalation` as there.
+    pub async fn start<T: Transport>(
+        config: ClusterConfig,
+        transport: T,
+        epochs: EpochTable,
+        handler: Arc<dyn GatewayHandler>,
+        on_escalation: impl FnOnce(String) + Send + 'static,
+    ) -> Result<(Self, Supervisor), ClusterError> {
+        let (cluster, spec) = Self::new(config, transport, epochs, handler)?;
+        let top = SupervisorSpec::new(Strategy::OneForOne, INTENSITY, vec![ChildSpec::supervisor("cluster", spec)]);
+        let supervisor = Supervisor::start(top, on_escalation).await.map_err(ClusterError::Start)?;
+        Ok((cluster, supervisor))
+    }
+
+    /// This node.
+    pub fn me(&self) -> &NodeId {
+        self.0.me()
+    }
+
+    /// Sends a frame, at most once; returns at once.
+    pub fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
+        self.0.cast(to, frame)
+    }
+
+    /// Calls and waits for the answer, at most for `limit`. [`MAX_CALLS`] calls to one peer are
+    /// in flight at most; more wait their turn within their limit.
+    pub async fn call(&self, to: &NodeId, call: Call, limit: Duration) -> Result<Reply, CallError> {
+        self.0.call(to, call, limit).await
+    }
+
+    /// The peers that can be reached right now.
+    pub fn links(&self) -> BTreeMap<NodeId, LinkStatus> {
+        self.0.status()
+    }
+
+    /// Links coming and going from now on. A receiver that lags behind misses some and should
+    /// look at [`links`](Self::links) then.
+    pub fn events(&self) -> broadcast::Receiver<LinkEvent> {
+        self.0.events()
+    }
+
+    /// Counters since the process started.
+    pub fn counters(&self) -> ClusterCounters {
+        self.0.counters()
+    }
+
+    /// Drops the link to a peer, if there is one; it will be dialed again.
+    pub fn disconnect(&self, node: &NodeId, reason: &str) {
+        self.0.disconnect(node, reason);
+    }
+}

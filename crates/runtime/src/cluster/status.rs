@@ -1,0 +1,59 @@
+use std::time::Duration;
+use wire::{KeyEpoch, NodeId};
+
+/// A link should have left the handshake's key after this time if this node holds any epoch at
+/// all: announcing and moving takes a round trip, joining the group a few seconds.
+pub const EPOCH_GRACE: Duration = Duration::from_secs(10);
+
+/// A link as seen from here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkStatus {
+    /// The peer's incarnation.
+    pub incarnation: u64,
+    /// Key epoch under which we send; 0: still the handshake's key.
+    pub sending_epoch: KeyEpoch,
+    /// Key epoch under which the peer sends; 0: still the handshake's key.
+    pub receiving_epoch: KeyEpoch,
+    /// One direction is still on the handshake's key although this node holds an epoch and the
+    /// link is older than [`EPOCH_GRACE`]: one of the two is not in the key group.
+    pub behind: bool,
+    /// Time since the handshake.
+    pub age: Duration,
+    /// Frames sent and not yet handled by the peer.
+    pub frames_in_flight: usize,
+}
+
+/// A link came or went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkEvent {
+    /// The peer can be reached.
+    Up {
+        /// The peer.
+        node: NodeId,
+        /// Its incarnation.
+        incarnation: u64,
+    },
+    /// It no longer can.
+    Down {
+        /// The peer.
+        node: NodeId,
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+/// Counters since the process started.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ClusterCounters {
+    /// Connections from outside that did not prove to be a peer.
+    pub refused_handshakes: u64,
+    /// Frames handed to a link.
+    pub frames_sent: u64,
+    /// Frames shed because the peer's window was full.
+    pub frames_shed: u64,
+    /// Frames handled here.
+    pub frames_received: u64,
+    /// Messages at our gateway that were unreadable, over their window, or without a valid
+    /// capability.
+    pub gateway_refused: u64,
+}
