@@ -1,1 +1,101 @@
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository besides editing it.
+//!
+//! ```text
+//! setup    libtorch and tools; quick when there is nothing to do
+//! demo     the whole house on this machine
+//! test     all tests
+//! ci       what must pass before a change goes in
+//! chaos    the demo with faults injected
+//! bench    measurements
+//! purity   which crates may touch the world (docs/decisions/0002)
+//! ```
+
+mod bench;
+mod ci;
+mod command;
+mod demo;
+mod place;
+mod purity;
+mod setup;
+mod steps;
+
+use clap::{Parser, Subcommand};
+use command::Failure;
+use place::Place;
+use setup::Need;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Set up, show, test and measure Glasshouse",
+    version
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Bring libtorch and the tools that tests need; idempotent
+    Setup {
+        /// Only what this needs
+        #[arg(long = "for", value_enum, default_value_t = Need::Tests)]
+        need: Need,
+    },
+    /// Run the whole house on this machine: three nodes, gear, mainframe, rounds, alerts
+    Demo(demo::Arguments),
+    /// Run the demo with faults injected from a seed
+    Chaos(demo::ChaosArguments),
+    /// Run all tests; further arguments go to `cargo test`
+    Test {
+        /// For example `-p ledger`, or `-- --nocapture`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Everything that must pass before a change goes in
+    Ci,
+    /// List the benchmarks, or run one
+    Bench {
+        /// Its name
+        name: Option<String>,
+    },
+    /// Check that pure crates touch neither clock, entropy, network nor files
+    Purity,
+}
+
+fn main() -> ExitCode {
+    let result = Place::find().and_then(|place| run(&place, Arguments::parse().task));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(place: &Place, task: Task) -> Result<(), Failure> {
+    match task {
+        Task::Setup { need } => {
+            setup::run(place, need)?;
+            println!("setup: everything is in place");
+            Ok(())
+        }
+        Task::Demo(arguments) => demo::run(place, &arguments),
+        Task::Chaos(arguments) => demo::chaos(place, &arguments),
+        Task::Test { arguments } => {
+            setup::run(place, Need::Tests)?;
+            place
+                .cargo()
+                .args(["test", "--workspace"])
+                .args(arguments)
+                .run()
+        }
+        Task::Ci => ci::run(place),
+        Task::Bench { name } => bench::run(place, name.as_deref()),
+        Task::Purity => purity::run(place),
+    }
+}

@@ -1,0 +1,108 @@
+//! What must pass before a change goes in. Cheap steps stand first, so that a typo does not
+//! cost half an hour; steps that share a build profile stand together.
+
+use crate::command::{Command, Failure};
+use crate::place::Place;
+use crate::setup::{self, Need};
+use crate::steps::{self, Step};
+
+/// The newest cargo-deny that builds with the toolchain of `rust-toolchain.toml`.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Seeds of the simulation batch: about a minute on two cores.
+const SEEDS: &str = "1..50";
+
+/// The chaos run: fixed, so that a failure can be had again.
+const CHAOS: [&str; 4] = ["--for", "60s", "--seed", "7"];
+
+pub(crate) fn run(place: &Place) -> Result<(), Failure> {
+    let cargo =
+        |arguments: &'static [&'static str]| move || place.cargo().args(arguments).run_unattended();
+    steps::run(vec![
+        Step::new("set-up", || setup::run(place, Need::Tests)),
+        Step::new("format", cargo(&["fmt", "--all", "--check"])),
+        Step::new("purity", || crate::purity::run(place)),
+        Step::new(
+            "lints",
+            cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+        ),
+        Step::new("documentation", || {
+            let mut doc = place.cargo();
+            doc.args(["doc", "--workspace", "--no-deps"])
+                .with("RUSTDOCFLAGS", "-D warnings");
+            doc.run_unattended()
+        }),
+        Step::new("tests", cargo(&["test", "--workspace"])),
+        Step::noting("licences and bans", || deny(place)),
+        Step::new(
+            "simulation",
+            cargo(&[
+                "run",
+                "--release",
+                "-p",
+                "simulations",
+                "--",
+                "batch",
+                "--seeds",
+                SEEDS,
+            ]),
+        ),
+        // As a process of its own, since it becomes the demo.
+        Step::new("chaos", || {
+            place
+                .cargo()
+                .args(["run", "--quiet", "-p", "xtask", "--", "chaos"])
+                .args(CHAOS)
+                .run_unattended()
+        }),
+    ])
+}
+
+/// Licences, bans and sources always; advisories where their database can be had.
+fn deny(place: &Place) -> Result<Option<String>, Failure> {
+    let tools = place.cache.join("tools");
+    let binary = tools.join("bin/cargo-deny");
+    let at_hand = Command::new(&binary).arg("--version").output();
+    let wanted = format!("cargo-deny {CARGO_DENY}");
+    if !at_hand.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == wanted) {
+        let mut install = place.cargo();
+        install.args([
+            "install",
+            "--locked",
+            "--force",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY,
+            "--root",
+        ]);
+        install.arg(&tools).run_unattended()?;
+    }
+    let check = |what: &[&str]| {
+        let mut command = Command::new(&binary);
+        command
+            .folder(&place.root)
+            .args(["--workspace", "check"])
+            .args(what);
+        command
+    };
+    check(&["bans", "licenses", "sources"]).run_unattended()?;
+
+    let fetched = Command::new(&binary)
+        .folder(&place.root)
+        .args(["fetch", "db"])
+        .output();
+    if !fetched.is_ok_and(|output| output.status.success()) {
+        return Ok(Some(
+            "advisories not checked: their database cannot be reached from here".to_owned(),
+        ));
+    }
+    check(&["advisories"]).run_unattended()?;
+    Ok(None)
+}
