@@ -84,6 +84,18 @@ number! {
     UnixMillis
 }
 
+number! {
+    /// Microseconds since the Unix epoch, UTC: where latencies are measured.
+    UnixMicros
+}
+
+impl UnixMicros {
+    /// The millisecond it falls into.
+    pub const fn millis(self) -> UnixMillis {
+        UnixMillis(self.0 / 1_000)
+    }
+}
+
 /// Chosen at random by the proposer, so that a retried proposal is committed once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ProposalId(pub [u8; 16]);
