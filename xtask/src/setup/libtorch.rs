@@ -122,9 +122,9 @@ fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
         .arg(&staging.0)
         .arg("--requirement")
         .arg(&list);
-    watch(&mut download, &staging.0).map_err(|failure| {
+    watch(&mut download, &staging.0).map_err(|_| {
         Failure::new(format!(
-            "libtorch could not be downloaded: {failure}; check the connection to PyPI (or PIP_INDEX_URL), or set LIBTORCH to a libtorch {VERSION} of your own"
+            "libtorch could not be downloaded, pip says above why: check the connection to PyPI (or PIP_INDEX_URL), or set LIBTORCH to a libtorch {VERSION} of your own"
         ))
     })?;
     let mut unpack = Command::new("python3");
@@ -161,7 +161,8 @@ fn watch(download: &mut Command, folder: &Path) -> Result<(), Failure> {
             break status;
         }
         std::thread::sleep(pause);
-        let arrived = size(folder) / 1_000_000;
+        // A file is there twice while pip moves it.
+        let arrived = (size(folder) / 1_000_000).min(DOWNLOAD_MB);
         if terminal {
             print!("\rsetup: {arrived} of {DOWNLOAD_MB} MB ");
             let _ = std::io::stdout().flush();
