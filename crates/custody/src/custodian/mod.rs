@@ -1,0 +1,471 @@
+//! The custodian: one on every node, driven by the ledger.
+//!
+//! Three rules make the races harmless:
+//! * Only a commit that the ledger committed is applied, also by the node that made it.
+//! * A commit is built for exactly one epoch, the one after the state it was built on. As soon as
+//!   the ledger shows that epoch taken by another commit, ours can never win and is forgotten.
+//! * Until then a proposal's fate is unknown, whatever the proposing said; it is repeated with the
+//!   very same bytes. Committed twice, the second one loses, so repeating is safe.
+
+mod io;
+mod pending;
+#[cfg(test)]
+mod tests;
+
+pub use io::{Input, Output};
+
+use crate::{
+    drbg::Drbg,
+    group::{GroupError, Identity, JoinInfo, KeyGroup},
+    roster::Roster,
+};
+use ed25519_dalek::SigningKey;
+use machine::{Instant, Machine};
+use pending::{Pending, State};
+use std::sync::Arc;
+use std::time::Duration;
+use wire::{GroupCommitKind, KeyEpoch, NodeId, Round};
+
+/// How long a proposal may stay without a word before it is repeated. An election (some 1.5 s)
+/// and a commit fit into it.
+const PROPOSAL_LIMIT: Duration = Duration::from_secs(3);
+/// How long answers to a question for GroupInfo are awaited. The shell reports the end itself; this is the net.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// First pause before trying again; doubles up to [`MAX_PAUSE`]. One link round trip and a commit
+/// take some milliseconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause: a node out of the group is useless, so it keeps trying at this pace.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How often the same commit is proposed before it is built anew.
+const MAX_ATTEMPTS: u32 = 8;
+/// A leader that hears of no group creates one at once where the ledger knows of none either, but
+/// asks this often where one existed: its links may not be up yet, and a new group makes every
+/// holder of the old one join again.
+const POLLS_BEFORE_CREATING: u32 = 3;
+/// Answers kept from one question. The roster bounds the senders; this bounds the memory.
+const MAX_ANSWERS: usize = 64;
+
+/// Decides when this node creates, joins and rotates the key group, and follows its epochs.
+pub struct Custodian {
+    identity: Identity,
+    roster: Roster,
+    rng: Drbg,
+    /// The last epoch the ledger decided, as far as this node has seen.
+    epoch: KeyEpoch,
+    /// The group at exactly `epoch`.
+    group: Option<KeyGroup>,
+    /// The epoch whose secrets the node was told to use.
+    announced: Option<KeyEpoch>,
+    pending: Option<Pending>,
+    search: Search,
+    /// Polls in a row that found no group.
+    empty_polls: u32,
+    /// Failures in a row; sets the pause.
+    failures: u32,
+    caught_up: bool,
+    leader: bool,
+    /// Last round closed, and last one that has had its rotation.
+    closed: Round,
+    rotated: Round,
+    /// Not before this moment: the next rotation.
+    rotate_from: Instant,
+}
+
+/// What a node without a group is doing about it.
+enum Search {
+    /// Ask now.
+    Due,
+    Resting {
+        until: Instant,
+    },
+    Asking {
+        until: Instant,
+        answers: Vec<JoinInfo>,
+    },
+}
+
+impl Custodian {
+    /// A custodian without a group. `seed` must be fresh entropy at each start of the process:
+    /// equal seeds give equal keys.
+    pub fn new(node: NodeId, key: SigningKey, roster: Roster, seed: [u8; 32]) -> Self {
+        Self {
+            identity: Identity {
+                node,
+                key: Arc::new(key),
+            },
+            roster,
+            rng: Drbg::new(seed),
+            epoch: KeyEpoch(0),
+            group: None,
+            announced: None,
+            pending: None,
+            search: Search::Due,
+            empty_polls: 0,
+            failures: 0,
+            caught_up: false,
+            leader: false,
+            closed: Round(0),
+            rotated: Round(0),
+            rotate_from: Instant::ZERO,
+        }
+    }
+
+    /// The last epoch that the ledger decided, whether or not this node holds its keys.
+    pub fn epoch(&self) -> KeyEpoch {
+        self.epoch
+    }
+
+    /// Whether this node holds the keys of [`epoch`](Self::epoch).
+    pub fn in_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Names of the group's members as this node knows them; empty when it is not in the group.
+    pub fn members(&self) -> std::collections::BTreeSet<NodeId> {
+        self.group
+            .as_ref()
+            .map(KeyGroup::members)
+            .unwrap_or_default()
+    }
+
+    fn committed(
+        &mut self,
+        now: Instant,
+        epoch: KeyEpoch,
+        committer: &NodeId,
+        kind: &GroupCommitKind,
+        commit: &[u8],
+        out: &mut Vec<Output>,
+    ) {
+        if epoch <= self.epoch {
+            out.push(Output::Note(format!(
+                "group commit for key epoch {epoch} ignored: this node is at {} already",
+                self.epoch
+            )));
+            return;
+        }
+        let former = std::mem::replace(&mut self.epoch, epoch);
+        if let GroupCommitKind::Rotated { round } = kind {
+            self.rotated = self.rotated.max(*round);
+        }
+        let own = self.decide_pending(now, epoch, committer, kind, commit, out);
+        if !own {
+            self.follow(former, committer, kind, commit, out);
+        }
+        if self.group.is_some() {
+            self.failures = 0;
+            self.empty_polls = 0;
+            self.search = Search::Due;
+        } else if self.caught_up && self.pending.is_none() {
+            // Somebody holds a group at this epoch: worth asking soon, whatever the pause was.
+            self.empty_polls = 0;
+            self.rest_for(now, FIRST_PAUSE);
+        }
+    }
+
+    /// The epoch is taken: adopt our proposal if it is the one that took it, else forget it if it
+    /// was for this epoch or an earlier one. True when ours won.
+    fn decide_pending(
+        &mut self,
+        now: Instant,
+        epoch: KeyEpoch,
+        committer: &NodeId,
+        kind: &GroupCommitKind,
+        commit: &[u8],
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(pending) = self.pending.take_if(|pending| pending.epoch <= epoch) else {
+            return false;
+        };
+        if pending.epoch != epoch || *committer != self.identity.node || !pending.is(kind, commit) {
+            self.forget(now, pending, out);
+            return false;
+        }
+        match pending.state {
+            State::Create(group) | State::Join(group) => self.group = Some(*group),
+            State::Rotate => {
+                let merged = self
+                    .group
+                    .as_mut()
+                    .map_or(Ok(()), KeyGroup::merge_own_pending);
+                if let Err(error) = merged {
+                    self.drop_group(&error.to_string(), out);
+                }
+            }
+        }
+        true
+    }
+
+    /// Another node's commit took the epoch: go along with it or leave the group.
+    fn follow(
+        &mut self,
+        former: KeyEpoch,
+        committer: &NodeId,
+        kind: &GroupCommitKind,
+        commit: &[u8],
+        out: &mut Vec<Output>,
+    ) {
+        let Some(group) = self.group.as_mut() else {
+            return;
+        };
+        match kind {
+            GroupCommitKind::Created { .. } => {
+                let reason = format!("{committer} created a new group");
+                self.drop_group(&reason, out);
+            }
+            GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => {
+                if self.epoch != former.next() {
+                    let reason = format!(
+                        "no commit seen between key epochs {former} and {}",
+                        self.epoch
+                    );
+                    self.drop_group(&reason, out);
+                } else if let Err(error) = group.process_commit(commit, committer, &self.roster) {
+                    self.drop_group(&error.to_string(), out);
+                }
+            }
+        }
+    }
+
+    fn drop_group(&mut self, reason: &str, out: &mut Vec<Output>) {
+        self.group = None;
+        out.push(Output::Note(format!(
+            "left the key group at key epoch {} and join again: {reason}",
+            self.epoch
+        )));
+    }
+
+    /// Tell the node about the keys it holds now, if it has not been told. New secrets come before
+    /// the old ones are retired, so that there is no moment without a key.
+    fn announce(&mut self, out: &mut Vec<Output>) {
+        let epoch = self.epoch;
+        if self.group.is_some() && self.announced == Some(epoch) {
+            return;
+        }
+        let held = self.group.as_ref().map(|group| {
+            let secrets = group.secrets(epoch)?;
+            let group_info = group.group_info()?;
+            Ok::<_, GroupError>((secrets, JoinInfo { epoch, group_info }.to_bytes()))
+        });
+        match held {
+            Some(Ok((secrets, info))) => {
+                out.push(Output::EpochStarted(secrets));
+                if let Some(former) = self.announced.replace(epoch) {
+                    out.push(Output::EpochRetired(former));
+                }
+                out.push(Output::Serve(Some(info)));
+            }
+            Some(Err(error)) => {
+                self.drop_group(&error.to_string(), out);
+                self.announce(out);
+            }
+            None => {
+                if let Some(former) = self.announced.take() {
+                    out.push(Output::EpochRetired(former));
+                    out.push(Output::Serve(None));
+                }
+            }
+        }
+    }
+
+    /// Our proposal cannot win any more.
+    fn forget(&mut self, now: Instant, pending: Pending, out: &mut Vec<Output>) {
+        match pending.state {
+            State::Create(_) | State::Join(_) => self.rest(now),
+            State::Rotate => {
+                let cleared = self.group.as_mut().map_or(Ok(()), KeyGroup::clear_pending);
+                if let Err(error) = cleared {
+                    self.drop_group(&error.to_string(), out);
+                }
+            }
+        }
+    }
+
+    /// Pause before asking again; longer each time, and jittered so that nodes fall out of step.
+    fn rest(&mut self, now: Instant) {
+        let pause = self.pause();
+        self.rest_for(now, pause);
+    }
+
+    fn rest_for(&mut self, now: Instant, pause: Duration) {
+        self.search = Search::Resting { until: now + pause };
+    }
+
+    fn pause(&mut self) -> Duration {
+        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.failures = self.failures.saturating_add(1);
+        let pause = FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE);
+        let jitter = f64::from(u16::from_be_bytes(self.rng.bytes())) / f64::from(u16::MAX);
+        pause.mul_f64(0.75 + jitter / 2.0)
+    }
+
+    /// Whatever is due now and not under way yet.
+    fn pursue(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if !self.caught_up {
+            return;
+        }
+        if self.pending.is_some() {
+            self.repeat_if_due(now, out);
+            if self.pending.is_some() {
+                return;
+            }
+        }
+        if self.group.is_some() {
+            self.rotate_if_due(now, out);
+            return;
+        }
+        match &self.search {
+            Search::Due => self.ask(now, out),
+            Search::Resting { until } if *until <= now => self.ask(now, out),
+            Search::Asking { until, .. } if *until <= now => self.answers_done(now, out),
+            Search::Resting { .. } | Search::Asking { .. } => {}
+        }
+    }
+
+    fn ask(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.search = Search::Asking {
+            until: now + ANSWER_LIMIT,
+            answers: Vec::new(),
+        };
+        out.push(Output::AskGroupInfo);
+    }
+
+    fn answered(&mut self, from: &NodeId, answer: Option<Vec<u8>>, out: &mut Vec<Output>) {
+        let Search::Asking { answers, .. } = &mut self.search else {
+            return;
+        };
+        let Some(bytes) = answer else { return };
+        match JoinInfo::from_bytes(&bytes) {
+            Ok(info) if answers.len() < MAX_ANSWERS => answers.push(info),
+            Ok(_) => {}
+            Err(error) => out.push(Output::Note(format!("answer of {from} refused: {error}"))),
+        }
+    }
+
+    fn answers_done(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Search::Asking { mut answers, .. } = std::mem::replace(&mut self.search, Search::Due)
+        else {
+            return;
+        };
+        // A peer that is behind the ledger offers an epoch whose successor is taken. It is no use,
+        // but its sender is in a group, so it is no reason to create another one either.
+        let heard_of_group = !answers.is_empty();
+        answers.retain(|info| info.epoch >= self.epoch);
+        answers.sort_by_key(|info| std::cmp::Reverse(info.epoch));
+        for info in answers {
+            match self.join(&info) {
+                Ok(pending) => return self.propose(now, pending, out),
+                Err(error) => out.push(Output::Note(format!(
+                    "cannot join the key group at key epoch {}: {error}",
+                    info.epoch
+                ))),
+            }
+        }
+        self.empty_polls = if heard_of_group {
+            0
+        } else {
+            self.empty_polls.saturating_add(1)
+        };
+        let nobody_holds_one = !heard_of_group
+            && (self.epoch == KeyEpoch(0) || self.empty_polls >= POLLS_BEFORE_CREATING);
+        if self.leader && nobody_holds_one {
+            match self.create() {
+                Ok(pending) => return self.propose(now, pending, out),
+                Err(error) => out.push(Output::Note(format!("cannot create a key group: {error}"))),
+            }
+        }
+        self.rest(now);
+    }
+
+    fn rotate_if_due(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if !self.rotation_wanted() || self.rotate_from > now {
+            return;
+        }
+        match self.rotation() {
+            Some(Ok(pending)) => self.propose(now, pending, out),
+            Some(Err(error)) => {
+                self.drop_group(&error.to_string(), out);
+                self.rest(now);
+            }
+            None => {}
+        }
+    }
+
+    fn rotation_wanted(&self) -> bool {
+        self.leader && self.closed > self.rotated
+    }
+}
+
+impl Machine for Custodian {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Committed {
+                epoch,
+                committer,
+                kind,
+                commit,
+            } => {
+                self.committed(now, epoch, &committer, &kind, &commit, out);
+            }
+            Input::Lost { epoch, committer } => {
+                let ours = committer == self.identity.node;
+                if let Some(pending) = self.pending.take_if(|p| ours && p.epoch == epoch) {
+                    self.forget(now, pending, out);
+                }
+            }
+            Input::CaughtUp { epoch } => {
+                self.caught_up = true;
+                if epoch > self.epoch {
+                    // A snapshot covered the commits in between.
+                    self.epoch = epoch;
+                    if let Some(pending) = self.pending.take_if(|pending| pending.epoch <= epoch) {
+                        self.forget(now, pending, out);
+                    }
+                    if self.group.is_some() {
+                        self.drop_group("a snapshot skipped its commits", out);
+                    }
+                }
+            }
+            Input::Leader(leader) => {
+                let gained = leader && !self.leader;
+                self.leader = leader;
+                if gained && matches!(self.search, Search::Resting { .. }) {
+                    self.search = Search::Due;
+                }
+            }
+            Input::RoundClosed { round } => self.closed = self.closed.max(round),
+            Input::GroupInfo { from, answer } => self.answered(&from, answer, out),
+            Input::AnswersDone => self.answers_done(now, out),
+            Input::ProposalFailed { epoch, reason } => {
+                self.proposal_failed(now, epoch, &reason, out)
+            }
+        }
+        self.announce(out);
+        self.pursue(now, out);
+        self.announce(out);
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.pursue(now, out);
+        self.announce(out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.caught_up {
+            return None;
+        }
+        if let Some(pending) = &self.pending {
+            return Some(pending.due);
+        }
+        if self.group.is_some() {
+            return self.rotation_wanted().then_some(self.rotate_from);
+        }
+        match &self.search {
+            Search::Due => Some(Instant::ZERO),
+            Search::Resting { until } | Search::Asking { until, .. } => Some(*until),
+        }
+    }
+}

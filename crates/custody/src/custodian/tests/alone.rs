@@ -1,0 +1,266 @@
+//! One custodian, one situation, the exact outputs.
+
+use super::super::*;
+use super::world::{key, name, roster};
+use wire::Act;
+
+const T: Instant = Instant::from_millis(500);
+
+fn custodian() -> Custodian {
+    Custodian::new(name(0), key(0), roster(3), [1; 32])
+}
+
+fn feed(custodian: &mut Custodian, inputs: impl IntoIterator<Item = Input>) -> Vec<&'static str> {
+    let mut out = Vec::new();
+    for input in inputs {
+        custodian.handle(T, input, &mut out);
+    }
+    out.iter().map(kind).collect()
+}
+
+fn kind(output: &Output) -> &'static str {
+    match output {
+        Output::Propose(_) => "propose",
+        Output::AskGroupInfo => "ask",
+        Output::Serve(Some(_)) => "serve",
+        Output::Serve(None) => "serve nothing",
+        Output::EpochStarted(_) => "started",
+        Output::EpochRetired(_) => "retired",
+        Output::Note(_) => "note",
+    }
+}
+
+fn caught_up(epoch: u64) -> Input {
+    Input::CaughtUp {
+        epoch: KeyEpoch(epoch),
+    }
+}
+
+fn negative(from: usize) -> Input {
+    Input::GroupInfo {
+        from: name(from),
+        answer: None,
+    }
+}
+
+fn rotated_by_other(epoch: u64) -> Input {
+    Input::Committed {
+        epoch: KeyEpoch(epoch),
+        committer: name(1),
+        kind: GroupCommitKind::Rotated { round: Round(1) },
+        commit: b"not for us".to_vec(),
+    }
+}
+
+/// In a group of its own at key epoch 1, leading.
+fn member() -> Custodian {
+    let mut custodian = custodian();
+    let mut out = Vec::new();
+    for input in [Input::Leader(true), caught_up(0), Input::AnswersDone] {
+        custodian.handle(T, input, &mut out);
+    }
+    let Some(Output::Propose(Act::GroupCommit {
+        epoch,
+        committer,
+        kind,
+        commit,
+    })) = out.pop()
+    else {
+        panic!("a leader without a group creates one")
+    };
+    out.clear();
+    custodian.handle(
+        T,
+        Input::Committed {
+            epoch,
+            committer,
+            kind,
+            commit,
+        },
+        &mut out,
+    );
+    assert!(custodian.in_group());
+    custodian
+}
+
+#[test]
+fn nothing_happens_before_the_replay_is_done() {
+    let mut custodian = custodian();
+    let replay = [
+        Input::Leader(true),
+        rotated_by_other(1),
+        Input::RoundClosed { round: Round(1) },
+    ];
+    assert_eq!(feed(&mut custodian, replay), [""; 0]);
+    assert_eq!(custodian.deadline(), None);
+    assert_eq!(feed(&mut custodian, [caught_up(1)]), ["ask"]);
+}
+
+#[test]
+fn who_may_create_a_group_and_when() {
+    type Case = (&'static str, bool, u64, Vec<Input>, bool);
+    let held = |epoch: u64| Input::GroupInfo {
+        from: name(1),
+        answer: Some(
+            JoinInfo {
+                epoch: KeyEpoch(epoch),
+                group_info: b"junk".to_vec(),
+            }
+            .to_bytes(),
+        ),
+    };
+    let cases: [Case; 6] = [
+        (
+            "leader, never a group, nobody has one",
+            true,
+            0,
+            vec![negative(1), negative(2)],
+            true,
+        ),
+        (
+            "leader, never a group, nobody to ask",
+            true,
+            0,
+            vec![],
+            true,
+        ),
+        (
+            "not the leader",
+            false,
+            0,
+            vec![negative(1), negative(2)],
+            false,
+        ),
+        (
+            "leader, but there was a group",
+            true,
+            4,
+            vec![negative(1), negative(2)],
+            false,
+        ),
+        (
+            "leader, but a peer holds one",
+            true,
+            0,
+            vec![held(3)],
+            false,
+        ),
+        ("leader, a peer is behind", true, 4, vec![held(3)], false),
+    ];
+    for (case, leads, epoch, answers, creates) in cases {
+        let mut custodian = custodian();
+        feed(&mut custodian, [Input::Leader(leads), caught_up(epoch)]);
+        let out = feed(
+            &mut custodian,
+            answers.into_iter().chain([Input::AnswersDone]),
+        );
+        assert_eq!(out.contains(&"propose"), creates, "{case}: {out:?}");
+        assert!(custodian.deadline().is_some(), "{case}: it goes on trying");
+    }
+}
+
+#[test]
+fn a_leader_of_a_group_that_vanished_creates_after_some_polls() {
+    let mut custodian = custodian();
+    let mut out = Vec::new();
+    let mut now = T;
+    custodian.handle(now, Input::Leader(true), &mut out);
+    custodian.handle(now, caught_up(4), &mut out);
+    let mut polls = 0;
+    while !out.iter().any(|output| kind(output) == "propose") {
+        custodian.handle(now, Input::AnswersDone, &mut out);
+        polls += 1;
+        now = now.max(custodian.deadline().expect("it never gives up"));
+        custodian.tick(now, &mut out);
+    }
+    assert_eq!(polls, POLLS_BEFORE_CREATING);
+}
+
+#[test]
+fn a_silent_shell_does_not_stop_it() {
+    let mut custodian = custodian();
+    feed(&mut custodian, [Input::Leader(true), caught_up(0)]);
+    let mut out = Vec::new();
+    let due = custodian.deadline().expect("waits for answers");
+    assert_eq!(due, T + ANSWER_LIMIT);
+    custodian.tick(due, &mut out);
+    assert_eq!(out.iter().map(kind).collect::<Vec<_>>(), ["propose"]);
+}
+
+#[test]
+fn only_the_leader_rotates_and_once_a_round() {
+    let mut leader = member();
+    assert_eq!(
+        feed(&mut leader, [Input::RoundClosed { round: Round(1) }]),
+        ["propose"]
+    );
+    assert_eq!(
+        feed(&mut leader, [Input::RoundClosed { round: Round(2) }]),
+        [""; 0],
+        "one at a time"
+    );
+    let mut other = member();
+    feed(&mut other, [Input::Leader(false)]);
+    assert_eq!(
+        feed(&mut other, [Input::RoundClosed { round: Round(1) }]),
+        [""; 0]
+    );
+    assert_eq!(
+        feed(&mut other, [Input::Leader(true)]),
+        ["propose"],
+        "owed by the former leader"
+    );
+}
+
+#[test]
+fn a_commit_it_cannot_follow_makes_it_leave_and_ask() {
+    let garbage = feed(&mut member(), [rotated_by_other(2)]);
+    assert_eq!(garbage, ["note", "retired", "serve nothing"]);
+    let gap = feed(&mut member(), [rotated_by_other(3)]);
+    assert_eq!(gap, ["note", "retired", "serve nothing"]);
+    let mut left = member();
+    feed(&mut left, [rotated_by_other(2)]);
+    let mut out = Vec::new();
+    left.tick(left.deadline().expect("asks soon"), &mut out);
+    assert_eq!(out.iter().map(kind).collect::<Vec<_>>(), ["ask"]);
+}
+
+#[test]
+fn epochs_never_go_back() {
+    let mut custodian = member();
+    for epoch in [0, 1] {
+        assert_eq!(feed(&mut custodian, [rotated_by_other(epoch)]), ["note"]);
+        assert_eq!(custodian.epoch(), KeyEpoch(1));
+        assert!(custodian.in_group());
+    }
+}
+
+#[test]
+fn a_snapshot_ahead_of_the_group_makes_it_join_again() {
+    let mut custodian = member();
+    assert_eq!(
+        feed(&mut custodian, [caught_up(9)]),
+        ["note", "retired", "serve nothing", "ask"]
+    );
+    assert_eq!(feed(&mut custodian, [caught_up(9)]), [""; 0]);
+}
+
+#[test]
+fn answers_it_cannot_use_are_noted_and_survived() {
+    let mut custodian = custodian();
+    feed(&mut custodian, [caught_up(3)]);
+    let answer = |bytes: &[u8]| Input::GroupInfo {
+        from: name(2),
+        answer: Some(bytes.to_vec()),
+    };
+    let junk = JoinInfo {
+        epoch: KeyEpoch(u64::MAX),
+        group_info: b"junk".to_vec(),
+    }
+    .to_bytes();
+    assert_eq!(
+        feed(&mut custodian, [answer(b"short"), answer(&junk)]),
+        ["note"]
+    );
+    assert_eq!(feed(&mut custodian, [Input::AnswersDone]), ["note"]);
+}
