@@ -1,1 +1,53 @@
-//! federation
+//! Federated rounds: one [`Aggregator`] with the leader, one [`Participant`] on every node.
+//!
+//! The ledger is the only memory that counts. A round is open once `RoundOpened` is committed and
+//! has a model once `RoundClosed` is; nothing is sent or adopted on the strength of a proposal.
+//! Raw readings never appear here: a participant is asked with a model and answers with the
+//! difference that training made to it.
+//!
+//! Pure: time and events come in as inputs, effects go out as outputs, in order.
+//!
+//! Not here yet: secure aggregation, differential privacy, robust rules, other server optimisers.
+//! [`fedavg::ServerOptimizer`] is where the last of them will go.
+
+mod aggregator;
+pub mod fedavg;
+mod participant;
+
+pub use aggregator::{
+    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,
+};
+pub use participant::{Participant, ParticipantInput, ParticipantOutput};
+
+use sha2::{Digest as _, Sha256};
+use wire::Digest;
+
+/// Most parameters a model may have: 3 million f32 are 12 MB, which fits a frame
+/// (`wire::codec::MAX_ENCODED`) with room for its other fields.
+pub const MAX_PARAMETERS: usize = 3_000_000;
+
+/// Identifies a model: SHA-256 over its parameters as little-endian f32.
+pub fn model_digest(parameters: &[f32]) -> Digest {
+    let mut hash = Sha256::new();
+    for parameter in parameters {
+        hash.update(parameter.to_le_bytes());
+    }
+    Digest(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_that_of_the_little_endian_bytes() {
+        let parameters = [1.0_f32, -0.5, f32::MIN_POSITIVE];
+        let bytes: Vec<u8> = parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
+        assert_eq!(model_digest(&parameters), Digest::of(&bytes));
+        assert_ne!(
+            model_digest(&[0.0]),
+            model_digest(&[-0.0]),
+            "bits count, not values"
+        );
+    }
+}

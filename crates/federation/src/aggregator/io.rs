@@ -1,0 +1,237 @@
+use crate::fedavg::ServerOptimizer;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::{Act, Digest, NodeId, Round};
+
+/// How rounds are run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Fewest participants whose updates make a model. With two, each of them still learns the
+    /// other's update from the mean; more is better.
+    pub min_cohort: usize,
+    /// From `RoundOpened` until the round ends with what came in.
+    pub deadline: Duration,
+    /// Between the end of a round and the opening of the next.
+    pub pause: Duration,
+    /// A participant that has not answered is asked again after this.
+    pub resend: Duration,
+    /// Largest L2 norm of an update. Bounds what one participant can do to the model.
+    pub max_norm: f64,
+    /// The server's step.
+    pub optimizer: ServerOptimizer,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            min_cohort: 2,
+            deadline: Duration::from_secs(10),
+            pause: Duration::from_secs(1),
+            resend: Duration::from_secs(3),
+            max_norm: 100.0,
+            optimizer: ServerOptimizer::default(),
+        }
+    }
+}
+
+/// A participant's answer, as `wire::Frame::Update` brings it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// The round.
+    pub round: Round,
+    /// Who trained; the shell has checked it against the link it came by.
+    pub node: NodeId,
+    /// The model it started from.
+    pub base: Digest,
+    /// Trained parameters minus base parameters.
+    pub delta: Vec<f32>,
+    /// Examples used.
+    pub examples: u64,
+    /// Mean loss of the base model on them.
+    pub loss: f64,
+}
+
+/// What can happen to an aggregator. `Opened`, `Closed` and `Abandoned` are told as the ledger's
+/// fold accepted them, in its order, to every node's aggregator, leading or not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// This node leads; the rounds as the fold has them at this moment.
+    Leading {
+        /// The number of the next round to open.
+        next: Round,
+        /// The open round, if any; it is a former leader's.
+        open: Option<Round>,
+        /// The model of the last closed round; `None` before the first.
+        model: Option<Digest>,
+    },
+    /// It does not any more.
+    NotLeading,
+    /// The nodes that are up, by the ledger.
+    Members(BTreeSet<NodeId>),
+    /// A model is at hand: the initial one, or the answer to [`Output::NeedModel`].
+    ModelReady {
+        /// Its digest; the shell has checked it.
+        digest: Digest,
+        /// Its parameters.
+        parameters: Arc<Vec<f32>>,
+    },
+    /// The answer to [`Output::NeedModel`] is that no reachable peer has it.
+    ModelUnavailable {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// `Act::RoundOpened` took effect.
+    Opened {
+        /// The round.
+        round: Round,
+        /// The model it starts from.
+        model: Digest,
+        /// Who is asked.
+        cohort: Vec<NodeId>,
+        /// Who proposed it.
+        by: NodeId,
+    },
+    /// `Act::RoundClosed` took effect.
+    Closed {
+        /// The round.
+        round: Round,
+        /// The model it made.
+        model: Digest,
+    },
+    /// `Act::RoundAbandoned` took effect.
+    Abandoned {
+        /// The round.
+        round: Round,
+    },
+    /// An update came in.
+    Update(Update),
+    /// A participant declined.
+    Decline {
+        /// The round.
+        round: Round,
+        /// Who.
+        node: NodeId,
+        /// Its reason.
+        reason: String,
+    },
+    /// The last proposal for this round was refused, or its fate is unknown.
+    ProposalFailed {
+        /// The round in the proposed act.
+        round: Round,
+        /// A sentence.
+        reason: String,
+    },
+}
+
+/// What an aggregator asks of its node. To be done in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Append this to the ledger.
+    Propose(Act),
+    /// Send `wire::Frame::Train` to one participant; the own node included.
+    SendTrain {
+        /// To whom.
+        to: NodeId,
+        /// The round, open by the ledger.
+        round: Round,
+        /// Digest of the parameters.
+        model: Digest,
+        /// The model.
+        parameters: Arc<Vec<f32>>,
+    },
+    /// Get this model from any peer; answer with `ModelReady` or `ModelUnavailable`.
+    NeedModel(Digest),
+    /// Keep this model by its digest and send it to the peers to be kept (`wire::Frame::Model`).
+    /// The round's close is proposed next; so the model survives this node if the close is
+    /// committed and the node is not heard of again. Not to be used before `PublishModel`, or
+    /// before `RoundClosed` names it.
+    StageModel {
+        /// The round that made it.
+        round: Round,
+        /// Its digest.
+        digest: Digest,
+        /// Its parameters.
+        parameters: Arc<Vec<f32>>,
+    },
+    /// The round is closed with this model: put it to use, and send it again to peers that may
+    /// have missed it.
+    PublishModel {
+        /// The round that made it.
+        round: Round,
+        /// Its digest, as on the ledger.
+        digest: Digest,
+        /// Its parameters.
+        parameters: Arc<Vec<f32>>,
+    },
+    /// For the node's log.
+    Note(String),
+}
+
+/// What happened to the updates, since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Updates that count in a round.
+    pub accepted: u64,
+    /// Updates for a round that had ended.
+    pub late: u64,
+    /// A second update of one participant for one round.
+    pub repeated: u64,
+    /// Updates that broke a rule.
+    pub refused: u64,
+}
+
+/// Why an update does not count.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RefusedUpdate {
+    /// No such round yet.
+    #[error("no round {round} is open here")]
+    NotOpen {
+        /// In the update.
+        round: Round,
+    },
+    /// Nobody asked it.
+    #[error("{node} is not in the cohort of round {round}")]
+    NotInCohort {
+        /// Who.
+        node: NodeId,
+        /// The round.
+        round: Round,
+    },
+    /// Trained from another model.
+    #[error("it starts from model {found:?}, the round from {expected:?}")]
+    WrongBase {
+        /// The round's.
+        expected: Digest,
+        /// The update's.
+        found: Digest,
+    },
+    /// Does not fit the model.
+    #[error("it has {found} parameters, the model {expected}")]
+    WrongLength {
+        /// The model's.
+        expected: usize,
+        /// The update's.
+        found: usize,
+    },
+    /// NaN or infinite.
+    #[error("parameter {index} of the difference, or the loss, is not finite")]
+    NotFinite {
+        /// The first such parameter; the length where it is the loss.
+        index: usize,
+    },
+    /// Too far from the base.
+    #[error("its norm {norm:.3} is over the bound {bound:.3}")]
+    TooLarge {
+        /// L2 norm of the difference.
+        norm: f64,
+        /// The configured bound.
+        bound: f64,
+    },
+    /// A weight nobody can have.
+    #[error("it claims {examples} examples; allowed are 1 to {max}", max = super::MAX_EXAMPLES)]
+    Examples {
+        /// Claimed.
+        examples: u64,
+    },
+}

@@ -1,0 +1,128 @@
+//! Federated averaging (McMahan, Moore, Ramage, Hampson, Agüera y Arcas: *Communication-Efficient
+//! Learning of Deep Networks from Decentralized Data*, AISTATS 2017), in the form with a server
+//! step (Reddi et al., *Adaptive Federated Optimization*, ICLR 2021):
+//!
+//! ```text
+//! Δ  = Σₖ (nₖ / n) · Δₖ        Δₖ = wₖ − w, trained by participant k on nₖ examples; n = Σₖ nₖ
+//! w' = w + η · Δ               η = 1 is plain FedAvg
+//! ```
+//!
+//! Sums are kept in f64 and taken in the order given, so equal inputs in equal order give equal
+//! bits on every machine.
+
+#[cfg(test)]
+mod tests;
+
+/// How the server turns the mean difference into a new model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ServerOptimizer {
+    /// `w' = w + η · Δ`.
+    FedAvg {
+        /// η, the server's learning rate; 1.0 takes the participants' mean as it is.
+        learning_rate: f64,
+    },
+}
+
+impl Default for ServerOptimizer {
+    fn default() -> Self {
+        Self::FedAvg { learning_rate: 1.0 }
+    }
+}
+
+/// One participant's part.
+#[derive(Clone, Copy, Debug)]
+pub struct Contribution<'a> {
+    /// Δₖ: trained parameters minus base parameters.
+    pub delta: &'a [f32],
+    /// nₖ: training examples; its weight.
+    pub examples: u64,
+    /// Mean loss of the base model on them.
+    pub loss: f64,
+}
+
+/// What a round made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The new model.
+    pub parameters: Vec<f32>,
+    /// n.
+    pub examples: u64,
+    /// Mean loss of the base model, weighted by examples.
+    pub loss: f64,
+}
+
+/// Why there is no aggregate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AggregateError {
+    /// Nothing to average.
+    #[error("no examples behind the updates, so they have no mean")]
+    NoExamples,
+    /// Contributions must fit the model.
+    #[error("an update of {found} parameters does not fit the model's {expected}")]
+    Length {
+        /// The model's.
+        expected: usize,
+        /// The update's.
+        found: usize,
+    },
+    /// The sum of weights does not fit.
+    #[error("the examples of all updates together overflow 64 bits")]
+    TooManyExamples,
+    /// The step leads out of the numbers.
+    #[error(
+        "parameter {index} of the new model is not finite; lower the server's learning rate or the bound on updates"
+    )]
+    NotFinite {
+        /// The first such parameter.
+        index: usize,
+    },
+}
+
+/// Average `contributions` and take the server's step from `base`.
+pub fn aggregate(
+    optimizer: ServerOptimizer,
+    base: &[f32],
+    contributions: &[Contribution<'_>],
+) -> Result<Aggregate, AggregateError> {
+    let mut examples = 0_u64;
+    for part in contributions {
+        if part.delta.len() != base.len() {
+            return Err(AggregateError::Length {
+                expected: base.len(),
+                found: part.delta.len(),
+            });
+        }
+        examples = examples
+            .checked_add(part.examples)
+            .ok_or(AggregateError::TooManyExamples)?;
+    }
+    if examples == 0 {
+        return Err(AggregateError::NoExamples);
+    }
+    let mut mean = vec![0.0_f64; base.len()];
+    let mut loss = 0.0;
+    for part in contributions {
+        let weight = part.examples as f64 / examples as f64;
+        loss += weight * part.loss;
+        for (sum, delta) in mean.iter_mut().zip(part.delta) {
+            *sum += weight * f64::from(*delta);
+        }
+    }
+    let ServerOptimizer::FedAvg { learning_rate } = optimizer;
+    let parameters: Vec<f32> = base
+        .iter()
+        .zip(&mean)
+        .map(|(weight, step)| (f64::from(*weight) + learning_rate * step) as f32)
+        .collect();
+    match parameters
+        .iter()
+        .position(|parameter| !parameter.is_finite())
+    {
+        Some(index) => Err(AggregateError::NotFinite { index }),
+        None => Ok(Aggregate {
+            parameters,
+            examples,
+            loss,
+        }),
+    }
+}
