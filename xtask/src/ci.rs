@@ -1,5 +1,10 @@
 //! What must pass before a change goes in. Cheap steps stand first, so that a typo does not
-//! cost half an hour; steps that share a build profile stand together.
+//! cost half an hour.
+//!
+//! All of it uses the release profile: lints, documentation, tests, simulation and chaos then
+//! share one build of the libraries and one run of their build scripts (the bindings to
+//! libtorch alone are minutes of C++), and the tests try the code that ships. The profile keeps
+//! overflow checks. `cargo xtask test` is the developer's way, with the dev profile.
 
 use crate::command::{Command, Failure};
 use crate::place::Place;
@@ -13,56 +18,47 @@ const CARGO_DENY: &str = "0.20.2";
 const SEEDS: &str = "1..50";
 
 /// The chaos run: fixed, so that a failure can be had again.
-const CHAOS: [&str; 4] = ["--for", "60s", "--seed", "7"];
+const CHAOS: &str = "--for 60s --seed 7";
 
 pub(crate) fn run(place: &Place) -> Result<(), Failure> {
-    let cargo =
-        |arguments: &'static [&'static str]| move || place.cargo().args(arguments).run_unattended();
+    let cargo = |words: String| {
+        move || {
+            place
+                .cargo()
+                .args(words.split_whitespace())
+                .run_unattended()
+        }
+    };
+    let plain = |words: &str| cargo(words.to_owned());
     steps::run(vec![
         Step::new("set-up", || setup::run(place, Need::Tests)),
-        Step::new("format", cargo(&["fmt", "--all", "--check"])),
+        Step::new("format", plain("fmt --all --check")),
         Step::new("purity", || crate::purity::run(place)),
         Step::new(
             "lints",
-            cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            plain("clippy --release --workspace --all-targets -- -D warnings"),
         ),
-        Step::new("documentation", || {
-            let mut doc = place.cargo();
-            doc.args(["doc", "--workspace", "--no-deps"])
-                .with("RUSTDOCFLAGS", "-D warnings");
-            doc.run_unattended()
-        }),
-        Step::new("tests", cargo(&["test", "--workspace"])),
+        Step::new("documentation", || documentation(place)),
+        Step::new("tests", plain("test --release --workspace")),
         Step::noting("licences and bans", || deny(place)),
         Step::new(
             "simulation",
-            cargo(&[
-                "run",
-                "--release",
-                "-p",
-                "simulations",
-                "--",
-                "batch",
-                "--seeds",
-                SEEDS,
-            ]),
+            cargo(format!(
+                "run --release -p simulations -- batch --seeds {SEEDS}"
+            )),
         ),
         // As a process of its own, since it becomes the demo.
-        Step::new("chaos", || {
-            place
-                .cargo()
-                .args(["run", "--quiet", "-p", "xtask", "--", "chaos"])
-                .args(CHAOS)
-                .run_unattended()
-        }),
+        Step::new(
+            "chaos",
+            cargo(format!("run --quiet -p xtask -- chaos {CHAOS}")),
+        ),
     ])
+}
+
+fn documentation(place: &Place) -> Result<(), Failure> {
+    let mut command = place.cargo();
+    command.args(["doc", "--release", "--workspace", "--no-deps"]);
+    command.with("RUSTDOCFLAGS", "-D warnings").run_unattended()
 }
 
 /// Licences, bans and sources always; advisories where their database can be had.

@@ -39,10 +39,11 @@ pub(super) const NEVER_BELOW: [&str; 8] = [
 pub(super) const NEVER_DIRECT: [&str; 3] = ["getrandom", "rand", "fastrand"];
 
 /// Foreign libraries that one crate each wraps.
-pub(super) const OWNERS: [(&str, &str); 4] = [
+pub(super) const OWNERS: [(&str, &str); 5] = [
     ("tch", "learn"),
     ("torch-sys", "learn"),
     ("cyclonedds", "dds"),
+    ("cyclonedds-rust-sys", "dds"),
     ("samsa", "edge"),
 ];
 
