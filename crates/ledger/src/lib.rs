@@ -1,1 +1,20 @@
-//! ledger
+//! The ledger's meaning: [`State`] is the fold of the log's records, and nothing else.
+//!
+//! Every committed act is a leaf, also one that breaks a rule. Such an act has no effect, and
+//! every replica agrees on why ([`Applied`]). [`invariants`] says what always holds;
+//! [`assign`] decides which node does which work.
+
+pub mod assign;
+pub mod invariants;
+mod ingest;
+mod members;
+mod rounds;
+mod seen;
+mod state;
+
+pub use assign::{Wanted, assign};
+pub use ingest::IngestTotal;
+pub use members::Member;
+pub use rounds::{MAX_LOSSES, OpenRound, Rounds};
+pub use seen::SEEN_WINDOW;
+pub use state::{Applied, Keys, MAX_OPEN_ALERTS, MAX_ROLES, State, Tally};

@@ -1,0 +1,197 @@
+//! What always holds, whatever is proposed. Each invariant has an id and compares the state
+//! before a leaf with the state after it; unit tests, simulations and `ledger verify` run the same
+//! predicates.
+
+use crate::{Applied, MAX_LOSSES, MAX_OPEN_ALERTS, MAX_ROLES, SEEN_WINDOW, State};
+
+/// One step of the fold.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Before the leaf.
+    pub before: &'a State,
+    /// After it.
+    pub after: &'a State,
+    /// What [`State::apply`] said.
+    pub applied: &'a Applied,
+}
+
+/// A predicate with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Invariant {
+    /// Stable id.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// Does it hold for a step?
+    pub holds: fn(Step<'_>) -> bool,
+}
+
+/// A step that broke an invariant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invariant {id} broken at leaf {leaf}: {says}")]
+pub struct Broken {
+    /// The invariant.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// The leaf.
+    pub leaf: u64,
+}
+
+/// Checks one step against [`ALL`].
+pub fn check(step: Step<'_>) -> Result<(), Broken> {
+    match ALL.iter().find(|invariant| !(invariant.holds)(step)) {
+        None => Ok(()),
+        Some(Invariant { id, says, .. }) => Err(Broken { id, says, leaf: step.before.size }),
+    }
+}
+
+/// All invariants.
+pub const ALL: &[Invariant] = &[
+    LEAVES_COUNTED,
+    NO_EFFECT_NO_CHANGE,
+    ROSTER_FIXED,
+    INCARNATION_MONOTONIC,
+    ROLE_HELD_BY_MEMBER,
+    ONE_OPEN_ROUND_NEXT_IN_LINE,
+    ROUND_ENDS_ONCE,
+    ONE_MODEL_PER_ROUND,
+    KEY_EPOCH_MONOTONIC,
+    ALERTS_BALANCE,
+    BOUNDED,
+];
+
+/// Size and tally count every leaf once.
+pub const LEAVES_COUNTED: Invariant = Invariant {
+    id: "LEAVES_COUNTED",
+    says: "each leaf counts once in the size and once in the tally",
+    holds: |step| {
+        let tally = step.after.tally;
+        step.after.size == step.before.size + 1
+            && tally.effective + tally.duplicate + tally.lost + tally.ignored == step.after.size
+    },
+};
+
+/// Only an effective leaf changes anything.
+pub const NO_EFFECT_NO_CHANGE: Invariant = Invariant {
+    id: "NO_EFFECT_NO_CHANGE",
+    says: "a leaf without effect changes nothing but the counters",
+    holds: |step| {
+        let same = |a: &State, b: &State| {
+            a.cluster == b.cluster
+                && a.members == b.members
+                && a.roles == b.roles
+                && a.rounds == b.rounds
+                && a.keys == b.keys
+                && a.alerts == b.alerts
+                && a.ingest == b.ingest
+        };
+        match step.applied {
+            Applied::Effective => true,
+            Applied::Duplicate { .. } | Applied::Lost { .. } | Applied::Ignored { .. } => {
+                same(step.before, step.after)
+            }
+        }
+    },
+};
+
+/// The roster is what the genesis said.
+pub const ROSTER_FIXED: Invariant = Invariant {
+    id: "ROSTER_FIXED",
+    says: "after the genesis nobody joins or leaves the roster and no identity changes",
+    holds: |step| {
+        let keys = |state: &State| -> Vec<_> {
+            state.members.iter().map(|(node, member)| (node.clone(), member.identity)).collect()
+        };
+        step.before.cluster.is_none() || keys(step.before) == keys(step.after)
+    },
+};
+
+/// Incarnations never go back.
+pub const INCARNATION_MONOTONIC: Invariant = Invariant {
+    id: "INCARNATION_MONOTONIC",
+    says: "a member's incarnation never goes back",
+    holds: |step| {
+        step.before.members.iter().all(|(node, old)| {
+            step.after.members.get(node).is_some_and(|new| new.incarnation >= old.incarnation)
+        })
+    },
+};
+
+/// Roles belong to members.
+pub const ROLE_HELD_BY_MEMBER: Invariant = Invariant {
+    id: "ROLE_HELD_BY_MEMBER",
+    says: "every role is held by a member of the roster",
+    holds: |step| step.after.roles.values().all(|node| step.after.members.contains_key(node)),
+};
+
+/// Rounds are numbered without gaps.
+pub const ONE_OPEN_ROUND_NEXT_IN_LINE: Invariant = Invariant {
+    id: "ONE_OPEN_ROUND_NEXT_IN_LINE",
+    says: "an open round is the one after the last that ended",
+    holds: |step| {
+        let rounds = &step.after.rounds;
+        rounds.open.as_ref().is_none_or(|open| open.round == rounds.last.next())
+    },
+};
+
+/// Every number is closed or abandoned, once.
+pub const ROUND_ENDS_ONCE: Invariant = Invariant {
+    id: "ROUND_ENDS_ONCE",
+    says: "every round up to the last was closed or abandoned, and only once",
+    holds: |step| {
+        let rounds = &step.after.rounds;
+        rounds.closed + rounds.abandoned == rounds.last.0
+    },
+};
+
+/// A model comes from closing the open round, one each.
+pub const ONE_MODEL_PER_ROUND: Invariant = Invariant {
+    id: "ONE_MODEL_PER_ROUND",
+    says: "the model changes only when the open round closes, once",
+    holds: |step| {
+        let (before, after) = (&step.before.rounds, &step.after.rounds);
+        if after.closed == before.closed {
+            return after.model == before.model && after.last_closed == before.last_closed;
+        }
+        after.closed == before.closed + 1
+            && before.open.as_ref().is_some_and(|open| open.round == after.last_closed)
+            && after.last_closed > before.last_closed
+            && after.open.is_none()
+            && after.model.is_some()
+    },
+};
+
+/// Key epochs go up by one.
+pub const KEY_EPOCH_MONOTONIC: Invariant = Invariant {
+    id: "KEY_EPOCH_MONOTONIC",
+    says: "the key epoch stays or goes up by one, and then its commit is this leaf",
+    holds: |step| {
+        let (before, after) = (&step.before.keys, &step.after.keys);
+        let commit_here = after.last_commit.as_ref().map(|(leaf, _)| *leaf) == Some(step.before.size);
+        after.epoch == before.epoch || (after.epoch == before.epoch.next() && commit_here)
+    },
+};
+
+/// Raised less cleared is open.
+pub const ALERTS_BALANCE: Invariant = Invariant {
+    id: "ALERTS_BALANCE",
+    says: "open alerts are those raised less those cleared",
+    holds: |step| {
+        let state = step.after;
+        state.alerts_raised - state.alerts_cleared == state.alerts.len() as u64
+    },
+};
+
+/// Nothing grows without limit.
+pub const BOUNDED: Invariant = Invariant {
+    id: "BOUNDED",
+    says: "alerts, roles, losses and remembered proposals stay within their limits",
+    holds: |step| {
+        let state = step.after;
+        state.alerts.len() <= MAX_OPEN_ALERTS
+            && state.roles.len() <= MAX_ROLES
+            && state.rounds.losses.len() <= MAX_LOSSES
+            && state.seen.len() <= 2 * SEEN_WINDOW
+    },
+};

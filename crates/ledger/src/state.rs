@@ -1,0 +1,225 @@
+//! The fold.
+
+use crate::seen::Seen;
+use crate::{IngestTotal, Member, Rounds};
+use std::collections::BTreeMap;
+use wire::{Act, Alert, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role, Source};
+
+/// Most alerts open at once. An operator acts on dozens; a thousand says the house is on fire,
+/// and one more alert adds nothing but memory on every node.
+pub const MAX_OPEN_ALERTS: usize = 1024;
+
+/// Most roles: rooms and feeds of the largest house we know, times ten.
+pub const MAX_ROLES: usize = 4096;
+
+/// What a leaf did. Every replica comes to the same answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It took effect.
+    Effective,
+    /// The same proposal stands at an earlier leaf; no effect.
+    Duplicate {
+        /// That leaf.
+        first: u64,
+    },
+    /// A group commit that came second; no effect, its author joins again.
+    Lost {
+        /// The key epoch in force.
+        current: KeyEpoch,
+    },
+    /// It broke a rule; no effect.
+    Ignored {
+        /// Which rule, as a sentence.
+        reason: String,
+    },
+}
+
+/// Why an act has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Rule(String),
+    Lost,
+}
+
+pub(crate) type Outcome = Result<(), Refusal>;
+
+pub(crate) fn refuse(reason: impl Into<String>) -> Outcome {
+    Err(Refusal::Rule(reason.into()))
+}
+
+/// The key group, as far as the ledger knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Number of winning group commits.
+    pub epoch: KeyEpoch,
+    /// MLS group id of the last `Created`.
+    pub group: Option<Vec<u8>>,
+    /// Leaf and author of the winning commit for `epoch`.
+    pub last_commit: Option<(u64, NodeId)>,
+}
+
+/// How many leaves had which outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// [`Applied::Effective`].
+    pub effective: u64,
+    /// [`Applied::Duplicate`].
+    pub duplicate: u64,
+    /// [`Applied::Lost`].
+    pub lost: u64,
+    /// [`Applied::Ignored`].
+    pub ignored: u64,
+}
+
+/// The cluster as the log describes it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Leaves folded in.
+    pub size: u64,
+    /// Name of the cluster, from the genesis.
+    pub cluster: Option<String>,
+    /// The roster.
+    pub members: BTreeMap<NodeId, Member>,
+    /// Who does what. The holder may be down: then the steward assigns anew.
+    pub roles: BTreeMap<Role, NodeId>,
+    /// Learning.
+    pub rounds: Rounds,
+    /// The key group.
+    pub keys: Keys,
+    /// Open alerts by id.
+    pub alerts: BTreeMap<String, Alert>,
+    /// Alerts raised so far.
+    pub alerts_raised: u64,
+    /// Alerts cleared so far.
+    pub alerts_cleared: u64,
+    /// What came in, by node and door.
+    pub ingest: BTreeMap<(NodeId, Source), IngestTotal>,
+    /// Outcomes so far.
+    pub tally: Tally,
+    pub(crate) seen: Seen,
+}
+
+impl State {
+    /// The state before the first leaf.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Folds in the leaf at `index`, which must be [`size`](Self::size): a gap or a repetition
+    /// would make this replica diverge from the others, so it panics.
+    pub fn apply(&mut self, index: u64, record: &Record) -> Applied {
+        assert_eq!(index, self.size, "leaves are folded in log order without gaps");
+        self.size += 1;
+        if let Some(first) = self.seen.first(&record.id) {
+            self.tally.duplicate += 1;
+            return Applied::Duplicate { first };
+        }
+        self.seen.remember(record.id, index);
+        match self.act(index, record) {
+            Ok(()) => {
+                self.tally.effective += 1;
+                Applied::Effective
+            }
+            Err(Refusal::Lost) => {
+                self.tally.lost += 1;
+                Applied::Lost { current: self.keys.epoch }
+            }
+            Err(Refusal::Rule(reason)) => {
+                self.tally.ignored += 1;
+                Applied::Ignored { reason }
+            }
+        }
+    }
+
+    /// The leaf that carries a proposal, if it is on the log within the last
+    /// [`SEEN_WINDOW`](crate::SEEN_WINDOW) leaves.
+    pub fn leaf_of(&self, id: &ProposalId) -> Option<u64> {
+        self.seen.first(id)
+    }
+
+    /// Members that are up.
+    pub fn up(&self) -> impl Iterator<Item = &NodeId> {
+        self.members.iter().filter(|(_, member)| member.up).map(|(node, _)| node)
+    }
+
+    /// Roles that a node holds.
+    pub fn roles_of<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = &'a Role> {
+        self.roles.iter().filter(move |(_, holder)| *holder == node).map(|(role, _)| role)
+    }
+
+    fn act(&mut self, index: u64, record: &Record) -> Outcome {
+        if let Act::Genesis { cluster, roster } = &record.act {
+            return self.genesis(cluster, roster);
+        }
+        if self.cluster.is_none() {
+            return refuse("the first leaf must be the genesis");
+        }
+        self.member(&record.proposer)?;
+        match &record.act {
+            Act::Genesis { .. } => refuse("the log has its genesis already"),
+            Act::NodeUp { node, incarnation } => self.node_up(node, *incarnation),
+            Act::NodeDown { node, reason } => self.node_down(node, reason),
+            Act::RoleAssigned { role, node } => self.role_assigned(role, node),
+            Act::RoundOpened { round, model, cohort } => {
+                self.round_opened(index, *round, *model, cohort)
+            }
+            Act::RoundClosed { round, model, participants, examples: _, loss } => {
+                self.round_closed(*round, *model, participants, *loss)
+            }
+            Act::RoundAbandoned { round, reason: _ } => self.round_abandoned(*round),
+            Act::GroupCommit { epoch, committer, kind, commit: _ } => {
+                self.group_commit(index, *epoch, committer, kind)
+            }
+            Act::Ingested { node, source, first, last, count, digest } => {
+                self.ingested(node, *source, (*first, *last), *count, *digest)
+            }
+            Act::AlertRaised(alert) => self.alert_raised(alert),
+            Act::AlertCleared { id, at: _ } => self.alert_cleared(id),
+        }
+    }
+
+    /// First commit per epoch wins (RFC 9420 §14 leaves the order to the delivery service: us).
+    fn group_commit(
+        &mut self,
+        index: u64,
+        epoch: KeyEpoch,
+        committer: &NodeId,
+        kind: &GroupCommitKind,
+    ) -> Outcome {
+        self.member(committer)?;
+        if epoch != self.keys.epoch.next() {
+            return Err(Refusal::Lost);
+        }
+        match kind {
+            GroupCommitKind::Created { group } => self.keys.group = Some(group.clone()),
+            GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => {
+                if self.keys.group.is_none() {
+                    return refuse("there is no key group yet; it must be created first");
+                }
+            }
+        }
+        self.keys.epoch = epoch;
+        self.keys.last_commit = Some((index, committer.clone()));
+        Ok(())
+    }
+
+    fn alert_raised(&mut self, alert: &Alert) -> Outcome {
+        if self.alerts.contains_key(&alert.id) {
+            return refuse(format!("alert {} is open already", alert.id));
+        }
+        if self.alerts.len() == MAX_OPEN_ALERTS {
+            return refuse(format!("{MAX_OPEN_ALERTS} alerts are open, which is the limit"));
+        }
+        self.alerts.insert(alert.id.clone(), alert.clone());
+        self.alerts_raised += 1;
+        Ok(())
+    }
+
+    fn alert_cleared(&mut self, id: &str) -> Outcome {
+        if self.alerts.remove(id).is_none() {
+            return refuse(format!("alert {id} is not open"));
+        }
+        self.alerts_cleared += 1;
+        Ok(())
+    }
+}

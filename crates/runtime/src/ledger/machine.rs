@@ -1,0 +1,121 @@
+//! Raft's state machine over the store.
+
+use super::leaves::{LeafReader, StoredLeaf};
+use super::snapshot::LeavesFile;
+use super::store::{Apply, ApplyWhat, Store};
+use super::types::{Answer, Entry, LogId, Membership, StorageError, Types};
+use super::{StoreError, disk};
+use openraft::storage::RaftStateMachine;
+use openraft::{AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError};
+use std::fs;
+use std::sync::Arc;
+
+/// Applies committed entries; clones share the store.
+#[derive(Clone)]
+pub(super) struct LeafMachine {
+    store: Arc<Store>,
+    /// Of the last snapshot built or installed in this run.
+    snapshot: Option<(SnapshotMeta<u64, openraft::BasicNode>, u64)>,
+}
+
+impl LeafMachine {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self { store, snapshot: None }
+    }
+
+    fn take_snapshot(&mut self) -> Result<Snapshot<Types>, StoreError> {
+        let (applied, membership, path, len) = self.store.settle()?;
+        let id = applied.map_or_else(|| "empty".to_owned(), |id| format!("{}-{}-{len}", id.leader_id, id.index));
+        let meta = SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id: id };
+        self.snapshot = Some((meta.clone(), len));
+        let file = LeavesFile::prefix(&path, len).map_err(StoreError::io("open", &path))?;
+        Ok(Snapshot { meta, snapshot: Box::new(file) })
+    }
+}
+
+impl RaftSnapshotBuilder<Types> for LeafMachine {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
+        disk::blocking(|| self.take_snapshot())
+            .map_err(|error| StorageIOError::write_snapshot(None, AnyError::error(error)).into())
+    }
+}
+
+impl RaftStateMachine<Types> for LeafMachine {
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), StorageError> {
+        Ok(self.store.applied())
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Answer>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let entries = entries.into_iter().map(|entry| Apply {
+            log_id: entry.log_id,
+            what: match entry.payload {
+                EntryPayload::Blank => ApplyWhat::Nothing,
+                EntryPayload::Normal(leaf) => ApplyWhat::Leaf(leaf.0),
+                EntryPayload::Membership(membership) => {
+                    ApplyWhat::Membership(Membership::new(Some(entry.log_id), membership))
+                }
+            },
+        });
+        let answers = disk::blocking(|| self.store.apply(entries.collect()))
+            .map_err(|error| StorageIOError::write_state_machine(AnyError::error(error)))?;
+        Ok(answers.into_iter().map(Answer).collect())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        self.clone()
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<LeavesFile>, StorageError> {
+        let file = LeavesFile::incoming(self.store.dir());
+        file.map(Box::new).map_err(|error| StorageIOError::write_snapshot(None, AnyError::new(&error)).into())
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta<u64, openraft::BasicNode>,
+        snapshot: Box<LeavesFile>,
+    ) -> Result<(), StorageError> {
+        let path = snapshot.path().to_owned();
+        let install = || {
+            let received = received(LeafReader::open(&path)?, &path);
+            self.store.install(&path, meta.last_log_id, meta.last_membership.clone(), received)?;
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))
+        };
+        disk::blocking(install)
+            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
+        let (_, _, _, len) = disk::blocking(|| self.store.settle())
+            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
+        self.snapshot = Some((meta.clone(), len));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
+        let Some((meta, len)) = &self.snapshot else { return Ok(None) };
+        let path = self.store.dir().join(super::leaves::LEAVES);
+        let file = LeavesFile::prefix(&path, *len)
+            .map_err(|error| StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
+        Ok(Some(Snapshot { meta: meta.clone(), snapshot: Box::new(file) }))
+    }
+}
+
+/// The leaves of a received snapshot; anything but a clean end is an error.
+fn received(
+    mut reader: LeafReader,
+    path: &std::path::Path,
+) -> impl Iterator<Item = Result<StoredLeaf, StoreError>> + use<> {
+    use super::frames::Stop;
+    let path = path.to_owned();
+    std::iter::from_fn(move || match reader.next() {
+        Ok(Ok((leaf, _, _))) => Some(Ok(leaf)),
+        Ok(Err(Stop::End)) => None,
+        Ok(Err(Stop::Torn { offset })) => Some(Err(StoreError::damaged(&path, offset, "the snapshot is cut off"))),
+        Ok(Err(Stop::Damaged { offset, what })) => Some(Err(StoreError::damaged(&path, offset, what))),
+        Err(error) => Some(Err(error)),
+    })
+}

@@ -1,0 +1,175 @@
+//! Raft's messages between nodes. Links, encryption and identity are the cluster's business.
+
+use super::types::{Raft, Types, raft_id};
+use futures::future::BoxFuture;
+use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{AnyError, BasicNode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::{NodeId, Record, Reply};
+
+/// Pause before an unreachable peer is tried again: long against a link's round trip, short against
+/// an election, so that a returning node hears of the leader before it votes for itself.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Why a call to a peer brought no answer. The ledger retries; the sentence is for people.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NetError {
+    /// There is no link to the peer now.
+    #[error("no link to {0}")]
+    NoLink(NodeId),
+    /// The call was sent and no answer came in time.
+    #[error("no answer from {0}")]
+    NoAnswer(NodeId),
+    /// The peer answered with something else.
+    #[error("{peer} answered unexpectedly: {what}")]
+    Unexpected {
+        /// The peer.
+        peer: NodeId,
+        /// What came.
+        what: String,
+    },
+}
+
+/// How the ledger reaches the other replicas. Calls may fail, be lost or be answered late; they are
+/// dropped (cancelled) when their time is over.
+pub trait ConsensusNet: Send + Sync + 'static {
+    /// Carries `bytes` to the peer's [`Ledger::consensus`](super::Ledger::consensus) and back
+    /// (`wire::Call::Consensus`).
+    fn call<'a>(&'a self, to: &'a NodeId, bytes: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>, NetError>>;
+
+    /// Carries a proposal to the leader's
+    /// [`Ledger::handle_propose`](super::Ledger::handle_propose) (`wire::Call::Propose`).
+    fn propose<'a>(&'a self, to: &'a NodeId, record: Record) -> BoxFuture<'a, Result<Reply, NetError>>;
+}
+
+#[derive(Serialize, Deserialize)]
+enum Request {
+    Append(AppendEntriesRequest<Types>),
+    Vote(VoteRequest<u64>),
+    Snapshot(InstallSnapshotRequest<Types>),
+}
+
+#[derive(Serialize, Deserialize)]
+enum Response {
+    Append(AppendEntriesResponse<u64>),
+    Vote(VoteResponse<u64>),
+    Snapshot(Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>),
+    Refused(String),
+}
+
+/// Serves one request of a peer.
+pub(super) async fn serve(raft: &Raft, bytes: &[u8]) -> Vec<u8> {
+    let response = match wire::decode(bytes) {
+        Err(error) => Response::Refused(format!("cannot read the request: {error}")),
+        Ok(Request::Append(request)) => match raft.append_entries(request).await {
+            Ok(response) => Response::Append(response),
+            Err(error) => Response::Refused(error.to_string()),
+        },
+        Ok(Request::Vote(request)) => match raft.vote(request).await {
+            Ok(response) => Response::Vote(response),
+            Err(error) => Response::Refused(error.to_string()),
+        },
+        Ok(Request::Snapshot(request)) => Response::Snapshot(raft.install_snapshot(request).await),
+    };
+    wire::encode(&response)
+}
+
+/// Makes a [`PeerClient`] for each peer.
+pub(super) struct PeerClients {
+    net: Arc<dyn ConsensusNet>,
+    peers: Arc<BTreeMap<u64, NodeId>>,
+}
+
+impl PeerClients {
+    pub(super) fn new(net: Arc<dyn ConsensusNet>, members: &[NodeId]) -> Self {
+        let peers = members.iter().map(|node| (raft_id(node), node.clone())).collect();
+        Self { net, peers: Arc::new(peers) }
+    }
+}
+
+impl RaftNetworkFactory<Types> for PeerClients {
+    type Network = PeerClient;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
+        let peer = self.peers.get(&target).cloned().unwrap_or_else(|| NodeId::new(node.addr.clone()));
+        PeerClient { net: self.net.clone(), peer, target }
+    }
+}
+
+/// Raft's view of one peer.
+pub(super) struct PeerClient {
+    net: Arc<dyn ConsensusNet>,
+    peer: NodeId,
+    target: u64,
+}
+
+type Rpc<T, E = openraft::error::Infallible> = Result<T, RPCError<u64, BasicNode, RaftError<u64, E>>>;
+
+impl PeerClient {
+    async fn exchange<E: std::error::Error>(&self, request: &Request, option: &RPCOption) -> Rpc<Response, E> {
+        let unreachable = |error: NetError| RPCError::Unreachable(Unreachable::new(&error));
+        let call = self.net.call(&self.peer, wire::encode(request));
+        match tokio::time::timeout(option.hard_ttl(), call).await {
+            Err(_) => Err(unreachable(NetError::NoAnswer(self.peer.clone()))),
+            Ok(Err(error)) => Err(unreachable(error)),
+            Ok(Ok(bytes)) => match wire::decode(&bytes) {
+                Ok(Response::Refused(what)) => Err(unreachable(self.unexpected(what))),
+                Ok(response) => Ok(response),
+                Err(error) => Err(RPCError::Network(NetworkError::new(&error))),
+            },
+        }
+    }
+
+    fn unexpected(&self, what: impl Into<String>) -> NetError {
+        NetError::Unexpected { peer: self.peer.clone(), what: what.into() }
+    }
+
+    fn other_kind<T, E: std::error::Error>(&self) -> Rpc<T, E> {
+        let error = self.unexpected("an answer to another request");
+        Err(RPCError::Network(NetworkError::from(AnyError::new(&error))))
+    }
+}
+
+impl RaftNetwork<Types> for PeerClient {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<u64>> {
+        match self.exchange(&Request::Append(rpc), &option).await? {
+            Response::Append(response) => Ok(response),
+            Response::Vote(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        rpc: InstallSnapshotRequest<Types>,
+        option: RPCOption,
+    ) -> Rpc<InstallSnapshotResponse<u64>, InstallSnapshotError> {
+        match self.exchange(&Request::Snapshot(rpc), &option).await? {
+            Response::Snapshot(Ok(response)) => Ok(response),
+            Response::Snapshot(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.target, error))),
+            Response::Append(_) | Response::Vote(_) | Response::Refused(_) => self.other_kind(),
+        }
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<u64>, option: RPCOption) -> Rpc<VoteResponse<u64>> {
+        match self.exchange(&Request::Vote(rpc), &option).await? {
+            Response::Vote(response) => Ok(response),
+            Response::Append(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(RETRY))
+    }
+}
