@@ -1,0 +1,449 @@
+use super::*;
+use crate::directory::Device;
+use proptest::prelude::*;
+use wire::Severity;
+
+/// Sun, 22 Nov 2026 08:00:05 UTC.
+const ARRIVAL: UnixMillis = UnixMillis(1_795_334_405_000);
+
+fn directory() -> Directory {
+    let device = |id: &str, addresses: &[&str]| Device {
+        id: id.into(),
+        room: "hall-1".into(),
+        class: "test".to_owned(),
+        addresses: addresses.iter().map(|&a| a.to_owned()).collect(),
+    };
+    Directory::new([
+        device(
+            "gear",
+            &[
+                "apc@[10.0.0.1]",
+                "oa@[10.0.0.1]",
+                "bmc@[10.0.0.1]",
+                "drac@[10.0.0.1]",
+                "root@[10.0.0.1]",
+                "switch@[10.0.0.1]",
+                "sensor@[10.0.0.1]",
+                "appliance@[10.0.0.1]",
+                "logger@[10.0.0.1]",
+                "pdu@[10.0.0.1]",
+            ],
+        ),
+        device("other", &["other@example.net"]),
+    ])
+    .unwrap()
+}
+
+fn decoded(envelope: &str, raw: &[u8]) -> Result<Vec<Report>, Quarantine> {
+    let node = NodeId::from("n1");
+    let directory = directory();
+    let context = DecodeContext {
+        node: &node,
+        seq: 7,
+        arrival: ARRIVAL,
+        directory: &directory,
+    };
+    decode(&context, envelope, raw)
+}
+
+/// One line per report: device time relative to nothing, readings, event.
+fn shown(reports: &[Report]) -> Vec<String> {
+    reports
+        .iter()
+        .map(|report| {
+            let mut line = report
+                .device_time
+                .map_or("-".to_owned(), |at| at.to_string());
+            for reading in &report.readings {
+                let unit = reading.unit.as_deref().unwrap_or_default();
+                line.push_str(&format!(" {}={}{unit}", reading.name, reading.value));
+            }
+            if let Some(event) = &report.event {
+                let severity = match event.severity {
+                    Severity::Info => "info",
+                    Severity::Warning => "warning",
+                    Severity::Critical => "critical",
+                };
+                let verb = if event.clears { "clears" } else { "opens" };
+                line.push_str(&format!(
+                    " | {verb} {} {severity}: {}",
+                    event.condition, event.text
+                ));
+            }
+            line
+        })
+        .collect()
+}
+
+macro_rules! fixture {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("../../fixtures/mail/", $name, ".eml")).as_slice(),
+        )
+    };
+}
+
+const FIXTURES: &[(&str, &[u8])] = &[
+    fixture!("apc-on-battery"),
+    fixture!("apc-back-on-line"),
+    fixture!("apc-german"),
+    fixture!("apc-short"),
+    fixture!("apc-tap"),
+    fixture!("apc-unknown-code"),
+    fixture!("html-only"),
+    fixture!("apcupsd"),
+    fixture!("hp-psu-failed"),
+    fixture!("hp-psu-ok"),
+    fixture!("supermicro-fan-low"),
+    fixture!("supermicro-fan-ok"),
+    fixture!("supermicro-intrusion"),
+    fixture!("dell-fan-failed"),
+    fixture!("mdadm-degraded"),
+    fixture!("mdadm-rebuilt"),
+    fixture!("smartd-pending"),
+    fixture!("planet-daily"),
+    fixture!("cisco-psu"),
+    fixture!("senml-rfc8428-5.1.3"),
+    fixture!("senml-types"),
+    fixture!("json-appliance"),
+    fixture!("csv-logger"),
+];
+
+fn expected(name: &str) -> &'static [&'static str] {
+    match name {
+        "apc-on-battery" => &[
+            "1205119967000 | opens on-battery warning: UPS: On battery power in response to an input power problem.",
+        ],
+        "apc-back-on-line" => {
+            &["1205123702000 | clears on-battery info: UPS: No longer on battery power."]
+        }
+        "apc-german" => &[
+            "- | opens on-battery warning: USV: Batteriebetrieb aufgrund gestörter Eingangsspannung.",
+        ],
+        "apc-short" => &["- | clears on-battery info: UPS: No longer on battery power."],
+        "apc-tap" => &["- | opens battery-discharged critical: UPS: Batteries Discharged"],
+        "apc-unknown-code" => &["1205123567000 | opens apc-0x0002 info: System: Warmstart."],
+        "html-only" => &[
+            "- | opens on-battery warning: UPS: On battery power in response to rapid change of input.",
+        ],
+        "apcupsd" => &[
+            "1795334400000 input.voltage=230.4V input.frequency=50Hz output.voltage=230.4V load=34.5% battery.charge=100% battery.voltage=54.4V battery.runtime_min=41 temperature=26.1Cel transfers=2 | clears on-battery info: UPS status ONLINE",
+        ],
+        "hp-psu-failed" => &[
+            "1779779340000 | opens power-supply-1 critical: EVENT (26 May 07:09): Power Supply #1 Status has changed to: Failed.",
+        ],
+        "hp-psu-ok" => &[
+            "1779780660000 | clears power-supply-1 info: EVENT (26 May 07:31): Power Supply #1 Status has changed to: OK.",
+        ],
+        "supermicro-fan-low" => {
+            &["- fan_rpm.44=5625 | opens fan-44 critical: fan sensor 44 raised (event type 01)"]
+        }
+        "supermicro-fan-ok" => {
+            &["- fan_rpm.44=9000 | clears fan-44 info: fan sensor 44 cleared (event type 81)"]
+        }
+        "supermicro-intrusion" => &[
+            "- | opens chassis-intrusion-aa warning: chassis-intrusion sensor aa raised (event type 6f)",
+        ],
+        "dell-fan-failed" => &[
+            "1205123567000 | opens system-board-fan-1 critical: System Board Fan 1: failure detected",
+        ],
+        "mdadm-degraded" => &[
+            "- raid.members=2 raid.active=1 raid.recovery_percent=72 | opens md/0-degraded critical: A DegradedArray event had been detected on md device /dev/md/0.",
+        ],
+        "mdadm-rebuilt" => &[
+            "- | clears md/0-degraded info: A SpareActive event had been detected on md device /dev/md/0. It could be related to component device /dev/sdb1.",
+        ],
+        "smartd-pending" => &[
+            "- smart.pending_sectors=8 | opens sda-currently-unreadable-pending warning: /dev/sda [SAT], 8 Currently unreadable (pending) sectors",
+        ],
+        "planet-daily" => &[
+            "1795333800000 voltage=230.1V current=7.25A power=1618.2W",
+            "1795334100000 voltage=229.8V current=15.6A power=3477.3W",
+            "1795334101000 | opens outlet-3 warning: Outlet 3: Overload",
+            "1795334280000 | clears outlet-3 info: Outlet 3: Normal",
+        ],
+        "cisco-psu" => &[
+            "1097233844000 | opens syslog_alert-environment critical: 2004 Oct 8 11:10:44 sw-7 %NOHMS-2-NOHMS_ENV_ERR_PS_FAIL: power supply 2 failed",
+        ],
+        "senml-rfc8428-5.1.3" => &[
+            "1276020071001 current=1.2A",
+            "1276020072001 current=1.3A",
+            "1276020073001 current=1.4A",
+            "1276020074001 current=1.5A",
+            "1276020075001 current=1.6A",
+            "1276020076001 voltage=120.1V current=1.7A",
+        ],
+        "senml-types" => &["1795334345000 temp=23.5Cel open=1 energy=12.5"],
+        "json-appliance" => &["1795334400000 fan.1=4200 fan.2=4180.5 ok=1"],
+        "csv-logger" => &[
+            "1795334400000 temperature=22.5 supply_voltage=230.1V fan_rpm=4200",
+            "1795334460000 temperature=22.6 fan_rpm=4190",
+            "1795334520000 temperature=-100 supply_voltage=229.9V fan_rpm=0",
+        ],
+        other => panic!("no expectation for {other}"),
+    }
+}
+
+/// As in the file, and with the CRLF line ends of a real delivery.
+#[test]
+fn every_fixture_gives_its_reports() {
+    for (name, raw) in FIXTURES {
+        let crlf = String::from_utf8_lossy(raw).replace('\n', "\r\n");
+        for raw in [*raw, crlf.as_bytes()] {
+            match decoded("", raw) {
+                Ok(reports) => assert_eq!(shown(&reports), expected(name), "{name}"),
+                Err(error) => panic!("{name}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_report_says_where_it_comes_from() {
+    let (_, raw) = fixture!("csv-logger");
+    let reports = decoded("", raw).unwrap();
+    for (report, part) in reports.iter().zip(0..) {
+        assert_eq!(
+            (report.device.as_str(), report.room.as_str()),
+            ("gear", "hall-1")
+        );
+        assert_eq!((report.class.as_str(), report.arrival), ("test", ARRIVAL));
+        assert_eq!(
+            report.origin,
+            Origin::Mail {
+                node: "n1".into(),
+                seq: 7,
+                part
+            }
+        );
+    }
+}
+
+fn letter(headers: &str, body: &str) -> Vec<u8> {
+    format!("From: <sensor@[10.0.0.1]>\r\n{headers}\r\n{body}").into_bytes()
+}
+
+#[test]
+fn what_is_refused_and_how_it_is_said() {
+    const SENML: &str = "Content-Type: application/senml+json\r\n";
+    const JSON: &str = "Content-Type: application/json\r\n";
+    const CSV: &str = "Content-Type: text/csv\r\n";
+    let metrics: Vec<String> = (0..300).map(|i| format!("\"k{i}\":{i}")).collect();
+    let long_name = "x".repeat(200);
+    for (headers, body, said) in [
+        ("", "Hello, I am on holiday.", "no known format fits"),
+        ("", "", "no known format fits"),
+        (
+            "Content-Type: image/png\r\n",
+            "\u{1}\u{2}",
+            "no known format fits",
+        ),
+        (JSON, "{\"a\":", "no valid JSON"),
+        (JSON, "{\"a\":1e999}", "not a finite number"),
+        (JSON, "{\"a\":NaN}", "no valid JSON"),
+        (JSON, "{\"a\":[1,2]}", "is an array"),
+        (JSON, "17", "neither an object nor"),
+        (JSON, "{\"a\":\"text\"}", "neither a number nor an event"),
+        (JSON, "{\"time\":\"yesterday\",\"a\":1}", "is no time"),
+        (
+            JSON,
+            "{\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":{\"g\":1}}}}}}}",
+            "nests deeper",
+        ),
+        (JSON, &format!("{{{}}}", metrics.join(",")), "257 metrics"),
+        (JSON, &format!("{{\"{long_name}\":1}}"), "is not usable"),
+        (JSON, "{\"\":1}", "is not usable"),
+        (SENML, "{\"n\":\"a\",\"v\":1}", "no array of records"),
+        (SENML, "[{\"n\":\"a\",\"v\":\"1\"}]", "is no number"),
+        (
+            SENML,
+            "[{\"n\":\"a\",\"v\":1,\"x_\":2}]",
+            "unknown extension",
+        ),
+        (SENML, "[{\"bver\":11,\"n\":\"a\",\"v\":1}]", "version 11"),
+        (SENML, "[{\"n\":\"_a\",\"v\":1}]", "is not usable"),
+        (SENML, "[{\"v\":1}]", "is not usable"),
+        (
+            SENML,
+            "[{\"n\":\"a\",\"v\":1e308,\"bv\":1e308}]",
+            "not a finite number",
+        ),
+        (
+            SENML,
+            "[{\"n\":\"a\",\"v\":1,\"t\":1e300}]",
+            "outside of 1970 to 9999",
+        ),
+        (
+            SENML,
+            "[{\"n\":\"a\",\"vs\":\"text\"}]",
+            "neither a number nor an event",
+        ),
+        (SENML, "[]", "neither a number nor an event"),
+        (CSV, "temperature,fan\n1,2\n", "no column \"time\""),
+        (CSV, "time,a\n0,1,2\n", "CSV is broken"),
+        (CSV, "time,a\n0,warm\n", "is no number"),
+        (CSV, "time,a\nnoon,1\n", "unreadable"),
+        (CSV, "time,a\n0,NaN\n", "not a finite number"),
+        (CSV, "time,a\n0,inf\n", "not a finite number"),
+        (CSV, "time,a\n", "neither a number nor an event"),
+        (
+            CSV,
+            &format!("time,a\n{}", "0,1\n".repeat(2_001)),
+            "more than 2000 rows",
+        ),
+        (
+            "Subject: HP AlertMail-1: (PURPLE) Fan: x\r\n",
+            "",
+            "severity \"PURPLE\" is unknown",
+        ),
+        ("Subject: HP AlertMail-what\r\n", "", "subject is not"),
+        (
+            "",
+            "PEF EMail alert\nSensor Type: 04\nSensor No.: 1\nEvent Type: 6f\n",
+            "Data is not three",
+        ),
+        (
+            "",
+            "PEF EMail alert\nSensor Type: é\nSensor No.: 1\nEvent Type: 6f\n",
+            "hexadecimal",
+        ),
+        (
+            "Subject: Boom event on /dev/md0:h\r\n",
+            "",
+            "event \"Boom\" is unknown",
+        ),
+        (
+            "",
+            "generated by the smartd daemon",
+            "\"Device: …\" is missing",
+        ),
+        (
+            "",
+            "Time of Event:x\nMessage Name:y\nSeverity Level:12\n",
+            "is not 0 to 9",
+        ),
+        (
+            "",
+            "APC : 1\nSTATUS : ONLINE\nLINEV : much\n",
+            "is no number",
+        ),
+        ("", "Code: 0x0109\n", "no description"),
+    ] {
+        let refused = decoded("", &letter(headers, body)).unwrap_err();
+        assert!(
+            refused.to_string().contains(said),
+            "{headers}{body}: {refused}"
+        );
+        assert_eq!(refused.device, Some("gear".into()), "{refused}");
+    }
+}
+
+#[test]
+fn the_sender_must_be_known_and_one() {
+    let raw = |from: &str| format!("From: {from}\r\n\r\n{{\"a\":1}}").into_bytes();
+    for (envelope, from, device) in [
+        ("sensor@[10.0.0.1]", "nobody@example.net", Some("gear")),
+        ("<SENSOR@[10.0.0.1]>", "<sensor@[10.0.0.1]>", Some("gear")),
+        ("", "A sensor <sensor@[10.0.0.1]>", Some("gear")),
+        (
+            "bounce@relay.example",
+            "Other <other@example.net>",
+            Some("other"),
+        ),
+        ("", "nobody@example.net", None),
+        ("nobody@example.net", "", None),
+    ] {
+        match (decoded(envelope, &raw(from)), device) {
+            (Ok(reports), Some(device)) => assert_eq!(reports[0].device.as_str(), device),
+            (Err(refused), None) => {
+                assert!(
+                    matches!(refused.reason, Reason::UnknownDevice { .. }),
+                    "{refused}"
+                );
+            }
+            (result, _) => panic!("{envelope} {from}: {result:?}"),
+        }
+    }
+    let forged = decoded("other@example.net", &raw("<sensor@[10.0.0.1]>")).unwrap_err();
+    assert!(
+        matches!(forged.reason, Reason::ConflictingSenders { .. }),
+        "{forged}"
+    );
+}
+
+#[test]
+fn bombs_are_refused_before_they_are_built() {
+    let empty_parts = format!(
+        "From: <sensor@[10.0.0.1]>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}",
+        "--b\r\n\r\n".repeat(100_000)
+    );
+    let few_too_many = format!(
+        "From: <sensor@[10.0.0.1]>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n",
+        "--b\r\n\r\nx\r\n".repeat(40)
+    );
+    let nested = format!(
+        "From: <sensor@[10.0.0.1]>\r\n{}",
+        "Content-Type: Message/ RFC822\r\n\r\n".repeat(50_000)
+    );
+    let multiparts: String = (0..30_000)
+        .map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n"))
+        .collect();
+    let too_large = vec![b'x'; MAX_MAIL_BYTES + 1];
+    for (raw, said) in [
+        (empty_parts.as_bytes(), "MIME parts"),
+        (few_too_many.as_bytes(), "MIME parts"),
+        (nested.as_bytes(), "another mail"),
+        (multiparts.as_bytes(), "MIME parts"),
+        (too_large.as_slice(), "over the limit"),
+        (b"".as_slice(), "no mail header"),
+    ] {
+        let refused = decoded("sensor@[10.0.0.1]", raw).unwrap_err();
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn random_bytes_never_panic(raw in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        prop_assert!(decoded("sensor@[10.0.0.1]", &raw).is_err());
+    }
+
+    /// Mutated fixtures decode or are refused; whatever decodes is within the limits.
+    #[test]
+    fn mutated_fixtures_never_panic(
+        which in 0..FIXTURES.len(),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..12),
+    ) {
+        let mut raw = FIXTURES[which].1.to_vec();
+        for (at, byte, edit) in edits {
+            let at = at.index(raw.len());
+            match edit {
+                0 => raw[at] = byte,
+                1 => raw.insert(at, byte),
+                _ => raw.truncate(at.max(1)),
+            }
+        }
+        if let Ok(reports) = decoded("sensor@[10.0.0.1]", &raw) {
+            prop_assert!(!reports.is_empty() && reports.len() <= MAX_ROWS_PER_MAIL);
+            for reading in reports.iter().flat_map(|report| &report.readings) {
+                prop_assert!(reading.value.is_finite());
+                prop_assert!((1..=MAX_NAME_BYTES).contains(&reading.name.len()));
+            }
+        }
+    }
+
+    /// What a body says is text of any kind: no layout may trip over it.
+    #[test]
+    fn random_texts_in_every_layout_never_panic(
+        body in "(Code: |Data: |Device: |EVENT \\(|time,|\\[\\{|[ -~é\n]){0,40}",
+        subject in "(HP AlertMail-1: \\(|Daily Status|Fail event on /dev/|[ -~é]){0,6}",
+    ) {
+        let raw = letter(&format!("Subject: {subject}\r\n"), &body);
+        if let Err(refused) = decoded("", &raw) {
+            prop_assert!(refused.to_string().len() > 20);
+        }
+    }
+}
