@@ -1,0 +1,132 @@
+//! How unusual an example is for its device, in units of the device's own threshold.
+//!
+//! Two detectors compete. The *shared model*'s residuals (values minus reconstruction) are
+//! standardised per feature by their mean and deviation on calibration examples; its statistic
+//! is the mean of the three largest |z|, as faults rarely touch one metric alone. The *local
+//! model* has no parameters to share: the largest |z| of the values themselves. Each statistic
+//! is divided by its own threshold, and the larger quotient is the score: whichever detector
+//! explains the device best decides, and neither can drown the other out.
+//!
+//! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
+//! Siffer et al. 2017): the calibration statistics above their 98% quantile are fitted with a
+//! generalised Pareto tail by the method of moments and extrapolated to the rate. As either
+//! detector can raise the alarm, each gets half of the rate.
+
+use std::collections::BTreeMap;
+use wire::{DeviceId, UnixMillis};
+
+use crate::features::{Example, MAX_DEVICES, SLOTS, SlotLayout};
+
+mod calibration;
+mod tail;
+
+pub use calibration::{Calibration, TooFew};
+pub use tail::tail_quantile;
+
+/// Fewest examples from which a threshold is set: a 98% quantile of fewer rests on two values.
+pub const MIN_CALIBRATION: usize = 60;
+/// How many metrics are named with an alert.
+pub const MAX_BECAUSE: usize = 5;
+/// False alarms per example: at one report a minute one row in a week; the monitor's k-of-n rule
+/// then asks for several together.
+pub const DEFAULT_FALSE_ALARM_RATE: f64 = 1e-4;
+
+/// A scored example.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scored {
+    /// Whose.
+    pub device: DeviceId,
+    /// Arrival of the scored report.
+    pub at: UnixMillis,
+    /// In units of the threshold: over 1 is unusual.
+    pub score: f64,
+    /// The metrics that contributed most, largest first, with their share of the sum of |z|.
+    pub because: Vec<(String, f64)>,
+}
+
+/// The calibrations of many devices.
+#[derive(Debug)]
+pub struct Scorer {
+    rate: f64,
+    devices: BTreeMap<DeviceId, Calibration>,
+}
+
+impl Default for Scorer {
+    fn default() -> Self {
+        Self::new(DEFAULT_FALSE_ALARM_RATE)
+    }
+}
+
+impl Scorer {
+    /// With false alarms at `rate` per example, kept within 1e-9 and 0.1.
+    pub fn new(rate: f64) -> Self {
+        Self {
+            rate: rate.clamp(1e-9, 0.1),
+            devices: BTreeMap::new(),
+        }
+    }
+
+    /// Sets a device's calibration from examples believed normal (the training window) and the
+    /// current model's reconstruction of each, in the same order; `None` while there is no model.
+    /// To be repeated whenever the model changes, since residuals change with it. Beyond
+    /// [`MAX_DEVICES`] devices new ones are not taken and the answer is `Ok(false)`.
+    pub fn calibrate(
+        &mut self,
+        device: &DeviceId,
+        examples: &[Example],
+        reconstructions: Option<&[[f32; SLOTS]]>,
+    ) -> Result<bool, TooFew> {
+        if !self.devices.contains_key(device) && self.devices.len() >= MAX_DEVICES {
+            return Ok(false);
+        }
+        let calibration = Calibration::fit(examples, reconstructions, self.rate)?;
+        self.devices.insert(device.clone(), calibration);
+        Ok(true)
+    }
+
+    /// Whether the device can be scored.
+    pub fn is_calibrated(&self, device: &DeviceId) -> bool {
+        self.devices.contains_key(device)
+    }
+
+    /// Devices that can be scored.
+    pub fn calibrated(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Scores an example with the model's reconstruction of it (`None`: local model alone).
+    /// `names` is the device's slot layout. `None` before calibration.
+    pub fn score(
+        &self,
+        example: &Example,
+        reconstruction: Option<&[f32; SLOTS]>,
+        names: &SlotLayout,
+    ) -> Option<Scored> {
+        let judged = self
+            .devices
+            .get(&example.device)?
+            .judge(example, reconstruction);
+        let because = judged
+            .shares
+            .into_iter()
+            .take(MAX_BECAUSE)
+            .map(|(slot, share)| {
+                (
+                    names
+                        .name(slot)
+                        .map_or_else(|| format!("slot {slot}"), str::to_owned),
+                    share,
+                )
+            })
+            .collect();
+        Some(Scored {
+            device: example.device.clone(),
+            at: example.arrival,
+            score: judged.score,
+            because,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
