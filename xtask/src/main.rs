@@ -88,11 +88,11 @@ fn run(place: &Place, task: Task) -> Result<(), Failure> {
         Task::Chaos(arguments) => demo::chaos(place, &arguments),
         Task::Test { arguments } => {
             setup::run(place, Need::Tests)?;
-            place
-                .cargo()
-                .args(["test", "--workspace"])
-                .args(arguments)
-                .run()
+            let chosen = arguments
+                .iter()
+                .any(|word| word == "-p" || word == "--package");
+            let all: &[&str] = if chosen { &[] } else { &["--workspace"] };
+            place.cargo().arg("test").args(all).args(arguments).run()
         }
         Task::Ci => ci::run(place),
         Task::Bench { name } => bench::run(place, name.as_deref()),
