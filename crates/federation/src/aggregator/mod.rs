@@ -10,17 +10,18 @@
 
 mod io;
 mod round;
+mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
 
-use crate::model_digest;
 use machine::{Instant, Machine};
 use round::{Model, OpenRound, Taken};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use steps::send_train;
 use wire::{Act, Digest, NodeId, Round};
 
 /// Most examples one update may claim: its weight in the mean. A node that kept every reading of a
@@ -80,7 +81,9 @@ struct Proposal {
 
 impl Aggregator {
     /// An aggregator that does not lead.
-    pub fn new(node: NodeId, config: Config) -> Self {
+    pub fn new(node: NodeId, mut config: Config) -> Self {
+        // A round needs somebody; a configuration of zero means one.
+        config.min_cohort = config.min_cohort.max(1);
         Self {
             node,
             config,
@@ -117,142 +120,6 @@ impl Aggregator {
         self.held
             .as_ref()
             .filter(|held| self.model.is_none_or(|model| model == held.digest))
-    }
-
-    /// Take the next step, if its time has come.
-    fn pursue(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if !self.leading {
-            return;
-        }
-        match &mut self.phase {
-            Phase::Waiting { until, .. } if *until <= now => self.begin(now, out),
-            Phase::Waiting { .. } => {}
-            Phase::Opening { proposal } | Phase::Ending { proposal } => {
-                if proposal.due <= now {
-                    proposal.due = now + PROPOSAL_LIMIT;
-                    out.push(Output::Propose(proposal.act.clone()));
-                }
-            }
-            Phase::Collecting(open) => {
-                if open.ends <= now || open.complete(&self.up, self.config.min_cohort) {
-                    self.end(now, out);
-                } else if open.resend_at <= now {
-                    open.resend_at = now + self.config.resend;
-                    send_train(open, out);
-                }
-            }
-        }
-    }
-
-    /// From waiting: end what a former leader left open, or open the next round.
-    fn begin(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if let Some(round) = self.open {
-            let reason = format!("the leader that opened it was replaced by {}", self.node);
-            self.abandon(now, round, reason, out);
-            return;
-        }
-        if self.up.len() < self.config.min_cohort {
-            return;
-        }
-        let Some(base) = self.base() else {
-            self.want_model(now, out);
-            return;
-        };
-        let act = Act::RoundOpened {
-            round: self.next,
-            model: base.digest,
-            cohort: self.up.iter().cloned().collect(),
-        };
-        let proposal = propose(now, self.next, act, out);
-        self.phase = Phase::Opening { proposal };
-    }
-
-    fn want_model(&mut self, now: Instant, out: &mut Vec<Output>) {
-        // Before the first model there is nothing to ask for; the shell brings it unasked.
-        let Some(digest) = self.model else { return };
-        let asked = match &self.phase {
-            Phase::Waiting { asked, .. } => *asked,
-            Phase::Opening { .. } | Phase::Collecting(_) | Phase::Ending { .. } => 0,
-        };
-        if asked < MODEL_ATTEMPTS {
-            out.push(Output::NeedModel(digest));
-        } else if let Some(held) = &self.held {
-            out.push(Output::Note(format!(
-                "model {digest:?} of the last closed round is nowhere to be found; going on from {:?}",
-                held.digest
-            )));
-            self.model = Some(held.digest);
-        } else {
-            out.push(Output::Note(format!(
-                "model {digest:?} of the last closed round is nowhere to be found, and no other is at hand; still asking"
-            )));
-            out.push(Output::NeedModel(digest));
-        }
-        self.phase = Phase::Waiting {
-            until: now + MODEL_PAUSE,
-            asked: asked.saturating_add(1),
-        };
-        if self.base().is_some() {
-            self.begin(now, out);
-        }
-    }
-
-    /// From collecting: make the model, or say why there is none.
-    fn end(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Phase::Collecting(open) = &self.phase else {
-            return;
-        };
-        let round = open.round;
-        let made = if open.updates.len() < self.config.min_cohort {
-            Err(open.shortfall(self.config.min_cohort))
-        } else {
-            open.aggregate(&self.config)
-                .map_err(|error| error.to_string())
-        };
-        match made {
-            Err(reason) => self.abandon(now, round, reason, out),
-            Ok(made) => {
-                let participants = open.updates.keys().cloned().collect();
-                let digest = model_digest(&made.parameters);
-                let parameters = Arc::new(made.parameters);
-                self.staged = Some((
-                    round,
-                    Model {
-                        digest,
-                        parameters: Arc::clone(&parameters),
-                    },
-                ));
-                out.push(Output::StageModel {
-                    round,
-                    digest,
-                    parameters,
-                });
-                let act = Act::RoundClosed {
-                    round,
-                    model: digest,
-                    participants,
-                    examples: made.examples,
-                    loss: made.loss,
-                };
-                self.phase = Phase::Ending {
-                    proposal: propose(now, round, act, out),
-                };
-            }
-        }
-    }
-
-    fn abandon(&mut self, now: Instant, round: Round, mut reason: String, out: &mut Vec<Output>) {
-        if let Some((at, _)) = reason.char_indices().nth(MAX_REASON) {
-            reason.truncate(at);
-            reason.push('…');
-        }
-        out.push(Output::Note(format!(
-            "round {round} is abandoned: {reason}"
-        )));
-        let act = Act::RoundAbandoned { round, reason };
-        self.phase = Phase::Ending {
-            proposal: propose(now, round, act, out),
-        };
     }
 
     fn opened(
@@ -368,24 +235,6 @@ impl Aggregator {
             open.declined.insert(node, reason);
         }
     }
-}
-
-fn propose(now: Instant, round: Round, act: Act, out: &mut Vec<Output>) -> Proposal {
-    out.push(Output::Propose(act.clone()));
-    Proposal {
-        round,
-        act,
-        due: now + PROPOSAL_LIMIT,
-    }
-}
-
-fn send_train(open: &OpenRound, out: &mut Vec<Output>) {
-    out.extend(open.silent().map(|to| Output::SendTrain {
-        to: to.clone(),
-        round: open.round,
-        model: open.base.digest,
-        parameters: Arc::clone(&open.base.parameters),
-    }));
 }
 
 impl Machine for Aggregator {
