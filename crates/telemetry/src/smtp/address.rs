@@ -120,17 +120,13 @@ pub(super) fn path(input: &str) -> Result<(Path, &str), AddressError> {
 fn closing_bracket(input: &str) -> Option<usize> {
     let mut quoted = false;
     let mut escaped = false;
-    for (index, byte) in input.bytes().enumerate() {
+    let inside = input.strip_prefix('<')?;
+    for (index, byte) in inside.bytes().enumerate() {
         match byte {
-            _ if index == 0 => {
-                if byte != b'<' {
-                    return None;
-                }
-            }
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(index),
+            b'>' if !quoted => return Some(index + 1),
             _ => {}
         }
     }

@@ -1,0 +1,290 @@
+//! Sending mail by `lettre`: alerts to the operator's relay, and simulated gear to our own door.
+
+use lettre::Message;
+use lettre::address::{Address, Envelope};
+use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
+};
+use lettre::transport::smtp::extension::ClientId;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How the connection to the relay is protected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Security {
+    /// STARTTLS or nothing (RFC 3207); the relay's certificate must be under these roots (PEM).
+    StartTls {
+        /// `CERTIFICATE` blocks; a self-signed certificate is its own root.
+        roots: String,
+    },
+    /// In clear. For a relay on this very host.
+    Plaintext,
+}
+
+/// Where to send, and as whom.
+#[derive(Clone, Debug)]
+pub struct MailerConfig {
+    /// The relay: a name or an address; its certificate must carry it.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// What we call ourselves in EHLO.
+    pub helo: String,
+    /// Sender, `name@domain` or `Name <name@domain>`.
+    pub from: String,
+    /// Recipients, in the same form.
+    pub to: Vec<String>,
+    /// Longest time for one call, connecting included.
+    pub limit: Duration,
+}
+
+impl MailerConfig {
+    /// A relay that needs longer than this is down for our purposes; the caller tries again later.
+    pub const LIMIT: Duration = Duration::from_secs(20);
+}
+
+/// Why a mail was not taken by the relay.
+#[derive(Debug, thiserror::Error)]
+pub enum MailerError {
+    /// An address in the configuration or of a raw mail.
+    #[error("`{address}` is no mail address: {cause}")]
+    Address {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The roots are not usable.
+    #[error("the relay's root certificates are not usable: {0}")]
+    Roots(String),
+    /// The message could not be put together.
+    #[error("cannot build the message: {0}")]
+    Build(String),
+    /// The relay refused for good; trying again does not help.
+    #[error("relay {relay} refused the mail: {answer}")]
+    Refused {
+        /// The relay.
+        relay: String,
+        /// Its answer.
+        answer: String,
+    },
+    /// The relay could not be reached or does not take the mail now; try again later.
+    #[error("relay {relay} did not take the mail: {cause}")]
+    NotNow {
+        /// The relay.
+        relay: String,
+        /// Its answer, or what the network said.
+        cause: String,
+    },
+    /// Over the configured limit; whether the relay has the mail is not known.
+    #[error("relay {relay} did not answer within {limit:?}")]
+    TooSlow {
+        /// The relay.
+        relay: String,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl MailerError {
+    /// Whether the same mail may be taken later.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::NotNow { .. } | Self::TooSlow { .. } => true,
+            Self::Address { .. } | Self::Roots(_) | Self::Build(_) | Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// A sender with one connection, which is kept open and reused. Calls wait for one another.
+pub struct Mailer {
+    config: MailerConfig,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    helo: ClientId,
+    tls: Option<TlsParameters>,
+    connection: Mutex<Option<AsyncSmtpConnection>>,
+}
+
+impl Mailer {
+    /// Checks the configuration; connects at the first mail.
+    ///
+    /// # Errors
+    /// An address or the roots are not usable.
+    pub fn new(config: MailerConfig) -> Result<Self, MailerError> {
+        let from = mailbox(&config.from)?;
+        let to = config
+            .to
+            .iter()
+            .map(|text| mailbox(text))
+            .collect::<Result<_, _>>()?;
+        let tls = match &config.security {
+            Security::Plaintext => None,
+            Security::StartTls { roots } => Some(tls_parameters(&config.host, roots)?),
+        };
+        let helo = ClientId::Domain(config.helo.clone());
+        Ok(Self {
+            config,
+            from,
+            to,
+            helo,
+            tls,
+            connection: Mutex::new(None),
+        })
+    }
+
+    /// Sends plain text to the configured recipients. The same `message_id` (without brackets) on
+    /// a repeated attempt lets the receiver recognise it.
+    ///
+    /// # Errors
+    /// See [`MailerError`].
+    pub async fn send(
+        &self,
+        subject: &str,
+        body: &str,
+        message_id: &str,
+    ) -> Result<(), MailerError> {
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(subject)
+            .message_id(Some(format!("<{message_id}>")))
+            .header(ContentType::TEXT_PLAIN);
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        let message = builder
+            .body(body.to_owned())
+            .map_err(|error| MailerError::Build(error.to_string()))?;
+        self.transmit(message.envelope(), &message.formatted())
+            .await
+    }
+
+    /// Sends `data` (header and body, lines ending in CRLF) as it is.
+    ///
+    /// # Errors
+    /// See [`MailerError`].
+    pub async fn send_raw(
+        &self,
+        from: &str,
+        to: &[String],
+        data: &[u8],
+    ) -> Result<(), MailerError> {
+        let to = to
+            .iter()
+            .map(|text| address(text))
+            .collect::<Result<_, _>>()?;
+        let envelope = Envelope::new(Some(address(from)?), to)
+            .map_err(|error| MailerError::Build(error.to_string()))?;
+        self.transmit(&envelope, data).await
+    }
+
+    /// Says QUIT, if there is a connection.
+    pub async fn close(&self) {
+        if let Some(mut connection) = self.connection.lock().await.take() {
+            // The relay may be gone already; there is nothing left to lose.
+            let _ = timeout(self.config.limit, connection.quit()).await;
+        }
+    }
+
+    async fn transmit(&self, envelope: &Envelope, data: &[u8]) -> Result<(), MailerError> {
+        let limit = self.config.limit;
+        // On timeout the future is dropped, and with it the connection it had taken out: what it
+        // was in the middle of must not meet the next mail.
+        timeout(limit, self.transmit_unbounded(envelope, data))
+            .await
+            .unwrap_or_else(|_| {
+                Err(MailerError::TooSlow {
+                    relay: self.relay(),
+                    limit,
+                })
+            })
+    }
+
+    async fn transmit_unbounded(
+        &self,
+        envelope: &Envelope,
+        data: &[u8],
+    ) -> Result<(), MailerError> {
+        let mut slot = self.connection.lock().await;
+        let reused = match slot.take() {
+            // The relay may have closed an idle connection; NOOP finds out without any doubt about
+            // whether a mail got through.
+            Some(mut connection) => connection.test_connected().await.then_some(connection),
+            None => None,
+        };
+        let mut connection = match reused {
+            Some(connection) => connection,
+            None => self.connect().await.map_err(|error| self.failed(&error))?,
+        };
+        // lettre ends the data with CRLF.CRLF of its own.
+        let data = data.strip_suffix(b"\r\n").unwrap_or(data);
+        connection
+            .send(envelope, data)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if !connection.has_broken() {
+            *slot = Some(connection);
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+        let server = (self.config.host.as_str(), self.config.port);
+        let limit = Some(self.config.limit);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(server, limit, &self.helo, None, None).await?;
+        if let Some(tls) = &self.tls {
+            connection.starttls(tls.clone(), &self.helo).await?;
+        }
+        Ok(connection)
+    }
+
+    fn failed(&self, error: &lettre::transport::smtp::Error) -> MailerError {
+        let (relay, cause) = (self.relay(), error.to_string());
+        if error.is_permanent() {
+            MailerError::Refused {
+                relay,
+                answer: cause,
+            }
+        } else {
+            MailerError::NotNow { relay, cause }
+        }
+    }
+
+    fn relay(&self) -> String {
+        format!("{}:{}", self.config.host, self.config.port)
+    }
+}
+
+fn tls_parameters(host: &str, roots: &str) -> Result<TlsParameters, MailerError> {
+    let roots_error = |error: lettre::transport::smtp::Error| MailerError::Roots(error.to_string());
+    let root = Certificate::from_pem(roots.as_bytes()).map_err(roots_error)?;
+    TlsParameters::builder(host.to_owned())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(root)
+        .build_rustls()
+        .map_err(roots_error)
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, MailerError> {
+    text.parse().map_err(
+        |error: lettre::address::AddressError| MailerError::Address {
+            address: text.to_owned(),
+            cause: error.to_string(),
+        },
+    )
+}
+
+fn address(text: &str) -> Result<Address, MailerError> {
+    text.parse().map_err(
+        |error: lettre::address::AddressError| MailerError::Address {
+            address: text.to_owned(),
+            cause: error.to_string(),
+        },
+    )
+}

@@ -1,0 +1,399 @@
+//! The sink for real use: journal, duplicates, ordered hand-over.
+
+use super::duplicates::{Remembered, identity};
+use super::sink::{AcceptedMail, MailSink, Receipt};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use runtime::journal::{Journal, JournalError, JournalOptions, OpenError, Pending, Recovery};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::smtp::Defer;
+use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use wire::{DecodeError, Digest, StoredMail};
+
+/// How long a message waits for a place in the hand-over before its client is told 451. Gear gives
+/// up after 20 seconds and often tries only once: better a short wait than a refusal, and better a
+/// refusal than a timeout.
+pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages between their sessions and the journal; each waits with its session, so this needs
+/// to be no more than what keeps the journal's writer busy.
+const INTAKE: usize = 1_024;
+
+/// Sizes and bounds of the sink.
+#[derive(Clone, Debug)]
+pub struct JournalSinkOptions {
+    /// The journal's.
+    pub journal: JournalOptions,
+    /// Messages that may wait for whoever works them off.
+    pub handover: usize,
+    /// Messages remembered to recognise a second delivery.
+    pub remembered: usize,
+    /// How long a message waits for a place in the hand-over.
+    pub patience: Duration,
+}
+
+impl Default for JournalSinkOptions {
+    /// Hand-over: a second's worth at full rate. Remembered: a client that lost its 250 comes
+    /// again within minutes to hours; 64 Ki messages of 48 bytes each are the newest hour of a
+    /// busy room.
+    fn default() -> Self {
+        Self {
+            journal: JournalOptions::default(),
+            handover: 4_096,
+            remembered: 65_536,
+            patience: HANDOVER_PATIENCE,
+        }
+    }
+}
+
+/// Why the sink could not be opened or its mark not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// A record is no mail, or one of a later build.
+    #[error("record {seq} of the mail journal cannot be read: {source}")]
+    Record {
+        /// Its sequence number.
+        seq: u64,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A blocking task of ours panicked.
+    #[error("a task of the mail journal failed: {0}")]
+    Task(String),
+}
+
+/// A durable message on its way to be worked off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    /// Its sequence number in the journal: its identity in the house.
+    pub seq: u64,
+    /// The message.
+    pub mail: StoredMail,
+}
+
+/// Makes messages durable in a [`Journal`], then hands them on in the order of their sequence
+/// numbers through a bounded channel. At start, everything behind the processed mark is handed on
+/// again before anything new is taken.
+#[derive(Clone)]
+pub struct JournalSink {
+    journal: Journal,
+    intake: Sender<Intake>,
+    handover: Sender<Stored>,
+    patience: Duration,
+    /// True once the replay is done and new messages may be taken.
+    open: watch::Receiver<bool>,
+}
+
+/// One message on its way into the journal, with its place in the hand-over.
+struct Intake {
+    mail: StoredMail,
+    place: OwnedPermit<Stored>,
+    answer: oneshot::Sender<Result<Receipt, Defer>>,
+}
+
+impl JournalSink {
+    /// Opens the journal in `dir`, replays what is not processed yet into the returned receiver,
+    /// and then takes new messages. Runs on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The journal cannot be opened, or holds something that this build cannot read.
+    pub async fn open(
+        dir: &Path,
+        options: JournalSinkOptions,
+    ) -> Result<(Arc<Self>, Receiver<Stored>, Recovery), SinkError> {
+        let (journal, remembered, recovery) = {
+            let (dir, options) = (dir.to_owned(), options.clone());
+            blocking(move || recover(&dir, &options)).await?
+        };
+        let (handover, stored) = channel(options.handover);
+        let (intake, incoming) = channel(INTAKE);
+        let (ready, open) = watch::channel(false);
+        let pump = Pump {
+            journal: journal.clone(),
+            remembered,
+            under_way: HashSet::new(),
+            in_flight: FuturesOrdered::new(),
+        };
+        let replay = Replay {
+            journal: journal.clone(),
+            handover: handover.clone(),
+        };
+        tokio::spawn(async move {
+            match blocking(move || replay.run()).await {
+                Ok(()) => {
+                    ready.send_replace(true);
+                    pump.run(incoming).await;
+                }
+                Err(error) => tracing::error!(%error, "mail cannot be taken: the replay failed"),
+            }
+        });
+        Ok((
+            Arc::new(Self {
+                journal,
+                intake,
+                handover,
+                patience: options.patience,
+                open,
+            }),
+            stored,
+            recovery,
+        ))
+    }
+
+    /// The journal, for looking at single records.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Messages accepted and not yet processed.
+    pub fn pending(&self) -> u64 {
+        self.journal.last().saturating_sub(self.journal.processed())
+    }
+
+    /// Notes durably that all messages up to and with `seq` are worked off, and gives back disk
+    /// space that is not needed any more. Costs two syncs: call it for many messages at once.
+    ///
+    /// # Errors
+    /// `seq` is not in the journal; a file cannot be written.
+    pub async fn mark_processed(&self, seq: u64) -> Result<(), SinkError> {
+        let journal = self.journal.clone();
+        blocking(move || {
+            journal.mark_processed(seq)?;
+            journal.release(seq)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn take(&self, accepted: AcceptedMail) -> Result<Receipt, Defer> {
+        let place = timeout(self.patience, self.place())
+            .await
+            .unwrap_or(Err(Defer::Busy))?;
+        let (answer, verdict) = oneshot::channel();
+        let intake = Intake {
+            mail: stored(accepted),
+            place,
+            answer,
+        };
+        self.intake.send(intake).await.map_err(|_| Defer::Failed)?;
+        verdict.await.unwrap_or(Err(Defer::Failed))
+    }
+
+    /// A place in the hand-over, once the replay is done.
+    async fn place(&self) -> Result<OwnedPermit<Stored>, Defer> {
+        let mut open = self.open.clone();
+        open.wait_for(|open| *open)
+            .await
+            .map_err(|_| Defer::Failed)?;
+        self.handover
+            .clone()
+            .reserve_owned()
+            .await
+            .map_err(|_| Defer::Failed)
+    }
+}
+
+impl MailSink for JournalSink {
+    fn room(&self) -> Result<(), Defer> {
+        if self.journal.is_full() {
+            Err(Defer::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn accept(&self, mail: AcceptedMail) -> BoxFuture<'_, Result<Receipt, Defer>> {
+        Box::pin(self.take(mail))
+    }
+}
+
+/// The one task that feeds the journal, so that messages are handed on in its order.
+struct Pump {
+    journal: Journal,
+    remembered: Remembered,
+    /// Identities that are in flight.
+    under_way: HashSet<Digest>,
+    in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
+}
+
+/// What became of an append.
+struct Committed {
+    outcome: Result<u64, JournalError>,
+    identity: Option<Digest>,
+    intake: Intake,
+}
+
+impl Pump {
+    async fn run(mut self, mut incoming: Receiver<Intake>) {
+        loop {
+            tokio::select! {
+                Some(committed) = self.in_flight.next() => self.finish(committed),
+                intake = incoming.recv(), if self.in_flight.len() < INTAKE => match intake {
+                    Some(intake) => self.begin(intake).await,
+                    None => break,
+                },
+            }
+        }
+        while let Some(committed) = self.in_flight.next().await {
+            self.finish(committed);
+        }
+    }
+
+    async fn begin(&mut self, intake: Intake) {
+        let identity = identity(&intake.mail.data);
+        if let Some(identity) = identity {
+            if let Some(seq) = self.remembered.get(&identity) {
+                let receipt = Receipt {
+                    id: seq.to_string(),
+                    duplicate: true,
+                };
+                return answer(intake.answer, Ok(receipt));
+            }
+            // The same message on a second connection before the first is durable: its client
+            // comes again and then hears 250.
+            if !self.under_way.insert(identity) {
+                return answer(intake.answer, Err(Defer::Busy));
+            }
+        }
+        match self.journal.submit(wire::encode(&intake.mail)).await {
+            Ok(pending) => self
+                .in_flight
+                .push_back(Box::pin(commit(pending, identity, intake))),
+            Err(error) => self.finish(Committed {
+                outcome: Err(error),
+                identity,
+                intake,
+            }),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        Committed {
+            outcome,
+            identity,
+            intake,
+        }: Committed,
+    ) {
+        if let Some(identity) = identity {
+            self.under_way.remove(&identity);
+        }
+        match outcome {
+            Ok(seq) => {
+                if let Some(identity) = identity {
+                    self.remembered.insert(identity, seq);
+                }
+                intake.place.send(Stored {
+                    seq,
+                    mail: intake.mail,
+                });
+                let receipt = Receipt {
+                    id: seq.to_string(),
+                    duplicate: false,
+                };
+                answer(intake.answer, Ok(receipt));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a mail was not made durable");
+                answer(intake.answer, Err(defer(&error)));
+            }
+        }
+    }
+}
+
+async fn commit(pending: Pending, identity: Option<Digest>, intake: Intake) -> Committed {
+    Committed {
+        outcome: pending.await,
+        identity,
+        intake,
+    }
+}
+
+fn answer(to: oneshot::Sender<Result<Receipt, Defer>>, verdict: Result<Receipt, Defer>) {
+    // A session that has gone does not hear it; its client will send again and be recognised.
+    let _ = to.send(verdict);
+}
+
+const fn defer(error: &JournalError) -> Defer {
+    match error {
+        JournalError::Full { .. } => Defer::Full,
+        JournalError::TooLarge { .. } | JournalError::Failed { .. } | JournalError::Closed => {
+            Defer::Failed
+        }
+    }
+}
+
+/// Hands on again what the last run of the process did not finish.
+struct Replay {
+    journal: Journal,
+    handover: Sender<Stored>,
+}
+
+impl Replay {
+    fn run(self) -> Result<(), SinkError> {
+        for record in self.journal.read_from(self.journal.processed() + 1)? {
+            let record = record?;
+            let stored = Stored {
+                seq: record.seq,
+                mail: decode(record.seq, &record.payload)?,
+            };
+            if self.handover.blocking_send(stored).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn recover(
+    dir: &Path,
+    options: &JournalSinkOptions,
+) -> Result<(Journal, Remembered, Recovery), SinkError> {
+    let (journal, recovery) = Journal::open(dir, options.journal.clone())?;
+    let mut remembered = Remembered::new(options.remembered);
+    for record in journal.read_from(0)? {
+        let record = record?;
+        let mail = decode(record.seq, &record.payload)?;
+        if let Some(identity) = identity(&mail.data) {
+            remembered.insert(identity, record.seq);
+        }
+    }
+    Ok((journal, remembered, recovery))
+}
+
+fn decode(seq: u64, payload: &[u8]) -> Result<StoredMail, SinkError> {
+    wire::decode(payload).map_err(|source| SinkError::Record { seq, source })
+}
+
+fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
+    StoredMail {
+        reverse_path: mail.reverse_path.map(|path| path.as_str().to_owned()),
+        forward_paths: mail
+            .forward_paths
+            .iter()
+            .map(|path| path.as_str().to_owned())
+            .collect(),
+        helo: mail.helo,
+        peer: mail.peer,
+        tls: mail.tls,
+        profile: mail.profile,
+        end_of_data,
+        data: mail.data,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(SinkError::Task(error.to_string())))
+}

@@ -1,0 +1,19 @@
+//! The mailbox's door: a listener that drives [`telemetry::smtp::Session`]s.
+//!
+//! The session decides what is said; this module reads, writes, shakes hands and keeps time. A
+//! message goes to a [`MailSink`]; only what the sink calls accepted is answered 250. The sink for
+//! real use is [`JournalSink`]: durable first, then handed on in order, at most once per message.
+
+mod connection;
+mod counters;
+mod duplicates;
+mod journal_sink;
+mod places;
+mod server;
+mod sink;
+
+pub use counters::{SmtpCounters, SmtpCounts};
+pub use journal_sink::{HANDOVER_PATIENCE, JournalSink, JournalSinkOptions, SinkError, Stored};
+pub use server::{BindError, MAX_MESSAGE, SmtpConfig, SmtpLimits, SmtpServer};
+pub use sink::{AcceptedMail, MailSink, Receipt};
+pub use telemetry::smtp::{Address, Defer, Mail, Network, Policy, Profile, Recipients};
