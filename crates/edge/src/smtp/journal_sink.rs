@@ -203,7 +203,9 @@ impl JournalSink {
 
 impl MailSink for JournalSink {
     fn room(&self) -> Result<(), Defer> {
-        if self.journal.is_full() {
+        if self.journal.is_failed() {
+            Err(Defer::Failed)
+        } else if self.journal.is_full() {
             Err(Defer::Full)
         } else {
             Ok(())

@@ -144,6 +144,12 @@ impl Journal {
         self.inner.shared.is_full()
     }
 
+    /// True once the disk has failed in a way that only opening the journal again can clear; every
+    /// append is refused.
+    pub fn is_failed(&self) -> bool {
+        self.inner.shared.failed.load(Ordering::Acquire)
+    }
+
     /// Sequence number of the last durable record; 0 for none.
     pub fn last(&self) -> u64 {
         self.inner.shared.durable.load(Ordering::Acquire)

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) durable: AtomicU64,
     /// Commits (one `fdatasync` each) since the start.
     pub(super) commits: AtomicU64,
+    /// Set once the writer refuses everything.
+    pub(super) failed: AtomicBool,
     /// When a commit last failed for lack of space; cleared by the next that succeeds.
     full_at: Mutex<Option<Instant>>,
 }
@@ -191,6 +193,7 @@ impl<D: Disk> Writer<D> {
             cause: error.to_string(),
         };
         self.failed = Some(error.clone());
+        self.shared.failed.store(true, Ordering::Release);
         error
     }
 }

@@ -132,6 +132,7 @@ async fn a_failed_sync_poisons_the_journal_until_it_is_opened_again() {
         let error = journal.append(payload(3)).await.expect_err("refused");
         assert!(matches!(error, JournalError::Failed { .. }), "{error}");
     }
+    assert!(journal.is_failed() && !journal.is_full());
     drop(journal);
     let (journal, _) = open(dir.path(), small());
     assert_eq!(records(&journal, 1)[..2], expected(1, 2));
