@@ -14,15 +14,18 @@
 mod address;
 mod command;
 mod content;
+mod exchange;
 mod policy;
 mod refusal;
 mod session;
+mod transaction;
 mod transfer;
 
 pub use address::{Address, AddressError};
+pub use exchange::{Input, Mail, Output};
 pub use policy::{Network, Policy, Profile, Recipients, Relaxation, Timeouts};
 pub use refusal::{Defer, Refusal};
-pub use session::{Input, Mail, Output, Session};
+pub use session::Session;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
-use super::address::{Address, Path};
-use super::command::{self, Command, MAX_LINE, MailFrom};
+use super::command::{self, Command, MAX_LINE};
 use super::content::Content;
-use super::policy::{Policy, Relaxation};
+use super::exchange::{Input, Output};
+use super::policy::Policy;
 use super::refusal::{Defer, Refusal};
+use super::transaction::Transaction;
 use core::net::IpAddr;
 use machine::{Instant, Machine};
 use std::sync::Arc;
@@ -11,64 +12,13 @@ use std::sync::Arc;
 /// below; one that does is stopped before memory grows.
 const MAX_BACKLOG: usize = 256 << 10;
 
-/// What the session asks of its shell, in this order.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Output {
-    /// Send these bytes.
-    Reply(Vec<u8>),
-    /// Send what is due, shake hands as a TLS server, then call [`Session::tls_established`].
-    StartTls,
-    /// A message is announced: is there room for it? Answer by [`Session::admitted`].
-    Admit,
-    /// Make this durable and answer by [`Session::stored`].
-    Message(Mail),
-    /// For the log: something was refused. Its reply, if it has one, follows.
-    Refused(Refusal),
-    /// Send what is due and close.
-    Close,
-}
-
-/// A message with its SMTP envelope.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mail {
-    /// MAIL FROM; `None` is the null path `<>`.
-    pub reverse_path: Option<Address>,
-    /// RCPT TO, each one ours.
-    pub forward_paths: Vec<Address>,
-    /// Header and body as sent, dots removed, lines ending in CRLF.
-    pub data: Vec<u8>,
-    /// Whether it came through TLS.
-    pub tls: bool,
-    /// The profile without which it would have been refused: it is trusted accordingly less.
-    pub profile: Option<String>,
-    /// What the client called itself.
-    pub helo: String,
-    /// Where it came from.
-    pub peer: IpAddr,
-}
-
-/// Inputs, for shells that drive the session as a [`Machine`].
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Bytes from the client.
-    Bytes(Vec<u8>),
-    /// The TLS handshake is done.
-    TlsEstablished,
-    /// Answer to [`Output::Admit`].
-    Admitted(Result<(), Defer>),
-    /// Answer to [`Output::Message`]: the receipt's id.
-    Stored(Result<String, Defer>),
-    /// The server is going down.
-    Shutdown,
-}
-
 /// One client's session, from greeting to close.
 #[derive(Debug)]
 pub struct Session {
     pub(super) policy: Arc<Policy>,
-    peer: IpAddr,
-    tls: bool,
-    helo: Option<String>,
+    pub(super) peer: IpAddr,
+    pub(super) tls: bool,
+    pub(super) helo: Option<String>,
     /// The command line as far as it has come.
     line: Vec<u8>,
     pub(super) transaction: Option<Transaction>,
@@ -100,19 +50,6 @@ pub(super) enum Phase {
     Admitting(Transaction),
     Storing,
     Closed,
-}
-
-/// From MAIL to the end of the data.
-#[derive(Debug)]
-pub(super) struct Transaction {
-    pub(super) reverse_path: Option<Address>,
-    pub(super) forward_paths: Vec<Address>,
-    utf8: bool,
-    profile: Option<String>,
-    /// What BDAT has brought.
-    pub(super) body: Option<Content>,
-    /// A chunk was refused: the message cannot be completed any more.
-    pub(super) failed: bool,
 }
 
 impl Session {
@@ -354,87 +291,6 @@ impl Session {
         }
     }
 
-    fn mail(&mut self, mail: MailFrom, out: &mut Vec<Output>) {
-        match self.begin(mail) {
-            Ok(transaction) => {
-                self.phase = Phase::Admitting(transaction);
-                self.deadline = None;
-                out.push(Output::Admit);
-            }
-            Err(refusal) => self.refuse(refusal, out),
-        }
-    }
-
-    fn begin(&self, mail: MailFrom) -> Result<Transaction, Refusal> {
-        if self.helo.is_none() {
-            return Err(Refusal::BadSequence("EHLO first"));
-        }
-        if self.transaction.is_some() {
-            return Err(Refusal::BadSequence("a transaction is open"));
-        }
-        let mut profile = None;
-        if self.policy.require_tls && !self.tls {
-            let relaxed = self.policy.relaxed(self.peer, Relaxation::Plaintext);
-            profile = Some(relaxed.ok_or(Refusal::TlsRequired)?.name.clone());
-        }
-        let reverse_path = match mail.path {
-            Path::Mailbox(address) => Some(address),
-            Path::Null | Path::Postmaster => None,
-        };
-        let is_ascii = reverse_path
-            .as_ref()
-            .is_none_or(|path| path.as_str().is_ascii());
-        if !is_ascii && !mail.utf8 {
-            return Err(Refusal::NeedsUtf8);
-        }
-        if mail.size.is_some_and(|size| size > self.policy.max_size) {
-            return Err(Refusal::TooBig(self.policy.max_size));
-        }
-        let (utf8, forward_paths) = (mail.utf8, Vec::new());
-        Ok(Transaction {
-            reverse_path,
-            forward_paths,
-            utf8,
-            profile,
-            body: None,
-            failed: false,
-        })
-    }
-
-    fn rcpt(&mut self, path: Path, out: &mut Vec<Output>) {
-        let outcome = match &mut self.transaction {
-            None => Err(Refusal::BadSequence("MAIL first")),
-            Some(transaction) if transaction.body.is_some() || transaction.failed => {
-                Err(Refusal::BadSequence("the message has begun"))
-            }
-            Some(transaction) => transaction.add(path, &self.policy),
-        };
-        match outcome {
-            Ok(()) => reply(out, 250, "2.1.5", "recipient ok"),
-            Err(refusal) => self.refuse(refusal, out),
-        }
-    }
-
-    /// Hands a complete message to the shell.
-    pub(super) fn deliver(
-        &mut self,
-        transaction: Transaction,
-        data: Vec<u8>,
-        out: &mut Vec<Output>,
-    ) {
-        self.phase = Phase::Storing;
-        self.deadline = None;
-        out.push(Output::Message(Mail {
-            reverse_path: transaction.reverse_path,
-            forward_paths: transaction.forward_paths,
-            data,
-            tls: self.tls,
-            profile: transaction.profile,
-            helo: self.helo.clone().unwrap_or_default(),
-            peer: self.peer,
-        }));
-    }
-
     /// Says no and goes on, unless that was once too often.
     pub(super) fn refuse(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
         let (code, status) = refusal.code();
@@ -466,30 +322,6 @@ impl Session {
 
     pub(super) fn await_command(&mut self, now: Instant) {
         self.deadline = Some(now + self.policy.timeouts.command);
-    }
-}
-
-impl Transaction {
-    fn add(&mut self, path: Path, policy: &Policy) -> Result<(), Refusal> {
-        let address = match path {
-            Path::Mailbox(address) => address,
-            Path::Postmaster => Address::parse(&format!("postmaster@{}", policy.hostname))
-                .map_err(Refusal::BadRecipient)?,
-            Path::Null => return Err(Refusal::NotOurs),
-        };
-        if !self.utf8 && !address.as_str().is_ascii() {
-            return Err(Refusal::NeedsUtf8);
-        }
-        if !policy.recipients.accepts(&address) {
-            return Err(Refusal::NotOurs);
-        }
-        if self.forward_paths.len() >= policy.max_recipients {
-            return Err(Refusal::TooManyRecipients(policy.max_recipients));
-        }
-        if !self.forward_paths.contains(&address) {
-            self.forward_paths.push(address);
-        }
-        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::command::Chunk;
 use super::content::{Content, Framing, GRACE, Step};
+use super::exchange::Output;
 use super::refusal::Refusal;
-use super::session::{Output, Phase, Session, reply};
+use super::session::{Phase, Session, reply};
 use machine::Instant;
 
 impl Session {
