@@ -53,7 +53,7 @@ impl Checkpoint {
             .map_err(|_| CheckpointError::Malformed("the origin is empty or has spaces or '+'"))?;
         let size = line("there is no size")?;
         let root = line("there is no root")?;
-        if line("the last line has no end")? != "" || lines.next().is_some() {
+        if !line("the last line has no end")?.is_empty() || lines.next().is_some() {
             return Err(CheckpointError::Malformed("there are further lines"));
         }
         let digits = size.bytes().all(|byte| byte.is_ascii_digit());

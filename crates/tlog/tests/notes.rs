@@ -1,4 +1,5 @@
 //! Checkpoints as signed notes: fixed bytes, several signers, and everything that is refused.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use ed25519_dalek::SigningKey;
 use tlog::{

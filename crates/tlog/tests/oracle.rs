@@ -1,4 +1,5 @@
 //! Against `ct-merkle`, an independent implementation of RFC 6962.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;

@@ -1,5 +1,6 @@
 //! The eight-leaf vectors of the Certificate Transparency reference implementation
 //! (google/certificate-transparency, merkletree tests).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use tlog::{ConsistencyProof, Frontier, Hash, InclusionProof, ProofError, Tree, TreeError, empty_root};
 

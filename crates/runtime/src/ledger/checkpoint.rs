@@ -56,9 +56,8 @@ pub(super) fn expect_root(dir: &Path, signed: &Checkpoint, found: Option<Hash>) 
     Err(StoreError::mismatch(&dir.join(super::leaves::LEAVES), what))
 }
 
-/// The checkpoints in the history file, oldest first, with where each frame begins and where the
-/// intact part ends.
-pub(super) fn read_history(dir: &Path) -> Result<(Vec<(u64, Vec<u8>)>, u64), StoreError> {
+/// The notes in the history file, oldest first, and where the intact part ends.
+pub(super) fn read_history(dir: &Path) -> Result<(Vec<Vec<u8>>, u64), StoreError> {
     let path = dir.join(HISTORY);
     let (mut notes, mut end) = (Vec::new(), 0);
     if !path.exists() {
@@ -69,7 +68,7 @@ pub(super) fn read_history(dir: &Path) -> Result<(Vec<(u64, Vec<u8>)>, u64), Sto
         match frames.next()? {
             Ok(frame) => {
                 end = frame.end();
-                notes.push((frame.offset, frame.payload));
+                notes.push(frame.payload);
             }
             Err(Stop::End | Stop::Torn { .. }) => return Ok((notes, end)),
             Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(&path, offset, what)),
@@ -129,7 +128,7 @@ impl CheckpointWriter {
     fn forget_old(&mut self) -> Result<(), StoreError> {
         let (notes, _) = read_history(&self.dir)?;
         let mut bytes = Vec::new();
-        for (_, note) in &notes[notes.len().saturating_sub(HISTORY_KEPT)..] {
+        for note in &notes[notes.len().saturating_sub(HISTORY_KEPT)..] {
             let offset = bytes.len() as u64;
             frames::encode(offset, note, &mut bytes);
         }

@@ -63,6 +63,9 @@ impl Default for Timings {
 
 /// When Raft's own log is shortened. The leaves never are: a node that needs older entries than
 /// Raft's log still has gets all leaves as a snapshot.
+///
+/// Limits: snapshots cover whole logs, so such a node receives everything again; and openraft's
+/// leader does not shorten its log while it cannot reach a follower, which costs disk only.
 #[derive(Clone, Copy, Debug)]
 pub struct Compaction {
     /// Entries between two snapshots.

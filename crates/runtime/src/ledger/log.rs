@@ -39,7 +39,7 @@ struct LogFile {
     path: PathBuf,
     file: File,
     purged: Option<LogId>,
-    /// Consecutive by index.
+    /// Ascending by index.
     slots: Vec<Slot>,
     end: u64,
     vote: Option<Vote>,
@@ -129,8 +129,7 @@ impl LogFile {
 
     /// Position in `slots` of the entry with this index, or of where it would be.
     fn position(&self, index: u64) -> usize {
-        let first = self.slots.first().map_or(u64::MAX, |slot| slot.log_id.index);
-        usize::try_from(index.saturating_sub(first)).unwrap_or(usize::MAX).min(self.slots.len())
+        self.slots.partition_point(|slot| slot.log_id.index < index)
     }
 
     fn append(&mut self, entries: impl Iterator<Item = Entry>) -> Result<(), StoreError> {

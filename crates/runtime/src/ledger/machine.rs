@@ -8,26 +8,32 @@ use super::{StoreError, disk};
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Applies committed entries; clones share the store.
 #[derive(Clone)]
 pub(super) struct LeafMachine {
     store: Arc<Store>,
-    /// Of the last snapshot built or installed in this run.
-    snapshot: Option<(SnapshotMeta<u64, openraft::BasicNode>, u64)>,
+    /// The last snapshot built or installed in this run, and its length; builders share it.
+    snapshot: Arc<Mutex<Option<Current>>>,
 }
+
+type Current = (SnapshotMeta<u64, openraft::BasicNode>, u64);
 
 impl LeafMachine {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, snapshot: None }
+        Self { store, snapshot: Arc::default() }
     }
 
-    fn take_snapshot(&mut self) -> Result<Snapshot<Types>, StoreError> {
+    fn set_current(&self, current: Current) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(current);
+    }
+
+    fn take_snapshot(&self) -> Result<Snapshot<Types>, StoreError> {
         let (applied, membership, path, len) = self.store.settle()?;
         let id = applied.map_or_else(|| "empty".to_owned(), |id| format!("{}-{}-{len}", id.leader_id, id.index));
         let meta = SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id: id };
-        self.snapshot = Some((meta.clone(), len));
+        self.set_current((meta.clone(), len));
         let file = LeavesFile::prefix(&path, len).map_err(StoreError::io("open", &path))?;
         Ok(Snapshot { meta, snapshot: Box::new(file) })
     }
@@ -91,16 +97,17 @@ impl RaftStateMachine<Types> for LeafMachine {
             .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
         let (_, _, _, len) = disk::blocking(|| self.store.settle())
             .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
-        self.snapshot = Some((meta.clone(), len));
+        self.set_current((meta.clone(), len));
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
-        let Some((meta, len)) = &self.snapshot else { return Ok(None) };
+        let current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((meta, len)) = current else { return Ok(None) };
         let path = self.store.dir().join(super::leaves::LEAVES);
-        let file = LeavesFile::prefix(&path, *len)
+        let file = LeavesFile::prefix(&path, len)
             .map_err(|error| StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
-        Ok(Some(Snapshot { meta: meta.clone(), snapshot: Box::new(file) }))
+        Ok(Some(Snapshot { meta, snapshot: Box::new(file) }))
     }
 }
 

@@ -132,6 +132,7 @@ impl PeerClient {
         NetError::Unexpected { peer: self.peer.clone(), what: what.into() }
     }
 
+    #[expect(clippy::result_large_err, reason = "openraft's signature")]
     fn other_kind<T, E: std::error::Error>(&self) -> Rpc<T, E> {
         let error = self.unexpected("an answer to another request");
         Err(RPCError::Network(NetworkError::from(AnyError::new(&error))))

@@ -64,13 +64,13 @@ impl Subscription {
                 self.replay = None;
                 Committed::clone(&committed)
             }
-            None => super::disk::blocking(|| self.from_disk())?,
+            None => super::disk::blocking(|| self.read_disk())?,
         };
         self.next += 1;
         Ok(Some(committed))
     }
 
-    fn from_disk(&mut self) -> Result<Committed, StoreError> {
+    fn read_disk(&mut self) -> Result<Committed, StoreError> {
         let state = self.replay.get_or_insert_default();
         while state.size < self.next {
             self.store.replay(state.size, state)?;

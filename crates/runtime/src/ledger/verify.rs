@@ -171,7 +171,7 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
         let proved = proof.verify_hash(proved?, &signed.checkpoint.root);
         proved.map_err(|error| VerifyError::Inclusion { leaf, error })?;
     }
-    for (number, (_, note)) in history.iter().enumerate() {
+    for (number, note) in history.iter().enumerate() {
         let (old, _) = Checkpoint::open(note, &trusted)?;
         old.expect_origin(&signed.checkpoint.origin)?;
         // A running node may have signed the last of these after we read the checkpoint.

@@ -1,1 +1,214 @@
+//! Real replicas on real files, linked by calls within the process. Time is tokio's paused clock:
+//! elections take virtual seconds, and a wait that never ends fails at once.
 
+mod cluster;
+mod recovery;
+mod tamper;
+
+use super::*;
+use ed25519_dalek::SigningKey;
+use futures::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use wire::{Act, Digest, NodeId, Record, Reply, Source};
+
+/// Virtual time within which everything here must have happened.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The network: who runs, and which pairs cannot hear each other.
+#[derive(Default)]
+struct Switch {
+    running: Mutex<BTreeMap<NodeId, Ledger>>,
+    cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
+}
+
+impl Switch {
+    fn peer(&self, from: &NodeId, to: &NodeId) -> Result<Ledger, NetError> {
+        let cut = self.cut.lock().unwrap();
+        let severed = cut.contains(&(from.clone(), to.clone())) || cut.contains(&(to.clone(), from.clone()));
+        let peer = self.running.lock().unwrap().get(to).cloned();
+        peer.filter(|_| !severed).ok_or_else(|| NetError::NoLink(to.clone()))
+    }
+}
+
+/// One node's socket on the switch.
+struct Port {
+    me: NodeId,
+    switch: Arc<Switch>,
+}
+
+impl ConsensusNet for Port {
+    fn call<'a>(&'a self, to: &'a NodeId, bytes: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
+        Box::pin(async move {
+            let answer = self.switch.peer(&self.me, to)?.consensus(&bytes).await;
+            // The way back may have been cut meanwhile.
+            self.switch.peer(&self.me, to).map(|_| answer)
+        })
+    }
+
+    fn propose<'a>(&'a self, to: &'a NodeId, record: Record) -> BoxFuture<'a, Result<Reply, NetError>> {
+        Box::pin(async move {
+            let answer = self.switch.peer(&self.me, to)?.handle_propose(record).await;
+            self.switch.peer(&self.me, to).map(|_| answer)
+        })
+    }
+}
+
+/// A cluster on temporary directories.
+struct House {
+    root: TempDir,
+    names: Vec<NodeId>,
+    switch: Arc<Switch>,
+    timings: Timings,
+    compaction: Compaction,
+}
+
+impl House {
+    fn new(names: &str) -> Self {
+        Self {
+            root: TempDir::new().unwrap(),
+            names: names.split_whitespace().map(NodeId::from).collect(),
+            switch: Arc::default(),
+            timings: Timings::default(),
+            compaction: Compaction::default(),
+        }
+    }
+
+    fn dir(&self, node: &str) -> PathBuf {
+        self.root.path().join(node)
+    }
+
+    fn key(&self, node: &NodeId) -> SigningKey {
+        SigningKey::from_bytes(&Digest::of(node.as_str().as_bytes()).0)
+    }
+
+    fn config(&self, node: &str) -> LedgerConfig {
+        let public = |node: &NodeId| (node.clone(), self.key(node).verifying_key().to_bytes());
+        LedgerConfig {
+            dir: self.dir(node),
+            cluster: "demo".into(),
+            me: node.into(),
+            roster: self.names.iter().map(public).collect(),
+            identity: self.key(&node.into()),
+            timings: self.timings,
+            compaction: self.compaction,
+        }
+    }
+
+    async fn try_start(&self, node: &str) -> Result<Ledger, OpenError> {
+        let port = Port { me: node.into(), switch: self.switch.clone() };
+        let ledger = Ledger::open(self.config(node), Arc::new(port)).await?;
+        self.switch.running.lock().unwrap().insert(node.into(), ledger.clone());
+        Ok(ledger)
+    }
+
+    async fn start(&self, node: &str) -> Ledger {
+        self.try_start(node).await.unwrap()
+    }
+
+    async fn start_all(&self) -> Vec<Ledger> {
+        let mut ledgers = Vec::new();
+        for node in &self.names {
+            ledgers.push(self.start(node.as_str()).await);
+        }
+        ledgers
+    }
+
+    /// As `kill -9`: gone from the network, nothing written any more.
+    async fn kill(&self, ledger: Ledger) -> String {
+        let node = ledger.me().clone();
+        self.switch.running.lock().unwrap().remove(&node);
+        ledger.kill().await;
+        node.as_str().to_owned()
+    }
+
+    async fn stop(&self, ledger: Ledger) -> String {
+        let node = ledger.me().clone();
+        ledger.shutdown().await.unwrap();
+        self.switch.running.lock().unwrap().remove(&node);
+        node.as_str().to_owned()
+    }
+
+    fn isolate(&self, node: &NodeId) {
+        let others = self.names.iter().filter(|other| *other != node);
+        self.switch.cut.lock().unwrap().extend(others.map(|other| (node.clone(), other.clone())));
+    }
+
+    fn heal(&self) {
+        self.switch.cut.lock().unwrap().clear();
+    }
+}
+
+/// An act that always takes effect, told apart by `n`.
+fn act(node: &str, n: u64) -> Act {
+    let digest = Digest::of(&n.to_be_bytes());
+    Act::Ingested { node: node.into(), source: Source::Mail, first: n, last: n, count: 1, digest }
+}
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
+}
+
+async fn size_reaches(ledger: &Ledger, size: u64) {
+    let mut view = ledger.watch();
+    let reached = view.wait_for(|view| view.state.size >= size);
+    within(&format!("{} leaves on {}", size, ledger.me()), reached).await.unwrap();
+}
+
+async fn some_leader(ledger: &Ledger) -> NodeId {
+    let mut leader = ledger.leader();
+    let found = within("a leader", leader.wait_for(|leadership| leadership.leader.is_some())).await;
+    found.unwrap().leader.clone().unwrap()
+}
+
+/// The leader's handle and the others.
+async fn leader_and_rest(ledgers: Vec<Ledger>) -> (Ledger, Vec<Ledger>) {
+    let leader = some_leader(&ledgers[0]).await;
+    let (mut lead, rest): (Vec<_>, Vec<_>) = ledgers.into_iter().partition(|ledger| *ledger.me() == leader);
+    (lead.remove(0), rest)
+}
+
+/// All leaves of a replica.
+async fn history(ledger: &Ledger) -> Vec<Committed> {
+    let mut subscription = ledger.subscribe(0);
+    let mut all = Vec::new();
+    while let Some(committed) = subscription.ready().unwrap() {
+        assert_eq!(committed.index, all.len() as u64, "gap-free and in order");
+        all.push(committed);
+    }
+    all
+}
+
+/// All replicas have at least `size` leaves, the same ones, and the same root.
+async fn converge(ledgers: &[Ledger], size: u64) {
+    let most = ledgers.iter().map(|ledger| ledger.size_and_root().0).max().unwrap().max(size);
+    for ledger in ledgers {
+        size_reaches(ledger, most).await;
+    }
+    let first = history(&ledgers[0]).await;
+    for ledger in ledgers {
+        assert_eq!(ledger.size_and_root(), ledgers[0].size_and_root(), "{}", ledger.me());
+        assert_eq!(history(ledger).await, first, "{}", ledger.me());
+        assert_eq!(ledger.state(), ledgers[0].state(), "{}", ledger.me());
+    }
+}
+
+/// Waits for the checkpoint over all leaves.
+async fn checkpointed(ledger: &Ledger, dir: &std::path::Path) {
+    let size = ledger.size_and_root().0;
+    let key = checkpoint::read_vkey(dir).unwrap();
+    let signed = async {
+        loop {
+            let signed = checkpoint::read(dir, std::slice::from_ref(&key)).unwrap();
+            if signed.is_some_and(|file| file.checkpoint.size >= size) {
+                return;
+            }
+            // The checkpoint is a file, so there is nothing to wait on but its clock.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("a checkpoint", signed).await;
+}

@@ -1,0 +1,317 @@
+//! Rules of the fold, one table per subject: `(proposer's act, what it does)`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use ledger::invariants::{Step, check};
+use ledger::{Applied, SEEN_WINDOW, State};
+use wire::{
+    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role,
+    RoomId, Round, Severity, Source, UnixMillis,
+};
+
+/// Expected outcome; the text is part of the reason.
+#[derive(Debug)]
+enum Is {
+    Done,
+    Lost(u64),
+    Not(&'static str),
+}
+use Is::{Done, Lost, Not};
+
+fn record(number: u64, act: Act) -> Record {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    Record { id: ProposalId(id), proposer: "a".into(), time: UnixMillis(number), act }
+}
+
+/// Applies with every invariant checked.
+fn apply(state: &mut State, record: &Record) -> Applied {
+    let before = state.clone();
+    let applied = state.apply(before.size, record);
+    check(Step { before: &before, after: state, applied: &applied }).unwrap();
+    applied
+}
+
+fn founded() -> State {
+    let mut state = State::new();
+    let roster = ["a", "b", "c"].iter().zip(1..).map(|(n, k)| ((*n).into(), [k; 32])).collect();
+    let act = Act::Genesis { cluster: "demo".into(), roster };
+    assert_eq!(apply(&mut state, &record(u64::MAX, act)), Applied::Effective);
+    state
+}
+
+fn run(mut state: State, acts: Vec<(Act, Is)>) -> State {
+    for (act, is) in acts {
+        let number = state.size;
+        let applied = apply(&mut state, &record(number, act.clone()));
+        let fits = match (&is, &applied) {
+            (Done, Applied::Effective) => true,
+            (Lost(epoch), Applied::Lost { current }) => current.0 == *epoch,
+            (Not(part), Applied::Ignored { reason }) => reason.contains(part),
+            _ => false,
+        };
+        assert!(fits, "leaf {number}: {act:?} should be {is:?}, was {applied:?}");
+    }
+    state
+}
+
+fn nodes(names: &str) -> Vec<NodeId> {
+    names.split_whitespace().map(NodeId::from).collect()
+}
+
+fn up(node: &str, incarnation: u64) -> Act {
+    Act::NodeUp { node: node.into(), incarnation }
+}
+
+fn down(node: &str) -> Act {
+    Act::NodeDown { node: node.into(), reason: "no pong".into() }
+}
+
+fn room(name: &str, node: &str) -> Act {
+    Act::RoleAssigned { role: Role::Room(RoomId::new(name)), node: node.into() }
+}
+
+fn open(round: u64, cohort: &str) -> Act {
+    Act::RoundOpened { round: Round(round), model: Digest([0; 32]), cohort: nodes(cohort) }
+}
+
+fn close(round: u64, participants: &str, loss: f64) -> Act {
+    let (round, model) = (Round(round), Digest([round as u8; 32]));
+    Act::RoundClosed { round, model, participants: nodes(participants), examples: 10, loss }
+}
+
+fn abandon(round: u64) -> Act {
+    Act::RoundAbandoned { round: Round(round), reason: "nobody answered".into() }
+}
+
+fn commit(epoch: u64, node: &str, kind: GroupCommitKind) -> Act {
+    Act::GroupCommit { epoch: KeyEpoch(epoch), committer: node.into(), kind, commit: vec![1] }
+}
+
+fn created() -> GroupCommitKind {
+    GroupCommitKind::Created { group: b"g".to_vec() }
+}
+
+fn alert(id: &str) -> Act {
+    Act::AlertRaised(Alert {
+        id: id.into(),
+        device: "d".into(),
+        room: "r".into(),
+        kind: AlertKind::Silent { for_ms: 1 },
+        severity: Severity::Warning,
+        at: UnixMillis(1),
+        summary: "silent".into(),
+    })
+}
+
+fn clear(id: &str) -> Act {
+    Act::AlertCleared { id: id.into(), at: UnixMillis(2) }
+}
+
+fn ingested(node: &str, first: u64, last: u64, count: u64) -> Act {
+    let (node, source, digest) = (node.into(), Source::Mail, Digest([9; 32]));
+    Act::Ingested { node, source, first, last, count, digest }
+}
+
+#[test]
+fn genesis() {
+    let genesis = |names: &str| Act::Genesis {
+        cluster: "demo".into(),
+        roster: nodes(names).into_iter().map(|node| (node, [1; 32])).collect(),
+    };
+    let state = run(
+        State::new(),
+        vec![
+            (up("a", 1), Not("the first leaf must be the genesis")),
+            (genesis(""), Not("at least one member")),
+            (genesis("a a"), Not("twice")),
+            (genesis("a b"), Done),
+            (genesis("a b c"), Not("has its genesis already")),
+        ],
+    );
+    assert_eq!(state.cluster.as_deref(), Some("demo"));
+    assert_eq!(state.members.len(), 2);
+    assert_eq!(state.up().count(), 0);
+}
+
+#[test]
+fn strangers_have_no_say() {
+    let mut state = founded();
+    let mut act = record(1, up("a", 1));
+    act.proposer = "z".into();
+    let Applied::Ignored { reason } = apply(&mut state, &act) else { panic!("a stranger's act took effect") };
+    assert_eq!(reason, "z is not a member of the cluster");
+}
+
+#[test]
+fn members_come_and_go() {
+    let state = run(
+        founded(),
+        vec![
+            (up("z", 1), Not("not a member")),
+            (down("a"), Not("down already")),
+            (up("a", 5), Done),
+            (up("a", 5), Not("up already")),
+            (up("a", 4), Not("older")),
+            (down("a"), Done),
+            // Held for down by mistake: the same process comes back.
+            (up("a", 5), Done),
+            // A restart may overtake the notice of the crash.
+            (up("a", 6), Done),
+            (up("b", 1), Done),
+            (down("b"), Done),
+        ],
+    );
+    assert_eq!(state.up().collect::<Vec<_>>(), [&NodeId::from("a")]);
+    assert_eq!(state.members[&"b".into()].down_reason.as_deref(), Some("no pong"));
+    assert_eq!(state.members[&"a".into()].incarnation, 6);
+}
+
+#[test]
+fn roles_go_to_nodes_that_are_up() {
+    let state = run(
+        founded(),
+        vec![
+            (room("r1", "a"), Not("a is down")),
+            (up("a", 1), Done),
+            (up("b", 1), Done),
+            (room("r1", "a"), Done),
+            (room("r1", "a"), Not("already")),
+            (room("r1", "b"), Done),
+            (room("r2", "b"), Done),
+            (room("r2", "z"), Not("not a member")),
+            (down("b"), Done),
+        ],
+    );
+    // Until the steward assigns anew, the log says who held it.
+    assert_eq!(state.roles_of(&"b".into()).count(), 2);
+    assert_eq!(state.roles_of(&"a".into()).count(), 0);
+}
+
+#[test]
+fn rounds_run_one_at_a_time() {
+    let state = run(
+        founded(),
+        vec![
+            (close(1, "a", 1.0), Not("no round is open")),
+            (open(2, "a"), Not("the next round is 1")),
+            (open(0, "a"), Not("the next round is 1")),
+            (open(1, ""), Not("asks nobody")),
+            (open(1, "a a"), Not("twice")),
+            (open(1, "a z"), Not("not a member")),
+            (open(1, "a b"), Done),
+            (open(1, "a b"), Not("still open")),
+            (open(2, "a b"), Not("still open")),
+            (close(2, "a", 1.0), Not("round 1 is open")),
+            (close(1, "", 1.0), Not("no participants")),
+            (close(1, "a a", 1.0), Not("twice")),
+            (close(1, "c", 1.0), Not("not in the cohort")),
+            (close(1, "a", f64::NAN), Not("not a number")),
+            (close(1, "a b", 0.5), Done),
+            (close(1, "a b", 0.5), Not("no round is open")),
+            (abandon(1), Not("no round is open")),
+            (open(1, "a"), Not("the next round is 2")),
+            (open(2, "a b c"), Done),
+            (abandon(3), Not("round 2 is open")),
+            (abandon(2), Done),
+            (open(3, "a"), Done),
+            (close(3, "a", 0.25), Done),
+        ],
+    );
+    let rounds = &state.rounds;
+    assert_eq!((rounds.closed, rounds.abandoned, rounds.last), (2, 1, Round(3)));
+    assert_eq!(rounds.model, Some(Digest([3; 32])));
+    assert_eq!(rounds.losses, [(Round(1), 0.5), (Round(3), 0.25)]);
+    assert_eq!(rounds.open, None);
+}
+
+#[test]
+fn the_first_group_commit_of_an_epoch_wins() {
+    let rotated = || GroupCommitKind::Rotated { round: Round(1) };
+    let state = run(
+        founded(),
+        vec![
+            (commit(1, "b", GroupCommitKind::Joined), Not("no key group yet")),
+            (commit(2, "a", created()), Lost(0)),
+            (commit(1, "z", created()), Not("not a member")),
+            (commit(1, "a", created()), Done),
+            (commit(1, "b", created()), Lost(1)),
+            (commit(2, "b", GroupCommitKind::Joined), Done),
+            (commit(2, "c", GroupCommitKind::Joined), Lost(2)),
+            (commit(3, "c", GroupCommitKind::Joined), Done),
+            (commit(4, "a", rotated()), Done),
+            (commit(4, "b", rotated()), Lost(4)),
+            (commit(6, "b", rotated()), Lost(4)),
+        ],
+    );
+    assert_eq!(state.keys.epoch, KeyEpoch(4));
+    assert_eq!(state.keys.group.as_deref(), Some(b"g".as_slice()));
+    assert_eq!(state.keys.last_commit, Some((9, "a".into())));
+    assert_eq!(state.tally.lost, 5);
+}
+
+#[test]
+fn alerts_open_once_and_close_once() {
+    let state = run(
+        founded(),
+        vec![
+            (alert("x"), Done),
+            (alert("x"), Not("open already")),
+            (clear("y"), Not("not open")),
+            (clear("x"), Done),
+            (clear("x"), Not("not open")),
+            (alert("x"), Done),
+        ],
+    );
+    assert_eq!((state.alerts_raised, state.alerts_cleared, state.alerts.len()), (2, 1, 1));
+}
+
+#[test]
+fn open_alerts_are_bounded() {
+    let mut state = founded();
+    for n in 0..ledger::MAX_OPEN_ALERTS {
+        state = run(state, vec![(alert(&n.to_string()), Done)]);
+    }
+    run(state, vec![(alert("one more"), Not("the limit")), (clear("0"), Done), (alert("one more"), Done)]);
+}
+
+#[test]
+fn ingest_adds_up() {
+    let state = run(
+        founded(),
+        vec![
+            (ingested("a", 0, 9, 10), Done),
+            (ingested("a", 10, 10, 1), Done),
+            (ingested("a", 5, 4, 1), Not("backwards")),
+            (ingested("a", 5, 5, 0), Not("at least one")),
+            (ingested("z", 0, 0, 1), Not("not a member")),
+        ],
+    );
+    let total = &state.ingest[&("a".into(), Source::Mail)];
+    assert_eq!((total.batches, total.count, total.last), (2, 11, 10));
+}
+
+#[test]
+fn a_repeated_proposal_counts_once() {
+    let mut state = founded();
+    let first = record(7, ingested("a", 0, 0, 1));
+    assert_eq!(apply(&mut state, &first), Applied::Effective);
+    assert_eq!(apply(&mut state, &first), Applied::Duplicate { first: 1 });
+    assert_eq!(state.leaf_of(&first.id), Some(1));
+    // Still known a whole window later …
+    for n in 0..SEEN_WINDOW as u64 - 1 {
+        apply(&mut state, &record(1000 + n, ingested("b", n, n, 1)));
+    }
+    assert_eq!(apply(&mut state, &first), Applied::Duplicate { first: 1 });
+    assert_eq!(state.ingest[&("a".into(), Source::Mail)].count, 1);
+    // … and forgotten after two, so that memory stays bounded.
+    for n in 0..2 * SEEN_WINDOW as u64 {
+        apply(&mut state, &record(100_000 + n, ingested("b", n, n, 1)));
+    }
+    assert_eq!(state.leaf_of(&first.id), None);
+}
+
+#[test]
+#[should_panic(expected = "in log order without gaps")]
+fn a_gap_is_a_bug() {
+    founded().apply(5, &record(1, up("a", 1)));
+}

@@ -1,0 +1,150 @@
+//! Whatever is proposed, in whatever order: every invariant holds, and every replica agrees.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use ledger::invariants::{ALL, Step, check};
+use ledger::{Applied, State};
+use proptest::prelude::*;
+use wire::{
+    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role,
+    Round, Severity, Source, UnixMillis,
+};
+
+/// Three members and a stranger.
+fn node() -> impl Strategy<Value = NodeId> {
+    prop::sample::select(vec!["a", "b", "c", "z"]).prop_map(NodeId::from)
+}
+
+fn some_nodes() -> impl Strategy<Value = Vec<NodeId>> {
+    prop::collection::vec(node(), 0..4)
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let small = 0u64..6;
+    let digest = any::<u8>().prop_map(|byte| Digest([byte; 32]));
+    let id = prop::sample::select(vec!["x", "y"]).prop_map(String::from);
+    let roster = some_nodes().prop_map(|names| names.into_iter().map(|n| (n, [1; 32])).collect());
+    let kind = prop_oneof![
+        Just(GroupCommitKind::Created { group: vec![1] }),
+        Just(GroupCommitKind::Joined),
+        small.clone().prop_map(|n| GroupCommitKind::Rotated { round: Round(n) }),
+    ];
+    let alert = |id: String| Alert {
+        id,
+        device: "d".into(),
+        room: "r".into(),
+        kind: AlertKind::Reported { condition: "on battery".into() },
+        severity: Severity::Critical,
+        at: UnixMillis(0),
+        summary: String::new(),
+    };
+    prop_oneof![
+        1 => roster.prop_map(|roster| Act::Genesis { cluster: "demo".into(), roster }),
+        3 => (node(), small.clone()).prop_map(|(node, incarnation)| Act::NodeUp { node, incarnation }),
+        2 => node().prop_map(|node| Act::NodeDown { node, reason: String::new() }),
+        3 => (id.clone(), node()).prop_map(|(feed, node)| Act::RoleAssigned { role: Role::Feed(feed), node }),
+        4 => (small.clone(), digest.clone(), some_nodes())
+            .prop_map(|(n, model, cohort)| Act::RoundOpened { round: Round(n), model, cohort }),
+        4 => (small.clone(), digest.clone(), some_nodes(), prop::num::f64::ANY).prop_map(
+            |(n, model, participants, loss)| Act::RoundClosed {
+                round: Round(n), model, participants, examples: 1, loss
+            }
+        ),
+        2 => small.clone().prop_map(|n| Act::RoundAbandoned { round: Round(n), reason: String::new() }),
+        6 => (small.clone(), node(), kind).prop_map(|(n, committer, kind)| Act::GroupCommit {
+            epoch: KeyEpoch(n), committer, kind, commit: Vec::new()
+        }),
+        2 => (node(), small.clone(), small, digest).prop_map(|(node, first, count, digest)| Act::Ingested {
+            node, source: Source::Kafka, first, last: 3, count, digest
+        }),
+        2 => id.clone().prop_map(move |id| Act::AlertRaised(alert(id))),
+        2 => id.prop_map(|id| Act::AlertCleared { id, at: UnixMillis(0) }),
+    ]
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    // Few ids, so that proposals repeat.
+    let record = (0u8..80, node(), act()).prop_map(|(id, proposer, act)| Record {
+        id: ProposalId([id; 16]),
+        proposer,
+        time: UnixMillis(0),
+        act,
+    });
+    let founding = Record {
+        id: ProposalId([255; 16]),
+        proposer: "a".into(),
+        time: UnixMillis(0),
+        act: Act::Genesis {
+            cluster: "demo".into(),
+            roster: ["a", "b", "c"].map(|name| (name.into(), [7; 32])).to_vec(),
+        },
+    };
+    (any::<bool>(), prop::collection::vec(record, 0..120)).prop_map(move |(founded, mut records)| {
+        if founded {
+            records.insert(0, founding.clone());
+        }
+        records
+    })
+}
+
+proptest! {
+    #[test]
+    fn invariants_hold_and_replicas_agree(records in records()) {
+        let (mut one, mut two) = (State::new(), State::new());
+        for (index, record) in (0..).zip(&records) {
+            let before = one.clone();
+            let applied = one.apply(index, record);
+            prop_assert_eq!(check(Step { before: &before, after: &one, applied: &applied }), Ok(()));
+            // The other replica gets the record over the wire.
+            let copy: Record = wire::decode(&wire::encode(record)).unwrap();
+            prop_assert_eq!(two.apply(index, &copy), applied);
+        }
+        // Losses are finite by rule, so equality is meaningful.
+        prop_assert_eq!(one, two);
+    }
+}
+
+/// A checker that cannot fail proves nothing: each invariant refuses a state made to break it.
+#[test]
+fn each_invariant_can_fail() {
+    let founding = Act::Genesis { cluster: "demo".into(), roster: vec![("a".into(), [7; 32])] };
+    let founding = Record { id: ProposalId([0; 16]), proposer: "a".into(), time: UnixMillis(0), act: founding };
+    let mut before = State::new();
+    before.apply(0, &founding);
+    let mut good = before.clone();
+    let next = Record { id: ProposalId([1; 16]), act: Act::NodeUp { node: "a".into(), incarnation: 3 }, ..founding };
+    let applied = good.apply(1, &next);
+    assert_eq!(check(Step { before: &before, after: &good, applied: &applied }), Ok(()));
+
+    let ignored = Applied::Ignored { reason: String::new() };
+    type Break = (&'static str, fn(&mut State));
+    let broken: Vec<Break> = vec![
+        ("LEAVES_COUNTED", |state| state.size += 1),
+        ("ROSTER_FIXED", |state| state.members.get_mut(&"a".into()).unwrap().identity = [8; 32]),
+        ("ROLE_HELD_BY_MEMBER", |state| {
+            state.roles.insert(Role::Feed("f".into()), "z".into());
+        }),
+        ("ONE_OPEN_ROUND_NEXT_IN_LINE", |state| {
+            state.rounds.open = Some(ledger::OpenRound { round: Round(2), model: Digest([0; 32]), cohort: vec![], since: 0 });
+        }),
+        ("ROUND_ENDS_ONCE", |state| state.rounds.abandoned += 1),
+        ("ONE_MODEL_PER_ROUND", |state| state.rounds.model = Some(Digest([1; 32]))),
+        ("KEY_EPOCH_MONOTONIC", |state| state.keys.epoch = KeyEpoch(2)),
+        ("ALERTS_BALANCE", |state| state.alerts_raised += 1),
+        ("BOUNDED", |state| state.rounds.losses.extend([(Round(1), 0.0); 201])),
+    ];
+    for (id, break_it) in broken {
+        let mut after = good.clone();
+        break_it(&mut after);
+        let found = check(Step { before: &before, after: &after, applied: &applied }).unwrap_err();
+        assert_eq!(found.id, id);
+    }
+    let found = check(Step { before: &before, after: &good, applied: &ignored }).unwrap_err();
+    assert_eq!(found.id, "NO_EFFECT_NO_CHANGE");
+    let mut back = good.clone();
+    back.members.get_mut(&"a".into()).unwrap().incarnation = 2;
+    back.size += 1;
+    back.tally.effective += 1;
+    let found = check(Step { before: &good, after: &back, applied: &applied }).unwrap_err();
+    assert_eq!(found.id, "INCARNATION_MONOTONIC");
+    assert_eq!(ALL.len(), 11, "a new invariant needs a state that breaks it here");
+}
