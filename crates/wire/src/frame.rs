@@ -55,7 +55,7 @@ pub enum Frame {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Call {
     /// A message of the ledger's consensus; its encoding belongs to the adapter in `runtime`.
-    Consensus(Vec<u8>),
+    Consensus(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Append this to the ledger (sent to the leader).
     Propose(Box<Record>),
     /// Send the key group's GroupInfo (RFC 9420 §12.4.3), for an external join.
@@ -68,7 +68,7 @@ pub enum Call {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// To `Call::Consensus`.
-    Consensus(Vec<u8>),
+    Consensus(#[serde(with = "serde_bytes")] Vec<u8>),
     /// To `Call::Propose`: committed at this leaf index.
     Committed {
         /// Index of the leaf, from 0.
