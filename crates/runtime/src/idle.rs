@@ -36,9 +36,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for IdleLimit<R> {
             return Poll::Ready(result);
         }
         let limit = this.limit;
-        let silence = this.silence.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep_until(Instant::now() + limit))
-        });
+        let silence = this
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
         silence.as_mut().poll(cx).map(|()| {
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing heard for {limit:?}")))
         })

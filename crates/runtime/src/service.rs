@@ -1,8 +1,8 @@
 //! A plain async worker as a supervised child: a listener, a dialer, a poll loop.
 
+use futures::future::BoxFuture;
 use ractor::{Actor, ActorProcessingErr, ActorRef, Message};
 use std::future::Future;
-use futures::future::BoxFuture;
 use std::marker::PhantomData;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

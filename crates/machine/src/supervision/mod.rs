@@ -296,7 +296,8 @@ impl Machine for Supervision {
         match input {
             Input::Begin => {
                 if self.phase == Phase::New {
-                    self.phase = if self.specs.is_empty() { Phase::Steady } else { Phase::FirstStart };
+                    self.phase =
+                        if self.specs.is_empty() { Phase::Steady } else { Phase::FirstStart };
                     self.starting = (0..self.specs.len()).collect();
                     self.start_next(out);
                 }
@@ -306,7 +307,9 @@ impl Machine for Supervision {
             Input::Exited(child, exit) => {
                 if self.starting.is_empty() {
                     self.exited(now, child, exit, out);
-                } else if self.is_running(child) && !self.exits.iter().any(|(known, _)| *known == child) {
+                } else if self.is_running(child)
+                    && !self.exits.iter().any(|(known, _)| *known == child)
+                {
                     self.exits.push_back((child, exit));
                 }
             }

@@ -20,7 +20,11 @@ impl Bench {
             .enumerate()
             .map(|(n, &restart)| ChildSpec { name: format!("c{n}"), restart })
             .collect();
-        Self { machine: Supervision::new(strategy, intensity, specs), broken: vec![], trace: vec![] }
+        Self {
+            machine: Supervision::new(strategy, intensity, specs),
+            broken: vec![],
+            trace: vec![],
+        }
     }
 
     fn up(strategy: Strategy, intensity: Intensity, restarts: &[Restart]) -> Self {
@@ -67,30 +71,90 @@ use Strategy::{OneForAll, OneForOne, RestForOne};
 
 #[test]
 fn one_exit_is_answered_as_otp_documents() {
-    let table: &[(&str, Strategy, &[Restart], usize, Exit, &str)] = &[
-        ("one_for_one: only that process is restarted", OneForOne, &[P, P, P], 1, Exit::Abnormal, "+1"),
+    /// What the documentation says, and the case that shows it.
+    type Rule<'a> = (&'a str, Strategy, &'a [Restart], usize, Exit, &'a str);
+    let table: &[Rule<'_>] = &[
+        (
+            "one_for_one: only that process is restarted",
+            OneForOne,
+            &[P, P, P],
+            1,
+            Exit::Abnormal,
+            "+1",
+        ),
         (
             "one_for_all: all other child processes are terminated, then all are restarted",
-            OneForAll, &[P, P, P], 1, Exit::Abnormal, "-2 -0 +0 +1 +2",
+            OneForAll,
+            &[P, P, P],
+            1,
+            Exit::Abnormal,
+            "-2 -0 +0 +1 +2",
         ),
         (
             "rest_for_one: those after it in start order are terminated, then all these restarted",
-            RestForOne, &[P, P, P], 1, Exit::Abnormal, "-2 +1 +2",
+            RestForOne,
+            &[P, P, P],
+            1,
+            Exit::Abnormal,
+            "-2 +1 +2",
         ),
-        ("rest_for_one: the first takes all with it", RestForOne, &[P, P, P], 0, Exit::Abnormal, "-2 -1 +0 +1 +2"),
-        ("rest_for_one: the last takes none with it", RestForOne, &[P, P, P], 2, Exit::Abnormal, "+2"),
+        (
+            "rest_for_one: the first takes all with it",
+            RestForOne,
+            &[P, P, P],
+            0,
+            Exit::Abnormal,
+            "-2 -1 +0 +1 +2",
+        ),
+        (
+            "rest_for_one: the last takes none with it",
+            RestForOne,
+            &[P, P, P],
+            2,
+            Exit::Abnormal,
+            "+2",
+        ),
         ("a permanent child is always restarted", OneForOne, &[P], 0, Exit::Normal, "+0"),
-        ("a transient child is restarted if it ends abnormally", OneForOne, &[R], 0, Exit::Abnormal, "+0"),
-        ("a transient child is not restarted if it ends normally", OneForOne, &[R], 0, Exit::Normal, ""),
-        ("a transient child's normal end does not touch the others", OneForAll, &[P, R], 1, Exit::Normal, ""),
+        (
+            "a transient child is restarted if it ends abnormally",
+            OneForOne,
+            &[R],
+            0,
+            Exit::Abnormal,
+            "+0",
+        ),
+        (
+            "a transient child is not restarted if it ends normally",
+            OneForOne,
+            &[R],
+            0,
+            Exit::Normal,
+            "",
+        ),
+        (
+            "a transient child's normal end does not touch the others",
+            OneForAll,
+            &[P, R],
+            1,
+            Exit::Normal,
+            "",
+        ),
         ("a temporary child is never restarted", OneForOne, &[T], 0, Exit::Abnormal, ""),
         (
             "a temporary child is never restarted, even when it is the one whose death one_for_all sees",
-            OneForAll, &[P, T], 1, Exit::Abnormal, "",
+            OneForAll,
+            &[P, T],
+            1,
+            Exit::Abnormal,
+            "",
         ),
         (
             "even when rest_for_one or one_for_all and a sibling's death terminates it",
-            OneForAll, &[P, T, P], 0, Exit::Abnormal, "-2 -1 +0 +2",
+            OneForAll,
+            &[P, T, P],
+            0,
+            Exit::Abnormal,
+            "-2 -1 +0 +2",
         ),
         ("… rest_for_one", RestForOne, &[P, T, P], 0, Exit::Abnormal, "-2 -1 +0 +2"),
     ];

@@ -23,7 +23,11 @@ const DIAL_LIMIT: Duration = Duration::from_secs(2);
 /// A link that lived so long was a good one: the next attempt starts from the first pause.
 const GOOD_LIFE: Duration = Duration::from_secs(3);
 
-pub(super) fn child<T: Transport>(links: &Arc<Links>, transport: &Arc<T>, peer: NodeId) -> ChildSpec {
+pub(super) fn child<T: Transport>(
+    links: &Arc<Links>,
+    transport: &Arc<T>,
+    peer: NodeId,
+) -> ChildSpec {
     let (links, transport) = (Arc::clone(links), Arc::clone(transport));
     ChildSpec::service(format!("dial:{peer}"), move || {
         let (links, transport, peer) = (Arc::clone(&links), Arc::clone(&transport), peer.clone());

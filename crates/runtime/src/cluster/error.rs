@@ -8,7 +8,9 @@ pub enum ClusterError {
     #[error("the cluster's actors did not start: {0}")]
     Start(#[source] ractor::SpawnErr),
     /// The own entry of the roster has another key.
-    #[error("the roster's identity key for this node, {node}, is not the one it holds; fix the key file or [peers]")]
+    #[error(
+        "the roster's identity key for this node, {node}, is not the one it holds; fix the key file or [peers]"
+    )]
     OtherKey {
         /// This node.
         node: NodeId,

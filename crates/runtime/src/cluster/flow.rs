@@ -45,6 +45,11 @@ impl Window {
         }
     }
 
+    /// The number that the next frame admitted will have.
+    pub(super) fn next(&self) -> u64 {
+        self.sent + 1
+    }
+
     pub(super) fn frames(&self) -> usize {
         self.in_flight.len()
     }

@@ -49,10 +49,15 @@ impl Message for GatewayMessage {
 
     fn serialize(self) -> Result<SerializedMessage, BoxedDowncastErr> {
         match self {
-            Self::Cast(args) => Ok(SerializedMessage::Cast { variant: CAST.to_owned(), args, metadata: None }),
-            Self::Call(args, reply) => {
-                Ok(SerializedMessage::Call { variant: CALL.to_owned(), args, reply, metadata: None })
+            Self::Cast(args) => {
+                Ok(SerializedMessage::Cast { variant: CAST.to_owned(), args, metadata: None })
             }
+            Self::Call(args, reply) => Ok(SerializedMessage::Call {
+                variant: CALL.to_owned(),
+                args,
+                reply,
+                metadata: None,
+            }),
             Self::Malformed => Err(BoxedDowncastErr),
         }
     }
@@ -60,7 +65,9 @@ impl Message for GatewayMessage {
     fn deserialize(message: SerializedMessage) -> Result<Self, BoxedDowncastErr> {
         Ok(match message {
             SerializedMessage::Cast { variant, args, .. } if variant == CAST => Self::Cast(args),
-            SerializedMessage::Call { variant, args, reply, .. } if variant == CALL => Self::Call(args, reply),
+            SerializedMessage::Call { variant, args, reply, .. } if variant == CALL => {
+                Self::Call(args, reply)
+            }
             SerializedMessage::Cast { .. }
             | SerializedMessage::Call { .. }
             | SerializedMessage::CallReply(..) => Self::Malformed,
@@ -84,10 +91,12 @@ impl Gateway {
                     link.handle.close("the peer ignores its window");
                 }
             }
-            Ok(Cast::Credit { capability, through }) => match self.links.link_by_capability(&capability) {
-                Some(link) => link.credit(through),
-                None => self.refuse("a credit without a valid capability"),
-            },
+            Ok(Cast::Credit { capability, through }) => {
+                match self.links.link_by_capability(&capability) {
+                    Some(link) => link.credit(through),
+                    None => self.refuse("a credit without a valid capability"),
+                }
+            }
             Err(error) => self.refuse(&error.to_string()),
         }
     }
@@ -98,10 +107,12 @@ impl Gateway {
             Err(error) => return self.answer(port, &Reply::Refused(error.to_string())),
         };
         let Some(link) = self.links.link_by_capability(&request.capability) else {
-            return self.answer(port, &Reply::Refused("no valid capability with this call".to_owned()));
+            return self
+                .answer(port, &Reply::Refused("no valid capability with this call".to_owned()));
         };
         let Ok(permit) = Arc::clone(&link.serving).try_acquire_owned() else {
-            return self.answer(port, &Reply::Refused("too many calls at once; try again".to_owned()));
+            return self
+                .answer(port, &Reply::Refused("too many calls at once; try again".to_owned()));
         };
         let handler = Arc::clone(&self.links.handler);
         tokio::spawn(async move {
@@ -142,7 +153,12 @@ impl Actor for Gateway {
         Ok(())
     }
 
-    async fn handle(&self, _: ActorRef<Self::Msg>, message: Self::Msg, (): &mut ()) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             GatewayMessage::Cast(bytes) => self.cast(&bytes),
             GatewayMessage::Call(bytes, port) => self.call(&bytes, port),
@@ -158,6 +174,8 @@ pub(super) fn find(session: &ractor::ActorCell, link: &Link) -> Option<ActorRef<
     session
         .get_children()
         .into_iter()
-        .find(|child| !child.get_id().is_local() && child.get_name().as_deref() == Some(wanted.as_str()))
+        .find(|child| {
+            !child.get_id().is_local() && child.get_name().as_deref() == Some(wanted.as_str())
+        })
         .map(ActorRef::from)
 }

@@ -103,7 +103,8 @@ impl Links {
         epochs: EpochTable,
         handler: Arc<dyn GatewayHandler>,
     ) -> Result<Self, ClusterError> {
-        let (me, incarnation, cluster) = (config.me.clone(), config.incarnation, config.cluster.clone());
+        let (me, incarnation, cluster) =
+            (config.me.clone(), config.incarnation, config.cluster.clone());
         let own = config.roster.get(&me);
         if own.is_some_and(|key| *key != config.identity.verifying_key().to_bytes()) {
             return Err(ClusterError::OtherKey { node: me });
@@ -181,7 +182,11 @@ impl Links {
     }
 
     /// Hands the peer's frames to the handler, one after the other, and gives credit.
-    async fn serve_frames(self: Arc<Self>, link: Arc<Link>, mut frames: mpsc::Receiver<(u64, Frame)>) {
+    async fn serve_frames(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        mut frames: mpsc::Receiver<(u64, Frame)>,
+    ) {
         let _closer = CloseOnDrop(link.handle.clone());
         let mut gateway = link.gateway.subscribe();
         let serving = async {
@@ -239,30 +244,33 @@ impl Links {
     pub(super) fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
         let not_linked = || CastError::NotLinked { node: to.clone() };
         let (link, gateway) = self.reach(to).ok_or_else(not_linked)?;
-        let mut cast = Cast::Frame { capability: link.capability_out, number: u64::MAX, frame: Box::new(frame) };
-        // Measured with the longest number, so that the real one fits too.
-        let len = wire::encode(&cast).len();
+        // Held while encoding and sending: numbers go out in order.
+        let mut window = link.window();
+        let (capability, number) = (link.capability_out, window.next());
+        let bytes = wire::encode(&Cast::Frame { capability, number, frame: Box::new(frame) });
+        let len = bytes.len();
         if len > MAX_ENCODED {
             return Err(CastError::TooLarge { len, limit: MAX_ENCODED });
         }
-        // Held while sending: numbers go out in order.
-        let mut window = link.window();
-        let Some(admitted) = window.admit(len) else {
+        if window.admit(len).is_none() {
             count(&self.counters.frames_shed);
             let (frames, bytes) = (window.frames(), window.bytes());
             return Err(CastError::Congested { node: to.clone(), frames, bytes });
-        };
-        if let Cast::Frame { number, .. } = &mut cast {
-            *number = admitted;
         }
-        gateway.cast(GatewayMessage::Cast(wire::encode(&cast))).map_err(|_| not_linked())?;
+        gateway.cast(GatewayMessage::Cast(bytes)).map_err(|_| not_linked())?;
         drop(window);
         count(&self.counters.frames_sent);
         Ok(())
     }
 
-    pub(super) async fn call(&self, to: &NodeId, call: Call, limit: Duration) -> Result<Reply, CallError> {
-        let (link, gateway) = self.reach(to).ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
+    pub(super) async fn call(
+        &self,
+        to: &NodeId,
+        call: Call,
+        limit: Duration,
+    ) -> Result<Reply, CallError> {
+        let (link, gateway) =
+            self.reach(to).ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
         let request = wire::encode(&Request { capability: link.capability_out, call });
         if request.len() > MAX_ENCODED {
             return Err(CallError::TooLarge { len: request.len(), limit: MAX_ENCODED });
@@ -278,7 +286,9 @@ impl Links {
         match answer {
             Ok(Ok(CallResult::Success(reply))) => Ok(wire::decode(&reply)?),
             Ok(Ok(CallResult::SenderError) | Err(_)) => Err(CallError::Lost { node: to.clone() }),
-            Ok(Ok(CallResult::Timeout)) | Err(_) => Err(CallError::TimedOut { node: to.clone(), limit }),
+            Ok(Ok(CallResult::Timeout)) | Err(_) => {
+                Err(CallError::TimedOut { node: to.clone(), limit })
+            }
         }
     }
 
@@ -295,13 +305,16 @@ impl Links {
     pub(super) fn status(&self) -> BTreeMap<NodeId, LinkStatus> {
         let holds_epoch = self.epochs.newest().is_some();
         let status = |link: &Link| {
-            let (sending_epoch, receiving_epoch) = (link.handle.sending_epoch(), link.handle.receiving_epoch());
+            let (sending_epoch, receiving_epoch) =
+                (link.handle.sending_epoch(), link.handle.receiving_epoch());
             let age = link.handle.age();
             LinkStatus {
                 incarnation: link.peer.incarnation,
                 sending_epoch,
                 receiving_epoch,
-                behind: holds_epoch && age > EPOCH_GRACE && sending_epoch.min(receiving_epoch) == KeyEpoch(0),
+                behind: holds_epoch
+                    && age > EPOCH_GRACE
+                    && sending_epoch.min(receiving_epoch) == KeyEpoch(0),
                 age,
                 frames_in_flight: link.window().frames(),
             }

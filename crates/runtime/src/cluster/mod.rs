@@ -85,8 +85,13 @@ impl Cluster {
         on_escalation: impl FnOnce(String) + Send + 'static,
     ) -> Result<(Self, Supervisor), ClusterError> {
         let (cluster, spec) = Self::new(config, transport, epochs, handler)?;
-        let top = SupervisorSpec::new(Strategy::OneForOne, INTENSITY, vec![ChildSpec::supervisor("cluster", spec)]);
-        let supervisor = Supervisor::start(top, on_escalation).await.map_err(ClusterError::Start)?;
+        let top = SupervisorSpec::new(
+            Strategy::OneForOne,
+            INTENSITY,
+            vec![ChildSpec::supervisor("cluster", spec)],
+        );
+        let supervisor =
+            Supervisor::start(top, on_escalation).await.map_err(ClusterError::Start)?;
         Ok((cluster, supervisor))
     }
 

@@ -7,8 +7,8 @@ use crate::supervisor::ChildSpec;
 use ractor::{Actor, ActorCell, SpawnErr};
 use ractor_cluster::node::{NodeConnectionMode, NodeServerSessionInformation};
 use ractor_cluster::{
-    BoxRead, BoxWrite, ClusterBidiStream, IncomingEncryptionMode, NodeEventSubscription, NodeServer,
-    NodeServerMessage,
+    BoxRead, BoxWrite, ClusterBidiStream, IncomingEncryptionMode, NodeEventSubscription,
+    NodeServer, NodeServerMessage,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -74,7 +74,10 @@ impl NodeEventSubscription for Events {
     fn node_session_authenticated(&self, _: NodeServerSessionInformation) {}
 
     fn node_session_ready(&self, session: NodeServerSessionInformation) {
-        let Some(link) = number(&session).and_then(|number| self.links.link_by_number(number)) else { return };
+        let Some(link) = number(&session).and_then(|number| self.links.link_by_number(number))
+        else {
+            return;
+        };
         match gateway::find(&session.actor.get_cell(), &link) {
             Some(gateway) => self.links.ready(&link, gateway),
             None => link.handle.close("the peer's session brought no gateway"),

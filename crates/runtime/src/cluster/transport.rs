@@ -29,10 +29,15 @@ pub struct TcpTransport {
 impl TcpTransport {
     /// Listens on `listen`; peers are dialed at their `host:port`.
     pub async fn bind(listen: SocketAddr, addresses: BTreeMap<NodeId, String>) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))?;
-        Ok(Self { listener, addresses })
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+        })?;
+        Ok(Self::new(listener, addresses))
+    }
+
+    /// Uses a listener that is bound already.
+    pub fn new(listener: TcpListener, addresses: BTreeMap<NodeId, String>) -> Self {
+        Self { listener, addresses }
     }
 
     /// Where it listens.
@@ -46,7 +51,10 @@ impl Transport for TcpTransport {
 
     async fn dial(&self, peer: &NodeId) -> io::Result<TcpStream> {
         let address = self.addresses.get(peer).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("no address for node {peer} in [peers]"))
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("no address for node {peer} in [peers]"),
+            )
         })?;
         let stream = TcpStream::connect(address).await?;
         // Calls are small and their latency counts.

@@ -97,7 +97,9 @@ impl Roster {
         if *identity != body.identity {
             return Err(HandshakeError::WrongIdentity { node });
         }
-        let signed = VerifyingKey::from_bytes(identity).ok().zip(Signature::from_slice(&certificate.signature).ok());
+        let signed = VerifyingKey::from_bytes(identity)
+            .ok()
+            .zip(Signature::from_slice(&certificate.signature).ok());
         let valid = signed.is_some_and(|(key, signature)| {
             key.verify_strict(&Certificate::signed_bytes(body), &signature).is_ok()
         });

@@ -14,7 +14,9 @@ pub enum HandshakeError {
     #[error("connection lost in the handshake: {0}")]
     Io(#[from] std::io::Error),
     /// Longer than any handshake message of ours.
-    #[error("a handshake message of {len} bytes is over the limit of {limit}: not a node of this cluster")]
+    #[error(
+        "a handshake message of {len} bytes is over the limit of {limit}: not a node of this cluster"
+    )]
     TooLong {
         /// What the length field said.
         len: usize,
@@ -22,7 +24,9 @@ pub enum HandshakeError {
         limit: usize,
     },
     /// Not Noise, another cluster's prologue, an invalid key, or tampering.
-    #[error("not the handshake of this cluster ({0}); another cluster, another version, or not a node at all")]
+    #[error(
+        "not the handshake of this cluster ({0}); another cluster, another version, or not a node at all"
+    )]
     Noise(#[from] snow::Error),
     /// The payload is none of ours.
     #[error("unreadable certificate: {0}")]
@@ -36,13 +40,17 @@ pub enum HandshakeError {
         expected: String,
     },
     /// A name that the roster lacks.
-    #[error("node {node} is not in the roster; add it to [peers] of the configuration if it belongs here")]
+    #[error(
+        "node {node} is not in the roster; add it to [peers] of the configuration if it belongs here"
+    )]
     UnknownNode {
         /// The name claimed.
         node: NodeId,
     },
     /// A name of the roster with another identity key.
-    #[error("node {node} shows an identity key that differs from the roster's; an impostor, or its key was replaced")]
+    #[error(
+        "node {node} shows an identity key that differs from the roster's; an impostor, or its key was replaced"
+    )]
     WrongIdentity {
         /// The name claimed.
         node: NodeId,
@@ -54,7 +62,9 @@ pub enum HandshakeError {
         node: NodeId,
     },
     /// A certificate for another static key than the handshake's: stolen and replayed.
-    #[error("the certificate of node {node} is for another static key than the one in use; a stolen certificate")]
+    #[error(
+        "the certificate of node {node} is for another static key than the one in use; a stolen certificate"
+    )]
     WrongStaticKey {
         /// The name claimed.
         node: NodeId,
@@ -88,7 +98,9 @@ pub enum LinkError {
         limit: Duration,
     },
     /// Tampered with, replayed, reordered, or out of step.
-    #[error("record {number} under epoch {epoch} does not decrypt: altered, repeated or out of order")]
+    #[error(
+        "record {number} under epoch {epoch} does not decrypt: altered, repeated or out of order"
+    )]
     Decrypt {
         /// Its number under the current key.
         number: u64,

@@ -59,7 +59,8 @@ where
     let initiator = dialed.is_some();
     let mut noise = start(me, initiator)?;
     let capability_in = Capability(entropy::bytes());
-    let hello = wire::encode(&Hello { certificate: me.certificate().clone(), capability: capability_in });
+    let hello =
+        wire::encode(&Hello { certificate: me.certificate().clone(), capability: capability_in });
     let (peer, capability_out) = if let Some(dialed) = dialed {
         write(stream, &mut noise, &[]).await?;
         let theirs = read(stream, &mut noise).await?;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf,
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream,
+    ReadHalf, WriteHalf,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -44,13 +45,24 @@ pub struct LinkKeys {
 
 impl LinkKeys {
     /// From Noise's `Split()`: `first` is the initiator's sending key, `second` the responder's.
-    pub(super) fn new(first: &[u8; 32], second: &[u8; 32], hash: [u8; 32], initiator: bool) -> Self {
+    pub(super) fn new(
+        first: &[u8; 32],
+        second: &[u8; 32],
+        hash: [u8; 32],
+        initiator: bool,
+    ) -> Self {
         let from_initiator = Ratchet::new(first, hash, Direction::FromInitiator);
         let from_responder = Ratchet::new(second, hash, Direction::FromResponder);
         if initiator {
-            Self { sealer: Sealer::new(first, from_initiator), opener: Opener::new(second, from_responder) }
+            Self {
+                sealer: Sealer::new(first, from_initiator),
+                opener: Opener::new(second, from_responder),
+            }
         } else {
-            Self { sealer: Sealer::new(second, from_responder), opener: Opener::new(first, from_initiator) }
+            Self {
+                sealer: Sealer::new(second, from_responder),
+                opener: Opener::new(first, from_initiator),
+            }
         }
     }
 }
@@ -140,6 +152,13 @@ impl LinkHandle {
         self.0.epochs().receiving
     }
 
+    /// How many secrets and how many offers of the peer the link keeps.
+    #[cfg(test)]
+    pub(super) fn kept_epochs(&self) -> (usize, usize) {
+        let epochs = self.0.epochs();
+        (epochs.announced.len(), epochs.offered.len())
+    }
+
     /// Time since the handshake.
     pub fn age(&self) -> Duration {
         self.0.since.elapsed()
@@ -169,7 +188,8 @@ impl Link {
             end: watch::Sender::new(None),
             since: Instant::now(),
         });
-        let sender = Sender { shared: Arc::clone(&shared), sealer: keys.sealer, out: Vec::new(), writer };
+        let sender =
+            Sender { shared: Arc::clone(&shared), sealer: keys.sealer, out: Vec::new(), writer };
         let receiver = Receiver {
             shared: Arc::clone(&shared),
             opener: keys.opener,
@@ -210,7 +230,11 @@ struct Sender<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Sender<S> {
-    async fn run(mut self, mut plain: ReadHalf<DuplexStream>, table: EpochTable) -> Result<(), LinkError> {
+    async fn run(
+        mut self,
+        mut plain: ReadHalf<DuplexStream>,
+        table: EpochTable,
+    ) -> Result<(), LinkError> {
         let mut table = table.subscribe();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -24,7 +24,11 @@ pub(super) struct Ratchet {
 
 impl Ratchet {
     /// Starts from the key that the handshake's `Split()` gave this direction.
-    pub(super) fn new(split_key: &[u8; 32], handshake_hash: [u8; 32], direction: Direction) -> Self {
+    pub(super) fn new(
+        split_key: &[u8; 32],
+        handshake_hash: [u8; 32],
+        direction: Direction,
+    ) -> Self {
         let mut chain = Zeroizing::new([0; 32]);
         expand(&handshake_hash, split_key, &[b"glasshouse link chain"], chain.as_mut());
         Self { epoch: KeyEpoch(0), chain, handshake_hash, direction }
@@ -41,7 +45,8 @@ impl Ratchet {
             Direction::FromInitiator => b"initiator",
             Direction::FromResponder => b"responder",
         };
-        let info = [b"glasshouse link epoch", direction, &epoch.0.to_be_bytes(), &self.handshake_hash];
+        let info =
+            [b"glasshouse link epoch", direction, &epoch.0.to_be_bytes(), &self.handshake_hash];
         let mut both = Zeroizing::new([0; 64]);
         expand(self.chain.as_ref(), secret, &info, both.as_mut());
         self.epoch = epoch;

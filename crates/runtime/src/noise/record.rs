@@ -75,7 +75,12 @@ impl Sealer {
     }
 
     /// Says `Moved` under the old key and goes on under the new one.
-    pub(super) fn advance(&mut self, epoch: KeyEpoch, secret: &[u8; 32], out: &mut Vec<u8>) -> Result<(), LinkError> {
+    pub(super) fn advance(
+        &mut self,
+        epoch: KeyEpoch,
+        secret: &[u8; 32],
+        out: &mut Vec<u8>,
+    ) -> Result<(), LinkError> {
         self.seal(Record::Moved(epoch), out)?;
         self.cipher = ChaCha20Poly1305::new((&*self.ratchet.step(epoch, secret)).into());
         self.counter = 0;
@@ -109,7 +114,12 @@ impl Opener {
         let (body, tag) = sealed.split_at_mut(length - TAG);
         let decrypt = LinkError::Decrypt { number: self.counter, epoch: self.ratchet.epoch() };
         let Ok(tag) = Tag::try_from(&*tag) else { return Err(decrypt) };
-        let opened = self.cipher.decrypt_inout_detached(&nonce(self.counter), &[], (&mut *body).into(), &tag);
+        let opened = self.cipher.decrypt_inout_detached(
+            &nonce(self.counter),
+            &[],
+            (&mut *body).into(),
+            &tag,
+        );
         if opened.is_err() {
             return Err(decrypt);
         }

@@ -133,7 +133,13 @@ impl Cipher for ChaChaPoly {
         plaintext.len() + TAG
     }
 
-    fn decrypt(&self, counter: u64, ad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+    fn decrypt(
+        &self,
+        counter: u64,
+        ad: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
         let length = sealed.len().checked_sub(TAG).ok_or(Error::Decrypt)?;
         let (body, tag) = sealed.split_at(length);
         let tag = Tag::try_from(tag).map_err(|_| Error::Decrypt)?;

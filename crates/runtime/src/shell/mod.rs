@@ -4,8 +4,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::mailbox::{Address, Mail};
 use crate::clock;
+use crate::mailbox::{Address, Mail};
 use futures::future::BoxFuture;
 use machine::{Instant, Machine};
 use ractor::{Actor, ActorProcessingErr, ActorRef};

@@ -53,7 +53,11 @@ struct Bench {
 }
 
 impl Effects<Adder> for Bench {
-    async fn perform(&mut self, _: &ShellContext<Adder>, said: Said) -> Result<(), ActorProcessingErr> {
+    async fn perform(
+        &mut self,
+        _: &ShellContext<Adder>,
+        said: Said,
+    ) -> Result<(), ActorProcessingErr> {
         if let Some(gate) = &self.gate {
             gate.acquire().await?.forget();
         }
@@ -81,7 +85,11 @@ async fn start(
             Ok((Adder { sum, last: None }, Bench { said, disk, gate }))
         }
     });
-    let spec = SupervisorSpec::new(Strategy::OneForOne, Intensity::new(3, Duration::from_secs(5)), vec![child]);
+    let spec = SupervisorSpec::new(
+        Strategy::OneForOne,
+        Intensity::new(3, Duration::from_secs(5)),
+        vec![child],
+    );
     let top = Supervisor::start(spec, |why| panic!("{why}")).await.unwrap();
     (address, heard, top)
 }
@@ -117,7 +125,11 @@ async fn an_address_survives_its_actor_and_recovery_is_the_factorys() {
         address.send(2).await.unwrap();
         answer = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await.ok().flatten();
     }
-    assert_eq!(answer, Some(Said::Persist(42)), "not recovered, or an output performed after the failure");
+    assert_eq!(
+        answer,
+        Some(Said::Persist(42)),
+        "not recovered, or an output performed after the failure"
+    );
     assert_eq!(top.tree().restarts()["adder"], 1);
     top.stop().await;
     let gone = crate::mailbox::SendError::Down { name: "adder".to_owned() };

@@ -18,8 +18,11 @@ pub const DEFAULT_STOP_LIMIT: Duration = Duration::from_secs(5);
 /// longer than this is stuck, and so would be its supervisor.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 
-type Start =
-    Box<dyn Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
+type Start = Box<
+    dyn Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>
+        + Send
+        + Sync,
+>;
 
 /// How one child is started, any number of times, and what its end means.
 pub struct ChildSpec {
@@ -43,7 +46,8 @@ impl ChildSpec {
         Self::custom(name, move |supervisor, _, _| {
             let recipe = Recipe { address: address.clone(), recover: recover().boxed() };
             async move {
-                let (actor, _) = Actor::spawn_linked(None, Shell::<M, E>::new(), recipe, supervisor).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Shell::<M, E>::new(), recipe, supervisor).await?;
                 Ok(actor.get_cell())
             }
             .boxed()
@@ -60,7 +64,8 @@ impl ChildSpec {
         Self::custom(name.into(), move |supervisor, _, _| {
             let make = make().boxed();
             async move {
-                let (actor, _) = Actor::spawn_linked(None, ServiceActor::<S>::new(), make, supervisor).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, ServiceActor::<S>::new(), make, supervisor).await?;
                 Ok(actor.get_cell())
             }
             .boxed()
@@ -69,11 +74,14 @@ impl ChildSpec {
 
     /// A supervisor of its own; its children appear as `name/child` in the tree.
     pub fn supervisor(name: impl Into<String>, spec: SupervisorSpec) -> Self {
-        let limits: Duration = spec.children.iter().map(|child| child.stop_limit + super::KILL_LIMIT).sum();
+        let limits: Duration =
+            spec.children.iter().map(|child| child.stop_limit + super::KILL_LIMIT).sum();
         let mut child = Self::custom(name.into(), move |supervisor, path, tree| {
-            let plan = Plan { spec: spec.clone(), path: format!("{path}/"), tree, on_escalation: None };
+            let plan =
+                Plan { spec: spec.clone(), path: format!("{path}/"), tree, on_escalation: None };
             async move {
-                let (actor, _) = Actor::spawn_linked(None, SupervisorActor, plan, supervisor).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, SupervisorActor, plan, supervisor).await?;
                 Ok(actor.get_cell())
             }
             .boxed()
@@ -108,16 +116,29 @@ impl ChildSpec {
 
     fn custom(
         name: String,
-        start: impl Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync + 'static,
+        start: impl Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
-        Self { name, restart: Restart::Permanent, stop_limit: DEFAULT_STOP_LIMIT, start: Box::new(start) }
+        Self {
+            name,
+            restart: Restart::Permanent,
+            stop_limit: DEFAULT_STOP_LIMIT,
+            start: Box::new(start),
+        }
     }
 
     pub(super) fn decision(&self) -> supervision::ChildSpec {
         supervision::ChildSpec { name: self.name.clone(), restart: self.restart }
     }
 
-    pub(super) async fn start(&self, supervisor: &ActorCell, path: &str, tree: &Tree) -> Result<ActorCell, SpawnErr> {
+    pub(super) async fn start(
+        &self,
+        supervisor: &ActorCell,
+        path: &str,
+        tree: &Tree,
+    ) -> Result<ActorCell, SpawnErr> {
         let start = (self.start)(supervisor.clone(), path.to_owned(), tree.clone());
         tokio::time::timeout(START_LIMIT, start).await.unwrap_or_else(|_| {
             let error = format!("{path} did not start within {START_LIMIT:?}");

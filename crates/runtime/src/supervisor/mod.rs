@@ -160,12 +160,21 @@ impl SupervisorState {
         if matches!(stopped, Err(ractor::RactorErr::Timeout)) {
             tracing::warn!(child = path, "did not stop within {:?}; killed", spec.stop_limit);
             if let Err(ractor::RactorErr::Timeout) = cell.kill_and_wait(Some(KILL_LIMIT)).await {
-                tracing::error!(child = path, "did not even die within {KILL_LIMIT:?}; left behind");
+                tracing::error!(
+                    child = path,
+                    "did not even die within {KILL_LIMIT:?}; left behind"
+                );
             }
         }
     }
 
-    async fn ended(&mut self, myself: &ActorCell, cell: &ActorCell, exit: Exit, why: &str) -> Result<(), GaveUp> {
+    async fn ended(
+        &mut self,
+        myself: &ActorCell,
+        cell: &ActorCell,
+        exit: Exit,
+        why: &str,
+    ) -> Result<(), GaveUp> {
         let known = self.running.iter().find(|(_, running)| running.get_id() == cell.get_id());
         // Unknown: the echo of a child that was stopped on purpose.
         let Some((&child, _)) = known else { return Ok(()) };
@@ -192,7 +201,11 @@ impl Actor for SupervisorActor {
     type State = SupervisorState;
     type Arguments = Plan;
 
-    async fn pre_start(&self, myself: ActorRef<Nothing>, plan: Plan) -> Result<SupervisorState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Nothing>,
+        plan: Plan,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
         let specs = plan.spec.children.iter().map(ChildSpec::decision).collect();
         let machine = Supervision::new(plan.spec.strategy, plan.spec.intensity, specs);
         let mut state = SupervisorState { machine, plan, running: BTreeMap::new() };
@@ -201,7 +214,12 @@ impl Actor for SupervisorActor {
         Ok(state)
     }
 
-    async fn handle(&self, _: ActorRef<Nothing>, message: Nothing, _: &mut SupervisorState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Nothing>,
+        message: Nothing,
+        _: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
         match message {}
     }
 
@@ -214,7 +232,8 @@ impl Actor for SupervisorActor {
         let myself = myself.get_cell();
         let done = match event {
             SupervisionEvent::ActorTerminated(cell, _, reason) => {
-                let exit = if reason.as_deref() == Some(KILLED) { Exit::Abnormal } else { Exit::Normal };
+                let exit =
+                    if reason.as_deref() == Some(KILLED) { Exit::Abnormal } else { Exit::Normal };
                 let why = reason.as_deref().unwrap_or("done");
                 state.ended(&myself, &cell, exit, why).await
             }
@@ -228,7 +247,11 @@ impl Actor for SupervisorActor {
         done.map_err(|gave_up| state.escalate(gave_up))
     }
 
-    async fn post_stop(&self, myself: ActorRef<Nothing>, state: &mut SupervisorState) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(
+        &self,
+        myself: ActorRef<Nothing>,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
         state.drive(&myself.get_cell(), Input::Shutdown).await.map_err(Into::into)
     }
 }

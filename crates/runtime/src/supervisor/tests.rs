@@ -103,7 +103,8 @@ async fn strategies_restart_types_and_order_hold_for_real_actors() {
 async fn failures_escalate_from_supervisor_to_supervisor_to_the_process() {
     let stage = Stage::new();
     let strict = Intensity::new(1, Duration::from_secs(60));
-    let inner = SupervisorSpec::new(Strategy::OneForOne, strict, vec![stage.child("x"), stage.child("y")]);
+    let inner =
+        SupervisorSpec::new(Strategy::OneForOne, strict, vec![stage.child("x"), stage.child("y")]);
     let outer = vec![stage.child("a"), ChildSpec::supervisor("inner", inner)];
     let (supervisor, mut told) = top(SupervisorSpec::new(Strategy::OneForOne, strict, outer)).await;
     assert_eq!(stage.diary(), "+a +x +y");
@@ -126,10 +127,15 @@ async fn failures_escalate_from_supervisor_to_supervisor_to_the_process() {
 async fn a_child_that_cannot_start_stops_those_before_it_and_fails_the_start() {
     let stage = Stage::new();
     let broken = ChildSpec::service("broken", || async {
-        let none: Result<fn(StopSignal) -> std::future::Ready<Result<(), ServiceError>>, ServiceError> = Err("no disk".into());
-        none
+        Err::<fn(StopSignal) -> std::future::Ready<Result<(), ServiceError>>, ServiceError>(
+            "no disk".into(),
+        )
     });
-    let spec = SupervisorSpec::new(Strategy::OneForOne, CALM, vec![stage.child("a"), broken, stage.child("c")]);
+    let spec = SupervisorSpec::new(
+        Strategy::OneForOne,
+        CALM,
+        vec![stage.child("a"), broken, stage.child("c")],
+    );
     let error = Supervisor::start(spec, |_| ()).await.unwrap_err().to_string();
     assert!(error.contains("broken could not be started"), "{error}");
     assert_eq!(stage.diary(), "+a -a");

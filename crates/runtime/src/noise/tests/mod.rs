@@ -1,0 +1,37 @@
+mod handshakes;
+mod records;
+mod rekey;
+mod vectors;
+
+use super::*;
+use ed25519_dalek::SigningKey;
+use wire::{KeyEpoch, NodeId};
+
+pub(super) const CLUSTER: &str = "house";
+
+pub(super) fn signing(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+/// Node `name` with an identity key from `seed`.
+pub(super) fn node(name: &str, seed: u8) -> Identity {
+    Identity::new(CLUSTER, NodeId::from(name), 7, &signing(seed))
+}
+
+pub(super) fn roster(members: &[(&str, u8)]) -> Roster {
+    members
+        .iter()
+        .map(|(name, seed)| (NodeId::from(*name), signing(*seed).verifying_key().to_bytes()))
+        .collect()
+}
+
+/// First keys of both ends, as a handshake would leave them.
+pub(super) fn key_pair() -> (LinkKeys, LinkKeys) {
+    let ends = |initiator| LinkKeys::new(&[1; 32], &[2; 32], [3; 32], initiator);
+    (ends(true), ends(false))
+}
+
+/// A link secret for tests; another one for every epoch.
+pub(super) fn secret(epoch: u64) -> (KeyEpoch, [u8; 32]) {
+    (KeyEpoch(epoch), [u8::try_from(epoch % 251).unwrap() + 1; 32])
+}
