@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Write the report here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Keep configurations, logs and ledgers here; must not exist yet
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 /// As the demo, with a seed.
@@ -54,6 +57,9 @@ fn start(place: &Place, arguments: &Arguments, more: &[&str]) -> Result<(), Fail
     }
     if let Some(json) = &arguments.json {
         command.arg("--json").arg(json);
+    }
+    if let Some(dir) = &arguments.dir {
+        command.arg("--dir").arg(dir);
     }
     Err(command.become_it())
 }
