@@ -7,8 +7,10 @@
 //!
 //! Pure: time and events come in as inputs, effects go out as outputs, and all randomness is drawn
 //! from a ChaCha20 generator seeded by the 32 bytes that the shell hands to the constructor.
-//! One thing is not ours to remove: OpenMLS stamps the secrets of a superseded MLS epoch with
+//! Not ours to remove: OpenMLS stamps the secrets of a superseded MLS epoch with
 //! `SystemTime::now()` for a deletion policy that is switched off here; no decision reads it.
+//! Nor is it ours that OpenMLS encrypts a commit on a thread pool; what is drawn there does not
+//! depend on the threads' order, so equal seeds and inputs still give equal bytes.
 //! Key packages, whose lifetimes would need a clock, are never made: every join is an external
 //! commit (`docs/decisions/0005-mls-join-by-external-commit.md`).
 //!

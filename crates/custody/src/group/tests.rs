@@ -274,11 +274,30 @@ fn join_info_round_trips_and_refuses_what_is_too_short_or_too_long() {
     );
 }
 
+/// Also where OpenMLS encrypts on several threads: a commit by one of nine has several recipients.
 #[test]
 fn equal_seeds_give_equal_bytes() {
-    let commit = || {
-        let mut group = KeyGroup::create(b"group", &"a".into(), key("a"), seed(1)).unwrap();
-        (group.group_info().unwrap(), group.rotate().unwrap())
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let run = || {
+        let roster = roster(&names);
+        let mut groups = vec![KeyGroup::create(b"group", &"a".into(), key("a"), seed(1)).unwrap()];
+        let mut bytes = Vec::new();
+        for (n, name) in names.iter().enumerate().skip(1) {
+            let join = join(&groups[0], name, &roster, n as u8);
+            for group in &mut groups {
+                group
+                    .process_commit(&join.commit, &NodeId::from(*name), &roster)
+                    .unwrap();
+            }
+            groups.push(join.group);
+            bytes.push(join.commit);
+        }
+        bytes.push(groups[0].rotate().unwrap());
+        bytes.push(groups[0].group_info().unwrap());
+        bytes
     };
-    assert_eq!(commit(), commit());
+    let first = run();
+    for _ in 0..5 {
+        assert_eq!(run(), first);
+    }
 }

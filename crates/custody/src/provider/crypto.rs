@@ -205,19 +205,18 @@ impl OpenMlsCrypto for Crypto {
         plaintext: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
         suite_only(&config)?;
+        // OpenMLS encrypts a path to its recipients on several threads.
+        let mut rng = self.rng.derived(&[public, info, aad, plaintext]);
         let public = PublicKey::from_bytes(public).map_err(|_| CryptoError::InvalidPublicKey)?;
-        let (encapsulated, ciphertext) = self
-            .rng
-            .with(|rng| {
-                hpke::single_shot_seal_with_rng::<Aead3, HkdfSha256, Dhkem>(
-                    &OpModeS::Base,
-                    &public,
-                    info,
-                    plaintext,
-                    aad,
-                    rng,
-                )
-            })
+        let (encapsulated, ciphertext) =
+            hpke::single_shot_seal_with_rng::<Aead3, HkdfSha256, Dhkem>(
+                &OpModeS::Base,
+                &public,
+                info,
+                plaintext,
+                aad,
+                &mut rng,
+            )
             .map_err(|_| CryptoError::HpkeEncryptionError)?;
         Ok(HpkeCiphertext {
             kem_output: encapsulated.to_bytes().to_vec().into(),

@@ -206,6 +206,39 @@ fn hpke_sender_and_receiver_agree_and_the_seed_decides() {
     assert_eq!(sent, replayed, "equal seeds give equal runs");
 }
 
+/// Whatever the order in which threads ask.
+#[test]
+fn hpke_seal_depends_on_its_inputs_not_on_the_order_of_calls() {
+    let pair = crypto().derive_hpke_keypair(HPKE, &[1; 32]).unwrap();
+    let seal = |crypto: &Crypto, text: &[u8]| {
+        crypto
+            .hpke_seal(HPKE, &pair.public, b"i", b"a", text)
+            .unwrap()
+    };
+    let (forth, back) = (crypto(), crypto());
+    let (one, two) = (seal(&forth, b"one"), seal(&forth, b"two"));
+    assert_eq!(
+        (seal(&back, b"two"), seal(&back, b"one")),
+        (two.clone(), one.clone())
+    );
+    assert_ne!(
+        one.kem_output, two.kem_output,
+        "no ephemeral key serves two plaintexts"
+    );
+    forth.rng.bytes::<1>();
+    assert_ne!(
+        seal(&forth, b"one").kem_output,
+        one.kem_output,
+        "nor two moments"
+    );
+    assert_eq!(
+        crypto()
+            .hpke_open(HPKE, &one, &pair.private, b"i", b"a")
+            .unwrap(),
+        b"one"
+    );
+}
+
 /// RFC 7748 §6.1: a public key of small order contributes nothing and must be refused.
 #[test]
 fn hpke_refuses_a_public_key_that_contributes_nothing() {

@@ -422,6 +422,25 @@ fn a_close_that_outlives_the_leadership_is_published_all_the_same() {
 }
 
 #[test]
+fn a_round_closed_with_another_model_is_not_published_as_ours() {
+    let mut bench = Bench::collecting();
+    (0..3).for_each(|n| drop(bench.update(n)));
+    let other = Digest([4; 32]);
+    assert_eq!(
+        bench.feed(Input::Closed {
+            round: Round(1),
+            model: other
+        }),
+        [""; 0]
+    );
+    assert_eq!(
+        bench.at_deadline(),
+        ["need model"],
+        "the ledger's model, not the one made here"
+    );
+}
+
+#[test]
 fn a_missing_model_is_asked_for_and_in_the_end_done_without() {
     let missing = Digest([3; 32]);
     let start = |bench: &mut Bench| {
