@@ -1,4 +1,23 @@
 //! Composition: configuration, the supervision tree (one file: [`tree`]), effects of the pure
 //! machines, command line and status page. Nothing is decided here that a pure crate could decide.
 
+pub mod admin;
+pub mod board;
+pub mod build;
+pub mod cli;
 pub mod config;
+pub mod effects;
+pub mod feed;
+pub mod gateway;
+pub mod identity;
+pub mod ingest;
+pub mod mailbox;
+pub mod models;
+pub mod peers;
+pub mod postman;
+pub mod quarantine;
+pub mod rooms;
+pub mod space;
+pub mod steward;
+pub mod tail;
+pub mod tree;

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod entropy;
 pub mod idle;
 pub mod journal;
+pub mod ledger;
 pub mod mailbox;
 pub mod noise;
 pub mod service;

@@ -114,6 +114,42 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// The round it is about.
+    pub fn round(&self) -> Option<Round> {
+        match self {
+            Self::RoundOpened { round, .. }
+            | Self::RoundClosed { round, .. }
+            | Self::RoundAbandoned { round, .. } => Some(*round),
+            Self::Genesis { .. }
+            | Self::NodeUp { .. }
+            | Self::NodeDown { .. }
+            | Self::RoleAssigned { .. }
+            | Self::GroupCommit { .. }
+            | Self::Ingested { .. }
+            | Self::AlertRaised(_)
+            | Self::AlertCleared { .. } => None,
+        }
+    }
+
+    /// The key epoch it opens if it wins.
+    pub fn key_epoch(&self) -> Option<KeyEpoch> {
+        match self {
+            Self::GroupCommit { epoch, .. } => Some(*epoch),
+            Self::Genesis { .. }
+            | Self::NodeUp { .. }
+            | Self::NodeDown { .. }
+            | Self::RoleAssigned { .. }
+            | Self::RoundOpened { .. }
+            | Self::RoundClosed { .. }
+            | Self::RoundAbandoned { .. }
+            | Self::Ingested { .. }
+            | Self::AlertRaised(_)
+            | Self::AlertCleared { .. } => None,
+        }
+    }
+}
+
 /// Why the key group moved on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum GroupCommitKind {

@@ -95,6 +95,8 @@ pub struct DdsStatus {
     pub mail_to_dds_p99_ms: f64,
     /// Number of latencies behind the two.
     pub mail_to_dds_count: u64,
+    /// The latencies themselves as (microseconds, count), ascending, for merging across nodes.
+    pub mail_to_dds_us: Vec<(u64, u64)>,
 }
 
 /// Learning counters.
@@ -125,6 +127,10 @@ pub struct LedgerStatus {
     pub size: u64,
     /// Merkle root, hex.
     pub root: String,
+    /// Mails that ingest acts account for, over all nodes.
+    pub mails: u64,
+    /// Kafka records that ingest acts account for.
+    pub records: u64,
 }
 
 /// Alerts.

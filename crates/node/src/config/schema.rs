@@ -144,6 +144,8 @@ pub struct Feed {
 pub struct FeedFields {
     /// Event time.
     pub timestamp: String,
+    /// Transaction type.
+    pub kind: String,
     /// What windows are kept per, e.g. region or terminal group.
     pub key: String,
     /// Amount.
@@ -248,13 +250,14 @@ impl Default for Dds {
 }
 impl Default for FeedFields {
     fn default() -> Self {
-        let name = str::to_owned;
+        let names = telemetry::transactions::FieldNames::default();
         Self {
-            timestamp: name("TXN-TIMESTAMP"),
-            key: name("TXN-REGION"),
-            amount: name("TXN-AMOUNT"),
-            response: name("TXN-RESPONSE"),
-            latency: name("TXN-LATENCY-MS"),
+            timestamp: names.timestamp,
+            kind: names.kind,
+            key: names.key,
+            amount: names.amount,
+            response: names.response,
+            latency: names.latency,
         }
     }
 }

@@ -1,0 +1,557 @@
+//! The parts of a node, opened in order and wired to one another. [`crate::tree`] says how they live.
+
+use crate::board::Board;
+use crate::config::{self, Config};
+use crate::effects::{AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served};
+use crate::feed::Feed;
+use crate::gateway::Gateway;
+use crate::identity;
+use crate::mailbox::{DoorCounts, Mailbox};
+use crate::models::Models;
+use crate::postman::Postman;
+use crate::quarantine::Quarantine;
+use crate::rooms::Rooms;
+use crate::rooms::windows::Windows;
+use crate::space::SealedSpace;
+use crate::steward::Steward;
+use crate::tail::Tail;
+use crate::tree;
+use crate::peers::Peers;
+use custody::{Custodian, Grace, Sealer};
+use dds::{CycloneSpace, DomainConfig};
+use ed25519_dalek::SigningKey;
+use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
+use edge::mailer::{Mailer, MailerConfig, Security};
+use edge::smtp::{Policy, Recipients, SmtpConfig, SmtpLimits};
+use edge::tls;
+use federation::{Aggregator, Participant};
+use ledger::Wanted;
+use learn::{Learner, Shape, TrainConfig};
+use runtime::clock;
+use runtime::cluster::{Cluster, ClusterConfig, TcpTransport};
+use runtime::entropy;
+use runtime::ledger::{Compaction, Ledger, LedgerConfig, Timings};
+use runtime::mailbox::Address;
+use runtime::noise::EpochTable;
+use runtime::service::ServiceError;
+use runtime::supervisor::{ChildSpec, SupervisorSpec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use telemetry::copybook::Copybook;
+use telemetry::directory::{self, Directory};
+use telemetry::ebcdic::CodePage;
+use telemetry::monitor::Monitor;
+use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
+use tokio::sync::watch;
+use wire::{NodeId, RoomId, Role};
+
+/// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
+const LETTERS: usize = 1_024;
+/// Time given to the data space at the end to hand over what was accepted.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// A participant that was silent for this long is gone: until then its readers hold back the
+/// writers of lossless topics. Twice the time in which a link notices a dead peer.
+const LEASE: Duration = Duration::from_secs(4);
+/// Rows per training step: small enough for several steps on a young window.
+const BATCH: usize = 64;
+
+/// A node's parts.
+pub struct Parts {
+    /// Configuration.
+    pub config: Config,
+    /// This node.
+    pub me: NodeId,
+    /// What is shown.
+    pub board: Arc<Board>,
+    /// The links' supervisor.
+    pub cluster_spec: SupervisorSpec,
+    /// The ledger.
+    pub ledger: Ledger,
+    identity: SigningKey,
+    incarnation: u64,
+    cluster: Cluster,
+    epochs: EpochTable,
+    space: Arc<SealedSpace>,
+    models: Arc<Models>,
+    learner: Arc<Learner>,
+    windows: Arc<Mutex<Windows>>,
+    gateway: Arc<Gateway>,
+    served: Served,
+    directory: Arc<Directory>,
+    quarantine: Arc<Quarantine>,
+    counts: Arc<DoorCounts>,
+    door: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
+    mailer: Option<Arc<Mailer>>,
+    pipeline: Option<(FeedConfig, PipelineConfig)>,
+    rooms_held: Arc<watch::Sender<BTreeSet<RoomId>>>,
+    feeds_held: Arc<watch::Sender<BTreeSet<String>>>,
+    letters: Letters,
+}
+
+/// The machines' addresses.
+struct Letters {
+    custodian: Address<custody::Input>,
+    participant: Address<federation::ParticipantInput>,
+    aggregator: Address<federation::Input>,
+    monitor: Address<telemetry::monitor::Input>,
+}
+
+/// A file named in the configuration.
+fn read(key: &str, path: &Path) -> Result<String, ServiceError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read `{key}` = {}: {error}", path.display()).into())
+}
+
+impl Parts {
+    /// Opens everything that needs files, ports or keys; nothing runs yet but the ledger.
+    pub async fn open(config: Config) -> Result<Self, ServiceError> {
+        let me = NodeId::new(config.node.name.clone());
+        let data = config.node.data_dir.clone();
+        std::fs::create_dir_all(&data).map_err(|error| {
+            format!("cannot make `node.data_dir` = {}: {error}; name a folder that this user may write", data.display())
+        })?;
+        let identity = identity::load(&config.cluster.identity)?;
+        let roster = roster(&config);
+        // The wall clock grows from start to start; a clock set back is caught by the peers, who
+        // refuse an incarnation that is not newer.
+        let incarnation = clock::unix_now().0;
+        let board = Board::new(me.clone());
+
+        let shape = Shape::default();
+        let models = Arc::new(Models::open(data.join("model"), &shape)?);
+        let learner = Arc::new(Learner::start(shape)?);
+        let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
+        let letters = Letters {
+            custodian: Address::new("custodian", LETTERS),
+            participant: Address::new("participant", LETTERS),
+            aggregator: Address::new("aggregator", LETTERS),
+            monitor: Address::new("monitor", LETTERS),
+        };
+        let served = Served::default();
+        let gateway = Arc::new(Gateway {
+            ledger: OnceLock::new(),
+            models: models.clone(),
+            aggregator: letters.aggregator.clone(),
+            participant: letters.participant.clone(),
+            served: served.clone(),
+        });
+        let epochs = EpochTable::default();
+        let (cluster, cluster_spec) = links(&config, &me, incarnation, &identity, &roster, &epochs, &gateway).await?;
+        let ledger = Ledger::open(
+            LedgerConfig {
+                dir: tree::ledger_dir(&config),
+                me: me.clone(),
+                roster: roster.iter().map(|(node, key)| (node.clone(), *key)).collect(),
+                identity: identity.clone(),
+                cluster: config.cluster.name.clone(),
+                timings: Timings::default(),
+                compaction: Compaction::default(),
+            },
+            Arc::new(Peers::new(cluster.clone())),
+        )
+        .await?;
+        // Calls that came before were refused and are repeated by their senders.
+        let _ = gateway.ledger.set(ledger.clone());
+
+        let domain = DomainConfig {
+            interface: config.dds.interface,
+            peers: config.dds.peers.clone(),
+            lease: LEASE,
+            ..DomainConfig::loopback(config.dds.domain)
+        };
+        let cyclone = Arc::new(CycloneSpace::join(&domain)?);
+        let grace = Grace {
+            epochs: usize::try_from(config.keys.grace_epochs).unwrap_or(usize::MAX),
+            time: Duration::from_millis(config.keys.grace_ms),
+        };
+        let sealer = Sealer::new(me.clone(), entropy::bytes())?;
+        let space = SealedSpace::new(me.clone(), cyclone, sealer, grace, board.clone());
+
+        let parts = Self {
+            door: door(&config)?,
+            mailer: mailer(&config)?.map(Arc::new),
+            pipeline: pipeline(&config)?,
+            directory: Arc::new(devices(&config)?),
+            quarantine: Arc::new(Quarantine::open(tree::quarantine_dir(&config))?),
+            counts: Arc::default(),
+            rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),
+            feeds_held: Arc::new(watch::Sender::new(BTreeSet::new())),
+            config,
+            me,
+            board,
+            cluster_spec,
+            ledger,
+            identity,
+            incarnation,
+            cluster,
+            epochs,
+            space,
+            models,
+            learner,
+            windows,
+            gateway,
+            served,
+            letters,
+        };
+        parts.fill_board();
+        Ok(parts)
+    }
+
+    /// Hands over what is still under way and closes the ledger.
+    pub async fn close(self) {
+        if let Err(error) = self.space.space().drain(DRAIN_LIMIT).await {
+            tracing::warn!("{error}");
+        }
+        if let Err(error) = self.ledger.shutdown().await {
+            tracing::warn!("the ledger's last checkpoint is not signed: {error}");
+        }
+    }
+
+    fn fill_board(&self) {
+        let (ledger, cluster, counts, space) =
+            (self.ledger.clone(), self.cluster.clone(), self.counts.clone(), self.space.clone());
+        self.board.section(move |status| {
+            let state = ledger.state();
+            let leadership = ledger.leader().borrow().clone();
+            status.leader = leadership.leader;
+            status.term = leadership.term;
+            status.members = state.members.iter().map(|(node, member)| (node.to_string(), member.up)).collect();
+            status.links =
+                cluster.links().into_iter().map(|(node, link)| (node.to_string(), link.sending_epoch.0)).collect();
+            status.key_epoch = *space.epochs().borrow();
+            let (size, root) = ledger.size_and_root();
+            status.ledger.size = size;
+            status.ledger.root = root.to_string();
+            for ((_, source), total) in &state.ingest {
+                match source {
+                    wire::Source::Mail => status.ledger.mails += total.count,
+                    wire::Source::Kafka => status.ledger.records += total.count,
+                }
+            }
+            status.learning.round = state.rounds.last_closed;
+            status.learning.closed = state.rounds.closed;
+            status.learning.abandoned = state.rounds.abandoned;
+            status.learning.losses = state.rounds.losses.iter().map(|(round, loss)| (round.0, *loss)).collect();
+            let (door, pending) = counts.read();
+            status.mail.accepted = door.accepted;
+            status.mail.rejected = door.rejected;
+            status.mail.duplicates = door.duplicates;
+            status.mail.pending = pending;
+            status.plaintext_payload_bytes += door.plaintext_payload_bytes;
+        });
+    }
+
+    /// The custodian, fresh at each start: its group state is never taken up again after a crash.
+    pub fn custodian(&self) -> ChildSpec {
+        let (me, identity, roster) = (self.me.clone(), self.identity.clone(), roster(&self.config));
+        let (ledger, cluster, epochs, space, served) = (
+            self.ledger.clone(),
+            self.cluster.clone(),
+            self.epochs.clone(),
+            self.space.clone(),
+            self.served.clone(),
+        );
+        ChildSpec::machine(self.letters.custodian.clone(), move || {
+            let roster = custody::Roster::new(roster.clone());
+            let effects = CustodianEffects {
+                ledger: ledger.clone(),
+                cluster: cluster.clone(),
+                epochs: epochs.clone(),
+                space: space.clone(),
+                served: served.clone(),
+            };
+            let (me, identity) = (me.clone(), identity.clone());
+            async move { Ok((Custodian::new(me, identity, roster, entropy::bytes()), effects)) }
+        })
+    }
+
+    /// The participant.
+    pub fn participant(&self) -> ChildSpec {
+        let (me, cluster, aggregator, learner, windows) = (
+            self.me.clone(),
+            self.cluster.clone(),
+            self.letters.aggregator.clone(),
+            self.learner.clone(),
+            self.windows.clone(),
+        );
+        let learning = self.config.learning.clone();
+        ChildSpec::machine(self.letters.participant.clone(), move || {
+            let effects = ParticipantEffects {
+                me: me.clone(),
+                cluster: cluster.clone(),
+                aggregator: aggregator.clone(),
+                learner: learner.clone(),
+                windows: windows.clone(),
+                config: TrainConfig {
+                    epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
+                    batch: BATCH,
+                    learning_rate: learning.learning_rate,
+                    seed: 0,
+                    proximal: None,
+                },
+                min_examples: learning.min_examples,
+            };
+            let me = me.clone();
+            async move { Ok((Participant::new(me), effects)) }
+        })
+    }
+
+    /// The aggregator.
+    pub fn aggregator(&self) -> ChildSpec {
+        let (me, ledger, cluster, models, participant) = (
+            self.me.clone(),
+            self.ledger.clone(),
+            self.cluster.clone(),
+            self.models.clone(),
+            self.letters.participant.clone(),
+        );
+        let learning = self.config.learning.clone();
+        ChildSpec::machine(self.letters.aggregator.clone(), move || {
+            let config = federation::Config {
+                min_cohort: learning.min_cohort,
+                deadline: Duration::from_millis(learning.round_timeout_ms),
+                pause: Duration::from_millis(learning.pause_ms),
+                ..federation::Config::default()
+            };
+            let effects = AggregatorEffects {
+                me: me.clone(),
+                ledger: ledger.clone(),
+                cluster: cluster.clone(),
+                models: models.clone(),
+                participant: participant.clone(),
+            };
+            let me = me.clone();
+            async move { Ok((Aggregator::new(me, config), effects)) }
+        })
+    }
+
+    /// The monitor.
+    pub fn monitor(&self) -> ChildSpec {
+        let (ledger, board) = (self.ledger.clone(), self.board.clone());
+        ChildSpec::machine(self.letters.monitor.clone(), move || {
+            let effects = MonitorEffects { ledger: ledger.clone(), board: board.clone() };
+            async move { Ok((Monitor::new(), effects)) }
+        })
+    }
+
+    /// The ledger's tail.
+    pub fn tail(&self) -> Tail {
+        Tail {
+            me: self.me.clone(),
+            ledger: self.ledger.clone(),
+            cluster: self.cluster.clone(),
+            models: self.models.clone(),
+            gateway: self.gateway.clone(),
+            custodian: self.letters.custodian.clone(),
+            aggregator: self.letters.aggregator.clone(),
+            participant: self.letters.participant.clone(),
+            rooms: self.rooms_held.clone(),
+            feeds: self.feeds_held.clone(),
+            board: self.board.clone(),
+        }
+    }
+
+    /// The rooms.
+    pub fn rooms(&self) -> Rooms {
+        let ledger = self.ledger.clone();
+        Rooms {
+            space: self.space.clone(),
+            board: self.board.clone(),
+            learner: self.learner.clone(),
+            models: self.models.clone(),
+            monitor: self.letters.monitor.clone(),
+            windows: self.windows.clone(),
+            held: self.rooms_held.subscribe(),
+            open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
+        }
+    }
+
+    /// The mailbox.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox {
+            me: self.me.clone(),
+            incarnation: self.incarnation,
+            door: self.door.clone(),
+            dir: self.config.node.data_dir.join("mail"),
+            directory: self.directory.clone(),
+            space: self.space.clone(),
+            ledger: self.ledger.clone(),
+            quarantine: self.quarantine.clone(),
+            board: self.board.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// The feed, if there is a mainframe.
+    pub fn feed(&self) -> Option<Feed> {
+        let (config, pipeline) = self.pipeline.clone()?;
+        Some(Feed {
+            me: self.me.clone(),
+            config,
+            pipeline,
+            held: self.feeds_held.subscribe(),
+            space: self.space.clone(),
+            ledger: self.ledger.clone(),
+            quarantine: self.quarantine.clone(),
+            board: self.board.clone(),
+        })
+    }
+
+    /// The steward.
+    pub fn steward(&self) -> Steward {
+        let home = |node: &str| Some(NodeId::new(node));
+        let rooms = self.config.rooms.iter().map(|room| Wanted {
+            role: Role::Room(RoomId::new(room.name.clone())),
+            home: home(&room.home),
+        });
+        let feed = self.config.feed.iter().map(|feed| Wanted {
+            role: Role::Feed(feed.topic.clone()),
+            home: home(&feed.home),
+        });
+        Steward {
+            me: self.me.clone(),
+            incarnation: self.incarnation,
+            ledger: self.ledger.clone(),
+            cluster: self.cluster.clone(),
+            wanted: rooms.chain(feed).collect(),
+        }
+    }
+
+    /// The postman, if there is a relay.
+    pub fn postman(&self) -> Option<Postman> {
+        Some(Postman {
+            me: self.me.clone(),
+            cluster: self.config.cluster.name.clone(),
+            ledger: self.ledger.clone(),
+            mailer: self.mailer.clone()?,
+            watermark: self.config.node.data_dir.join("postman"),
+            board: self.board.clone(),
+        })
+    }
+}
+
+fn roster(config: &Config) -> BTreeMap<NodeId, [u8; 32]> {
+    config
+        .cluster
+        .peers
+        .iter()
+        .filter_map(|peer| {
+            // The configuration was checked: every identity is 64 hex digits.
+            let key = hex::decode(&peer.identity).ok()?.try_into().ok()?;
+            Some((NodeId::new(peer.name.clone()), key))
+        })
+        .collect()
+}
+
+async fn links(
+    config: &Config,
+    me: &NodeId,
+    incarnation: u64,
+    identity: &SigningKey,
+    roster: &BTreeMap<NodeId, [u8; 32]>,
+    epochs: &EpochTable,
+    gateway: &Arc<Gateway>,
+) -> Result<(Cluster, SupervisorSpec), ServiceError> {
+    let addresses = config
+        .cluster
+        .peers
+        .iter()
+        .map(|peer| (NodeId::new(peer.name.clone()), peer.address.to_string()))
+        .collect();
+    let transport = TcpTransport::bind(config.cluster.listen, addresses).await?;
+    let cluster = ClusterConfig {
+        cluster: config.cluster.name.clone(),
+        me: me.clone(),
+        incarnation,
+        identity: identity.clone(),
+        roster: roster.clone(),
+    };
+    Ok(Cluster::new(cluster, transport, epochs.clone(), gateway.clone())?)
+}
+
+fn devices(config: &Config) -> Result<Directory, ServiceError> {
+    let devices = config.devices.iter().map(|device| directory::Device {
+        id: device.id.as_str().into(),
+        room: device.room.as_str().into(),
+        class: device.class.clone(),
+        addresses: device.addresses.clone(),
+    });
+    Ok(Directory::new(devices)?)
+}
+
+fn door(config: &Config) -> Result<Arc<dyn Fn() -> SmtpConfig + Send + Sync>, ServiceError> {
+    let mailbox = &config.mailbox;
+    let certified = match (&mailbox.certificate, &mailbox.key) {
+        (Some(certificate), Some(key)) => tls::Certified::load(certificate, key)?,
+        (Some(_), None) | (None, Some(_)) | (None, None) => tls::Certified::load_or_create(
+            &config.node.data_dir,
+            "mailbox",
+            std::slice::from_ref(&mailbox.hostname),
+        )?,
+    };
+    let tls = tls::server_config(&certified)?;
+    let recipients = Recipients::new(&mailbox.domains, &[]);
+    let policy = Policy {
+        max_size: mailbox.max_message_bytes,
+        require_tls: mailbox.require_tls,
+        ..Policy::new(mailbox.hostname.clone(), recipients)
+    };
+    let limits = SmtpLimits {
+        sessions: mailbox.max_sessions,
+        sessions_per_address: mailbox.max_sessions_per_address,
+        ..SmtpLimits::default()
+    };
+    let listen = mailbox.listen;
+    Ok(Arc::new(move || SmtpConfig { listen, policy: policy.clone(), tls: tls.clone(), limits: limits.clone() }))
+}
+
+fn mailer(config: &Config) -> Result<Option<Mailer>, ServiceError> {
+    let Some(alerts) = &config.alerts else { return Ok(None) };
+    let (host, port) = alerts.relay.rsplit_once(':').unwrap_or((&alerts.relay, "25"));
+    let security = match (&alerts.ca, alerts.require_tls) {
+        (Some(ca), _) => Security::StartTls { roots: read("alerts.ca", ca)? },
+        (None, true) => return Err("`alerts.ca` is missing; name a PEM file with the relay's root certificate, or set `alerts.require_tls = false` for a relay on this host".into()),
+        (None, false) => Security::Plaintext,
+    };
+    let mailer = Mailer::new(MailerConfig {
+        host: host.to_owned(),
+        port: port.parse()?,
+        security,
+        helo: config.mailbox.hostname.clone(),
+        from: alerts.from.clone(),
+        to: alerts.to.clone(),
+        limit: MailerConfig::LIMIT,
+    })?;
+    Ok(Some(mailer))
+}
+
+fn pipeline(config: &Config) -> Result<Option<(FeedConfig, PipelineConfig)>, ServiceError> {
+    let Some(feed) = &config.feed else { return Ok(None) };
+    let copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
+        .map_err(|error| format!("`feed.copybook` = {}: {error}", feed.copybook.display()))?;
+    let page: CodePage = feed.code_page.parse()?;
+    let config::FeedFields { timestamp, kind, key, amount, response, latency } = feed.fields.clone();
+    let names = FieldNames { timestamp, kind, key, amount, response, latency };
+    let layout = TransactionLayout::new(copybook, page, &names, 0)?;
+    let width = Duration::from_millis(feed.window_ms);
+    let windows = WindowConfig {
+        width,
+        // Records of one region come in order but for a retried one: a window is late enough.
+        lateness: width,
+        idle: width * 4,
+        room: RoomId::new(feed.room.clone()),
+        ..WindowConfig::default()
+    };
+    let security = match (&feed.ca, &feed.certificate, &feed.key) {
+        (Some(ca), Some(cert), Some(key)) => {
+            KafkaSecurity::MutualTls { ca: ca.clone(), cert: cert.clone(), key: key.clone() }
+        }
+        _ => KafkaSecurity::Plaintext,
+    };
+    let client = ClientConfig::new(feed.brokers.clone(), security);
+    let topic = feed.topic.clone();
+    let pipeline = PipelineConfig { topic: topic.clone(), layout, windows };
+    Ok(Some((FeedConfig::new(client, topic, feed.group.clone()), pipeline)))
+}

@@ -1,0 +1,109 @@
+//! The command line. Each command is a file; errors are sentences on standard error.
+
+mod device;
+mod identity;
+mod ledger;
+mod quarantine;
+mod status;
+
+use crate::config;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "glasshouse", version, about = "Makes a datacenter transparent to those who run it and those who must trust it.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node until it is told to stop (SIGTERM or Ctrl-C).
+    Node {
+        /// Its configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Show what a running node says of itself.
+    Status(status::Arguments),
+    /// Check a configuration without starting anything.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Make or show a node's identity key.
+    Identity(identity::Arguments),
+    /// Play a device: send one mail as the real gear would.
+    Device {
+        #[command(subcommand)]
+        command: device::Command,
+    },
+    /// Look at what was accepted but not understood.
+    Quarantine {
+        #[command(subcommand)]
+        command: quarantine::Command,
+    },
+    /// Verify a ledger, or prove one of its leaves.
+    Ledger {
+        #[command(subcommand)]
+        command: ledger::Command,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read FILE; exit code 0 and a summary if it is good, the problems otherwise.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+}
+
+/// What a command ends with when it fails: a sentence for the user.
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Parses the arguments, runs the command, turns an error into a sentence and exit code 1.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Node { config } => run_node(&config),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Config { command: ConfigCommand::Check { file } } => check(&file),
+        Command::Identity(arguments) => identity::run(&arguments),
+        Command::Device { command } => device::run(&command),
+        Command::Quarantine { command } => quarantine::run(&command),
+        Command::Ledger { command } => ledger::run(&command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("glasshouse: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_node(path: &std::path::Path) -> Outcome {
+    let config = config::load(path)?;
+    crate::tree::run(config)?;
+    Ok(())
+}
+
+fn check(path: &std::path::Path) -> Outcome {
+    let config = config::load(path)?;
+    println!(
+        "{}: good. Node {} of cluster {} ({} members), {} rooms, {} devices, {}.",
+        path.display(),
+        config.node.name,
+        config.cluster.name,
+        config.cluster.peers.len(),
+        config.rooms.len(),
+        config.devices.len(),
+        match &config.feed {
+            Some(feed) => format!("Kafka topic {}", feed.topic),
+            None => "no Kafka feed".into(),
+        },
+    );
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The aggregator's deeds: acts, requests to train, models to everyone.
+
+use super::ask_all;
+use crate::models::Models;
+use federation::{Aggregator, Input, Output, ParticipantInput};
+use ractor::ActorProcessingErr;
+use runtime::cluster::Cluster;
+use runtime::ledger::Ledger;
+use runtime::mailbox::Address;
+use runtime::shell::{Effects, ShellContext};
+use std::sync::Arc;
+use wire::{Act, Call, Digest, Frame, NodeId, Reply, Round};
+
+/// Performs for [`Aggregator`].
+pub struct AggregatorEffects {
+    /// This node.
+    pub me: NodeId,
+    /// For acts.
+    pub ledger: Ledger,
+    /// For peers.
+    pub cluster: Cluster,
+    /// For models.
+    pub models: Arc<Models>,
+    /// The participant on this node.
+    pub participant: Address<ParticipantInput>,
+}
+
+impl AggregatorEffects {
+    fn propose(&self, to: Address<Input>, act: Act) {
+        let ledger = self.ledger.clone();
+        let round = act.round().unwrap_or_default();
+        tokio::spawn(async move {
+            if let Err(error) = ledger.propose(act).await {
+                // An aggregator that is being restarted takes over from the ledger anyway.
+                let _ = to.send(Input::ProposalFailed { round, reason: error.to_string() }).await;
+            }
+        });
+    }
+
+    /// From this node or any peer.
+    fn find(&self, to: Address<Input>, digest: Digest) {
+        let (cluster, models) = (self.cluster.clone(), self.models.clone());
+        tokio::spawn(async move {
+            let found = match models.find(digest) {
+                Some(model) => Some(model.parameters),
+                None => ask_all(&cluster, &Call::Model(digest)).await.into_iter().find_map(|(_, reply)| match reply {
+                    Reply::Model(Some((_, parameters))) if federation::model_digest(&parameters) == digest => {
+                        Some(Arc::new(parameters))
+                    }
+                    _ => None,
+                }),
+            };
+            let answer = match found {
+                Some(parameters) => Input::ModelReady { digest, parameters },
+                None => Input::ModelUnavailable { digest },
+            };
+            let _ = to.send(answer).await;
+        });
+    }
+
+    /// Casts are at most once: a peer that misses the model asks for it by its digest.
+    fn send_model(&self, round: Round, model: Digest, parameters: &Arc<Vec<f32>>) {
+        for peer in self.cluster.links().into_keys() {
+            let frame = Frame::Model { round, model, parameters: parameters.to_vec() };
+            if let Err(error) = self.cluster.cast(&peer, frame) {
+                tracing::debug!("model of round {round} not sent to {peer}: {error}");
+            }
+        }
+    }
+}
+
+impl Effects<Aggregator> for AggregatorEffects {
+    async fn perform(&mut self, ctx: &ShellContext<Aggregator>, output: Output) -> Result<(), ActorProcessingErr> {
+        match output {
+            Output::Propose(act) => self.propose(ctx.address().clone(), act),
+            Output::SendTrain { to, round, model, parameters } if to == self.me => {
+                let train = ParticipantInput::Train { from: to, round, model, parameters };
+                if let Err(error) = self.participant.send(train).await {
+                    tracing::warn!("round {round}: {error}");
+                }
+            }
+            Output::SendTrain { to, round, model, parameters } => {
+                let frame = Frame::Train { round, model, parameters: parameters.to_vec() };
+                if let Err(error) = self.cluster.cast(&to, frame) {
+                    tracing::debug!("round {round}: {to} was not asked: {error}");
+                }
+            }
+            Output::NeedModel(digest) => self.find(ctx.address().clone(), digest),
+            Output::StageModel { round, digest, parameters } => {
+                self.models.stage(round, digest, parameters.clone());
+                self.send_model(round, digest, &parameters);
+            }
+            Output::PublishModel { round, digest, parameters } => {
+                self.models.stage(round, digest, parameters.clone());
+                self.models.publish(round, digest);
+                self.send_model(round, digest, &parameters);
+            }
+            Output::Note(note) => tracing::info!("aggregator: {note}"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! What the pure machines' outputs do. One file per machine, one arm per output.
+
+mod aggregator;
+mod custodian;
+mod monitor;
+mod participant;
+
+pub use aggregator::AggregatorEffects;
+pub use custodian::{CustodianEffects, Served};
+pub use monitor::MonitorEffects;
+pub use participant::ParticipantEffects;
+pub(crate) use participant::aggregator_input;
+
+use runtime::cluster::Cluster;
+use std::time::Duration;
+use wire::{Call, NodeId, Reply};
+
+/// A peer on a link answers a small question in milliseconds; one that is busy electing or
+/// replaying may take a second.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Asks every linked peer at once; those that do not answer in time are left out.
+async fn ask_all(cluster: &Cluster, call: &Call) -> Vec<(NodeId, Reply)> {
+    let asks = cluster.links().into_keys().map(|peer| {
+        let call = call.clone();
+        async move {
+            let reply = cluster.call(&peer, call, ASK_LIMIT).await;
+            reply.ok().map(|reply| (peer, reply))
+        }
+    });
+    futures::future::join_all(asks).await.into_iter().flatten().collect()
+}

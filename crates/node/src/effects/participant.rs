@@ -1,0 +1,116 @@
+//! The participant's deeds: training on the learner's thread, answers to the aggregator.
+
+use crate::rooms::windows::Windows;
+use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput, Update};
+use learn::{Learner, TrainConfig};
+use machine::Machine;
+use ractor::ActorProcessingErr;
+use runtime::cluster::Cluster;
+use runtime::mailbox::Address;
+use runtime::shell::{Effects, ShellContext};
+use std::sync::{Arc, Mutex, PoisonError};
+use wire::{Frame, NodeId, Round};
+
+/// Performs for [`Participant`].
+pub struct ParticipantEffects {
+    /// This node.
+    pub me: NodeId,
+    /// To the aggregator on another node.
+    pub cluster: Cluster,
+    /// To the one on this node.
+    pub aggregator: Address<<Aggregator as Machine>::Input>,
+    /// libtorch.
+    pub learner: Arc<Learner>,
+    /// The rows.
+    pub windows: Arc<Mutex<Windows>>,
+    /// How to train.
+    pub config: TrainConfig,
+    /// Fewest rows to take part with.
+    pub min_examples: usize,
+}
+
+impl ParticipantEffects {
+    fn start(&self, to: Address<ParticipantInput>, round: Round, parameters: &[f32]) {
+        let failed = |reason: String| ParticipantInput::TrainingFailed { round, reason };
+        let rows = self.windows.lock().unwrap_or_else(PoisonError::into_inner).training();
+        let post = |to: Address<ParticipantInput>, input| {
+            tokio::spawn(async move {
+                // A participant that is being restarted is asked again by the aggregator.
+                let _ = to.send(input).await;
+            });
+        };
+        if rows.len() < self.min_examples {
+            let reason = format!("{} examples here, {} are needed", rows.len(), self.min_examples);
+            post(to, failed(reason));
+            return;
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let answer = to.clone();
+        let config = TrainConfig { seed: round.0, ..self.config };
+        let started = self.learner.train(
+            parameters.to_vec(),
+            rows,
+            config,
+            Box::new(move |result| {
+                let input = match result {
+                    Ok(trained) => ParticipantInput::Trained {
+                        round,
+                        delta: trained.delta,
+                        examples: trained.examples,
+                        loss: trained.loss_before,
+                    },
+                    Err(error) => ParticipantInput::TrainingFailed { round, reason: error.to_string() },
+                };
+                runtime.spawn(async move {
+                    let _ = answer.send(input).await;
+                });
+            }),
+        );
+        if let Err(error) = started {
+            post(to, failed(error.to_string()));
+        }
+    }
+
+    async fn send(&self, to: &NodeId, frame: Frame) {
+        if *to != self.me {
+            if let Err(error) = self.cluster.cast(to, frame) {
+                tracing::debug!("answer not sent to {to}: {error}");
+            }
+            return;
+        }
+        if let Some(input) = aggregator_input(&self.me, frame)
+            && let Err(error) = self.aggregator.send(input).await
+        {
+            tracing::debug!("answer not taken: {error}");
+        }
+    }
+}
+
+/// What a frame from `from` means to an aggregator; `None`: nothing. A participant speaks for
+/// itself only: a frame that names another node is nobody's.
+pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation::Input> {
+    match frame {
+        Frame::Update { round, node, base, delta, examples, loss } if node == *from => {
+            Some(federation::Input::Update(Update { round, node, base, delta, examples, loss }))
+        }
+        Frame::Decline { round, node, reason } if node == *from => {
+            Some(federation::Input::Decline { round, node, reason })
+        }
+        Frame::Update { .. } | Frame::Decline { .. } | Frame::Train { .. } | Frame::Model { .. } => None,
+    }
+}
+
+impl Effects<Participant> for ParticipantEffects {
+    async fn perform(&mut self, ctx: &ShellContext<Participant>, output: ParticipantOutput) -> Result<(), ActorProcessingErr> {
+        match output {
+            ParticipantOutput::StartTraining { round, model: _, parameters } => {
+                self.start(ctx.address().clone(), round, &parameters);
+            }
+            // A round's training takes some hundred milliseconds: it runs out, its result is dropped.
+            ParticipantOutput::CancelTraining { round } => tracing::debug!("round {round} is not wanted any more"),
+            ParticipantOutput::Send { to, frame } => self.send(&to, frame).await,
+            ParticipantOutput::Note(note) => tracing::info!("participant: {note}"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! The mailbox: the SMTP door, and the way from its journal to the data space.
+//!
+//! A mail is answered 250 when the journal has it; the journal's mark moves when its reports are
+//! on the data space *and* its digest is on the ledger. A crash in between repeats both, and both
+//! are recognised: reports by their origin, digests by the ledger's last position for this node.
+
+use crate::board::Board;
+use crate::ingest::{self, IngestLog};
+use crate::quarantine::Quarantine;
+use crate::space::SealedSpace;
+use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, SmtpServer, Stored};
+use runtime::ledger::{Ledger, View};
+use runtime::service::{ServiceError, StopSignal};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use telemetry::directory::Directory;
+use telemetry::mail::{DecodeContext, decode};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use wire::{Act, NodeId, Source, UnixMillis};
+
+/// Counts of the doors of former runs of this service, and the running one.
+type Reader = Box<dyn Fn() -> (SmtpCounts, u64) + Send>;
+
+/// What the status shows of the door; outlives restarts of the service.
+#[derive(Default)]
+pub struct DoorCounts(Mutex<(SmtpCounts, Option<Reader>)>);
+
+impl DoorCounts {
+    /// Counts over all runs, and the mails waiting.
+    pub fn read(&self) -> (SmtpCounts, u64) {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, pending) = guard.1.as_ref().map_or_else(Default::default, |read| read());
+        (sum(guard.0, now), pending)
+    }
+
+    fn attach(&self, reader: Reader) {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = guard.1.as_ref().map_or_else(Default::default, |read| read().0);
+        guard.0 = sum(guard.0, last);
+        guard.1 = Some(reader);
+    }
+}
+
+fn sum(a: SmtpCounts, b: SmtpCounts) -> SmtpCounts {
+    SmtpCounts {
+        sessions: a.sessions + b.sessions,
+        open: b.open,
+        turned_away: a.turned_away + b.turned_away,
+        handshakes_failed: a.handshakes_failed + b.handshakes_failed,
+        accepted: a.accepted + b.accepted,
+        duplicates: a.duplicates + b.duplicates,
+        rejected: a.rejected + b.rejected,
+        deferred: a.deferred + b.deferred,
+        errors: a.errors + b.errors,
+        plaintext_payload_bytes: a.plaintext_payload_bytes + b.plaintext_payload_bytes,
+    }
+}
+
+/// Everything the service needs; cloned for each start.
+#[derive(Clone)]
+pub struct Mailbox {
+    /// This node.
+    pub me: NodeId,
+    /// Grows with each start of the process.
+    pub incarnation: u64,
+    /// The door.
+    pub door: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
+    /// The journal's folder.
+    pub dir: PathBuf,
+    /// Known devices.
+    pub directory: Arc<Directory>,
+    /// Where reports go.
+    pub space: Arc<SealedSpace>,
+    /// Where digests go.
+    pub ledger: Ledger,
+    /// Where the rest goes.
+    pub quarantine: Arc<Quarantine>,
+    /// Counters.
+    pub board: Arc<Board>,
+    /// The door's counters.
+    pub counts: Arc<DoorCounts>,
+}
+
+impl Mailbox {
+    /// Runs until stopped.
+    pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
+        let (sink, mut stored, recovery) = JournalSink::open(&self.dir, JournalSinkOptions::default()).await?;
+        if let Some(torn) = recovery.torn_tail {
+            tracing::warn!("the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}");
+        }
+        let server = SmtpServer::bind((self.door)(), sink.clone()).await?;
+        let (counters, pending) = (server.counters(), sink.clone());
+        self.counts.attach(Box::new(move || (counters.read(), pending.pending())));
+        tracing::info!("gear delivers at {}", server.local_addr());
+
+        let mut log = IngestLog::new(self.me.clone(), Source::Mail);
+        let recorded = tokio::select! {
+            () = stop.stopped() => return Ok(()),
+            recorded = self.recorded() => recorded?,
+        };
+        let (acts, recording) = mpsc::channel::<(Act, u64)>(1);
+        let recorder = tokio::spawn(record(self.ledger.clone(), sink, recording));
+        let mut last = 0;
+        let mut period = tokio::time::interval(ingest::PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.stopped() => break,
+                _ = period.tick() => {
+                    // One act is under way at most; while it waits for the ledger the batch grows.
+                    if let Ok(permit) = acts.try_reserve()
+                        && let Some(act) = log.take()
+                    {
+                        permit.send((act, last));
+                    }
+                }
+                mail = stored.recv() => {
+                    let Some(mail) = mail else { return Err("the mail journal has closed its hand-over".into()) };
+                    last = mail.seq;
+                    if mail.seq > recorded {
+                        log.add(mail.seq, &mail.mail.data);
+                    }
+                    self.process(mail).await?;
+                }
+            }
+        }
+        server.shutdown().await;
+        recorder.abort();
+        Ok(())
+    }
+
+    /// Up to where the ledger knows this journal already: that must not be counted again. Known
+    /// for certain only once this very start of the node is on the ledger, behind everything that
+    /// the former one proposed. Mail is accepted meanwhile.
+    async fn recorded(&self) -> Result<u64, ServiceError> {
+        let mut views = self.ledger.watch();
+        let up = |view: &View| {
+            view.state.members.get(&self.me).is_some_and(|member| member.incarnation >= self.incarnation)
+        };
+        let view = views.wait_for(up).await?;
+        Ok(view.state.ingest.get(&(self.me.clone(), Source::Mail)).map_or(0, |total| total.last))
+    }
+
+    async fn process(&self, stored: Stored) -> Result<(), ServiceError> {
+        let Stored { seq, mail } = stored;
+        let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
+        let context = DecodeContext { node: &self.me, seq, arrival, directory: &self.directory };
+        let sender = mail.reverse_path.as_deref().unwrap_or("<>");
+        match decode(&context, sender, &mail.data) {
+            Ok(reports) => {
+                let entered_ns = i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
+                for report in &reports {
+                    self.space.publish(report, entered_ns).await?;
+                }
+            }
+            Err(refused) => {
+                tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");
+                self.board.count.mail_quarantined.fetch_add(1, Relaxed);
+                self.quarantine.put(arrival, Source::Mail, seq.to_string(), sender, refused.to_string(), &mail.data)?;
+            }
+        }
+        self.board.count.mail_processed.fetch_add(1, Relaxed);
+        Ok(())
+    }
+}
+
+/// Puts one act after the other onto the ledger, then moves the journal's mark.
+async fn record(ledger: Ledger, sink: Arc<JournalSink>, mut acts: mpsc::Receiver<(Act, u64)>) {
+    while let Some((act, last)) = acts.recv().await {
+        ingest::record(&ledger, act).await;
+        if let Err(error) = sink.mark_processed(last).await {
+            tracing::warn!("the mail journal's mark stays behind: {error}");
+        }
+    }
+}

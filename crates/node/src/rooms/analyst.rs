@@ -1,0 +1,248 @@
+//! From taken reports to judgements: features, model, scores. One analyst per node; libtorch
+//! works on the learner's thread, results come back by channel.
+
+use super::windows::{Windows, row};
+use crate::board::Board;
+use learn::{Learner, Row, SLOTS};
+use runtime::mailbox::Address;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use telemetry::features::{Assembled, Assembler, Example};
+use telemetry::monitor;
+use telemetry::score::Scorer;
+use tokio::sync::mpsc;
+use wire::{DeviceId, Report};
+
+/// Rows that wait for the learner. Beyond it the oldest goes unscored: a newer row says more.
+const MAX_WAITING: usize = 4_096;
+/// Rows scored in one job: some milliseconds of work, so that training is not held up long.
+const BATCH: usize = 256;
+/// A device is judged once this many calibration rows are there; twice the scorer's own minimum,
+/// since a threshold from sixty neighbouring rows is one from a single hour's mood.
+const CALIBRATION_ROWS: usize = 2 * telemetry::score::MIN_CALIBRATION;
+
+type Residuals = Vec<[f32; SLOTS]>;
+
+/// What the learner answers.
+pub(super) enum Answer {
+    /// Residuals of rows to be judged.
+    Scored(Vec<Example>, Result<Residuals, learn::Error>),
+    /// Residuals of calibration rows, by device in order.
+    Calibrated(Vec<(DeviceId, Vec<Example>)>, Result<Residuals, learn::Error>),
+    /// The scoring model was replaced.
+    ModelSet(Result<(), learn::Error>),
+}
+
+/// The node's analyst.
+pub(super) struct Analyst {
+    board: Arc<Board>,
+    learner: Arc<Learner>,
+    monitor: Address<monitor::Input>,
+    windows: Arc<Mutex<Windows>>,
+    assembler: Assembler,
+    scorer: Scorer,
+    has_model: bool,
+    waiting: VecDeque<Example>,
+    scoring: bool,
+    calibrating: bool,
+    /// Calibration rows each device had at its last calibration.
+    calibrated_with: BTreeMap<DeviceId, usize>,
+    answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Analyst {
+    /// `answers` is unbounded because at most three jobs are out at a time, each answered once.
+    pub(super) fn new(
+        board: Arc<Board>,
+        learner: Arc<Learner>,
+        monitor: Address<monitor::Input>,
+        windows: Arc<Mutex<Windows>>,
+        answers: mpsc::UnboundedSender<Answer>,
+    ) -> Self {
+        Self {
+            board,
+            learner,
+            monitor,
+            windows,
+            assembler: Assembler::new(),
+            scorer: Scorer::default(),
+            has_model: false,
+            waiting: VecDeque::new(),
+            scoring: false,
+            calibrating: false,
+            calibrated_with: BTreeMap::new(),
+            answers,
+        }
+    }
+
+    /// A report of a room this node holds.
+    pub(super) async fn report(&mut self, report: Report) {
+        self.tell(monitor::Input::Seen {
+            device: report.device.clone(),
+            room: report.room.clone(),
+            at: report.arrival,
+        })
+        .await;
+        let assembled = self.assembler.accept(&report);
+        let fresh = !matches!(assembled, Assembled::Duplicate);
+        if let Assembled::Example(example) = assembled {
+            self.waiting.push_back(example);
+            if self.waiting.len() > MAX_WAITING {
+                self.waiting.pop_front();
+            }
+            self.submit();
+        }
+        if fresh && report.event.is_some() {
+            self.tell(monitor::Input::Event(Box::new(report))).await;
+        }
+    }
+
+    /// The cluster has a new model.
+    pub(super) fn model(&mut self, parameters: Vec<f32>) {
+        let answers = self.answers.clone();
+        let reply = Box::new(move |result| drop(answers.send(Answer::ModelSet(result))));
+        if let Err(error) = self.learner.set_model(parameters, reply) {
+            tracing::warn!("the new model is not used for scoring: {error}");
+        }
+    }
+
+    /// Only these devices are this node's to judge.
+    pub(super) fn keep_only(&mut self, devices: &BTreeSet<DeviceId>) {
+        self.lock_windows().retain(devices);
+        self.calibrated_with.retain(|device, _| devices.contains(device));
+        self.waiting.retain(|example| devices.contains(&example.device));
+    }
+
+    /// The learner answered.
+    pub(super) async fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::ModelSet(Ok(())) => {
+                self.has_model = true;
+                self.calibrate();
+            }
+            Answer::ModelSet(Err(error)) => tracing::warn!("the published model was refused: {error}"),
+            Answer::Calibrated(examples, result) => {
+                self.calibrating = false;
+                match result {
+                    Ok(residuals) => self.set_thresholds(&examples, &residuals),
+                    Err(error) => tracing::warn!("calibration failed: {error}"),
+                }
+            }
+            Answer::Scored(examples, result) => {
+                self.scoring = false;
+                match result {
+                    Ok(residuals) => self.judge(examples, Some(&residuals)).await,
+                    Err(error) => {
+                        tracing::warn!("scoring by the shared model failed, the local one judges alone: {error}");
+                        self.judge(examples, None).await;
+                    }
+                }
+                self.submit();
+            }
+        }
+    }
+
+    /// Sends waiting rows to the learner, one batch at a time.
+    fn submit(&mut self) {
+        if self.scoring || self.waiting.is_empty() {
+            return;
+        }
+        let count = self.waiting.len().min(BATCH);
+        let batch: Vec<Example> = self.waiting.drain(..count).collect();
+        if !self.has_model {
+            // No model yet: rows only fill the window. Judged they are from the first model on.
+            self.keep(batch);
+            return;
+        }
+        let rows: Vec<Row> = batch.iter().map(row).collect();
+        let (answers, examples) = (self.answers.clone(), batch.clone());
+        let reply = Box::new(move |result| drop(answers.send(Answer::Scored(examples, result))));
+        match self.learner.residuals(rows, reply) {
+            Ok(()) => self.scoring = true,
+            // Busy: they wait in front of the queue for the next report.
+            Err(_) => batch.into_iter().rev().for_each(|example| self.waiting.push_front(example)),
+        }
+    }
+
+    fn keep(&mut self, examples: Vec<Example>) {
+        let mut windows = self.lock_windows();
+        examples.into_iter().for_each(|example| windows.keep(example));
+        let count = &self.board.count;
+        count.examples.store(windows.examples() as u64, Relaxed);
+        count.devices.store(windows.devices() as u64, Relaxed);
+    }
+
+    async fn judge(&mut self, examples: Vec<Example>, residuals: Option<&Residuals>) {
+        let mut normal = Vec::with_capacity(examples.len());
+        let mut grown = false;
+        for (index, example) in examples.into_iter().enumerate() {
+            let reconstruction = residuals.and_then(|all| all.get(index)).map(|residual| rebuilt(&example, residual));
+            let judged = self.assembler.layout(&example.device).and_then(|layout| {
+                self.calibrated_with.get(&example.device)?;
+                self.scorer.score(&example, reconstruction.as_ref(), layout)
+            });
+            let Some(scored) = judged else {
+                grown = true;
+                normal.push(example);
+                continue;
+            };
+            self.board.count.scored.fetch_add(1, Relaxed);
+            if scored.score <= 1.0 {
+                normal.push(example);
+            }
+            self.tell(monitor::Input::Scored(scored)).await;
+        }
+        self.keep(normal);
+        if grown {
+            self.calibrate();
+        }
+    }
+
+    /// Asks for residuals of every device's calibration rows.
+    fn calibrate(&mut self) {
+        if self.calibrating || !self.has_model {
+            return;
+        }
+        let examples: Vec<_> =
+            self.lock_windows().calibration().into_iter().filter(|(_, rows)| rows.len() >= CALIBRATION_ROWS).collect();
+        if examples.is_empty() {
+            return;
+        }
+        let rows: Vec<Row> = examples.iter().flat_map(|(_, rows)| rows.iter().map(row)).collect();
+        let answers = self.answers.clone();
+        let reply = Box::new(move |result| drop(answers.send(Answer::Calibrated(examples, result))));
+        self.calibrating = self.learner.residuals(rows, reply).is_ok();
+    }
+
+    fn set_thresholds(&mut self, examples: &[(DeviceId, Vec<Example>)], residuals: &Residuals) {
+        let mut rest = residuals.as_slice();
+        for (device, rows) in examples {
+            let Some((own, others)) = rest.split_at_checked(rows.len()) else { return };
+            rest = others;
+            let rebuilt: Vec<_> = rows.iter().zip(own).map(|(example, residual)| rebuilt(example, residual)).collect();
+            match self.scorer.calibrate(device, rows, Some(&rebuilt)) {
+                Ok(true) => {
+                    self.calibrated_with.insert(device.clone(), rows.len());
+                }
+                Ok(false) => tracing::warn!("{device} is not judged: too many devices on this node"),
+                Err(too_few) => tracing::debug!("{device}: {too_few}"),
+            }
+        }
+    }
+
+    async fn tell(&self, input: monitor::Input) {
+        if let Err(error) = self.monitor.send(input).await {
+            tracing::warn!("the monitor missed an observation: {error}");
+        }
+    }
+
+    fn lock_windows(&self) -> std::sync::MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The learner answers residuals (value minus reconstruction); the scorer wants reconstructions.
+fn rebuilt(example: &Example, residual: &[f32; SLOTS]) -> [f32; SLOTS] {
+    std::array::from_fn(|slot| example.values[slot] - residual[slot])
+}

@@ -1,0 +1,211 @@
+//! The ledger's tail: tells every part of the node what the cluster has decided, in order.
+
+use crate::board::Board;
+use crate::gateway::Gateway;
+use crate::models::Models;
+use custody::Input as Custody;
+use federation::{Input as Aggregation, ParticipantInput};
+use ledger::Applied;
+use runtime::cluster::Cluster;
+use runtime::ledger::{Committed, Ledger};
+use runtime::mailbox::Address;
+use runtime::service::{ServiceError, StopSignal};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use wire::{Act, Call, Digest, NodeId, Reply, RoomId, Role, Round};
+
+/// A peer sends a model within this or is not asked again.
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything the service needs; cloned for each start.
+#[derive(Clone)]
+pub struct Tail {
+    /// This node.
+    pub me: NodeId,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// For models from peers.
+    pub cluster: Cluster,
+    /// Models.
+    pub models: Arc<Models>,
+    /// For models that came before their name.
+    pub gateway: Arc<Gateway>,
+    /// The custodian.
+    pub custodian: Address<Custody>,
+    /// The aggregator.
+    pub aggregator: Address<Aggregation>,
+    /// The participant.
+    pub participant: Address<ParticipantInput>,
+    /// Rooms held.
+    pub rooms: Arc<watch::Sender<BTreeSet<RoomId>>>,
+    /// Kafka topics fed.
+    pub feeds: Arc<watch::Sender<BTreeSet<String>>>,
+    /// For the roles shown.
+    pub board: Arc<Board>,
+}
+
+impl Tail {
+    /// Replays the ledger from its start, then follows it. The machines are fresh whenever this
+    /// is: the supervisor restarts them together (rest for one).
+    pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
+        let mut log = self.ledger.subscribe(0);
+        let mut leadership = self.ledger.leader();
+        leadership.mark_changed();
+        let replay_to = self.ledger.state().size;
+        let mut told = 0;
+        if replay_to == 0 {
+            self.caught_up().await?;
+        }
+        loop {
+            tokio::select! {
+                () = stop.stopped() => return Ok(()),
+                committed = log.next() => {
+                    let committed = committed?;
+                    self.tell(&committed).await?;
+                    told = committed.index + 1;
+                    if told == replay_to {
+                        self.caught_up().await?;
+                    }
+                }
+                changed = leadership.changed(), if told >= replay_to => {
+                    changed?;
+                    let leads = leadership.borrow_and_update().leader.as_ref() == Some(&self.me);
+                    self.leads(leads).await?;
+                }
+            }
+        }
+    }
+
+    async fn caught_up(&self) -> Result<(), ServiceError> {
+        let state = self.ledger.state();
+        self.custodian.send(Custody::CaughtUp { epoch: state.keys.epoch }).await?;
+        let initial = self.models.initial();
+        self.models.stage(Round(0), initial.digest, initial.parameters.clone());
+        let ready = Aggregation::ModelReady { digest: initial.digest, parameters: initial.parameters.clone() };
+        self.aggregator.send(ready).await?;
+        self.adopt_roles();
+        if let Some(model) = state.rounds.model {
+            self.adopt_model(state.rounds.last_closed, model);
+        }
+        Ok(())
+    }
+
+    async fn leads(&self, leads: bool) -> Result<(), ServiceError> {
+        tracing::info!("{}", if leads { "this node leads" } else { "this node follows" });
+        self.custodian.send(Custody::Leader(leads)).await?;
+        let input = if leads {
+            let state = self.ledger.state();
+            self.aggregator.send(Aggregation::Members(state.up().cloned().collect())).await?;
+            let rounds = &state.rounds;
+            Aggregation::Leading {
+                next: rounds.last.next(),
+                open: rounds.open.as_ref().map(|open| open.round),
+                model: rounds.model,
+            }
+        } else {
+            Aggregation::NotLeading
+        };
+        Ok(self.aggregator.send(input).await?)
+    }
+
+    /// One leaf, to everyone whom it concerns.
+    async fn tell(&self, committed: &Committed) -> Result<(), ServiceError> {
+        let record = &committed.record;
+        match &committed.applied {
+            Applied::Effective => {}
+            Applied::Lost { .. } => {
+                if let Act::GroupCommit { epoch, committer, .. } = &record.act {
+                    let lost = Custody::Lost { epoch: *epoch, committer: committer.clone() };
+                    self.custodian.send(lost).await?;
+                }
+                return Ok(());
+            }
+            Applied::Ignored { reason } => {
+                tracing::info!("leaf {} has no effect: {reason}", committed.index);
+                return Ok(());
+            }
+            Applied::Duplicate { .. } => return Ok(()),
+        }
+        match &record.act {
+            Act::NodeUp { .. } | Act::NodeDown { .. } => {
+                let up = self.ledger.state().up().cloned().collect();
+                self.aggregator.send(Aggregation::Members(up)).await?;
+            }
+            Act::RoleAssigned { .. } => self.adopt_roles(),
+            Act::RoundOpened { round, model, cohort } => {
+                let (round, model, cohort) = (*round, *model, cohort.clone());
+                let by = record.proposer.clone();
+                self.participant.send(ParticipantInput::Opened { round, model, cohort: cohort.clone() }).await?;
+                self.aggregator.send(Aggregation::Opened { round, model, cohort, by }).await?;
+            }
+            Act::RoundClosed { round, model, .. } => {
+                self.participant.send(ParticipantInput::Ended { round: *round }).await?;
+                self.aggregator.send(Aggregation::Closed { round: *round, model: *model }).await?;
+                self.custodian.send(Custody::RoundClosed { round: *round }).await?;
+                self.adopt_model(*round, *model);
+            }
+            Act::RoundAbandoned { round, reason } => {
+                tracing::info!("round {round} is abandoned: {reason}");
+                self.participant.send(ParticipantInput::Ended { round: *round }).await?;
+                self.aggregator.send(Aggregation::Abandoned { round: *round }).await?;
+            }
+            Act::GroupCommit { epoch, committer, kind, commit } => {
+                let won = Custody::Committed {
+                    epoch: *epoch,
+                    committer: committer.clone(),
+                    kind: kind.clone(),
+                    commit: commit.clone(),
+                };
+                self.custodian.send(won).await?;
+            }
+            // The postman follows alerts on his own; the others concern nobody here.
+            Act::AlertRaised(_) | Act::AlertCleared { .. } | Act::Genesis { .. } | Act::Ingested { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn adopt_roles(&self) {
+        let state = self.ledger.state();
+        let roles: Vec<Role> = state.roles_of(&self.me).cloned().collect();
+        let (mut rooms, mut feeds) = (BTreeSet::new(), BTreeSet::new());
+        for role in &roles {
+            match role {
+                Role::Room(room) => drop(rooms.insert(room.clone())),
+                Role::Feed(topic) => drop(feeds.insert(topic.clone())),
+            }
+        }
+        self.board.set_roles(roles);
+        replace(&self.rooms, rooms);
+        replace(&self.feeds, feeds);
+    }
+
+    /// The ledger names a model: use it, fetching it from a peer if the leader's cast was lost.
+    fn adopt_model(&self, round: Round, digest: Digest) {
+        if self.models.publish(round, digest) {
+            return;
+        }
+        let (cluster, models, gateway) = (self.cluster.clone(), self.models.clone(), self.gateway.clone());
+        tokio::spawn(async move {
+            for peer in cluster.links().into_keys() {
+                let answer = cluster.call(&peer, Call::Model(digest), FETCH_LIMIT).await;
+                if let Ok(Reply::Model(Some((round, parameters)))) = answer
+                    && models.stage(round, digest, Arc::new(parameters))
+                {
+                    gateway.publish_if_named();
+                    return;
+                }
+            }
+            tracing::debug!("no peer had the model of round {round} at hand; a newer one will come");
+        });
+    }
+}
+
+fn replace<T: PartialEq>(to: &watch::Sender<T>, new: T) {
+    to.send_if_modified(|current| {
+        let changed = *current != new;
+        *current = new;
+        changed
+    });
+}

@@ -1,0 +1,129 @@
+//! The supervision tree: what runs in a node, in which order it starts, and what its end means.
+//!
+//! ```text
+//! root (one for one)
+//! ├── cluster          links to the peers (one for all, in runtime::cluster)
+//! ├── house (rest for one): each part is restarted with everything that depends on it
+//! │   ├── custodian    key group
+//! │   ├── participant  local training
+//! │   ├── aggregator   rounds, while leading
+//! │   ├── monitor      alerts
+//! │   ├── tail         the ledger's decisions to all of the above
+//! │   └── rooms        data space → analyst
+//! ├── mailbox          SMTP → journal → data space
+//! ├── feed             Kafka → data space, while holding the role
+//! ├── steward          members and roles, while leading
+//! ├── postman          alert mails
+//! └── admin            status page
+//! ```
+//!
+//! The ledger is not in the tree: it is a store, opened before everything and closed after it; a
+//! ledger that fails for good (a damaged file, a full disk) ends the process with a sentence.
+
+use crate::board::Board;
+use crate::build;
+use crate::config::Config;
+use runtime::service::ServiceError;
+use runtime::supervisor::{ChildSpec, Intensity, Strategy, Supervisor, SupervisorSpec};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Restarts tolerated in a period: a fault that survives this many restarts needs a person, and the
+/// process manager outside will start the node afresh.
+const INTENSITY: Intensity = Intensity::new(10, Duration::from_secs(30));
+/// A door or consumer may have to wait for its peer to let go.
+const SERVICE_STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where a node keeps what it did not understand.
+pub fn quarantine_dir(config: &Config) -> PathBuf {
+    config.node.data_dir.join("quarantine")
+}
+
+/// Where a node keeps its ledger.
+pub fn ledger_dir(config: &Config) -> PathBuf {
+    config.node.data_dir.join("ledger")
+}
+
+/// Runs a node until SIGTERM, Ctrl-C or an escalation.
+pub fn run(config: Config) -> Result<(), ServiceError> {
+    init_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let parts = build::Parts::open(config).await?;
+        let (escalated, mut escalation) = tokio::sync::mpsc::channel(1);
+        let tree = Supervisor::start(root(&parts), move |sentence| drop(escalated.try_send(sentence))).await?;
+        show(&parts.board, &tree);
+        tracing::info!("{} is up; status page at http://{}", parts.me, parts.config.node.admin);
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let outcome: Result<(), ServiceError> = tokio::select! {
+            _ = term.recv() => Ok(()),
+            _ = int.recv() => Ok(()),
+            Some(sentence) = escalation.recv() => Err(sentence.into()),
+            failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
+        };
+        tracing::info!("{} stops", parts.me);
+        tree.stop().await;
+        parts.close().await;
+        outcome
+    })
+}
+
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,openraft=warn,ractor=warn".into());
+    // A second node in one process (tests) finds the log set up already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(true).with_ansi(false).try_init();
+}
+
+fn show(board: &Arc<Board>, tree: &Supervisor) {
+    let tree = tree.tree().clone();
+    board.section(move |status| status.actors = tree.restarts());
+}
+
+fn root(parts: &build::Parts) -> SupervisorSpec {
+    let mut children = vec![
+        ChildSpec::supervisor("cluster", parts.cluster_spec.clone()),
+        ChildSpec::supervisor("house", house(parts)),
+        service("mailbox", parts.mailbox(), |mailbox, stop| mailbox.run(stop)),
+    ];
+    if let Some(feed) = parts.feed() {
+        children.push(service("feed", feed, |feed, stop| feed.run(stop)));
+    }
+    children.push(service("steward", parts.steward(), |steward, stop| steward.run(stop)));
+    if let Some(postman) = parts.postman() {
+        children.push(service("postman", postman, |postman, stop| postman.run(stop)));
+    }
+    let (listen, board) = (parts.config.node.admin, parts.board.clone());
+    children.push(service("admin", (listen, board), |(listen, board), mut stop| async move {
+        crate::admin::serve(listen, board, async move { stop.stopped().await }).await?;
+        Ok(())
+    }));
+    SupervisorSpec::new(Strategy::OneForOne, INTENSITY, children)
+}
+
+fn house(parts: &build::Parts) -> SupervisorSpec {
+    let children = vec![
+        parts.custodian(),
+        parts.participant(),
+        parts.aggregator(),
+        parts.monitor(),
+        service("tail", parts.tail(), |tail, stop| tail.run(stop)),
+        service("rooms", parts.rooms(), |rooms, stop| rooms.run(stop)),
+    ];
+    SupervisorSpec::new(Strategy::RestForOne, INTENSITY, children)
+}
+
+/// A service that is made by cloning `parts` at each start.
+fn service<T, F, Fut>(name: &str, parts: T, run: F) -> ChildSpec
+where
+    T: Clone + Send + Sync + 'static,
+    F: Fn(T, runtime::service::StopSignal) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), ServiceError>> + Send + 'static,
+{
+    ChildSpec::service(name, move || {
+        let (parts, run) = (parts.clone(), run.clone());
+        async move { Ok(move |stop| run(parts, stop)) }
+    })
+    .stop_within(SERVICE_STOP_LIMIT)
+}
