@@ -1,0 +1,18 @@
+//! The mainframe's transactions: EBCDIC records → [`Transaction`]s → event-time windows per key →
+//! [`wire::Report`]s.
+//!
+//! [`Pipeline`] is the whole way for one Kafka topic. It reads no clock and remembers per partition
+//! how far it came ([`Checkpoint`]), so that a restart replays and still counts each record once.
+
+mod latency;
+mod layout;
+mod pipeline;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+mod window;
+
+pub use layout::{FieldNames, LayoutError, Transaction, TransactionError, TransactionLayout};
+pub use pipeline::{Pipeline, PipelineConfig, Refused};
+pub use timestamp::{TimestampError, TimestampFormat};
+pub use window::{Checkpoint, CheckpointError, Counters, WindowConfig, Windows};
