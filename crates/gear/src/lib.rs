@@ -7,6 +7,7 @@
 pub mod fault;
 pub mod host;
 pub mod mail;
+pub mod mainframe;
 pub mod seed;
 pub mod smd;
 
