@@ -1,0 +1,348 @@
+//! The feed on samsa's connections and our decoder.
+
+use super::client::{Client, EARLIEST, LATEST};
+use super::counters::{Counters, Snapshot, count};
+use super::error::code_name;
+use super::{
+    Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, Partitions, StartAt,
+    fetch,
+};
+use bytes::Buf;
+use fetch::Fetched;
+use futures::future::try_join_all;
+use samsa::prelude::protocol::FetchRequest;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// First pause after a fault, doubled each time up to the longest. Short enough for a leader election
+/// (a few seconds) not to grow into a minute, long enough not to hammer a broker that starts.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+/// Age at which a connection set is built anew, so that new partitions and moved leaders are seen.
+const METADATA_AGE: Duration = Duration::from_secs(60);
+
+/// Only records of committed transactions (Fetch isolation level).
+const READ_COMMITTED: i8 = 1;
+
+/// Kafka's error codes that a fetch handles itself.
+const NO_ERROR: i16 = 0;
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+
+/// A [`Feed`] from a Kafka cluster. Connects at the first call.
+pub struct KafkaFeed {
+    config: FeedConfig,
+    counters: Arc<Counters>,
+    client: Option<Client>,
+    /// Next offset to read, per partition.
+    positions: BTreeMap<i32, i64>,
+    faults_in_a_row: u32,
+    not_before: Option<Instant>,
+    /// Partition that stands first in the next request: a broker fills its answer in order, and
+    /// the last ones would starve.
+    first: usize,
+}
+
+impl KafkaFeed {
+    /// Nothing is connected yet.
+    pub fn new(config: FeedConfig) -> Self {
+        Self {
+            config,
+            counters: Arc::default(),
+            client: None,
+            positions: BTreeMap::new(),
+            faults_in_a_row: 0,
+            not_before: None,
+            first: 0,
+        }
+    }
+
+    /// The counters, to be read while the feed is at work.
+    pub fn shared_counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Takes the connection set for one call. It comes back only when the call went well: a call
+    /// that fails or is cancelled leaves an answer on the way that nobody waits for.
+    async fn take_client(&mut self) -> Result<Client, FeedError> {
+        match self
+            .client
+            .take()
+            .filter(|client| client.since.elapsed() < METADATA_AGE)
+        {
+            Some(client) => Ok(client),
+            None => {
+                if let Some(moment) = self.not_before {
+                    tokio::time::sleep_until(moment).await;
+                }
+                Client::connect(&self.config.client, &self.config.topic, &self.counters).await
+            }
+        }
+    }
+
+    fn went_well(&mut self, client: Client) {
+        self.client = Some(client);
+        self.faults_in_a_row = 0;
+        self.not_before = None;
+    }
+
+    fn went_wrong(&mut self) {
+        self.client = None;
+        count(&self.counters.faults, 1);
+        let pause = FIRST_BACKOFF
+            .saturating_mul(1 << self.faults_in_a_row.min(10))
+            .min(LONGEST_BACKOFF);
+        self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
+        self.not_before = Some(Instant::now() + jittered(pause));
+    }
+
+    fn assigned(&self, client: &Client) -> Vec<i32> {
+        match &self.config.partitions {
+            Partitions::All => client.partitions().collect(),
+            Partitions::Some(partitions) => partitions.clone(),
+        }
+    }
+
+    /// Gives a position to each partition that has none: the committed offset, or where to start.
+    async fn place(&mut self, client: &mut Client) -> Result<(), FeedError> {
+        let missing: Vec<i32> = self
+            .assigned(client)
+            .into_iter()
+            .filter(|partition| !self.positions.contains_key(partition))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for commit in client.fetch_committed(&self.config.group, &missing).await? {
+            self.positions.insert(commit.partition, commit.offset);
+        }
+        let time = match self.config.start {
+            StartAt::Earliest => EARLIEST,
+            StartAt::Latest => LATEST,
+        };
+        for partition in missing {
+            if let Entry::Vacant(position) = self.positions.entry(partition) {
+                position.insert(client.list_offset(partition, time).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn poll_once(&mut self, client: &mut Client) -> Result<Vec<PartitionRecords>, FeedError> {
+        self.place(client).await?;
+        let mut partitions = self.assigned(client);
+        let turn = self.first % partitions.len().max(1);
+        partitions.rotate_left(turn);
+        self.first = self.first.wrapping_add(1);
+        let mut asked: BTreeMap<i32, Vec<(i32, i64)>> = BTreeMap::new();
+        for partition in partitions {
+            let position = self.positions.get(&partition).copied().unwrap_or_default();
+            asked
+                .entry(client.leader(partition)?)
+                .or_default()
+                .push((partition, position));
+        }
+        let config = &self.config;
+        let fetches = client.links.iter_mut().filter_map(|(node, link)| {
+            let partitions = asked.get(node)?;
+            Some(fetch_from(config, link, partitions))
+        });
+        let fetched = try_join_all(fetches).await?;
+        let mut taken = Vec::new();
+        for part in fetched.into_iter().flatten() {
+            if let Some(records) = self.accept(client, part).await? {
+                taken.push(records);
+            }
+        }
+        // Positions move last: an error above hands out nothing, so nothing is lost.
+        for part in &taken {
+            self.positions.insert(part.partition, part.next_offset);
+            count(&self.counters.records, part.records.len() as u64);
+        }
+        Ok(taken)
+    }
+
+    async fn accept(
+        &mut self,
+        client: &mut Client,
+        part: Fetched,
+    ) -> Result<Option<PartitionRecords>, FeedError> {
+        let Fetched {
+            topic,
+            partition,
+            error,
+            high_watermark,
+            next_offset,
+            records,
+        } = part;
+        match error {
+            NO_ERROR => {
+                let records = records.map_err(|error| FeedError::Batch {
+                    topic,
+                    partition,
+                    error,
+                })?;
+                let moved = self.positions.get(&partition) != Some(&next_offset);
+                Ok(moved.then_some(PartitionRecords {
+                    partition,
+                    records,
+                    next_offset,
+                    high_watermark,
+                }))
+            }
+            OFFSET_OUT_OF_RANGE => {
+                let offset = self.positions.get(&partition).copied().unwrap_or_default();
+                let to = match self.config.out_of_range {
+                    OutOfRange::Earliest => client.list_offset(partition, EARLIEST).await?,
+                    OutOfRange::Latest => client.list_offset(partition, LATEST).await?,
+                    OutOfRange::Fail => {
+                        return Err(FeedError::OutOfRange {
+                            topic,
+                            partition,
+                            offset,
+                            high_watermark,
+                        });
+                    }
+                };
+                tracing::warn!(
+                    topic,
+                    partition,
+                    offset,
+                    to,
+                    "offset is out of range, the policy moves on"
+                );
+                count(&self.counters.resets, 1);
+                self.positions.insert(partition, to);
+                Ok(None)
+            }
+            code => Err(FeedError::Refused {
+                call: "Fetch",
+                subject: format!("{topic} partition {partition}"),
+                code: code_name(code),
+            }),
+        }
+    }
+}
+
+impl Feed for KafkaFeed {
+    async fn poll(&mut self) -> Result<Vec<PartitionRecords>, FeedError> {
+        let result = match self.take_client().await {
+            Ok(mut client) => self
+                .poll_once(&mut client)
+                .await
+                .map(|records| (client, records)),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok((client, records)) => {
+                self.went_well(client);
+                Ok(records)
+            }
+            Err(error) => {
+                self.went_wrong();
+                Err(error)
+            }
+        }
+    }
+
+    async fn commit(&mut self, offsets: &[OffsetCommit]) -> Result<(), FeedError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let result = match self.take_client().await {
+            Ok(mut client) => client
+                .commit(&self.config.group, offsets)
+                .await
+                .map(|()| client),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(client) => {
+                self.went_well(client);
+                Ok(())
+            }
+            Err(error) => {
+                self.went_wrong();
+                Err(error)
+            }
+        }
+    }
+
+    async fn committed(&mut self) -> Result<Vec<OffsetCommit>, FeedError> {
+        let result = match self.take_client().await {
+            Ok(mut client) => {
+                let partitions = self.assigned(&client);
+                client
+                    .fetch_committed(&self.config.group, &partitions)
+                    .await
+                    .map(|committed| (client, committed))
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok((client, committed)) => {
+                self.went_well(client);
+                Ok(committed)
+            }
+            Err(error) => {
+                self.went_wrong();
+                Err(error)
+            }
+        }
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) {
+        self.positions.insert(partition, offset);
+    }
+
+    fn counters(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+}
+
+async fn fetch_from(
+    config: &FeedConfig,
+    link: &mut super::link::Link,
+    partitions: &[(i32, i64)],
+) -> Result<Vec<Fetched>, FeedError> {
+    const CALL: &str = "Fetch";
+    let wait_ms = i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX);
+    let correlation = link.next_correlation();
+    let mut request = FetchRequest::new(
+        correlation,
+        &config.client.client_id,
+        wait_ms,
+        1,
+        config.max_bytes,
+        READ_COMMITTED,
+    );
+    for (partition, position) in partitions {
+        request.add(
+            &config.topic,
+            *partition,
+            *position,
+            config.partition_max_bytes,
+        );
+    }
+    let mut answer = link.call(CALL, &request, config.max_wait).await?;
+    link.count_payload(answer.len());
+    answer.advance(4); // correlation id, checked by the link
+    let position = |topic: &str, partition: i32| {
+        let asked = partitions
+            .iter()
+            .find(|(asked, _)| topic == config.topic && *asked == partition);
+        asked.map_or(0, |(_, position)| *position)
+    };
+    fetch::decode(answer, position).map_err(|error| link.failed(CALL, error.to_string()))
+}
+
+/// Between half and the whole of `pause`, so that feeds that failed together do not return together.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0u8; 1];
+    // Without entropy the longest pause is as good: only the spread is lost.
+    let share = getrandom::fill(&mut random).map_or(1.0, |()| f64::from(random[0]) / 255.0);
+    pause.mul_f64(0.5 + share / 2.0)
+}

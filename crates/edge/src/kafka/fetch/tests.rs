@@ -1,0 +1,192 @@
+use super::*;
+use crate::kafka::batch::{Codec, encode};
+use crate::kafka::producer::NewRecord;
+use proptest::prelude::*;
+
+const TRANSACTIONAL: u8 = 0x10;
+const CONTROL: u8 = 0x20;
+
+/// A batch as it lies in a partition: base offset, producer and attributes set.
+fn batch(base: i64, producer: i64, attributes: u8, records: &[(Option<&[u8]>, &str)]) -> Vec<u8> {
+    let records: Vec<_> = records
+        .iter()
+        .map(|(key, value)| NewRecord {
+            timestamp: 1_000,
+            key: key.map(Bytes::copy_from_slice),
+            value: Some(Bytes::from((*value).to_owned())),
+            headers: Vec::new(),
+        })
+        .collect();
+    let mut batch = encode(&records, Codec::None).unwrap();
+    batch[0..8].copy_from_slice(&base.to_be_bytes());
+    batch[22] |= attributes;
+    batch[43..51].copy_from_slice(&producer.to_be_bytes());
+    let checksum = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&checksum.to_be_bytes());
+    batch
+}
+
+fn data(base: i64, producer: i64, values: &[&str]) -> Vec<u8> {
+    let records: Vec<_> = values.iter().map(|value| (None, *value)).collect();
+    batch(
+        base,
+        producer,
+        if producer < 0 { 0 } else { TRANSACTIONAL },
+        &records,
+    )
+}
+
+fn marker(base: i64, producer: i64, kind: u8) -> Vec<u8> {
+    batch(
+        base,
+        producer,
+        TRANSACTIONAL | CONTROL,
+        &[(Some(&[0, 0, 0, kind]), "")],
+    )
+}
+
+/// Partition, error code, aborted transactions (producer, first offset), record set.
+type Part<'a> = (i32, i16, &'a [(i64, i64)], Vec<u8>);
+
+/// One topic `t`; each partition with its aborted transactions and record set.
+fn response(partitions: &[Part<'_>]) -> Bytes {
+    let mut out = Vec::new();
+    out.extend(0i32.to_be_bytes());
+    out.extend(1i32.to_be_bytes());
+    out.extend(b"\0\x01t");
+    out.extend((partitions.len() as i32).to_be_bytes());
+    for (partition, error, aborted, set) in partitions {
+        out.extend(partition.to_be_bytes());
+        out.extend(error.to_be_bytes());
+        out.extend(100i64.to_be_bytes());
+        out.extend(100i64.to_be_bytes());
+        out.extend((aborted.len() as i32).to_be_bytes());
+        for (producer, first) in *aborted {
+            out.extend(producer.to_be_bytes());
+            out.extend(first.to_be_bytes());
+        }
+        out.extend((set.len() as i32).to_be_bytes());
+        out.extend(set);
+    }
+    Bytes::from(out)
+}
+
+fn told(fetched: &Fetched) -> (i32, i64, Vec<(i64, String)>) {
+    let records = fetched.records.as_ref().unwrap().iter();
+    let values = records.map(|record| {
+        (
+            record.offset,
+            String::from_utf8_lossy(record.value.as_deref().unwrap()).into_owned(),
+        )
+    });
+    (fetched.partition, fetched.next_offset, values.collect())
+}
+
+fn values(list: &[(i64, &str)]) -> Vec<(i64, String)> {
+    list.iter()
+        .map(|(offset, value)| (*offset, (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn many_partitions_with_cut_and_empty_sets() {
+    let mut cut = data(7, -1, &["g", "h"]);
+    cut.extend(&data(9, -1, &["i"])[..60]);
+    let sets: Vec<Part<'_>> = vec![
+        (0, 0, &[], data(5, -1, &["a", "b", "c"])),
+        (3, 0, &[], cut),
+        (1, 0, &[], vec![]),
+        (2, 1, &[], vec![]),
+    ];
+    let fetched = decode(
+        response(&sets),
+        |_, partition| if partition == 0 { 6 } else { 7 },
+    )
+    .unwrap();
+    assert_eq!(
+        told(&fetched[0]),
+        (0, 8, values(&[(6, "b"), (7, "c")])),
+        "records before the position are dropped"
+    );
+    assert_eq!(
+        told(&fetched[1]),
+        (3, 9, values(&[(7, "g"), (8, "h")])),
+        "the cut batch comes again"
+    );
+    assert_eq!(told(&fetched[2]), (1, 7, vec![]));
+    assert_eq!(
+        (
+            fetched[3].error,
+            fetched[3].high_watermark,
+            fetched[3].next_offset
+        ),
+        (1, 100, 7)
+    );
+}
+
+#[test]
+fn aborted_transactions_and_markers_are_left_out() {
+    const ABORT: u8 = 0;
+    const COMMIT: u8 = 1;
+    let set = [
+        data(0, -1, &["plain"]),
+        data(1, 8, &["aborted 1"]),
+        data(2, 9, &["committed 1"]),
+        data(3, 8, &["aborted 2"]),
+        marker(4, 8, ABORT),
+        data(5, 8, &["later, committed"]),
+        marker(6, 9, COMMIT),
+        marker(7, 8, COMMIT),
+        data(8, 9, &["aborted 3"]),
+        marker(9, 9, ABORT),
+    ]
+    .concat();
+    let fetched = decode(response(&[(0, 0, &[(9, 8), (8, 1)], set)]), |_, _| 0).unwrap();
+    assert_eq!(
+        told(&fetched[0]),
+        (
+            0,
+            10,
+            values(&[(0, "plain"), (2, "committed 1"), (5, "later, committed")])
+        )
+    );
+}
+
+#[test]
+fn one_broken_partition_does_not_hide_the_others() {
+    let mut broken = data(0, -1, &["a"]);
+    broken[65] ^= 1;
+    let fetched = decode(
+        response(&[(0, 0, &[], broken), (1, 0, &[], data(0, -1, &["b"]))]),
+        |_, _| 0,
+    )
+    .unwrap();
+    assert!(matches!(
+        fetched[0].records,
+        Err(BatchError::Checksum { .. })
+    ));
+    assert_eq!(told(&fetched[1]), (1, 1, values(&[(0, "b")])));
+}
+
+#[test]
+fn lengths_from_outside_are_not_believed() {
+    let good = response(&[(0, 0, &[(1, 1)], data(0, -1, &["a"]))]);
+    for at in [4, 8, 11, 37, 57] {
+        let mut bad = good.to_vec();
+        bad[at..at + 2].fill(0x7F);
+        assert!(decode(Bytes::from(bad), |_, _| 0).is_err(), "at {at}");
+    }
+    for len in 0..good.len() {
+        assert!(decode(good.slice(..len), |_, _| 0).is_err(), "cut at {len}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), topics in 0u8..3) {
+        let mut body = vec![0, 0, 0, 0, 0, 0, 0, topics];
+        body.extend(bytes);
+        // Either way is right; a panic is not.
+        let _either = decode(Bytes::from(body), |_, _| 0);
+    }
+}
