@@ -1,1 +1,7 @@
-//! edge
+//! Where the house meets the world: mail in ([`smtp`]) and out ([`mailer`]), the mainframe's feed
+//! ([`kafka`]), certificates ([`tls`]). Only adapters; what they carry is decided in `telemetry`.
+
+pub mod kafka;
+pub mod mailer;
+pub mod smtp;
+pub mod tls;

@@ -1,0 +1,314 @@
+use super::*;
+use edge::kafka::{Header, OffsetCommit, OutOfRange, StartAt};
+use std::collections::BTreeMap;
+
+pub(crate) async fn every_codec_ours_and_kcats(config: &ClientConfig) {
+    let mut producer = topic(config, "codecs", 1).await;
+    let mut expected = Vec::new();
+    for codec in Codec::ALL {
+        let records: Vec<_> = (0..50i64)
+            .map(|n| NewRecord {
+                timestamp: 1_772_366_400_000 - n,
+                key: (n % 3 != 0).then(|| format!("key {n}").into()),
+                value: (n % 7 != 0)
+                    .then(|| format!("{codec:?} {n} {}", "repetitive ".repeat(20)).into()),
+                headers: (0..n % 3)
+                    .map(|h| Header {
+                        key: format!("h{h}"),
+                        value: (h == 0).then(|| vec![0, 255, h as u8].into()),
+                    })
+                    .collect(),
+            })
+            .collect();
+        let first = within(producer.send(0, &records, codec)).await;
+        assert_eq!(first, Ok(expected.len() as i64), "{codec:?}");
+        expected.extend(records);
+    }
+    let mut feed = feed(config, "codecs");
+    let taken = take(&mut feed, expected.len()).await;
+    for (offset, ((partition, record), sent)) in taken.into_iter().zip(&expected).enumerate() {
+        assert_eq!((partition, record.offset), (0, offset as i64));
+        assert_eq!(
+            (
+                record.timestamp,
+                &record.key,
+                &record.value,
+                &record.headers
+            ),
+            (sent.timestamp, &sent.key, &sent.value, &sent.headers)
+        );
+    }
+    let counters = feed.counters();
+    assert_eq!((counters.records, counters.faults), (250, 0));
+    assert!(
+        counters.plaintext_bytes == counters.bytes && counters.bytes > 5_000,
+        "{counters:?}"
+    );
+
+    let lines: Vec<String> = (0..100)
+        .map(|n| format!("from kcat {n} {}", "again and ".repeat(10)))
+        .collect();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let input = lines.join("\n") + "\n";
+        let arguments = [
+            "-P", "-t", "codecs", "-p", "0", "-z", codec, "-H", "by=kcat",
+        ];
+        kcat::spawn(&config.bootstrap[0], &arguments, &input)
+            .await
+            .unwrap();
+        let taken = take(&mut feed, lines.len()).await;
+        let values: Vec<_> = taken.iter().map(|(_, record)| text(record)).collect();
+        assert_eq!(values, lines, "{codec}");
+        let header = Header {
+            key: "by".to_owned(),
+            value: Some("kcat".into()),
+        };
+        assert!(
+            taken
+                .iter()
+                .all(|(_, record)| record.headers == [header.clone()]),
+            "{codec}"
+        );
+    }
+}
+
+pub(crate) async fn kcat_reads_what_we_send(config: &ClientConfig) {
+    let mut producer = topic(config, "to-kcat", 1).await;
+    let mut expected = String::new();
+    for codec in Codec::ALL {
+        let records: Vec<_> = (0..3)
+            .map(|n| NewRecord {
+                key: Some(format!("k{n}").into()),
+                headers: vec![Header {
+                    key: "a".to_owned(),
+                    value: Some("1".into()),
+                }],
+                ..record(format!("{codec:?}"))
+            })
+            .collect();
+        within(producer.send(0, &records, codec)).await.unwrap();
+        (0..3).for_each(|n| expected += &format!("k{n} {codec:?} a=1 1772366400000\n"));
+    }
+    let arguments = ["-C", "-t", "to-kcat", "-e", "-q", "-f", "%k %s %h %T\\n"];
+    assert_eq!(
+        kcat::spawn(&config.bootstrap[0], &arguments, "")
+            .await
+            .unwrap(),
+        expected
+    );
+    // Through a consumer group with its joins, syncs and heartbeats.
+    let group = [
+        "-G",
+        "kcat-group",
+        "-e",
+        "-q",
+        "-X",
+        "auto.offset.reset=earliest",
+        "-f",
+        "%k %s %h %T\\n",
+        "to-kcat",
+    ];
+    assert_eq!(
+        kcat::spawn(&config.bootstrap[0], &group, "").await.unwrap(),
+        expected
+    );
+}
+
+pub(crate) async fn a_new_process_goes_on_at_the_committed_offset(config: &ClientConfig) {
+    let mut producer = topic(config, "resume", 2).await;
+    let values: Vec<String> = (0..10).map(|n| format!("{n}")).collect();
+    send(&mut producer, 0, &values).await;
+    send(&mut producer, 1, &values).await;
+    let mut first = feed(config, "resume");
+    assert_eq!(within(first.committed()).await.unwrap(), []);
+    take(&mut first, 20).await;
+    let commit = |partition, offset: i64| OffsetCommit {
+        partition,
+        offset,
+        metadata: format!("note ä {offset}"),
+    };
+    let offsets = [commit(0, 4), commit(1, 10)];
+    within(first.commit(&offsets)).await.unwrap();
+    drop(first);
+
+    let mut second = feed(config, "resume");
+    let mut committed = within(second.committed()).await.unwrap();
+    committed.sort_by_key(|commit| commit.partition);
+    assert_eq!(committed, offsets);
+    let taken = take(&mut second, 6).await;
+    let seen: Vec<_> = taken
+        .iter()
+        .map(|(partition, record)| (*partition, record.offset))
+        .collect();
+    assert_eq!(seen, (4..10).map(|offset| (0, offset)).collect::<Vec<_>>());
+    // Nothing was committed for these records: they come again.
+    assert_eq!(take(&mut feed(config, "resume"), 6).await, taken);
+}
+
+pub(crate) async fn many_partitions(config: &ClientConfig) {
+    const PARTITIONS: i32 = 24;
+    let mut producer = topic(config, "many", PARTITIONS).await;
+    for partition in 0..PARTITIONS {
+        let values: Vec<String> = (0..20)
+            .map(|n| format!("{partition}/{n} {}", "x".repeat(500)))
+            .collect();
+        send(&mut producer, partition, &values).await;
+    }
+    // An answer of 40 KB does not hold all: batches are cut off and partitions take turns.
+    let small = FeedConfig {
+        max_bytes: 40_000,
+        partition_max_bytes: 15_000,
+        ..FeedConfig::new(config.clone(), "many", "many-group")
+    };
+    let taken = take(&mut KafkaFeed::new(small), 20 * PARTITIONS as usize).await;
+    let mut per_partition: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for (partition, record) in taken {
+        assert!(text(&record).starts_with(&format!("{partition}/{} ", record.offset)));
+        per_partition
+            .entry(partition)
+            .or_default()
+            .push(record.offset);
+    }
+    assert_eq!(per_partition.len(), PARTITIONS as usize);
+    assert!(
+        per_partition
+            .values()
+            .all(|offsets| *offsets == (0..20).collect::<Vec<_>>())
+    );
+}
+
+pub(crate) async fn out_of_range_follows_the_policy(config: &ClientConfig) {
+    let mut producer = topic(config, "range", 1).await;
+    send(&mut producer, 0, &["a".to_owned(), "b".to_owned()]).await;
+    let with = |out_of_range| {
+        let mut feed = KafkaFeed::new(FeedConfig {
+            out_of_range,
+            ..FeedConfig::new(config.clone(), "range", "range-group")
+        });
+        feed.seek(0, 10_000);
+        feed
+    };
+    let mut earliest = with(OutOfRange::Earliest);
+    assert_eq!(take(&mut earliest, 2).await.len(), 2);
+    assert_eq!(earliest.counters().resets, 1);
+
+    let mut fail = with(OutOfRange::Fail);
+    let error = within(fail.poll()).await.unwrap_err();
+    assert!(
+        error.is_permanent()
+            && error
+                .to_string()
+                .starts_with("offset 10000 of range partition 0 is out of range"),
+        "{error}"
+    );
+    fail.seek(0, 1);
+    assert_eq!(take(&mut fail, 1).await[0].1.offset, 1);
+
+    let mut latest = with(OutOfRange::Latest);
+    while latest.counters().resets == 0 {
+        assert_eq!(within(latest.poll()).await.unwrap(), []);
+    }
+    send(&mut producer, 0, &["c".to_owned()]).await;
+    assert_eq!(text(&take(&mut latest, 1).await[0].1), "c");
+}
+
+pub(crate) async fn where_to_start_without_a_commit(config: &ClientConfig) {
+    let mut producer = topic(config, "start", 1).await;
+    send(&mut producer, 0, &["old".to_owned()]).await;
+    let latest = FeedConfig {
+        start: StartAt::Latest,
+        ..FeedConfig::new(config.clone(), "start", "start-group")
+    };
+    let mut feed = KafkaFeed::new(latest);
+    assert_eq!(within(feed.poll()).await.unwrap(), []);
+    send(&mut producer, 0, &["new".to_owned()]).await;
+    assert_eq!(text(&take(&mut feed, 1).await[0].1), "new");
+}
+
+pub(crate) async fn a_cancelled_poll_loses_nothing(config: &ClientConfig) {
+    let mut producer = topic(config, "cancel", 1).await;
+    let mut feed = feed(config, "cancel");
+    assert_eq!(within(feed.poll()).await.unwrap(), []);
+    let before = feed.counters().connects;
+    // Nothing is there to fetch: the poll waits at the broker and is given up.
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), feed.poll())
+            .await
+            .is_err()
+    );
+    send(&mut producer, 0, &["a".to_owned()]).await;
+    assert_eq!(text(&take(&mut feed, 1).await[0].1), "a");
+    assert_eq!(
+        feed.counters().connects,
+        before + 1,
+        "the answer on the way went down with its connection"
+    );
+}
+
+pub(crate) async fn a_restart_in_the_middle_loses_and_repeats_nothing(
+    cluster: &mut impl Cluster,
+    config: &ClientConfig,
+) {
+    let mut producer = topic(config, "restart", 3).await;
+    let batch = |from: i32| {
+        (from..from + 100)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+    };
+    for partition in 0..3 {
+        send(&mut producer, partition, &batch(0)).await;
+    }
+    let mut feed = feed(config, "restart");
+    let mut taken = take(&mut feed, 300).await;
+    let commits = [0, 1, 2].map(|partition| OffsetCommit {
+        partition,
+        offset: 50,
+        metadata: String::new(),
+    });
+    within(feed.commit(&commits)).await.unwrap();
+
+    cluster.restart().await;
+    for partition in 0..3 {
+        let records: Vec<_> = batch(100).into_iter().map(record).collect();
+        let mut sent = None;
+        until_ok(async || {
+            producer
+                .send(partition, &records, Codec::Zstd)
+                .await
+                .map(|first| sent = Some(first))
+        })
+        .await;
+        assert_eq!(
+            sent,
+            Some(100),
+            "acknowledged records survived, none was written twice"
+        );
+    }
+    // The same feed goes on where it was, not at the committed offset.
+    taken.extend(take(&mut feed, 300).await);
+    for partition in 0..3 {
+        let values: Vec<_> = taken
+            .iter()
+            .filter(|(of, _)| *of == partition)
+            .map(|(_, record)| (record.offset, text(record)))
+            .collect();
+        let expected: Vec<_> = (0..200i64).map(|n| (n, n.to_string())).collect();
+        assert_eq!(values, expected);
+    }
+    assert!(feed.counters().faults >= 1, "the restart was noticed");
+    until_ok(async || {
+        feed.commit(&[OffsetCommit {
+            partition: 0,
+            offset: 200,
+            metadata: String::new(),
+        }])
+        .await
+    })
+    .await;
+    let committed = within(feed.committed()).await.unwrap();
+    let offsets: BTreeMap<_, _> = committed
+        .into_iter()
+        .map(|commit| (commit.partition, commit.offset))
+        .collect();
+    assert_eq!(offsets, BTreeMap::from([(0, 200), (1, 50), (2, 50)]));
+}

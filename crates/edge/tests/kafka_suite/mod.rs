@@ -1,0 +1,119 @@
+//! What every Kafka cluster must do for us: run by one test binary against the embedded broker and
+//! by another against Apache Kafka.
+
+mod cases;
+pub(crate) mod kcat;
+mod windows;
+
+use edge::kafka::{
+    ClientConfig, Codec, Feed, FeedConfig, FeedError, KafkaFeed, NewRecord, PartitionRecords,
+    Producer, Record, Security, create_topic,
+};
+use std::future::Future;
+use std::time::Duration;
+
+/// A broker that can be killed and started again at the same address with its data.
+pub(crate) trait Cluster {
+    /// `host:port`.
+    fn bootstrap(&self) -> String;
+    /// Kills it and returns when it serves again.
+    fn restart(&mut self) -> impl Future<Output = ()>;
+}
+
+/// Nothing here takes longer, on the slowest machine; a hang fails instead of blocking the run.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// All cases, one after the other on one broker.
+pub(crate) async fn run(cluster: &mut impl Cluster) {
+    let config = ClientConfig::new([cluster.bootstrap()], Security::Plaintext);
+    cases::every_codec_ours_and_kcats(&config).await;
+    cases::kcat_reads_what_we_send(&config).await;
+    cases::a_new_process_goes_on_at_the_committed_offset(&config).await;
+    cases::many_partitions(&config).await;
+    cases::out_of_range_follows_the_policy(&config).await;
+    cases::where_to_start_without_a_commit(&config).await;
+    cases::a_cancelled_poll_loses_nothing(&config).await;
+    windows::ebcdic_records_become_windows(&config).await;
+    cases::a_restart_in_the_middle_loses_and_repeats_nothing(cluster, &config).await;
+}
+
+/// A feed of all partitions with a group of the topic's name.
+pub(crate) fn feed(config: &ClientConfig, topic: &str) -> KafkaFeed {
+    KafkaFeed::new(FeedConfig::new(
+        config.clone(),
+        topic,
+        format!("{topic}-group"),
+    ))
+}
+
+pub(crate) async fn topic(config: &ClientConfig, name: &str, partitions: i32) -> Producer {
+    within(create_topic(config, name, partitions))
+        .await
+        .unwrap();
+    // The leaders of a fresh topic learn of it a little later: it is there once all partitions can be read.
+    let mut probe = KafkaFeed::new(FeedConfig::new(config.clone(), name, "probe"));
+    until_ok(async || probe.poll().await.map(|_| ())).await;
+    Producer::new(config.clone(), name)
+}
+
+/// Repeats an operation that may fail for a while.
+pub(crate) async fn until_ok(mut operation: impl AsyncFnMut() -> Result<(), FeedError>) {
+    within(async {
+        while let Err(error) = operation().await {
+            assert!(!error.is_permanent(), "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("no result within the patience of the suite")
+}
+
+pub(crate) fn record(value: impl Into<String>) -> NewRecord {
+    NewRecord {
+        timestamp: 1_772_366_400_000,
+        key: None,
+        value: Some(value.into().into()),
+        headers: Vec::new(),
+    }
+}
+
+/// Sends each value as one batch.
+pub(crate) async fn send(producer: &mut Producer, partition: i32, values: &[String]) {
+    let records: Vec<_> = values.iter().map(|value| record(value.clone())).collect();
+    within(producer.send(partition, &records, Codec::None))
+        .await
+        .unwrap();
+}
+
+/// Polls until `count` records came, tolerating what a poll may throw while a broker is away.
+pub(crate) async fn take(feed: &mut KafkaFeed, count: usize) -> Vec<(i32, Record)> {
+    let mut all = Vec::new();
+    within(async {
+        while all.len() < count {
+            match feed.poll().await {
+                Ok(parts) => all.extend(flatten(parts)),
+                Err(error) => assert!(!error.is_permanent(), "{error}"),
+            }
+        }
+    })
+    .await;
+    assert_eq!(all.len(), count, "more records than were sent: {all:?}");
+    all
+}
+
+fn flatten(parts: Vec<PartitionRecords>) -> impl Iterator<Item = (i32, Record)> {
+    parts.into_iter().flat_map(|part| {
+        part.records
+            .into_iter()
+            .map(move |record| (part.partition, record))
+    })
+}
+
+pub(crate) fn text(record: &Record) -> String {
+    String::from_utf8(record.value.as_deref().unwrap_or_default().to_vec()).unwrap()
+}

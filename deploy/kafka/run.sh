@@ -1,0 +1,51 @@
+#!/bin/sh
+# Runs one Apache Kafka node (KRaft, broker and controller in one) in the foreground until its
+# standard input ends; whoever starts it and dies takes it along.
+#
+#   run.sh LIBS DATA PORT CONTROLLER_PORT
+#
+# LIBS: folder of jars (see fetch.sh); DATA: folder of logs and settings, kept between runs.
+set -eu
+
+libs=$1 data=$2 port=$3 controller=$4
+# One id for all: a data folder belongs to one test.
+cluster=Z2xhc3Nob3VzZS10ZXN0MA
+
+mkdir -p "$data/logs"
+cat >"$data/server.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs=$data/logs
+num.partitions=1
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=true
+log.cleaner.dedupe.buffer.size=4194304
+PROPERTIES
+
+# -Xshare and C1 only: start-up time matters here, throughput does not.
+java_options="-Xmx384m -Xms64m -Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+# shellcheck disable=SC2086
+[ -f "$data/logs/meta.properties" ] ||
+    java $java_options -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" -c "$data/server.properties" >&2
+# shellcheck disable=SC2086
+java $java_options -cp "$libs/*" kafka.Kafka "$data/server.properties" </dev/null >&2 &
+broker=$!
+# Ends the wait below when the broker is gone.
+(
+    while kill -0 "$broker" 2>/dev/null; do sleep 1; done
+    kill $$ 2>/dev/null
+) </dev/null &
+watcher=$!
+trap 'kill "$watcher" 2>/dev/null; kill -9 "$broker" 2>/dev/null || true' EXIT
+cat >/dev/null
