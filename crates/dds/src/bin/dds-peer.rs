@@ -1,0 +1,182 @@
+//! A second process on the data space: the other end of tests and measurements.
+//!
+//! ```text
+//! dds-peer echo      DOMAIN TAG                    every sample of peer_ping back on peer_pong
+//! dds-peer publish   DOMAIN TAG PARTITION COUNT    COUNT samples of three keys on peer_topic, then waits
+//! dds-peer subscribe DOMAIN TAG PARTITION          prints "key sequence length" per sample of peer_topic
+//! dds-peer ping      DOMAIN TAG COUNT SIZE         round trips against an echo: p50 and p99
+//! dds-peer flood     DOMAIN TAG COUNT SIZE         COUNT samples as fast as they go to a sink
+//! dds-peer sink      DOMAIN TAG COUNT              counts them and prints the rate
+//! ```
+//! Every mode ends when its standard input closes, so that none outlives the test that started it.
+
+use dds::{CycloneSpace, DataSpace, DomainConfig, Qos, Sample, Subscription, Topic};
+use std::error::Error;
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+/// Round trips before measuring: discovery, page faults and caches settle.
+const WARM_UP: u64 = 500;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    match words.as_slice() {
+        ["echo", domain, tag] => echo(join(domain, tag)?).await,
+        ["publish", domain, tag, partition, count] => {
+            publish(join(domain, tag)?, partition, count.parse()?).await
+        }
+        ["subscribe", domain, tag, partition] => subscribe(join(domain, tag)?, partition).await,
+        ["ping", domain, tag, count, size] => {
+            ping(join(domain, tag)?, count.parse()?, size.parse()?).await
+        }
+        ["flood", domain, tag, count, size] => {
+            flood(join(domain, tag)?, count.parse()?, size.parse()?).await
+        }
+        ["sink", domain, tag, count] => sink(join(domain, tag)?, count.parse()?).await,
+        _ => Err("usage: see the head of crates/dds/src/bin/dds-peer.rs".into()),
+    }
+}
+
+fn join(domain: &str, tag: &str) -> Result<CycloneSpace, Box<dyn Error>> {
+    Ok(CycloneSpace::join(
+        &DomainConfig::loopback(domain.parse()?).with_tag(tag),
+    )?)
+}
+
+fn topic(name: &str) -> Result<Topic, Box<dyn Error>> {
+    Topic::new(name, Qos::TELEMETRY).ok_or_else(|| format!("{name} is no topic name").into())
+}
+
+fn sample(key: &str, sequence: u64, size: usize) -> Sample {
+    Sample {
+        key: key.into(),
+        writer: "peer".into(),
+        sequence,
+        key_epoch: 1,
+        source_time_ns: 0,
+        sealed: vec![7; size],
+    }
+}
+
+async fn echo(space: CycloneSpace) -> Result<(), Box<dyn Error>> {
+    let (ping, pong) = (topic("peer_ping")?, topic("peer_pong")?);
+    let mut requests = space.subscribe(&ping, &["test"])?;
+    println!("ready");
+    while let Some(request) = requests.sample().await {
+        space.publish_wait(&pong, "test", request).await?;
+    }
+    Ok(())
+}
+
+async fn publish(space: CycloneSpace, partition: &str, count: u64) -> Result<(), Box<dyn Error>> {
+    let topic = topic("peer_topic")?;
+    for sequence in 1..=count {
+        let key = ["alpha", "beta", "gamma"][(sequence % 3) as usize];
+        space
+            .publish_wait(&topic, partition, sample(key, sequence, 100))
+            .await?;
+    }
+    println!("published");
+    std::future::pending().await
+}
+
+async fn subscribe(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn Error>> {
+    let mut samples = space.subscribe(&topic("peer_topic")?, &[partition])?;
+    println!("ready");
+    while let Some(Sample {
+        key,
+        sequence,
+        sealed,
+        ..
+    }) = samples.sample().await
+    {
+        println!("{key} {sequence} {}", sealed.len());
+    }
+    Ok(())
+}
+
+async fn ping(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<dyn Error>> {
+    let (ping, pong) = (topic("peer_ping")?, topic("peer_pong")?);
+    let mut replies = space.subscribe(&pong, &["test"])?;
+    let mut trips = Vec::new();
+    for sequence in 0..WARM_UP + count {
+        let start = Instant::now();
+        space.publish(&ping, "test", sample("key", sequence, size))?;
+        answer(&mut replies, sequence).await?;
+        if sequence >= WARM_UP {
+            trips.push(start.elapsed());
+        }
+    }
+    trips.sort_unstable();
+    let at = |share: f64| trips[((trips.len() - 1) as f64 * share) as usize];
+    println!(
+        "size {size} round trips {count}: min {:?} p50 {:?} p99 {:?} max {:?}",
+        at(0.0),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+    Ok(())
+}
+
+async fn answer(replies: &mut Subscription, sequence: u64) -> Result<(), Box<dyn Error>> {
+    loop {
+        let reply = tokio::time::timeout(Duration::from_secs(10), replies.sample()).await?;
+        if reply.ok_or("the data space closed")?.sequence == sequence {
+            return Ok(());
+        }
+    }
+}
+
+async fn flood(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<dyn Error>> {
+    let topic = topic("peer_flood")?;
+    let mut events = space.events();
+    space
+        .publish_wait(&topic, "test", sample("key", 0, size))
+        .await?;
+    while !matches!(events.recv().await?, dds::SpaceEvent::ReaderMatched { .. }) {}
+    let start = Instant::now();
+    for sequence in 1..=count {
+        space
+            .publish_wait(&topic, "test", sample("key", sequence, size))
+            .await?;
+    }
+    space.drain(Duration::from_secs(60)).await?;
+    let took = start.elapsed();
+    println!(
+        "sent {count} of {size} B in {took:?}: {:.0}/s",
+        count as f64 / took.as_secs_f64()
+    );
+    Ok(())
+}
+
+async fn sink(space: CycloneSpace, count: u64) -> Result<(), Box<dyn Error>> {
+    let mut samples = space.subscribe(&topic("peer_flood")?, &["test"])?;
+    println!("ready");
+    let mut expected = 0;
+    let mut start = Instant::now();
+    while let Some(sample) = samples.sample().await {
+        if sample.sequence != expected {
+            return Err(format!("sample {} came where {expected} was due", sample.sequence).into());
+        }
+        if expected == 1 {
+            start = Instant::now();
+        }
+        if sample.sequence == count {
+            let took = start.elapsed();
+            println!(
+                "received {count} in {took:?}: {:.0}/s, none lost",
+                count as f64 / took.as_secs_f64()
+            );
+            return Ok(());
+        }
+        expected += 1;
+    }
+    Err("the data space closed".into())
+}

@@ -1,0 +1,112 @@
+//! Domains of this process. Cyclone has one per id and process; participants of one id share it.
+
+use super::config::DomainConfig;
+use super::sys::{self, Entity};
+use crate::lane::lock;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+/// How long joining waits for the same domain to finish closing in this process.
+const REOPEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a domain was not joined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// The configuration breaks a rule.
+    #[error("{0}")]
+    Config(String),
+    /// One process cannot hold one domain in two ways.
+    #[error(
+        "this process already takes part in DDS domain {domain} with another configuration; use the same one or another domain id"
+    )]
+    Conflict {
+        /// The domain.
+        domain: u32,
+    },
+    /// The DDS implementation said no.
+    #[error(
+        "cannot join DDS domain {domain} on {interface}: {reason}; is the interface up and are its ports free?"
+    )]
+    Refused {
+        /// The domain.
+        domain: u32,
+        /// The interface's address.
+        interface: std::net::IpAddr,
+        /// Its words.
+        reason: String,
+    },
+}
+
+static OPEN: Mutex<BTreeMap<u32, (DomainConfig, Weak<Domain>)>> = Mutex::new(BTreeMap::new());
+static CLOSED: Condvar = Condvar::new();
+
+/// An open domain; closes with its last holder.
+pub(super) struct Domain {
+    id: u32,
+    entity: Arc<Entity>,
+}
+
+impl Domain {
+    pub(super) fn open(config: &DomainConfig) -> Result<Arc<Self>, JoinError> {
+        if let Some(problem) = config.problem() {
+            return Err(JoinError::Config(problem));
+        }
+        let mut open = lock(&OPEN);
+        // A slot whose holder is gone but which still stands is being closed by another thread.
+        while let Some((present, domain)) = open.get(&config.domain) {
+            match domain.upgrade() {
+                Some(domain) if present == config => return Ok(domain),
+                Some(_) => {
+                    return Err(JoinError::Conflict {
+                        domain: config.domain,
+                    });
+                }
+                None => {
+                    let (guard, wait) = CLOSED
+                        .wait_timeout(open, REOPEN_LIMIT)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    open = guard;
+                    if wait.timed_out() {
+                        return Err(refused(
+                            config,
+                            "its former use in this process is still closing",
+                        ));
+                    }
+                }
+            }
+        }
+        let xml = CString::new(config.xml())
+            .map_err(|_| refused(config, "its configuration contains NUL"))?;
+        let entity = sys::create_domain(config.domain, &xml)
+            .map_err(|code| refused(config, &code.to_string()))?;
+        let domain = Arc::new(Self {
+            id: config.domain,
+            entity,
+        });
+        open.insert(config.domain, (config.clone(), Arc::downgrade(&domain)));
+        Ok(domain)
+    }
+
+    pub(super) fn participant(&self, config: &DomainConfig) -> Result<Arc<Entity>, JoinError> {
+        sys::create_participant(&self.entity, self.id)
+            .map_err(|code| refused(config, &code.to_string()))
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        self.entity.delete();
+        lock(&OPEN).remove(&self.id);
+        CLOSED.notify_all();
+    }
+}
+
+fn refused(config: &DomainConfig, reason: &str) -> JoinError {
+    JoinError::Refused {
+        domain: config.domain,
+        interface: config.interface,
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,254 @@
+//! Turns the status of readers and writers into [`SpaceEvent`]s, on a thread of its own: Cyclone's
+//! listeners would run on its receiving threads, under its locks.
+
+use super::options::policy_name;
+use super::sys::{self, Code, Entity, WaitSet};
+use crate::event::SpaceEvent;
+use crate::lane::lock;
+use crate::qos::{Durability, Qos};
+use cyclonedds_rust_sys as c;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use tokio::sync::broadcast;
+
+const WRITER_STATUS: u32 = mask(c::dds_status_id_DDS_PUBLICATION_MATCHED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_OFFERED_INCOMPATIBLE_QOS_STATUS_ID);
+const READER_STATUS: u32 = mask(c::dds_status_id_DDS_SUBSCRIPTION_MATCHED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_REQUESTED_DEADLINE_MISSED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_REQUESTED_INCOMPATIBLE_QOS_STATUS_ID);
+
+const fn mask(id: u32) -> u32 {
+    1 << id
+}
+
+/// An endpoint of ours under observation.
+struct Watched {
+    entity: Weak<Entity>,
+    side: Side,
+    topic: String,
+    qos: Qos,
+}
+
+enum Side {
+    Writer { partition: String },
+    Reader { partitions: String },
+}
+
+/// Watches the endpoints of one participant.
+pub(super) struct Observer {
+    waits: WaitSet,
+    guard: Arc<Entity>,
+    watched: Mutex<BTreeMap<isize, Watched>>,
+    /// Tokens; 0 is the guard.
+    next: AtomicIsize,
+    stopped: AtomicBool,
+    events: broadcast::Sender<SpaceEvent>,
+}
+
+impl Observer {
+    pub(super) fn new(
+        participant: &Arc<Entity>,
+        events: broadcast::Sender<SpaceEvent>,
+    ) -> Result<Self, Code> {
+        let waits = WaitSet::new(participant)?;
+        Ok(Self {
+            guard: waits.guard(),
+            waits,
+            watched: Mutex::default(),
+            next: AtomicIsize::new(1),
+            stopped: AtomicBool::new(false),
+            events,
+        })
+    }
+
+    pub(super) fn watch_writer(
+        &self,
+        entity: &Arc<Entity>,
+        topic: &str,
+        qos: Qos,
+        partition: &str,
+    ) -> Result<(), Code> {
+        self.watch(
+            entity,
+            WRITER_STATUS,
+            topic,
+            qos,
+            Side::Writer {
+                partition: partition.to_owned(),
+            },
+        )
+    }
+
+    pub(super) fn watch_reader(
+        &self,
+        entity: &Arc<Entity>,
+        topic: &str,
+        qos: Qos,
+        partitions: &[&str],
+    ) -> Result<(), Code> {
+        self.watch(
+            entity,
+            READER_STATUS,
+            topic,
+            qos,
+            Side::Reader {
+                partitions: partitions.join(", "),
+            },
+        )
+    }
+
+    fn watch(
+        &self,
+        entity: &Arc<Entity>,
+        status: u32,
+        topic: &str,
+        qos: Qos,
+        side: Side,
+    ) -> Result<(), Code> {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        let watched = Watched {
+            entity: Arc::downgrade(entity),
+            side,
+            topic: topic.to_owned(),
+            qos,
+        };
+        {
+            let mut all = lock(&self.watched);
+            all.retain(|_, watched| watched.entity.strong_count() > 0);
+            all.insert(token, watched);
+        }
+        entity.set_status_mask(status)?;
+        self.waits.attach(entity, token)?;
+        // A match that came before the attachment waits in the status; look once.
+        self.look(token);
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.guard.trigger(true);
+    }
+
+    /// The thread's body.
+    pub(super) fn run(&self) {
+        let mut tokens = Vec::new();
+        while !self.stopped.load(Ordering::Acquire) {
+            if let Err(code) = self.waits.wait(&mut tokens) {
+                tracing::debug!(%code, "the data space observer ends");
+                return;
+            }
+            tokens.iter().for_each(|token| self.look(*token));
+        }
+    }
+
+    fn look(&self, token: isize) {
+        let mut found = Vec::new();
+        if let Some(watched) = lock(&self.watched).get(&token)
+            && let Some(entity) = watched.entity.upgrade()
+            && let Err(code) = watched.changes(&entity, &mut found)
+        {
+            tracing::debug!(%code, topic = watched.topic, "the status of an endpoint could not be read");
+        }
+        for event in found {
+            // Fails only when nobody listens.
+            let _ = self.events.send(event);
+        }
+    }
+}
+
+impl Watched {
+    fn changes(&self, entity: &Entity, out: &mut Vec<SpaceEvent>) -> Result<(), Code> {
+        let topic = || self.topic.clone();
+        match &self.side {
+            Side::Writer { partition } => {
+                let matched = sys::readers_of(entity)?;
+                let (partition, readers) = (partition.clone(), matched.current);
+                match matched.change {
+                    1.. => out.push(SpaceEvent::ReaderMatched {
+                        topic: topic(),
+                        partition,
+                        readers,
+                    }),
+                    ..0 => out.push(SpaceEvent::ReaderLost {
+                        topic: topic(),
+                        partition,
+                        readers,
+                    }),
+                    0 => {}
+                }
+                let (change, policy) = sys::offered(entity)?;
+                if change > 0 {
+                    out.push(SpaceEvent::IncompatibleQos {
+                        topic: topic(),
+                        sentence: self.sentence(policy),
+                    });
+                }
+            }
+            Side::Reader { .. } => {
+                let matched = sys::writers_of(entity)?;
+                match matched.change {
+                    1.. => out.push(SpaceEvent::WriterMatched {
+                        topic: topic(),
+                        writers: matched.current,
+                    }),
+                    ..0 => out.push(SpaceEvent::WriterLost {
+                        topic: topic(),
+                        writers: matched.current,
+                    }),
+                    0 => {}
+                }
+                let (change, total) = sys::deadline(entity)?;
+                if change > 0 {
+                    out.push(SpaceEvent::DeadlineMissed {
+                        topic: topic(),
+                        total,
+                    });
+                }
+                let (change, policy) = sys::requested(entity)?;
+                if change > 0 {
+                    out.push(SpaceEvent::IncompatibleQos {
+                        topic: topic(),
+                        sentence: self.sentence(policy),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sentence(&self, policy: u32) -> String {
+        let policy = policy_name(policy).to_string_lossy();
+        incompatible(
+            &self.topic,
+            &self.qos,
+            &policy,
+            match &self.side {
+                Side::Writer { partition } => Ok(partition),
+                Side::Reader { partitions } => Err(partitions),
+            },
+        )
+    }
+}
+
+/// Says which ends do not fit: `end` is `Ok` for our writer, `Err` for our reader, with its partition.
+pub(crate) fn incompatible(
+    topic: &str,
+    qos: &Qos,
+    policy: &str,
+    end: Result<&String, &String>,
+) -> String {
+    let ours = match (policy, qos.durability) {
+        ("durability", Durability::Volatile) => " (ours: volatile)",
+        ("durability", Durability::TransientLocal) => " (ours: transient-local)",
+        _ => "",
+    };
+    match end {
+        Ok(partition) => format!(
+            "topic {topic}: a reader elsewhere requests a stronger {policy} than our writer in partition {partition} offers{ours}; give both ends the same profile"
+        ),
+        Err(partitions) => format!(
+            "topic {topic}: a writer elsewhere offers a weaker {policy} than our reader of partition {partitions} requests{ours}; give both ends the same profile"
+        ),
+    }
+}

@@ -1,0 +1,120 @@
+//! Quality of service in Cyclone's terms.
+#![expect(
+    unsafe_code,
+    reason = "binding to the C library; each block says why it is sound"
+)]
+
+use super::sys::nanos;
+use crate::qos::{Durability, Qos};
+use cyclonedds_rust_sys as c;
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+/// How long one write may block because live readers have not acknowledged enough; the lane's thread
+/// then looks whether the space is closing and tries again. A write that timed out wrote nothing.
+const BLOCKING_MAX: Duration = Duration::from_millis(100);
+
+/// A C QoS object.
+pub(super) struct QosSet(*mut c::dds_qos_t);
+
+impl QosSet {
+    fn new() -> Self {
+        // SAFETY: allocates; Cyclone aborts the process when out of memory.
+        Self(unsafe { c::dds_create_qos() })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const c::dds_qos_t {
+        self.0
+    }
+
+    /// For a publisher or subscriber: its partitions.
+    pub(super) fn partitions(partitions: &[CString]) -> Self {
+        let set = Self::new();
+        let mut names: Vec<_> = partitions.iter().map(|name| name.as_ptr()).collect();
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        // SAFETY: `names` holds `count` pointers to live NUL-terminated strings, copied by the call.
+        unsafe { c::dds_qset_partition(set.0, count, names.as_mut_ptr()) };
+        set
+    }
+
+    /// For a topic, and what reader and writer have in common.
+    pub(super) fn topic(qos: &Qos) -> Self {
+        let set = Self::new();
+        let durability = match qos.durability {
+            Durability::Volatile => c::dds_durability_kind_DDS_DURABILITY_VOLATILE,
+            Durability::TransientLocal => c::dds_durability_kind_DDS_DURABILITY_TRANSIENT_LOCAL,
+        };
+        let blocking = nanos(BLOCKING_MAX);
+        // SAFETY: `set` is a live QoS object; all else is numbers that Cyclone checks at creation.
+        unsafe {
+            c::dds_qset_durability(set.0, durability);
+            c::dds_qset_reliability(
+                set.0,
+                c::dds_reliability_kind_DDS_RELIABILITY_RELIABLE,
+                blocking,
+            );
+            if let Some(deadline) = qos.deadline {
+                c::dds_qset_deadline(set.0, nanos(deadline));
+            }
+        }
+        set
+    }
+
+    /// For a writer.
+    pub(super) fn writer(qos: &Qos) -> Self {
+        let set = Self::topic(qos);
+        let keep_last = c::dds_history_kind_DDS_HISTORY_KEEP_LAST;
+        let (history, depth) = match qos.backlog {
+            0 | 1 => (keep_last, 1),
+            2.. => (
+                c::dds_history_kind_DDS_HISTORY_KEEP_ALL,
+                c::DDS_LENGTH_UNLIMITED,
+            ),
+        };
+        let (retained, unlimited) = (i32::from(qos.retained.max(1)), c::DDS_LENGTH_UNLIMITED);
+        // SAFETY: as above.
+        unsafe {
+            c::dds_qset_history(set.0, history, depth);
+            c::dds_qset_durability_service(
+                set.0, 0, keep_last, retained, unlimited, unlimited, unlimited,
+            );
+            // A writer that goes away (a node restarts, a role moves) says nothing about its devices.
+            c::dds_qset_writer_data_lifecycle(set.0, false);
+        }
+        set
+    }
+
+    /// For a reader. No resource limits: a Cyclone reader that refuses a sample makes the delivering
+    /// thread retry for ever, which delivers twice to its other readers and deadlocks its deletion.
+    pub(super) fn reader(qos: &Qos) -> Self {
+        let set = Self::topic(qos);
+        let depth = i32::from(qos.backlog.max(qos.retained).max(1));
+        // SAFETY: as above.
+        unsafe { c::dds_qset_history(set.0, c::dds_history_kind_DDS_HISTORY_KEEP_LAST, depth) };
+        set
+    }
+}
+
+impl Drop for QosSet {
+    fn drop(&mut self) {
+        // SAFETY: made by `dds_create_qos`, freed once.
+        unsafe { c::dds_delete_qos(self.0) };
+    }
+}
+
+/// The policy behind one of Cyclone's policy ids, by its name in the specification.
+pub(super) fn policy_name(id: u32) -> &'static CStr {
+    match id {
+        c::dds_qos_policy_id_DDS_DURABILITY_QOS_POLICY_ID => c"durability",
+        c::dds_qos_policy_id_DDS_DEADLINE_QOS_POLICY_ID => c"deadline",
+        c::dds_qos_policy_id_DDS_LATENCYBUDGET_QOS_POLICY_ID => c"latency budget",
+        c::dds_qos_policy_id_DDS_OWNERSHIP_QOS_POLICY_ID => c"ownership",
+        c::dds_qos_policy_id_DDS_LIVELINESS_QOS_POLICY_ID => c"liveliness",
+        c::dds_qos_policy_id_DDS_RELIABILITY_QOS_POLICY_ID => c"reliability",
+        c::dds_qos_policy_id_DDS_DESTINATIONORDER_QOS_POLICY_ID => c"destination order",
+        c::dds_qos_policy_id_DDS_PRESENTATION_QOS_POLICY_ID => c"presentation",
+        c::dds_qos_policy_id_DDS_TYPE_CONSISTENCY_ENFORCEMENT_QOS_POLICY_ID => c"type consistency",
+        c::dds_qos_policy_id_DDS_DATA_REPRESENTATION_QOS_POLICY_ID => c"data representation",
+        _ => c"unknown policy",
+    }
+}

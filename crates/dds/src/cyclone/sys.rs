@@ -1,0 +1,416 @@
+//! The two dozen C functions of Cyclone DDS that we use, made safe. All `unsafe` of the crate is here.
+//!
+//! Soundness rests on: [`Entity`] owns its handle and holds its parents, so no child outlives them;
+//! Cyclone's entity functions are thread-safe and check handles; buffers passed in live for the call;
+//! loans are returned before a call ends.
+#![expect(
+    unsafe_code,
+    reason = "binding to the C library; each block says why it is sound"
+)]
+
+use super::descriptor::{RawOctets, RawSample, with_descriptor};
+use super::options::QosSet;
+use crate::sample::{NAME_MAX, SEALED_MAX, Sample};
+use cyclonedds_rust_sys as c;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Samples taken from a reader at once: enough to amortise the call, few enough that little is held
+/// outside the bounded queues.
+const TAKE_BATCH: usize = 64;
+
+/// What Cyclone answered instead of success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Code(i32);
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // SAFETY: returns a pointer to a static NUL-terminated string for every input.
+        let text = unsafe { CStr::from_ptr(c::dds_strretcode(self.0)) };
+        write!(f, "{} ({})", text.to_string_lossy(), self.0)
+    }
+}
+
+impl Code {
+    /// A write that found no room in time; nothing was written.
+    pub(super) fn is_timeout(self) -> bool {
+        self.0 == c::DDS_RETCODE_TIMEOUT
+    }
+}
+
+fn check(code: i32) -> Result<i32, Code> {
+    if code < 0 { Err(Code(code)) } else { Ok(code) }
+}
+
+/// An entity of Cyclone, deleted when dropped; its parents outlive it.
+pub(super) struct Entity {
+    handle: c::dds_entity_t,
+    deleted: AtomicBool,
+    _parents: Vec<Arc<Entity>>,
+}
+
+impl Entity {
+    fn adopt(handle: c::dds_entity_t, parents: &[&Arc<Entity>]) -> Result<Arc<Self>, Code> {
+        check(handle)?;
+        let parents = parents.iter().map(|parent| Arc::clone(parent)).collect();
+        Ok(Arc::new(Self {
+            handle,
+            deleted: AtomicBool::new(false),
+            _parents: parents,
+        }))
+    }
+
+    /// Deletes now.
+    pub(super) fn delete(&self) {
+        if !self.deleted.swap(true, Ordering::AcqRel) {
+            // SAFETY: the handle is ours and deleted once, as the flag says.
+            let code = unsafe { c::dds_delete(self.handle) };
+            if code < 0 {
+                tracing::warn!(code = %Code(code), "a DDS entity could not be deleted");
+            }
+        }
+    }
+
+    pub(super) fn set_status_mask(&self, mask: u32) -> Result<(), Code> {
+        // SAFETY: handle and mask are plain numbers that Cyclone checks.
+        check(unsafe { c::dds_set_status_mask(self.handle, mask) }).map(drop)
+    }
+
+    pub(super) fn trigger(&self, on: bool) {
+        // SAFETY: as above; on anything but a guard condition it is an error without effect.
+        let _ = unsafe { c::dds_set_guardcondition(self.handle, on) };
+    }
+}
+
+impl Drop for Entity {
+    fn drop(&mut self) {
+        self.delete();
+    }
+}
+
+pub(super) fn create_domain(id: u32, config: &CStr) -> Result<Arc<Entity>, Code> {
+    // SAFETY: `config` is a NUL-terminated string that Cyclone parses during the call.
+    Entity::adopt(unsafe { c::dds_create_domain(id, config.as_ptr()) }, &[])
+}
+
+pub(super) fn create_participant(domain: &Arc<Entity>, id: u32) -> Result<Arc<Entity>, Code> {
+    // SAFETY: null QoS and listener mean the defaults.
+    Entity::adopt(
+        unsafe { c::dds_create_participant(id, ptr::null(), ptr::null()) },
+        &[domain],
+    )
+}
+
+pub(super) fn create_topic(
+    participant: &Arc<Entity>,
+    name: &CStr,
+    qos: &QosSet,
+) -> Result<Arc<Entity>, Code> {
+    let handle = with_descriptor(|descriptor| {
+        // SAFETY: descriptor, name and QoS live for the call; the descriptor describes `RawSample`,
+        // the only type that is ever written to or read from this topic.
+        unsafe {
+            c::dds_create_topic(
+                participant.handle,
+                descriptor,
+                name.as_ptr(),
+                qos.as_ptr(),
+                ptr::null(),
+            )
+        }
+    });
+    Entity::adopt(handle, &[participant])
+}
+
+pub(super) fn create_writer(
+    participant: &Arc<Entity>,
+    topic: &Arc<Entity>,
+    group: &QosSet,
+    qos: &QosSet,
+) -> Result<Arc<Entity>, Code> {
+    // SAFETY: handles are live (`Arc`), the QoS objects live for the calls.
+    unsafe {
+        let publisher = c::dds_create_publisher(participant.handle, group.as_ptr(), ptr::null());
+        let publisher = Entity::adopt(publisher, &[participant])?;
+        let writer =
+            c::dds_create_writer(publisher.handle, topic.handle, qos.as_ptr(), ptr::null());
+        Entity::adopt(writer, &[&publisher, topic])
+    }
+}
+
+pub(super) fn create_reader(
+    participant: &Arc<Entity>,
+    topic: &Arc<Entity>,
+    group: &QosSet,
+    qos: &QosSet,
+) -> Result<Arc<Entity>, Code> {
+    // SAFETY: as for the writer.
+    unsafe {
+        let subscriber = c::dds_create_subscriber(participant.handle, group.as_ptr(), ptr::null());
+        let subscriber = Entity::adopt(subscriber, &[participant])?;
+        let reader =
+            c::dds_create_reader(subscriber.handle, topic.handle, qos.as_ptr(), ptr::null());
+        Entity::adopt(reader, &[&subscriber, topic])
+    }
+}
+
+/// A wait set with a guard condition (token 0) that ends a wait from outside.
+pub(super) struct WaitSet {
+    set: Arc<Entity>,
+    guard: Arc<Entity>,
+}
+
+impl WaitSet {
+    pub(super) fn new(participant: &Arc<Entity>) -> Result<Self, Code> {
+        // SAFETY: the participant is live; attaching checks both handles.
+        unsafe {
+            let set = Entity::adopt(c::dds_create_waitset(participant.handle), &[participant])?;
+            let guard = Entity::adopt(
+                c::dds_create_guardcondition(participant.handle),
+                &[participant],
+            )?;
+            check(c::dds_waitset_attach(set.handle, guard.handle, 0))?;
+            Ok(Self { set, guard })
+        }
+    }
+
+    /// The guard condition, to be triggered by whoever wants the waiter's attention.
+    pub(super) fn guard(&self) -> Arc<Entity> {
+        Arc::clone(&self.guard)
+    }
+
+    /// Wakes when the status of `entity` changes (see its status mask).
+    pub(super) fn attach(&self, entity: &Entity, token: isize) -> Result<(), Code> {
+        // SAFETY: both handles are live and checked.
+        check(unsafe { c::dds_waitset_attach(self.set.handle, entity.handle, token) }).map(drop)
+    }
+
+    /// Wakes when `reader` holds anything that was not taken. Returns the condition, to be kept.
+    pub(super) fn attach_data(&self, reader: &Arc<Entity>) -> Result<Arc<Entity>, Code> {
+        // SAFETY: as above.
+        let condition = unsafe { c::dds_create_readcondition(reader.handle, c::DDS_ANY_STATE) };
+        let condition = Entity::adopt(condition, &[reader])?;
+        self.attach(&condition, 1)?;
+        Ok(condition)
+    }
+
+    /// Waits until something attached triggers; the tokens of what did.
+    pub(super) fn wait(&self, tokens: &mut Vec<isize>) -> Result<(), Code> {
+        let mut found: [c::dds_attach_t; 64] = [0; 64];
+        // SAFETY: `found` has the length given; the return value may exceed it and is cut.
+        let count = check(unsafe {
+            c::dds_waitset_wait(self.set.handle, found.as_mut_ptr(), found.len(), i64::MAX)
+        })?;
+        tokens.clear();
+        tokens.extend_from_slice(&found[..found.len().min(count.max(0) as usize)]);
+        Ok(())
+    }
+}
+
+/// Writes one sample; blocks for a while when the reliable history is full.
+pub(super) fn write(writer: &Entity, sample: &Sample) -> Result<(), Code> {
+    let (key, name) = (c_string(&sample.key)?, c_string(&sample.writer)?);
+    let length =
+        u32::try_from(sample.sealed.len()).map_err(|_| Code(c::DDS_RETCODE_BAD_PARAMETER))?;
+    let raw = RawSample {
+        key: key.as_ptr(),
+        writer: name.as_ptr(),
+        seq: sample.sequence,
+        key_epoch: sample.key_epoch,
+        source_time_ns: sample.source_time_ns,
+        sealed: RawOctets {
+            maximum: length,
+            length,
+            buffer: sample.sealed.as_ptr(),
+            release: false,
+        },
+    };
+    // SAFETY: `raw` has the layout that the topic's descriptor announces and borrows live buffers;
+    // Cyclone serializes during the call and keeps no pointer.
+    check(unsafe { c::dds_write(writer.handle, ptr::from_ref(&raw).cast::<c_void>()) }).map(drop)
+}
+
+/// Disposes of an instance.
+pub(super) fn dispose(writer: &Entity, key: &str) -> Result<(), Code> {
+    let key = c_string(key)?;
+    let raw = RawSample {
+        key: key.as_ptr(),
+        writer: c"".as_ptr(),
+        seq: 0,
+        key_epoch: 0,
+        source_time_ns: 0,
+        sealed: RawOctets {
+            maximum: 0,
+            length: 0,
+            buffer: ptr::null(),
+            release: false,
+        },
+    };
+    // SAFETY: as for `write`; only the key is looked at.
+    check(unsafe { c::dds_dispose(writer.handle, ptr::from_ref(&raw).cast::<c_void>()) }).map(drop)
+}
+
+fn c_string(text: &str) -> Result<CString, Code> {
+    CString::new(text).map_err(|_| Code(c::DDS_RETCODE_BAD_PARAMETER))
+}
+
+/// Waits until all matched readers acknowledged what `writer` wrote.
+pub(super) fn wait_for_acks(writer: &Entity, limit: Duration) -> Result<(), Code> {
+    // SAFETY: a handle and a number.
+    check(unsafe { c::dds_wait_for_acks(writer.handle, nanos(limit)) }).map(drop)
+}
+
+/// A duration as Cyclone counts it.
+pub(super) fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// One element taken from a reader.
+pub(super) enum Taken {
+    Sample(Sample),
+    Disposed(String),
+    /// A sample that breaks the rules of [`Sample`].
+    Malformed,
+}
+
+/// Takes up to a batch from `reader`, appends it to `out`; false when there was nothing.
+pub(super) fn take(reader: &Entity, out: &mut Vec<Taken>) -> Result<bool, Code> {
+    let mut loans: [*mut c_void; TAKE_BATCH] = [ptr::null_mut(); TAKE_BATCH];
+    // SAFETY: an all-zero `dds_sample_info` is valid: numbers and a bool.
+    let mut infos: [c::dds_sample_info; TAKE_BATCH] = unsafe { std::mem::zeroed() };
+    // SAFETY: both arrays have the length given; a null first element asks Cyclone for loans.
+    let count = check(unsafe {
+        c::dds_take(
+            reader.handle,
+            loans.as_mut_ptr(),
+            infos.as_mut_ptr(),
+            TAKE_BATCH,
+            TAKE_BATCH as u32,
+        )
+    })?;
+    for (loan, info) in loans.iter().zip(&infos).take(count.max(0) as usize) {
+        // SAFETY: Cyclone filled `count` loans with `RawSample`s of this topic's type; they stay
+        // valid until returned below, and nothing borrowed leaves this loop.
+        let raw = unsafe { &*loan.cast::<RawSample>() };
+        let disposed = info.instance_state == c::DDS_NOT_ALIVE_DISPOSED_INSTANCE_STATE;
+        if info.valid_data {
+            out.push(owned(raw));
+        }
+        // A state change arrives on its own or with the last sample that was not taken yet.
+        if disposed && (!info.valid_data || info.sample_rank == 0) {
+            // SAFETY: the key of a taken sample is a NUL-terminated string, also without data.
+            out.push(unsafe { text(raw.key) }.map_or(Taken::Malformed, Taken::Disposed));
+        }
+    }
+    if count > 0 {
+        // SAFETY: exactly the loans that the take made, returned once.
+        check(unsafe { c::dds_return_loan(reader.handle, loans.as_mut_ptr(), count) })?;
+    }
+    Ok(count > 0)
+}
+
+fn owned(raw: &RawSample) -> Taken {
+    let length = raw.sealed.length as usize;
+    // SAFETY: strings in a deserialized sample are NUL-terminated or null.
+    let (key, writer) = unsafe { (text(raw.key), text(raw.writer)) };
+    match (key, writer) {
+        (Some(key), Some(writer))
+            if length <= SEALED_MAX && (length == 0 || !raw.sealed.buffer.is_null()) =>
+        {
+            let sealed = if length == 0 {
+                Vec::new()
+            } else {
+                // SAFETY: the buffer of a deserialized sequence holds `length` octets.
+                unsafe { std::slice::from_raw_parts(raw.sealed.buffer, length) }.to_vec()
+            };
+            Taken::Sample(Sample {
+                key,
+                writer,
+                sequence: raw.seq,
+                key_epoch: raw.key_epoch,
+                source_time_ns: raw.source_time_ns,
+                sealed,
+            })
+        }
+        _ => Taken::Malformed,
+    }
+}
+
+/// # Safety
+/// `text` must be null or point to a NUL-terminated string.
+unsafe fn text(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    (bytes.len() <= NAME_MAX)
+        .then(|| std::str::from_utf8(bytes).ok().map(str::to_owned))
+        .flatten()
+}
+
+/// Current count and change since the last look.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Matched {
+    pub(super) current: u32,
+    pub(super) change: i32,
+}
+
+macro_rules! status {
+    ($name:ident, $raw:ident, $get:ident, $out:ty, |$status:ident| $map:expr) => {
+        /// Reads and resets this status of the endpoint.
+        pub(super) fn $name(entity: &Entity) -> Result<$out, Code> {
+            // SAFETY: the status structs are plain numbers, for which zero is valid, and their size
+            // is checked against the C headers when the bindings are built.
+            let mut $status: c::$raw = unsafe { std::mem::zeroed() };
+            // SAFETY: the pointer is to a live struct of the right type.
+            check(unsafe { c::$get(entity.handle, &mut $status) })?;
+            Ok($map)
+        }
+    };
+}
+
+status!(
+    readers_of,
+    dds_publication_matched_status,
+    dds_get_publication_matched_status,
+    Matched,
+    |s| Matched {
+        current: s.current_count,
+        change: s.current_count_change
+    }
+);
+status!(
+    writers_of,
+    dds_subscription_matched_status,
+    dds_get_subscription_matched_status,
+    Matched,
+    |s| Matched {
+        current: s.current_count,
+        change: s.current_count_change
+    }
+);
+status!(
+    offered,
+    dds_offered_incompatible_qos_status,
+    dds_get_offered_incompatible_qos_status,
+    (i32, u32),
+    |s| (s.total_count_change, s.last_policy_id)
+);
+status!(
+    requested,
+    dds_requested_incompatible_qos_status,
+    dds_get_requested_incompatible_qos_status,
+    (i32, u32),
+    |s| (s.total_count_change, s.last_policy_id)
+);
+status!(
+    deadline,
+    dds_requested_deadline_missed_status,
+    dds_get_requested_deadline_missed_status,
+    (i32, u32),
+    |s| (s.total_count_change, s.total_count)
+);

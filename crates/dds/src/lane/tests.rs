@@ -1,0 +1,117 @@
+use super::*;
+use crate::qos::Qos;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+fn queue(limit: usize, overflow: Overflow) -> Queue {
+    Queue::new(&Topic::READINGS.with_qos(Qos {
+        queue: limit,
+        overflow,
+        ..Qos::TELEMETRY
+    }))
+}
+
+fn item(key: &str, sequence: u64) -> Item {
+    Item::Write(Sample {
+        key: key.into(),
+        writer: "w".into(),
+        sequence,
+        ..Sample::default()
+    })
+}
+
+fn sequence(item: &Item) -> u64 {
+    match item {
+        Item::Write(sample) => sample.sequence,
+        Item::Dispose(_) => 0,
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_and_gives_the_item_back() {
+    let (queue, meter) = (queue(2, Overflow::Refuse), Meter::default());
+    assert!(matches!(queue.offer(item("a", 1), &meter), Offer::Accepted));
+    assert!(matches!(queue.offer(item("a", 2), &meter), Offer::Accepted));
+    let Offer::Full(back) = queue.offer(item("a", 3), &meter) else {
+        panic!("a third item fitted into two places")
+    };
+    assert_eq!(sequence(&back), 3);
+    assert_eq!(meter.accepted.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn replacing_keeps_the_newest_of_a_key_and_refuses_a_foreign_key() {
+    let (queue, meter) = (queue(3, Overflow::Replace), Meter::default());
+    for (key, number) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
+        assert!(!matches!(
+            queue.offer(item(key, number), &meter),
+            Offer::Full(_)
+        ));
+    }
+    assert!(matches!(queue.offer(item("c", 5), &meter), Offer::Full(_)));
+    let order: Vec<_> = std::iter::from_fn(|| queue.try_next())
+        .map(|item| sequence(&item))
+        .collect();
+    assert_eq!(order, [2, 3, 4], "1 made room for 4, which stands behind 3");
+}
+
+#[tokio::test]
+async fn a_waiting_push_goes_on_when_room_is_made_and_ends_when_closed() {
+    let (queue, meter) = (
+        Arc::new(queue(1, Overflow::Refuse)),
+        Arc::new(Meter::default()),
+    );
+    assert!(queue.push(item("a", 1), &meter).await);
+    let waiter = tokio::spawn({
+        let (queue, meter) = (Arc::clone(&queue), Arc::clone(&meter));
+        async move { queue.push(item("a", 2), &meter).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(queue.next().map(|i| sequence(&i)), Some(1));
+    assert!(waiter.await.expect("the pushing task lives"));
+    let closed = tokio::spawn({
+        let (queue, meter) = (Arc::clone(&queue), Arc::clone(&meter));
+        async move { queue.push(item("a", 3), &meter).await }
+    });
+    tokio::task::yield_now().await;
+    queue.close();
+    assert!(!closed.await.expect("the pushing task lives"));
+    assert_eq!(queue.next().map(|i| sequence(&i)), Some(2));
+    assert!(queue.next().is_none());
+}
+
+#[test]
+fn what_the_type_cannot_carry_is_refused_by_name() {
+    let sample = |key: &str, writer: &str, len: usize| {
+        Item::Write(Sample {
+            key: key.into(),
+            writer: writer.into(),
+            sealed: vec![0; len],
+            ..Sample::default()
+        })
+    };
+    assert_eq!(validate("room", &sample("k", "w", SEALED_MAX)), Ok(()));
+    assert!(matches!(
+        validate("room", &sample("k", "w", SEALED_MAX + 1)),
+        Err(PublishError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        validate("room", &sample("", "w", 1)),
+        Err(PublishError::Name { field: "key", .. })
+    ));
+    assert!(matches!(
+        validate("room", &sample("k\0", "w", 1)),
+        Err(PublishError::Name { field: "key", .. })
+    ));
+    assert!(matches!(
+        validate("room", &sample("k", "", 1)),
+        Err(PublishError::Name {
+            field: "writer",
+            ..
+        })
+    ));
+    assert!(matches!(
+        validate("ro*m", &sample("k", "w", 1)),
+        Err(PublishError::Partition { .. })
+    ));
+}

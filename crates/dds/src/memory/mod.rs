@@ -1,0 +1,197 @@
+//! The data space inside one process: the same promises without threads, sockets or a clock, so that
+//! tests are fast and a simulation with the same inputs has the same outputs.
+//!
+//! Left out: `SpaceEvent::DeadlineMissed` (there is no clock here), and the loss and delay of a
+//! network (a simulation puts those around the port).
+
+mod hub;
+
+use crate::cyclone::{EVENTS_KEPT, check_partitions};
+use crate::event::{Counters, Meter, SpaceEvent};
+use crate::lane::{Item, Offer, Queue, lock, validate};
+use crate::qos::Topic;
+use crate::sample::Sample;
+use crate::space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};
+use crate::subscription::Subscription;
+use hub::Hub;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// What the spaces of one process have in common; the counterpart of a DDS domain.
+#[derive(Clone, Default)]
+pub struct MemoryDomain {
+    hub: Arc<Mutex<Hub>>,
+}
+
+impl MemoryDomain {
+    /// An empty domain.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops (`true`) or resumes delivery, as a network that drops everything for a while does: what
+    /// is published waits in its queue, and a full queue refuses.
+    pub fn stall(&self, stalled: bool) {
+        lock(&self.hub).stall(stalled);
+    }
+
+    /// A participant of its own.
+    pub fn join(&self) -> MemorySpace {
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let meter = Arc::new(Meter::default());
+        let id = lock(&self.hub).join(events.clone(), Arc::clone(&meter));
+        MemorySpace {
+            hub: Arc::clone(&self.hub),
+            id,
+            events,
+            meter,
+            closed: AtomicBool::new(false),
+        }
+    }
+}
+
+/// A participant of a [`MemoryDomain`].
+pub struct MemorySpace {
+    hub: Arc<Mutex<Hub>>,
+    id: u64,
+    events: broadcast::Sender<SpaceEvent>,
+    meter: Arc<Meter>,
+    closed: AtomicBool,
+}
+
+impl MemorySpace {
+    fn queue(
+        &self,
+        topic: &Topic,
+        partition: &str,
+        item: &Item,
+    ) -> Result<Arc<Queue>, PublishError> {
+        validate(partition, item)?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(PublishError::Closed);
+        }
+        lock(&self.hub).lane(self.id, topic, partition)
+    }
+
+    fn hand_over(&self, topic: &Topic, partition: &str, item: Item) -> Result<(), PublishError> {
+        let queue = self.queue(topic, partition, &item)?;
+        let offer = queue.offer(item, &self.meter);
+        lock(&self.hub).pump();
+        match offer {
+            Offer::Accepted | Offer::Replaced => Ok(()),
+            Offer::Closed => Err(PublishError::Closed),
+            Offer::Full(_) => {
+                Meter::add(&self.meter.refused);
+                let (topic, partition) = (topic.name().to_owned(), partition.to_owned());
+                Err(PublishError::Full {
+                    topic,
+                    partition,
+                    limit: queue.limit(),
+                })
+            }
+        }
+    }
+}
+
+/// In a subscription: what its reader is to be told.
+struct Reader {
+    hub: Arc<Mutex<Hub>>,
+    id: u64,
+}
+
+impl crate::subscription::Upstream for Reader {
+    fn taken(&self) {
+        lock(&self.hub).pump();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut hub = lock(&self.hub);
+        hub.close_reader(self.id);
+        hub.pump();
+    }
+}
+
+impl DataSpace for MemorySpace {
+    fn publish(&self, topic: &Topic, partition: &str, sample: Sample) -> Result<(), PublishError> {
+        self.hand_over(topic, partition, Item::Write(sample))
+    }
+
+    fn publish_wait<'a>(
+        &'a self,
+        topic: &'a Topic,
+        partition: &'a str,
+        sample: Sample,
+    ) -> SpaceFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            let item = Item::Write(sample);
+            let queue = self.queue(topic, partition, &item)?;
+            if !queue.push(item, &self.meter).await {
+                return Err(PublishError::Closed);
+            }
+            lock(&self.hub).pump();
+            Ok(())
+        })
+    }
+
+    fn dispose(&self, topic: &Topic, partition: &str, key: &str) -> Result<(), PublishError> {
+        self.hand_over(topic, partition, Item::Dispose(key.to_owned()))
+    }
+
+    fn subscribe(
+        &self,
+        topic: &Topic,
+        partitions: &[&str],
+    ) -> Result<Subscription, SubscribeError> {
+        check_partitions(topic, partitions)?;
+        let mut hub = lock(&self.hub);
+        let (id, deliveries) = hub.open_reader(self.id, topic, partitions);
+        hub.pump();
+        let reader = Reader {
+            hub: Arc::clone(&self.hub),
+            id,
+        };
+        Ok(Subscription::new(
+            topic.name(),
+            deliveries,
+            Box::new(reader),
+        ))
+    }
+
+    fn events(&self) -> broadcast::Receiver<SpaceEvent> {
+        self.events.subscribe()
+    }
+
+    fn drain(&self, limit: Duration) -> SpaceFuture<'_, Result<(), DrainError>> {
+        Box::pin(async move {
+            let lanes = lock(&self.hub).lanes_of(self.id);
+            let deadline = tokio::time::Instant::now() + limit;
+            for (topic, partition, queue) in lanes {
+                let idle = tokio::time::timeout_at(deadline, queue.until_idle());
+                idle.await.map_err(|_| DrainError {
+                    limit,
+                    topic,
+                    partition,
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn counters(&self) -> Counters {
+        self.meter.read()
+    }
+}
+
+impl Drop for MemorySpace {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Release);
+        let mut hub = lock(&self.hub);
+        hub.pump();
+        hub.leave(self.id);
+        hub.pump();
+    }
+}

@@ -1,0 +1,137 @@
+//! What the test files share. Not every file uses all of it.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use dds::{DataSpace, Delivery, DomainConfig, Sample, SpaceEvent, Subscription};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Longest wait for something that must come; only a failing test ever waits it out.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A domain of this test process alone: the tag keeps others out even on the same domain id.
+pub(crate) fn config() -> DomainConfig {
+    DomainConfig::loopback(100 + std::process::id() % 120).with_tag(tag())
+}
+
+pub(crate) fn tag() -> String {
+    format!("test-{}", std::process::id())
+}
+
+pub(crate) fn sample(key: &str, sequence: u64) -> Sample {
+    Sample {
+        key: key.into(),
+        writer: "test-writer".into(),
+        sequence,
+        key_epoch: 7,
+        source_time_ns: -5,
+        sealed: format!("sealed {key} {sequence}").into_bytes(),
+    }
+}
+
+pub(crate) async fn next(subscription: &mut Subscription) -> Delivery {
+    let delivery = tokio::time::timeout(LIMIT, subscription.recv()).await;
+    delivery
+        .expect("a delivery came in time")
+        .expect("the space is open")
+}
+
+pub(crate) async fn next_sample(subscription: &mut Subscription) -> Sample {
+    match next(subscription).await {
+        Delivery::Sample(sample) => sample,
+        Delivery::Disposed { key } => panic!("{key} was disposed of, a sample was due"),
+    }
+}
+
+pub(crate) async fn event(
+    events: &mut broadcast::Receiver<SpaceEvent>,
+    wanted: impl Fn(&SpaceEvent) -> bool,
+) -> SpaceEvent {
+    tokio::time::timeout(LIMIT, async {
+        loop {
+            let event = events.recv().await.expect("events go on");
+            if wanted(&event) {
+                return event;
+            }
+        }
+    })
+    .await
+    .expect("the event came in time")
+}
+
+pub(crate) async fn publish_all(
+    space: &dyn DataSpace,
+    topic: &dds::Topic,
+    partition: &str,
+    samples: impl IntoIterator<Item = Sample>,
+) {
+    for sample in samples {
+        space
+            .publish_wait(topic, partition, sample)
+            .await
+            .expect("published");
+    }
+}
+
+/// Another process, ended with its handle; its lines are read on a thread.
+pub(crate) struct Peer {
+    child: Child,
+    _stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Peer {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dds-peer"));
+        command.args(arguments);
+        Self::run(command)
+    }
+
+    pub(crate) fn run(mut command: Command) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            _stdin: stdin,
+            lines,
+        }
+    }
+
+    pub(crate) fn line(&self) -> String {
+        self.lines
+            .recv_timeout(LIMIT)
+            .expect("the peer process printed a line in time")
+    }
+
+    /// `STOP`, `CONT`: by kill(1), for the standard library sends no signals.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status();
+        assert!(status.expect("kill(1) runs").success());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the peer can be killed");
+        self.child.wait().expect("the peer ends");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
