@@ -3,9 +3,12 @@
 //! Two detectors compete. The *shared model*'s residuals (values minus reconstruction) are
 //! standardised per feature by their mean and deviation on calibration examples; its statistic
 //! is the mean of the three largest |z|, as faults rarely touch one metric alone. The *local
-//! model* has no parameters to share: the largest |z| of the values themselves. Each statistic
-//! is divided by its own threshold, and the larger quotient is the score: whichever detector
-//! explains the device best decides, and neither can drown the other out.
+//! model* has no parameters to share: |z| of the values themselves; its statistic is the mean of
+//! the largest and of the three largest. (On the Server Machine Dataset, 2,000 rows to learn and
+//! 4,000 to judge, that raised the mean average precision over the largest alone from .405 to
+//! .419 on the six machines it was chosen on and from .358 to .457 on the other six.) Each
+//! statistic is divided by its own threshold, and the larger quotient is the score: whichever
+//! detector explains the device best decides, and neither can drown the other out.
 //!
 //! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
 //! Siffer et al. 2017): the calibration statistics above their 98% quantile are fitted with a
@@ -20,7 +23,7 @@ use crate::features::{Example, MAX_DEVICES, SLOTS, SlotLayout};
 mod calibration;
 mod tail;
 
-pub use calibration::{Calibration, TooFew};
+pub use calibration::{Calibration, Judged, TooFew};
 pub use tail::tail_quantile;
 
 /// Fewest examples from which a threshold is set: a 98% quantile of fewer rests on two values.
@@ -68,7 +71,10 @@ impl Scorer {
 
     /// Sets a device's calibration from examples believed normal (the training window) and the
     /// current model's reconstruction of each, in the same order; `None` while there is no model.
-    /// To be repeated whenever the model changes, since residuals change with it. Beyond
+    /// To be repeated whenever the model changes, since residuals change with it, and now and
+    /// then anyway with the latest window: servers drift for good. (Same data: with 600 rows
+    /// recalibrated every 30 to 100 rows, false rows fall to a tenth and more labelled faults
+    /// raise an alert of their own; ranking scores across recalibrations suffers.) Beyond
     /// [`MAX_DEVICES`] devices new ones are not taken and the answer is `Ok(false)`.
     pub fn calibrate(
         &mut self,

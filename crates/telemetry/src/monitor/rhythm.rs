@@ -17,6 +17,8 @@ const MIN_GAPS: usize = 3;
 pub(super) struct Rhythm {
     last: Option<(Instant, UnixMillis)>,
     gaps: VecDeque<Duration>,
+    /// Median of `gaps`; kept, since every deadline asks for it and only a report changes it.
+    usual: Duration,
 }
 
 impl Rhythm {
@@ -31,6 +33,9 @@ impl Rhythm {
                 self.gaps.pop_front();
             }
             self.gaps.push_back(Duration::from_millis(at.0 - before.0));
+            let mut sorted: Vec<Duration> = self.gaps.iter().copied().collect();
+            sorted.sort_unstable();
+            self.usual = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
         }
         let latest = self.last.map_or(at, |(_, before)| before.max(at));
         self.last = Some((now, latest));
@@ -43,14 +48,12 @@ impl Rhythm {
 
     /// Median gap; zero while unknown.
     pub(super) fn usual(&self) -> Duration {
-        let mut gaps: Vec<Duration> = self.gaps.iter().copied().collect();
-        gaps.sort_unstable();
-        gaps.get(gaps.len() / 2).copied().unwrap_or_default()
+        self.usual
     }
 
     /// From when on the device counts as silent.
     pub(super) fn silent_from(&self) -> Option<Instant> {
         let (heard, _) = self.last.filter(|_| self.gaps.len() >= MIN_GAPS)?;
-        Some(heard + self.usual().saturating_mul(SILENCE_FACTOR).max(MIN_SILENCE))
+        Some(heard + self.usual.saturating_mul(SILENCE_FACTOR).max(MIN_SILENCE))
     }
 }

@@ -8,7 +8,7 @@ use crate::features::{Example, SLOTS};
 const MIN_DEVIATION: f64 = 0.1;
 /// Largest |z| that counts.
 const MAX_Z: f64 = 1_000.0;
-/// Features in the mean of the shared model's statistic.
+/// Features in the mean of the largest deviations.
 const TOP: usize = 3;
 /// A threshold never lies below this many deviations, however calm the calibration was.
 const MIN_THRESHOLD: f64 = 3.0;
@@ -30,12 +30,21 @@ pub struct Calibration {
     shared: Option<Detector>,
 }
 
+/// How the deviations of an example become one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Statistic {
+    /// Mean of the [`TOP`] largest.
+    Top,
+    /// Mean of the largest and of [`Statistic::Top`]: still moved by one metric alone.
+    LargestAndTop,
+}
+
 /// One detector's view.
 #[derive(Clone, Debug)]
 struct Detector {
     mean: [f64; SLOTS],
     deviation: [f64; SLOTS],
-    top: usize,
+    statistic: Statistic,
     threshold: f64,
 }
 
@@ -75,8 +84,8 @@ impl Calibration {
             rate
         };
         Ok(Self {
-            local: Detector::fit(&rows, 1, each),
-            shared: residuals.map(|rows| Detector::fit(&rows, TOP, each)),
+            local: Detector::fit(&rows, Statistic::LargestAndTop, each),
+            shared: residuals.map(|rows| Detector::fit(&rows, Statistic::Top, each)),
         })
     }
 
@@ -117,11 +126,11 @@ impl Row {
 }
 
 impl Detector {
-    fn fit(rows: &[Row], top: usize, rate: f64) -> Self {
+    fn fit(rows: &[Row], statistic: Statistic, rate: f64) -> Self {
         let mut detector = Self {
             mean: [0.0; SLOTS],
             deviation: [1.0; SLOTS],
-            top,
+            statistic,
             threshold: MIN_THRESHOLD,
         };
         for slot in 0..SLOTS {
@@ -134,7 +143,10 @@ impl Detector {
                 detector.deviation[slot] = variance.sqrt().max(MIN_DEVIATION);
             }
         }
-        let statistics: Vec<f64> = rows.iter().map(|row| detector.statistic(row)).collect();
+        let statistics: Vec<f64> = rows
+            .iter()
+            .map(|row| detector.statistic(&detector.deviations(row)))
+            .collect();
         detector.threshold = tail_quantile(&statistics, rate).max(MIN_THRESHOLD);
         detector
     }
@@ -156,19 +168,20 @@ impl Detector {
         z
     }
 
-    fn statistic(&self, row: &Row) -> f64 {
-        self.mean_of_top(&self.deviations(row))
-    }
-
-    /// Reports with fewer features than `top` are judged by those they have.
-    fn mean_of_top(&self, z: &[(usize, f64)]) -> f64 {
-        let count = self.top.min(z.len()).max(1);
-        z.iter().take(count).map(|(_, z)| z).sum::<f64>() / count as f64
+    /// Reports with fewer features than [`TOP`] are judged by those they have.
+    fn statistic(&self, z: &[(usize, f64)]) -> f64 {
+        let largest = z.first().map_or(0.0, |(_, z)| *z);
+        let count = TOP.min(z.len()).max(1);
+        let top = z.iter().take(count).map(|(_, z)| z).sum::<f64>() / count as f64;
+        match self.statistic {
+            Statistic::Top => top,
+            Statistic::LargestAndTop => (largest + top) / 2.0,
+        }
     }
 
     fn judge(&self, row: &Row) -> Judged {
         let z = self.deviations(row);
-        let score = self.mean_of_top(&z) / self.threshold;
+        let score = self.statistic(&z) / self.threshold;
         let sum: f64 = z.iter().map(|(_, z)| z).sum();
         let shares = if sum > 0.0 {
             z.into_iter().map(|(slot, z)| (slot, z / sum)).collect()
