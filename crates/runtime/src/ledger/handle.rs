@@ -30,15 +30,18 @@ const SNAPSHOT_CHUNK: u64 = 1 << 20;
 /// counts; this bounds the number of small ones.
 const MAX_BATCH: u64 = 1024;
 
-/// Everything that waits. The defaults suit nodes in one house: an election takes about a second
-/// after a leader is lost, and a slow disk or a busy processor does not cause one.
+/// Everything that waits. The defaults suit nodes in one house.
+///
+/// openraft's follower stands for election after a silence of `election_max` (the leader's lease)
+/// and a time drawn between `election_min` and `election_max`: 1.0 to 1.3 s by default, seven
+/// heartbeats, so that a slow disk or a busy processor does not depose a leader.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
     /// The leader's heartbeats.
     pub heartbeat: Duration,
-    /// Shortest silence after which a follower stands for election.
+    /// Least of what a follower waits once the leader's lease is over.
     pub election_min: Duration,
-    /// Longest such silence; each node draws its own in between.
+    /// Most of it; each node draws its own in between. Also the leader's lease.
     pub election_max: Duration,
     /// How long [`Ledger::propose`] tries.
     pub propose_limit: Duration,
@@ -52,8 +55,8 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1200),
+            election_min: Duration::from_millis(350),
+            election_max: Duration::from_millis(650),
             propose_limit: Duration::from_secs(10),
             attempt_limit: Duration::from_secs(2),
             checkpoint_every: Duration::from_millis(250),

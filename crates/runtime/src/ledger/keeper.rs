@@ -18,8 +18,8 @@ use wire::{Act, Digest, NodeId, ProposalId, Record};
 /// Who leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// The leader; `None` during elections, and on a leader that has not heard a quorum for the
-    /// longest election timeout: another one may have been elected by then.
+    /// The leader; `None` during elections, and on a leader that has not heard a quorum for its
+    /// lease and the shortest election timeout: from then on there may be another one.
     pub leader: Option<NodeId>,
     /// Raft's term.
     pub term: u64,
@@ -103,11 +103,12 @@ impl Lead {
     async fn run(self) {
         let mut metrics = self.raft.metrics();
         loop {
+            let fence = self.timings.election_max + self.timings.election_min;
             let seen = {
                 let metrics = metrics.borrow_and_update();
                 let stale = metrics.current_leader == Some(raft_id(&self.me))
                     && self.names.len() > 1
-                    && metrics.millis_since_quorum_ack.is_none_or(|ms| u128::from(ms) > self.timings.election_max.as_millis());
+                    && metrics.millis_since_quorum_ack.is_none_or(|ms| u128::from(ms) >= fence.as_millis());
                 let leader = metrics.current_leader.filter(|_| !stale && metrics.running_state.is_ok());
                 Leadership { leader: leader.and_then(|id| self.names.get(&id).cloned()), term: metrics.current_term }
             };

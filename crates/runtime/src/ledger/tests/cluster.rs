@@ -192,3 +192,25 @@ async fn configurations_that_contradict_themselves() {
     let timings = Timings { election_min: Duration::from_millis(100), ..Timings::default() };
     refused(LedgerConfig { timings, ..house.config("a") }).await;
 }
+
+/// As in production: a runtime with several threads and the real clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fails_over_in_real_time() {
+    let house = House::new("a b c");
+    let ledgers = house.start_all().await;
+    for n in 0..20 {
+        ledgers[n % 3].propose(act("a", n as u64)).await.unwrap();
+    }
+    let start = std::time::Instant::now();
+    for n in 20..40 {
+        ledgers[n % 3].propose(act("a", n as u64)).await.unwrap();
+    }
+    let commit = start.elapsed() / 20;
+    let (leader, rest) = leader_and_rest(ledgers).await;
+    let start = std::time::Instant::now();
+    let killed = house.kill(leader).await;
+    rest[0].propose(act("b", 1)).await.unwrap();
+    println!("one act committed from any node: {commit:?}; next one after the leader's death: {:?}", start.elapsed());
+    let back = house.start(&killed).await;
+    converge(&[&[back], rest.as_slice()].concat(), 42).await;
+}
