@@ -1,0 +1,80 @@
+//! What must hold. The ledger's own invariants (`ledger::invariants`) are checked at every leaf of
+//! every replica besides these.
+
+/// A rule with a stable id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable id.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+}
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{id} broken at {node}: {says} ({detail})")]
+pub struct Violation {
+    /// Id of the rule.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// Where.
+    pub node: String,
+    /// How.
+    pub detail: String,
+}
+
+impl Rule {
+    /// `Err` unless `holds`.
+    pub(crate) fn check(
+        self,
+        holds: bool,
+        node: usize,
+        detail: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        if holds {
+            return Ok(());
+        }
+        Err(Violation {
+            id: self.id,
+            says: self.says,
+            node: format!("n{node}"),
+            detail: detail(),
+        })
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident $id:literal $says:literal;)*) => {
+        $(#[doc = $says] pub const $name: Rule = Rule { id: $id, says: $says };)*
+        /// All rules of the simulation.
+        pub const ALL: &[Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    EPOCHS_GROW "CUSTODY-1" "a node's key epochs only grow while it lives";
+    SECRETS_AGREE "CUSTODY-2" "all holders of a key epoch hold the same secrets";
+    LEDGER_FIRST "CUSTODY-3" "no key epoch starts at a node before its replica has it";
+    ONE_MODEL "FEDERATION-1" "a model is published only as the one its round was closed with";
+    COUNTED_ONCE "FEDERATION-2" "a closed round counts each participant's examples exactly once";
+    TRAINED_ONCE "FEDERATION-3" "a node trains at most once for a round in one life";
+    OPEN_FIRST "FEDERATION-4" "nobody is asked to train before the ledger opened the round";
+    OPENED_ONCE "SEAL-1" "a payload opens at most once at a node in one life, and as it was sealed";
+    REPLICAS_AGREE "LEDGER-1" "replicas that folded the same leaves have the same tree and state";
+    CAUGHT_UP "LIVE-1" "after the faults every replica reaches the end of the log";
+    IN_GROUP "LIVE-2" "after the faults every node holds the keys of the current epoch";
+    ROUNDS_GO_ON "LIVE-3" "after the faults rounds go on closing";
+    KEYS_FOLLOW "LIVE-4" "after the faults every closed round gets its rotation";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique() {
+        let ids: std::collections::BTreeSet<_> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}
