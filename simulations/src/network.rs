@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wire::{Digest, Frame, Record, Round};
 
 /// Something that will happen. `life` is the process it is meant for: what a dead process started
-/// does not come back to its successor. Frames do: nothing ties them to a process.
+/// does not come back to its successor. Frames and proposals arrive all the same.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A machine's deadline.
@@ -22,7 +22,6 @@ pub(crate) enum Event {
     /// A proposal reaches the leader.
     Propose {
         from: usize,
-        life: u64,
         record: Arc<Record>,
     },
     /// Its proposer hears nothing more of it.

@@ -183,7 +183,6 @@ impl World {
                 when,
                 Event::Propose {
                     from: n,
-                    life,
                     record: Arc::clone(&record),
                 },
             );

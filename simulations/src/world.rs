@@ -242,7 +242,8 @@ impl World {
                 self.tick(node)
             }
             Event::Frame { from, to, frame } if self.nodes[to].up => self.arrive(from, to, &frame),
-            Event::Propose { from, life, record } if self.alive(from, life) => {
+            // What is on the wire arrives, also after its sender's death.
+            Event::Propose { from, record } => {
                 self.append(from, record);
                 Ok(())
             }
@@ -307,7 +308,6 @@ impl World {
             // Meant for a process that is gone.
             Event::Tick { .. }
             | Event::Frame { .. }
-            | Event::Propose { .. }
             | Event::Unknown { .. }
             | Event::Learn { .. }
             | Event::GroupInfo { .. }

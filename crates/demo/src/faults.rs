@@ -33,7 +33,12 @@ pub(crate) struct Strike {
 
 /// The demo's plan: the leader dies half-way.
 pub(crate) fn demo(span: Duration) -> Vec<Strike> {
-    vec![Strike { at: span / 2, victim: Victim::Leader, blow: Blow::Kill, lasts: Duration::from_secs(8).min(span / 6) }]
+    vec![Strike {
+        at: span / 2,
+        victim: Victim::Leader,
+        blow: Blow::Kill,
+        lasts: Duration::from_secs(8).min(span / 6),
+    }]
 }
 
 /// Chaos: one node at a time is killed or paused, with rests in which the cluster can heal. The
@@ -59,8 +64,17 @@ pub(crate) fn chaos(seed: u64, nodes: usize, from: Duration, until: Duration) ->
             0 => Victim::Leader,
             _ => Victim::Node(usize::try_from(draw(nodes as u64)).unwrap_or(0)),
         };
-        let blow = if draw(3) == 0 { Blow::Pause } else { Blow::Kill };
-        strikes.push(Strike { at, victim, blow, lasts });
+        let blow = if draw(3) == 0 {
+            Blow::Pause
+        } else {
+            Blow::Kill
+        };
+        strikes.push(Strike {
+            at,
+            victim,
+            blow,
+            lasts,
+        });
         at += lasts + Duration::from_millis(4_000 + draw(4_000));
     }
 }
@@ -82,9 +96,16 @@ mod tests {
                 kinds.insert(format!("{:?} {:?}", strike.victim, strike.blow));
             }
             for pair in plan.windows(2) {
-                assert!(pair[0].at + pair[0].lasts < pair[1].at, "one node at a time: {pair:?}");
+                assert!(
+                    pair[0].at + pair[0].lasts < pair[1].at,
+                    "one node at a time: {pair:?}"
+                );
             }
         }
-        assert_eq!(kinds.len(), 8, "leader and three nodes, killed and paused: {kinds:?}");
+        assert_eq!(
+            kinds.len(),
+            8,
+            "leader and three nodes, killed and paused: {kinds:?}"
+        );
     }
 }

@@ -10,6 +10,7 @@ use gear::smd::Machine;
 use gear::{Device, Fault, Injector, Kind, Mail, Row, State};
 use runtime::clock;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,9 +25,9 @@ const MAIL_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(300);
 /// Period of a generated device's reports: its day passes in a quarter of a second.
 const REPORT_PERIOD: Duration = Duration::from_millis(250);
-/// Samples of this host in one mail, a tenth of a second apart.
+/// Samples of this host in one mail, a twentieth of a second apart.
 const HOST_ROWS: usize = 5;
-const HOST_PERIOD: Duration = Duration::from_millis(100);
+const HOST_PERIOD: Duration = Duration::from_millis(50);
 
 /// What the gear has seen.
 #[derive(Default, Debug)]
@@ -50,24 +51,41 @@ pub(crate) struct Post {
 struct Sender {
     post: Arc<Post>,
     mailers: Vec<Mailer>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Sender {
-    fn new(post: &Arc<Post>, device: &Device, first: usize) -> Result<Self, MailerError> {
+    fn new(
+        post: &Arc<Post>,
+        device: &Device,
+        first: usize,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self, MailerError> {
         let mut mailers = Vec::new();
         for index in 0..post.mailboxes.len() {
             let to = post.mailboxes[(first + index) % post.mailboxes.len()];
             mailers.push(Mailer::new(MailerConfig {
                 host: "localhost".into(),
                 port: to.port(),
-                security: Security::StartTls { roots: post.roots.clone() },
+                security: Security::StartTls {
+                    roots: post.roots.clone(),
+                },
                 helo: "gear.glasshouse.example".into(),
                 from: device.address.clone(),
                 to: vec![device.mailbox.clone()],
                 limit: CALL_LIMIT,
             })?);
         }
-        Ok(Self { post: post.clone(), mailers })
+        Ok(Self {
+            post: post.clone(),
+            mailers,
+            stop,
+        })
+    }
+
+    /// Whether the demo has ended: a mail that was begun is still finished.
+    fn is_done(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Delivers one mail to the first mailbox that takes it.
@@ -77,7 +95,10 @@ impl Sender {
         let deadline = Instant::now() + MAIL_LIMIT;
         while Instant::now() < deadline {
             for (index, mailer) in self.mailers.iter().enumerate() {
-                match mailer.send_raw(&mail.from, std::slice::from_ref(&mail.to), &mail.raw).await {
+                match mailer
+                    .send_raw(&mail.from, std::slice::from_ref(&mail.to), &mail.raw)
+                    .await
+                {
                     Ok(()) => {
                         counts.accepted.fetch_add(1, Relaxed);
                         counts.failed_over.fetch_add(u64::from(index > 0), Relaxed);
@@ -104,41 +125,49 @@ pub(crate) async fn play(
     place: usize,
     span: Duration,
     post: Arc<Post>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let sender = Sender::new(&post, &device, place)?;
-    let playing = async {
-        match script {
-            Script::Host => host(&device, &sender, span).await,
-            Script::Generated { kind, fails } => generated(&device, kind, fails, place as u64, &sender, span).await,
-            Script::Recorded(machine) => recorded(&device, &machine, &sender).await,
+    stop: watch::Receiver<bool>,
+) -> Played {
+    let sender = Sender::new(&post, &device, place, stop)?;
+    match script {
+        Script::Host => host(&device, &sender, span).await,
+        Script::Generated { kind, fails } => {
+            generated(&device, kind, fails, place as u64, &sender, span).await
         }
-    };
-    tokio::select! {
-        played = playing => played,
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        Script::Recorded(machine) => recorded(&device, &machine, &sender).await,
     }
 }
 
 type Played = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// The share of the time in which faults are on.
-fn is_faulty(elapsed: Duration, span: Duration) -> bool {
-    (0.62..0.78).contains(&(elapsed.as_secs_f64() / span.as_secs_f64()))
+/// When generated gear reports trouble, as shares of the span.
+const REPORTED_TROUBLE: Range<f64> = 0.62..0.78;
+/// When this host misbehaves: late, so that also a node that took its room over half-way has seen
+/// enough of it to know what is normal.
+const HOST_TROUBLE: Range<f64> = 0.82..0.97;
+
+fn is_within(shares: &Range<f64>, elapsed: Duration, span: Duration) -> bool {
+    shares.contains(&(elapsed.as_secs_f64() / span.as_secs_f64()))
 }
 
 async fn host(device: &Device, sender: &Sender, span: Duration) -> Played {
     let started = Instant::now();
     let mut sampler = HostSampler::start(clock::unix_now())?;
-    let spike = |metric: &str, size: f64| Injection { metric: metric.into(), rows: 0..u64::MAX, fault: Fault::Spike { size } };
-    let mut fault = Injector::new(vec![spike("forks_per_s", 5_000.0), spike("cpu.iowait", 60.0)], 1);
+    let spike = |metric: &str, size: f64| Injection {
+        metric: metric.into(),
+        rows: 0..u64::MAX,
+        fault: Fault::Spike { size },
+    };
+    let mut fault = Injector::new(
+        vec![spike("forks_per_s", 5_000.0), spike("cpu.iowait", 60.0)],
+        1,
+    );
     let mut tick = interval(HOST_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rows: Vec<Row> = Vec::new();
-    while started.elapsed() < span {
+    while started.elapsed() < span && !sender.is_done() {
         tick.tick().await;
         let mut row = sampler.sample(clock::unix_now())?;
-        if is_faulty(started.elapsed(), span) {
+        if is_within(&HOST_TROUBLE, started.elapsed(), span) {
             fault.apply(&mut row.metrics);
         }
         rows.push(row);
@@ -150,27 +179,40 @@ async fn host(device: &Device, sender: &Sender, span: Duration) -> Played {
     Ok(())
 }
 
-async fn generated(device: &Device, kind: Kind, fails: bool, seed: u64, sender: &Sender, span: Duration) -> Played {
+async fn generated(
+    device: &Device,
+    kind: Kind,
+    fails: bool,
+    seed: u64,
+    sender: &Sender,
+    span: Duration,
+) -> Played {
     let started = Instant::now();
     let mut tick = interval(REPORT_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut failed, mut recovered) = (false, false);
+    let mut failed = false;
     let mut number = seed << 32;
-    while started.elapsed() < span {
+    while started.elapsed() < span && !sender.is_done() {
         tick.tick().await;
         number += 1;
-        let faulty = fails && is_faulty(started.elapsed(), span);
-        // A fault begins and ends with one event each; status reports go on as usual.
-        let state = if faulty && !failed {
-            failed = true;
+        let faulty = fails && is_within(&REPORTED_TROUBLE, started.elapsed(), span);
+        let state = if faulty {
             State::Failing
-        } else if failed && !faulty && !recovered {
-            recovered = true;
+        } else if failed {
             State::Recovered
         } else {
             State::Normal
         };
-        sender.send(&gear::render(kind, device, clock::unix_now(), state, number)).await;
+        failed = faulty;
+        sender
+            .send(&gear::render(
+                kind,
+                device,
+                clock::unix_now(),
+                state,
+                number,
+            ))
+            .await;
     }
     Ok(())
 }
@@ -182,6 +224,9 @@ async fn recorded(device: &Device, machine: &Machine, sender: &Sender) -> Played
     let step_ms = 1_000 / ROWS_PER_SECOND as u64;
     for rows in machine.train.chunks(ROWS_PER_MAIL) {
         tick.tick().await;
+        if sender.is_done() {
+            return Ok(());
+        }
         for mail in gear::smd::mails(device, rows, clock::unix_now(), step_ms, ROWS_PER_MAIL) {
             sender.send(&mail).await;
         }
@@ -189,6 +234,9 @@ async fn recorded(device: &Device, machine: &Machine, sender: &Sender) -> Played
     let mut open: Vec<Option<u64>> = vec![None; machine.segments.len()];
     for (index, rows) in machine.test.chunks(ROWS_PER_MAIL).enumerate() {
         tick.tick().await;
+        if sender.is_done() {
+            return Ok(());
+        }
         let (first, last) = (index * ROWS_PER_MAIL, index * ROWS_PER_MAIL + rows.len());
         let before = clock::unix_now().0;
         for mail in gear::smd::mails(device, rows, clock::unix_now(), step_ms, ROWS_PER_MAIL) {
@@ -197,7 +245,14 @@ async fn recorded(device: &Device, machine: &Machine, sender: &Sender) -> Played
         for (segment, open) in machine.segments.iter().zip(&mut open) {
             if segment.start < last && segment.end > first {
                 let from_ms = *open.get_or_insert(before);
-                note(&sender.post, Segment { device: device.id.to_string(), from_ms, to_ms: clock::unix_now().0 });
+                note(
+                    &sender.post,
+                    Segment {
+                        device: device.id.to_string(),
+                        from_ms,
+                        to_ms: clock::unix_now().0,
+                    },
+                );
             }
         }
     }
@@ -207,7 +262,9 @@ async fn recorded(device: &Device, machine: &Machine, sender: &Sender) -> Played
 /// A segment grows while its rows are mailed.
 fn note(post: &Post, segment: Segment) {
     let mut segments = post.segments.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = segments.iter_mut().find(|known| known.device == segment.device && known.from_ms == segment.from_ms);
+    let known = segments
+        .iter_mut()
+        .find(|known| known.device == segment.device && known.from_ms == segment.from_ms);
     match known {
         Some(known) => known.to_ms = segment.to_ms,
         None => segments.push(segment),

@@ -49,7 +49,10 @@ pub(crate) struct Pki {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HouseError {
     #[error("cannot write {path}: {error}; choose another place with --dir DIR")]
-    Write { path: PathBuf, error: std::io::Error },
+    Write {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     #[error("no free port on 127.0.0.1: {0}")]
     Port(std::io::Error),
     #[error(transparent)]
@@ -60,7 +63,10 @@ pub(crate) enum HouseError {
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), HouseError> {
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |error| HouseError::Write { path: path.to_owned(), error };
+    let failed = |error| HouseError::Write {
+        path: path.to_owned(),
+        error,
+    };
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .write(true)
@@ -75,9 +81,15 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), HouseError> {
 /// another program may still take one before we do, and then the node says so.
 fn free_ports(count: usize) -> Result<Vec<SocketAddr>, HouseError> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| bind()).collect::<Result<_, _>>().map_err(HouseError::Port)?;
-    listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(HouseError::Port)
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| bind())
+        .collect::<Result<_, _>>()
+        .map_err(HouseError::Port)?;
+    listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<_, _>>()
+        .map_err(HouseError::Port)
 }
 
 impl Pki {
@@ -112,12 +124,20 @@ impl House {
         }
         let ports = free_ports(NODES * 3 + 2)?;
         let pki = Pki::create(dir)?;
-        write(&dir.join("copybooks/transaction.cpy"), gear::mainframe::COPYBOOK, 0o644)?;
+        write(
+            &dir.join("copybooks/transaction.cpy"),
+            gear::mainframe::COPYBOOK,
+            0o644,
+        )?;
         let mut identities = Vec::new();
         for index in 0..NODES {
             let mut seed = [0u8; 32];
             getrandom::fill(&mut seed).map_err(HouseError::Entropy)?;
-            write(&dir.join(format!("node-{}.identity", index + 1)), &hex::encode(seed), 0o600)?;
+            write(
+                &dir.join(format!("node-{}.identity", index + 1)),
+                &hex::encode(seed),
+                0o600,
+            )?;
             identities.push(SigningKey::from_bytes(&seed).verifying_key().to_bytes());
         }
         let mut domain = [0u8; 1];
@@ -145,13 +165,27 @@ impl House {
         };
         let links: Vec<SocketAddr> = (0..NODES).map(|index| ports[index * 3 + 2]).collect();
         for site in &house.nodes {
-            write(&site.config, &house.config(site, &links, &identities, inventory), 0o644)?;
+            write(
+                &site.config,
+                &house.config(site, &links, &identities, inventory),
+                0o644,
+            )?;
         }
         Ok(house)
     }
 
-    fn config(&self, site: &NodeSite, links: &[SocketAddr], identities: &[[u8; 32]], inventory: &Inventory) -> String {
-        let index = self.nodes.iter().position(|other| other.name == site.name).unwrap_or(0);
+    fn config(
+        &self,
+        site: &NodeSite,
+        links: &[SocketAddr],
+        identities: &[[u8; 32]],
+        inventory: &Inventory,
+    ) -> String {
+        let index = self
+            .nodes
+            .iter()
+            .position(|other| other.name == site.name)
+            .unwrap_or(0);
         let mut text = format!(
             r#"# Written by the demo; `glasshouse config check FILE` explains every key it refuses.
 [node]
@@ -170,7 +204,11 @@ identity = "{name}.identity"
         );
         for (peer, (link, identity)) in self.nodes.iter().zip(links.iter().zip(identities)) {
             let identity = hex::encode(identity);
-            let _ = write!(text, "\n[[cluster.peer]]\nname = \"{}\"\naddress = \"{link}\"\nidentity = \"{identity}\"\n", peer.name);
+            let _ = write!(
+                text,
+                "\n[[cluster.peer]]\nname = \"{}\"\naddress = \"{link}\"\nidentity = \"{identity}\"\n",
+                peer.name
+            );
         }
         let _ = write!(
             text,
@@ -213,7 +251,11 @@ ca = "ca.pem"
             sink = self.sink.port(),
         );
         for (room, home) in inventory.rooms.iter().zip(self.nodes.iter().cycle()) {
-            let _ = write!(text, "\n[[room]]\nname = \"{room}\"\nhome = \"{}\"\n", home.name);
+            let _ = write!(
+                text,
+                "\n[[room]]\nname = \"{room}\"\nhome = \"{}\"\n",
+                home.name
+            );
         }
         for (device, _) in &inventory.devices {
             let _ = write!(

@@ -36,9 +36,17 @@ impl Inventory {
     pub(crate) fn live() -> Self {
         let generated = |id: &str, kind: Kind, class: &str, room: usize, fails: bool| {
             let address = format!("{id}@gear.glasshouse.example");
-            (Device::new(id, &address, class, ROOMS[room]), Script::Generated { kind, fails })
+            (
+                Device::new(id, &address, class, ROOMS[room]),
+                Script::Generated { kind, fails },
+            )
         };
-        let host = Device::new("this-host", "this-host@gear.glasshouse.example", "server", ROOMS[0]);
+        let host = Device::new(
+            "this-host",
+            "this-host@gear.glasshouse.example",
+            "server",
+            ROOMS[0],
+        );
         Self {
             rooms: ROOMS.map(str::to_owned).to_vec(),
             devices: vec![
@@ -62,7 +70,11 @@ impl Inventory {
         let train = (rows * TRAIN_SHARE) as usize;
         let test = rows as usize - train;
         // A quarter of the test stretch lies before its first fault: alerts there are false ones.
-        let slice = Slice { train, test, lead_in: test / 4 };
+        let slice = Slice {
+            train,
+            test,
+            lead_in: test / 4,
+        };
         let mut devices = Vec::new();
         for (index, name) in set.machines().iter().enumerate() {
             let machine = set.load(name, slice)?;
@@ -70,11 +82,16 @@ impl Inventory {
             let device = Device::new(name, &address, "server", ROOMS[index % ROOMS.len()]);
             devices.push((device, Script::Recorded(Box::new(machine))));
         }
-        Ok(Self { rooms: ROOMS.map(str::to_owned).to_vec(), devices })
+        Ok(Self {
+            rooms: ROOMS.map(str::to_owned).to_vec(),
+            devices,
+        })
     }
 
     /// Whether labels can be compared with.
     pub(crate) fn is_labelled(&self) -> bool {
-        self.devices.iter().any(|(_, script)| matches!(script, Script::Recorded(_)))
+        self.devices
+            .iter()
+            .any(|(_, script)| matches!(script, Script::Recorded(_)))
     }
 }

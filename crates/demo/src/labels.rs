@@ -28,13 +28,20 @@ pub(crate) struct Agreement {
 /// `alerts` are (device, raised-at in ms).
 pub(crate) fn compare(segments: &[Segment], alerts: &[(String, u64)], grace_ms: u64) -> Agreement {
     let hits = |segment: &Segment, (device, at): &(String, u64)| {
-        *device == segment.device && (segment.from_ms..=segment.to_ms.saturating_add(grace_ms)).contains(at)
+        *device == segment.device
+            && (segment.from_ms..=segment.to_ms.saturating_add(grace_ms)).contains(at)
     };
     Agreement {
         segments: segments.len(),
-        found: segments.iter().filter(|segment| alerts.iter().any(|alert| hits(segment, alert))).count(),
+        found: segments
+            .iter()
+            .filter(|segment| alerts.iter().any(|alert| hits(segment, alert)))
+            .count(),
         alerts: alerts.len(),
-        right: alerts.iter().filter(|alert| segments.iter().any(|segment| hits(segment, alert))).count(),
+        right: alerts
+            .iter()
+            .filter(|alert| segments.iter().any(|segment| hits(segment, alert)))
+            .count(),
     }
 }
 
@@ -44,8 +51,16 @@ mod tests {
 
     #[test]
     fn alerts_count_for_their_own_device_and_time_only() {
-        let segment = |device: &str, from_ms, to_ms| Segment { device: device.into(), from_ms, to_ms };
-        let segments = [segment("a", 100, 200), segment("a", 500, 600), segment("b", 100, 200)];
+        let segment = |device: &str, from_ms, to_ms| Segment {
+            device: device.into(),
+            from_ms,
+            to_ms,
+        };
+        let segments = [
+            segment("a", 100, 200),
+            segment("a", 500, 600),
+            segment("b", 100, 200),
+        ];
         let alert = |device: &str, at| (device.to_owned(), at);
         let table = [
             (vec![], (0, 0)),
@@ -53,11 +68,19 @@ mod tests {
             (vec![alert("a", 150), alert("a", 180)], (1, 2)),
             (vec![alert("b", 550)], (0, 0)),
             (vec![alert("a", 220), alert("a", 260)], (1, 1)),
-            (vec![alert("a", 99), alert("b", 100), alert("a", 600)], (2, 2)),
+            (
+                vec![alert("a", 99), alert("b", 100), alert("a", 600)],
+                (2, 2),
+            ),
         ];
         for (alerts, (found, right)) in table {
             let got = compare(&segments, &alerts, 30);
-            let expected = Agreement { segments: 3, found, alerts: alerts.len(), right };
+            let expected = Agreement {
+                segments: 3,
+                found,
+                alerts: alerts.len(),
+                right,
+            };
             assert_eq!(got, expected, "{alerts:?}");
         }
     }

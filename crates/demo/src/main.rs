@@ -26,7 +26,10 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
-#[command(name = "glasshouse-demo", about = "Runs the whole of Glasshouse on this machine and says whether it worked.")]
+#[command(
+    name = "glasshouse-demo",
+    about = "Runs the whole of Glasshouse on this machine and says whether it worked."
+)]
 struct Arguments {
     /// How long, e.g. 60s or 5m.
     #[arg(long = "for", value_parser = span, default_value = "60s")]
@@ -52,25 +55,44 @@ struct Arguments {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (number, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
     let scale = match unit {
         "s" | "" => 1,
         "m" => 60,
-        _ => return Err(format!("`{text}` must be seconds or minutes, such as 60s or 5m")),
+        _ => {
+            return Err(format!(
+                "`{text}` must be seconds or minutes, such as 60s or 5m"
+            ));
+        }
     };
-    let seconds: u64 = number.parse().map_err(|_| format!("`{text}` must begin with a whole number"))?;
+    let seconds: u64 = number
+        .parse()
+        .map_err(|_| format!("`{text}` must begin with a whole number"))?;
     let span = Duration::from_secs(seconds.saturating_mul(scale));
     if span < SHORTEST {
-        return Err(format!("{text} is too short: the cluster needs at least {} s to learn, lose a node and heal", SHORTEST.as_secs()));
+        return Err(format!(
+            "{text} is too short: the cluster needs at least {} s to learn, lose a node and heal",
+            SHORTEST.as_secs()
+        ));
     }
     Ok(span)
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("glasshouse-demo: no runtime: {error}");
@@ -96,7 +118,12 @@ mod tests {
         for (text, seconds) in [("60s", 60), ("5m", 300), ("90", 90)] {
             assert_eq!(span(text), Ok(Duration::from_secs(seconds)));
         }
-        for (text, says) in [("5", "too short"), ("1h", "60s or 5m"), ("s", "whole number"), ("", "whole number")] {
+        for (text, says) in [
+            ("5", "too short"),
+            ("1h", "60s or 5m"),
+            ("s", "whole number"),
+            ("", "whole number"),
+        ] {
             assert!(span(text).unwrap_err().contains(says), "{text}");
         }
     }

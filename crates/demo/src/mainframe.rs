@@ -28,9 +28,20 @@ pub(crate) async fn run(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (started, mut from) = (Instant::now(), clock::unix_now());
     let moment = |share: f64| UnixMillis(from.0 + (span.as_millis() as f64 * share) as u64);
-    let trouble = |kind| Fault { region: TROUBLED.into(), kind, from: moment(TROUBLE.start), until: moment(TROUBLE.end) };
-    let faults = vec![trouble(FaultKind::LatencySurge(6.0)), trouble(FaultKind::ErrorSurge(0.4))];
-    let mut mainframe = Mainframe::new(MainframeConfig { faults, ..MainframeConfig::default() });
+    let trouble = |kind| Fault {
+        region: TROUBLED.into(),
+        kind,
+        from: moment(TROUBLE.start),
+        until: moment(TROUBLE.end),
+    };
+    let faults = vec![
+        trouble(FaultKind::LatencySurge(6.0)),
+        trouble(FaultKind::ErrorSurge(0.4)),
+    ];
+    let mut mainframe = Mainframe::new(MainframeConfig {
+        faults,
+        ..MainframeConfig::default()
+    });
     let encoder = Encoder::new()?;
     let mut producer = Producer::new(client, topic);
     let mut tick = interval(PERIOD);

@@ -87,27 +87,48 @@ impl Observer {
     pub(crate) fn new(nodes: Vec<(String, SocketAddr)>) -> Self {
         let lives = nodes
             .iter()
-            .map(|(name, _)| (name.clone(), Life { former: Vec::new(), current: None, answers: false }))
+            .map(|(name, _)| {
+                (
+                    name.clone(),
+                    Life {
+                        former: Vec::new(),
+                        current: None,
+                        answers: false,
+                    },
+                )
+            })
             .collect();
         Self { nodes, lives }
     }
 
     /// Asks every node once.
     pub(crate) async fn poll(&mut self) {
-        let asks = self.nodes.clone().into_iter().map(|(name, address)| async move {
-            let answer = tokio::task::spawn_blocking(move || ask(address)).await.ok().flatten();
-            (name, answer)
-        });
+        let asks = self
+            .nodes
+            .clone()
+            .into_iter()
+            .map(|(name, address)| async move {
+                let answer = tokio::task::spawn_blocking(move || ask(address))
+                    .await
+                    .ok()
+                    .flatten();
+                (name, answer)
+            });
         for (name, answer) in futures::future::join_all(asks).await {
             self.note(&name, answer);
         }
     }
 
     fn note(&mut self, name: &str, answer: Option<Status>) {
-        let Some(life) = self.lives.get_mut(name) else { return };
+        let Some(life) = self.lives.get_mut(name) else {
+            return;
+        };
         life.answers = answer.is_some();
         if let Some(status) = answer {
-            if let Some(before) = life.current.take_if(|before| status.uptime_s < before.uptime_s) {
+            if let Some(before) = life
+                .current
+                .take_if(|before| status.uptime_s < before.uptime_s)
+            {
                 life.former.push(before);
             }
             life.current = Some(status);
@@ -124,19 +145,24 @@ impl Observer {
 
     /// Every status ever seen last in a life.
     pub(crate) fn all_lives(&self) -> impl Iterator<Item = &Status> {
-        self.lives.values().flat_map(|life| life.former.iter().chain(&life.current))
+        self.lives
+            .values()
+            .flat_map(|life| life.former.iter().chain(&life.current))
     }
 
     /// Sums over nodes and lives.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        self.all_lives().for_each(|status| totals.add(Totals::of(status)));
+        self.all_lives()
+            .for_each(|status| totals.add(Totals::of(status)));
         totals
     }
 
     /// The view of the node that knows most of the ledger.
     pub(crate) fn best(&self) -> Option<&Status> {
-        self.answering().map(|(_, status)| status).max_by_key(|status| status.ledger.size)
+        self.answering()
+            .map(|(_, status)| status)
+            .max_by_key(|status| status.ledger.size)
     }
 
     /// Latency from mail to data space over all nodes and lives, in milliseconds: (p50, p99).
@@ -153,8 +179,17 @@ impl Observer {
 }
 
 fn ask(address: SocketAddr) -> Option<Status> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(ASK_LIMIT)).build().into();
-    agent.get(format!("http://{address}/status.json")).call().ok()?.body_mut().read_json().ok()
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(ASK_LIMIT))
+        .build()
+        .into();
+    agent
+        .get(format!("http://{address}/status.json"))
+        .call()
+        .ok()?
+        .body_mut()
+        .read_json()
+        .ok()
 }
 
 #[cfg(test)]
@@ -162,7 +197,10 @@ mod tests {
     use super::*;
 
     fn status(uptime_s: f64, accepted: u64) -> Status {
-        let mut status = Status { uptime_s, ..Status::default() };
+        let mut status = Status {
+            uptime_s,
+            ..Status::default()
+        };
         status.mail.accepted = accepted;
         status
     }

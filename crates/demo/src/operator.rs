@@ -1,6 +1,9 @@
 //! The operator's mailbox: a real SMTP server that keeps what arrives, once per Message-ID.
 
-use edge::smtp::{AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpLimits, SmtpServer};
+use edge::smtp::{
+    AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpLimits,
+    SmtpServer,
+};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,20 +11,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Mails kept; far more than a run raises.
 const MAX_MAILS: usize = 10_000;
+/// How the postman marks the end of an alert.
+const CLEARED: &str = "[CLEARED]";
 
 /// What arrived: subject by Message-ID.
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<BTreeMap<String, String>>);
 
 impl Inbox {
-    /// Alert mails, each counted once.
-    pub(crate) fn len(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    /// Mails that raise an alert, each counted once.
+    pub(crate) fn alerts(&self) -> u64 {
+        self.subjects()
+            .iter()
+            .filter(|subject| !subject.starts_with(CLEARED))
+            .count() as u64
+    }
+
+    /// Mails that say an alert is over.
+    pub(crate) fn clears(&self) -> u64 {
+        self.subjects()
+            .iter()
+            .filter(|subject| subject.starts_with(CLEARED))
+            .count() as u64
     }
 
     /// Subjects, for people.
     pub(crate) fn subjects(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 }
 
@@ -58,5 +79,14 @@ pub(crate) async fn open(
     inbox: Arc<Inbox>,
 ) -> Result<SmtpServer, BindError> {
     let policy = Policy::new("localhost", Recipients::new(&[domain], &[]));
-    SmtpServer::bind(SmtpConfig { listen, policy, tls, limits: SmtpLimits::default() }, inbox).await
+    SmtpServer::bind(
+        SmtpConfig {
+            listen,
+            policy,
+            tls,
+            limits: SmtpLimits::default(),
+        },
+        inbox,
+    )
+    .await
 }

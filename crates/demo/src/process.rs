@@ -32,7 +32,10 @@ impl NodeProcess {
 
     /// Starts the process; its output is appended to its log.
     pub(crate) fn start(&mut self) -> std::io::Result<()> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
         let child = Command::new(&self.binary)
             .arg("node")
             .arg("--config")
@@ -57,7 +60,11 @@ impl NodeProcess {
     /// Whether it ended on its own, with the exit status as a sentence.
     pub(crate) fn ended(&mut self) -> Option<String> {
         match self.child.as_mut()?.try_wait() {
-            Ok(Some(status)) => Some(format!("{} ended by itself with {status}; see {}", self.name, self.log.display())),
+            Ok(Some(status)) => Some(format!(
+                "{} ended by itself with {status}; see {}",
+                self.name,
+                self.log.display()
+            )),
             Ok(None) | Err(_) => None,
         }
     }
@@ -72,17 +79,27 @@ impl NodeProcess {
 
     /// SIGTERM, then wait; a sentence if it had to be killed or failed.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
         if let Some(pid) = child.id() {
             signal(pid, libc::SIGTERM);
         }
         match tokio::time::timeout(STOP_LIMIT, child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(format!("{} stopped with {status}; see {}", self.name, self.log.display())),
+            Ok(Ok(status)) => Err(format!(
+                "{} stopped with {status}; see {}",
+                self.name,
+                self.log.display()
+            )),
             Ok(Err(error)) => Err(format!("{} could not be waited for: {error}", self.name)),
             Err(_) => {
                 let _ = child.kill().await;
-                Err(format!("{} did not stop within {} s and was killed", self.name, STOP_LIMIT.as_secs()))
+                Err(format!(
+                    "{} did not stop within {} s and was killed",
+                    self.name,
+                    STOP_LIMIT.as_secs()
+                ))
             }
         }
     }

@@ -26,7 +26,9 @@ pub(crate) struct Outside {
     pub(crate) failed_over: u64,
     pub(crate) records_sent: u64,
     pub(crate) alert_mails: u64,
+    pub(crate) clear_mails: u64,
     pub(crate) wire_packets: u64,
+    pub(crate) wire_bytes: u64,
     pub(crate) wire_plaintext: u64,
 }
 
@@ -63,7 +65,11 @@ impl Progress {
             self.drawn = lines.len();
         } else if self.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
             self.logged = Some(Instant::now());
-            println!("{:>6.1} s  {}", self.started.elapsed().as_secs_f64(), line(observer, outside));
+            println!(
+                "{:>6.1} s  {}",
+                self.started.elapsed().as_secs_f64(),
+                line(observer, outside)
+            );
         }
     }
 
@@ -89,7 +95,7 @@ fn line(observer: &Observer, outside: Outside) -> String {
         best.map_or(0, |status| status.learning.closed),
         best.map_or(0, |status| status.key_epoch.0),
         best.map_or(0, |status| status.ledger.size),
-        totals.raised,
+        best.map_or(0, |status| status.ledger.alerts_raised),
         outside.alert_mails,
     )
 }
@@ -107,7 +113,15 @@ fn block(observer: &Observer, outside: Outside) -> Vec<String> {
                 wire::Role::Feed(_) => "feed".into(),
             })
             .collect();
-        let leads = if status.leader.as_ref().is_some_and(|leader| leader.as_str() == name) { "leader" } else { "" };
+        let leads = if status
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leader.as_str() == name)
+        {
+            "leader"
+        } else {
+            ""
+        };
         lines.push(format!(
             "  {name:<8} {leads:<7} key epoch {:<4} links {:<2} roles {}",
             status.key_epoch.0,
@@ -119,27 +133,44 @@ fn block(observer: &Observer, outside: Outside) -> Vec<String> {
         "  mail     {} sent, {} accepted, {} delivered to another node's mailbox",
         outside.sent, outside.accepted, outside.failed_over
     ));
-    lines.push(format!("  kafka    {} produced, {} taken", outside.records_sent, totals.kafka_records));
+    lines.push(format!(
+        "  kafka    {} produced, {} taken",
+        outside.records_sent, totals.kafka_records
+    ));
     let latency = observer
         .mail_to_dds_ms()
-        .map_or(String::new(), |(p50, p99)| format!("; mail → reader p50 {p50:.1} ms, p99 {p99:.1} ms"));
+        .map_or(String::new(), |(p50, p99)| {
+            format!("; mail → reader p50 {p50:.1} ms, p99 {p99:.1} ms")
+        });
     lines.push(format!(
         "  dds      {} published, {} received ({} from other nodes), {} readings{latency}",
         totals.published, totals.received, totals.received_remote, totals.readings
     ));
     if let Some(status) = best {
-        let losses: Vec<f64> = status.learning.losses.iter().map(|(_, loss)| *loss).collect();
+        let losses: Vec<f64> = status
+            .learning
+            .losses
+            .iter()
+            .map(|(_, loss)| *loss)
+            .collect();
         lines.push(format!(
             "  learning {} rounds, loss {} {}",
             status.learning.closed,
-            losses.last().map_or("–".into(), |loss| format!("{loss:.4}")),
+            losses
+                .last()
+                .map_or("–".into(), |loss| format!("{loss:.4}")),
             sparkline(&losses)
         ));
-        lines.push(format!("  ledger   {} leaves, root {:.16}…", status.ledger.size, status.ledger.root));
+        lines.push(format!(
+            "  ledger   {} leaves, root {:.16}…",
+            status.ledger.size, status.ledger.root
+        ));
     }
     lines.push(format!(
         "  alerts   {} raised, {} cleared, {} in the operator's mailbox",
-        totals.raised, totals.cleared, outside.alert_mails
+        best.map_or(0, |status| status.ledger.alerts_raised),
+        best.map_or(0, |status| status.ledger.alerts_cleared),
+        outside.alert_mails
     ));
     lines.push(format!(
         "  wire     {} packets looked at, {} bytes with payload in clear",

@@ -24,7 +24,9 @@ pub(crate) struct Report<'a> {
 
 /// As the issue of the first release names the keys; times in milliseconds.
 pub(crate) fn json(report: &Report<'_>) -> Value {
-    let Report { totals, outside, .. } = report;
+    let Report {
+        totals, outside, ..
+    } = report;
     let (p50, p99) = report.latency_ms.unwrap_or_default();
     let best = report.best;
     json!({
@@ -40,12 +42,17 @@ pub(crate) fn json(report: &Report<'_>) -> Value {
         "rounds_abandoned": best.map_or(0, |status| status.learning.abandoned),
         "losses": best.map_or_else(Vec::new, |status| status.learning.losses.clone()),
         "key_epochs": best.map_or(0, |status| status.key_epoch.0),
-        "alerts": { "raised": totals.raised, "cleared": totals.cleared, "mailed": outside.alert_mails },
+        "alerts": {
+            "raised": best.map_or(0, |status| status.ledger.alerts_raised),
+            "cleared": best.map_or(0, |status| status.ledger.alerts_cleared),
+            "mailed": outside.alert_mails,
+            "clears_mailed": outside.clear_mails,
+        },
         "labels": report.agreement,
         "ledger": { "size": best.map_or(0, |status| status.ledger.size), "root": best.map_or("", |status| &status.ledger.root) },
         "latency_ms": { "mail_to_dds": { "p50": p50, "p99": p99 } },
         "plaintext_payload_bytes": outside.wire_plaintext + totals.plaintext_payload_bytes,
-        "wire": { "method": if report.wire_by_capture { "packets captured on the loopback interface" } else { "counters of the nodes (no right to capture packets)" }, "packets": outside.wire_packets },
+        "wire": { "method": if report.wire_by_capture { "packets captured on the loopback interface" } else { "counters of the nodes (no right to capture packets)" }, "packets": outside.wire_packets, "bytes": outside.wire_bytes },
         "faults": report.strikes,
         "stages": report.stages,
     })

@@ -1,5 +1,6 @@
 //! One run from the first process to the verdict.
 
+use crate::Arguments;
 use crate::faults::{self, Blow, Strike, Victim};
 use crate::gearmail::{self, Post};
 use crate::house::{DOMAIN, House, NODES, TOPIC};
@@ -13,7 +14,6 @@ use crate::progress::{Outside, Progress};
 use crate::report::{self, Report};
 use crate::verdict::{self, Evidence};
 use crate::wirecheck::WireCheck;
-use crate::Arguments;
 use broker::{Broker, BrokerConfig, BrokerTls};
 use edge::kafka::{ClientConfig, Security};
 use edge::tls;
@@ -103,7 +103,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool, Fault> {
 fn place(dir: Option<&Path>) -> Result<(PathBuf, bool), Fault> {
     if let Some(dir) = dir {
         if dir.exists() {
-            return Err(format!("{} exists already; name a new folder with --dir", dir.display()).into());
+            return Err(format!(
+                "{} exists already; name a new folder with --dir",
+                dir.display()
+            )
+            .into());
         }
         std::fs::create_dir_all(dir)?;
         return Ok((std::path::absolute(dir)?, true));
@@ -116,7 +120,12 @@ fn place(dir: Option<&Path>) -> Result<(PathBuf, bool), Fault> {
 }
 
 impl<'a> Run<'a> {
-    async fn start(arguments: &'a Arguments, house: House, glasshouse: &Path, inventory: Inventory) -> Result<bool, Fault> {
+    async fn start(
+        arguments: &'a Arguments,
+        house: House,
+        glasshouse: &Path,
+        inventory: Inventory,
+    ) -> Result<bool, Fault> {
         let roots = std::fs::read_to_string(&house.pki.ca)?;
         let certified = tls::Certified::load(&house.pki.server_certificate, &house.pki.server_key)?;
         let broker = Broker::start(BrokerConfig {
@@ -131,7 +140,13 @@ impl<'a> Run<'a> {
         })
         .await?;
         let inbox = Arc::new(Inbox::default());
-        let sink = operator::open(house.sink, DOMAIN, tls::server_config(&certified)?, inbox.clone()).await?;
+        let sink = operator::open(
+            house.sink,
+            DOMAIN,
+            tls::server_config(&certified)?,
+            inbox.clone(),
+        )
+        .await?;
         let processes = house
             .nodes
             .iter()
@@ -145,7 +160,13 @@ impl<'a> Run<'a> {
         });
         let mut run = Run {
             arguments,
-            observer: Observer::new(house.nodes.iter().map(|site| (site.name.clone(), site.admin)).collect()),
+            observer: Observer::new(
+                house
+                    .nodes
+                    .iter()
+                    .map(|site| (site.name.clone(), site.admin))
+                    .collect(),
+            ),
             house,
             processes,
             progress: Progress::new(),
@@ -170,7 +191,11 @@ impl<'a> Run<'a> {
             NODES,
             inventory.devices.len(),
             inventory.rooms.len(),
-            if self.wire.is_some() { "watching every packet for payload in clear" } else { "no right to capture packets: the nodes count payload in clear" }
+            if self.wire.is_some() {
+                "watching every packet for payload in clear"
+            } else {
+                "no right to capture packets: the nodes count payload in clear"
+            }
         ));
         for process in &mut self.processes {
             process.start()?;
@@ -203,15 +228,28 @@ impl<'a> Run<'a> {
                 return Err(sentence.into());
             }
             if Instant::now() > deadline {
-                return Err(format!("the cluster did not stand within {} s; see the logs in {}", START_LIMIT.as_secs(), self.house.dir.join("logs").display()).into());
+                return Err(format!(
+                    "the cluster did not stand within {} s; see the logs in {}",
+                    START_LIMIT.as_secs(),
+                    self.house.dir.join("logs").display()
+                )
+                .into());
             }
         }
     }
 
     /// Everyone answers, is up by everyone's ledger, agrees on the key epoch and sends under it.
     fn whole(&self) -> bool {
-        let statuses: Vec<_> = self.observer.answering().map(|(_, status)| status).collect();
-        let newest = statuses.iter().map(|status| status.key_epoch.0).max().unwrap_or(0);
+        let statuses: Vec<_> = self
+            .observer
+            .answering()
+            .map(|(_, status)| status)
+            .collect();
+        let newest = statuses
+            .iter()
+            .map(|status| status.key_epoch.0)
+            .max()
+            .unwrap_or(0);
         statuses.len() == NODES
             && newest >= NODES as u64
             && statuses.iter().all(|status| {
@@ -225,27 +263,47 @@ impl<'a> Run<'a> {
     }
 
     async fn perform(&mut self, inventory: Inventory, up: Duration) -> Result<(), Fault> {
-        let span = self.arguments.span.saturating_sub(up).max(self.arguments.span / 2);
+        let span = self
+            .arguments
+            .span
+            .saturating_sub(up)
+            .max(self.arguments.span / 2);
         let (stop, stopped) = watch::channel(false);
         let mut gear = JoinSet::new();
         for (index, (device, script)) in inventory.devices.into_iter().enumerate() {
             let (post, stopped) = (self.post.clone(), stopped.clone());
             gear.spawn(async move {
                 let name = device.id.clone();
-                gearmail::play(device, script, index, span, post, stopped).await.map_err(|error| format!("{name}: {error}"))
+                gearmail::play(device, script, index + index / NODES, span, post, stopped)
+                    .await
+                    .map_err(|error| format!("{name}: {error}"))
             });
         }
         let pki = &self.house.pki;
-        let security = Security::MutualTls { ca: pki.ca.clone(), cert: pki.client_certificate.clone(), key: pki.client_key.clone() };
-        let client = ClientConfig::new([format!("localhost:{}", self.house.broker.port())], security);
+        let security = Security::MutualTls {
+            ca: pki.ca.clone(),
+            cert: pki.client_certificate.clone(),
+            key: pki.client_key.clone(),
+        };
+        let client = ClientConfig::new(
+            [format!("localhost:{}", self.house.broker.port())],
+            security,
+        );
         let produced = self.produced.clone();
         gear.spawn(async move {
-            mainframe::run(client, TOPIC, span, produced, stopped).await.map_err(|error| format!("mainframe: {error}"))
+            mainframe::run(client, TOPIC, span, produced, stopped)
+                .await
+                .map_err(|error| format!("mainframe: {error}"))
         });
 
         let begun = Instant::now();
         let mut plan = if self.arguments.chaos {
-            faults::chaos(self.arguments.seed, NODES, Duration::from_secs(5), span.saturating_sub(Duration::from_secs(5)))
+            faults::chaos(
+                self.arguments.seed,
+                NODES,
+                Duration::from_secs(5),
+                span.saturating_sub(Duration::from_secs(5)),
+            )
         } else {
             faults::demo(span)
         };
@@ -255,7 +313,9 @@ impl<'a> Run<'a> {
                 self.progress.say("stopping, as asked");
                 break;
             }
-            if plan.last().is_some_and(|strike| begun.elapsed() >= strike.at)
+            if plan
+                .last()
+                .is_some_and(|strike| begun.elapsed() >= strike.at)
                 && let Some(strike) = plan.pop()
             {
                 self.strike(strike).await;
@@ -275,13 +335,32 @@ impl<'a> Run<'a> {
     }
 
     async fn strike(&mut self, strike: Strike) {
-        let leader = self.observer.best().and_then(|status| status.leader.clone());
+        let leader = self
+            .observer
+            .best()
+            .and_then(|status| status.leader.clone());
         let node = match strike.victim {
             Victim::Node(node) => node,
-            Victim::Leader => self.house.nodes.iter().position(|site| leader.as_ref().is_some_and(|leader| leader.as_str() == site.name)).unwrap_or(0),
+            Victim::Leader => self
+                .house
+                .nodes
+                .iter()
+                .position(|site| {
+                    leader
+                        .as_ref()
+                        .is_some_and(|leader| leader.as_str() == site.name)
+                })
+                .unwrap_or(0),
         };
         let name = self.house.nodes[node].name.clone();
-        let role = if leader.as_ref().is_some_and(|leader| leader.as_str() == name) { ", the leader" } else { "" };
+        let role = if leader
+            .as_ref()
+            .is_some_and(|leader| leader.as_str() == name)
+        {
+            ", the leader"
+        } else {
+            ""
+        };
         let said = match strike.blow {
             Blow::Kill => {
                 self.processes[node].kill().await;
@@ -291,11 +370,22 @@ impl<'a> Run<'a> {
                 if let Some(pid) = self.processes[node].pid() {
                     signal(pid, libc::SIGSTOP);
                 }
-                format!("SIGSTOP {name}{role}, for {:.1} s", strike.lasts.as_secs_f64())
+                format!(
+                    "SIGSTOP {name}{role}, for {:.1} s",
+                    strike.lasts.as_secs_f64()
+                )
             }
         };
         self.progress.say(&said);
-        self.wounds.push(Wound { strike, node, since: Instant::now(), noticed: false, undone: None, healed: false, name: said });
+        self.wounds.push(Wound {
+            strike,
+            node,
+            since: Instant::now(),
+            noticed: false,
+            undone: None,
+            healed: false,
+            name: said,
+        });
     }
 
     /// Looks after the wounded: was it noticed, is it time to undo it, is it healed.
@@ -304,7 +394,10 @@ impl<'a> Run<'a> {
         for index in 0..self.wounds.len() {
             let wound = &self.wounds[index];
             let name = self.house.nodes[wound.node].name.clone();
-            let down = self.observer.answering().any(|(other, status)| other != name && status.members.get(&name) == Some(&false));
+            let down = self
+                .observer
+                .answering()
+                .any(|(other, status)| other != name && status.members.get(&name) == Some(&false));
             if !wound.noticed && down {
                 let after = wound.since.elapsed().as_secs_f64();
                 let heirs: Vec<String> = self
@@ -314,7 +407,10 @@ impl<'a> Run<'a> {
                     .map(|(other, status)| format!("{other} has {} roles", status.roles.len()))
                     .collect();
                 self.wounds[index].noticed = true;
-                self.progress.say(&format!("{name} is held for down after {after:.1} s; {}", heirs.join(", ")));
+                self.progress.say(&format!(
+                    "{name} is held for down after {after:.1} s; {}",
+                    heirs.join(", ")
+                ));
             }
             let wound = &self.wounds[index];
             if wound.undone.is_none() && wound.since.elapsed() >= wound.strike.lasts {
@@ -323,7 +419,9 @@ impl<'a> Run<'a> {
             let wound = &self.wounds[index];
             if !wound.healed && wound.undone.is_some() && whole {
                 self.wounds[index].healed = true;
-                self.progress.say(&format!("{name} is back: up, in the key group, at the current epoch"));
+                self.progress.say(&format!(
+                    "{name} is back: up, in the key group, at the current epoch"
+                ));
             }
         }
         Ok(())
@@ -347,26 +445,37 @@ impl<'a> Run<'a> {
     }
 
     fn undo_all(&mut self) -> Result<(), Fault> {
-        let open: Vec<usize> = (0..self.wounds.len()).filter(|index| self.wounds[*index].undone.is_none()).collect();
+        let open: Vec<usize> = (0..self.wounds.len())
+            .filter(|index| self.wounds[*index].undone.is_none())
+            .collect();
         open.into_iter().try_for_each(|index| self.undo(index))
     }
 
     /// Until everything accepted has been worked off and every wound has healed.
     async fn settle(&mut self) -> Result<(), Fault> {
-        self.progress.say("the gear is silent; waiting for what is under way");
+        self.progress
+            .say("the gear is silent; waiting for what is under way");
         let deadline = Instant::now() + DRAIN_LIMIT.max(HEAL_LIMIT);
         while Instant::now() < deadline {
             if self.look().await {
                 break;
             }
             self.tend().await?;
-            let pending: u64 = self.observer.answering().map(|(_, status)| status.mail.pending).sum();
+            let pending: u64 = self
+                .observer
+                .answering()
+                .map(|(_, status)| status.mail.pending)
+                .sum();
             let recorded = self.observer.best().map_or(0, |status| status.ledger.mails);
-            let waiting: u64 = self.observer.answering().map(|(_, status)| status.alerts.waiting).sum();
+            let raised = self
+                .observer
+                .best()
+                .map_or(0, |status| status.ledger.alerts_raised);
+            let mailed = self.inbox.alerts() >= raised;
             let taken = self.observer.totals().kafka_records >= self.produced.load(Relaxed);
             let accepted = self.post.counts.accepted.load(Relaxed);
             let healed = self.wounds.iter().all(|wound| wound.healed);
-            if pending == 0 && waiting == 0 && recorded >= accepted && taken && healed && self.whole() {
+            if pending == 0 && mailed && recorded >= accepted && taken && healed && self.whole() {
                 break;
             }
         }
@@ -386,14 +495,20 @@ impl<'a> Run<'a> {
 
     fn outside(&self) -> Outside {
         let counts = &self.post.counts;
-        let wire = self.wire.as_ref().map(WireCheck::report).unwrap_or_default();
+        let wire = self
+            .wire
+            .as_ref()
+            .map(WireCheck::report)
+            .unwrap_or_default();
         Outside {
             sent: counts.sent.load(Relaxed),
             accepted: counts.accepted.load(Relaxed),
             failed_over: counts.failed_over.load(Relaxed),
             records_sent: self.produced.load(Relaxed),
-            alert_mails: self.inbox.len(),
+            alert_mails: self.inbox.alerts(),
+            clear_mails: self.inbox.clears(),
             wire_packets: wire.packets,
+            wire_bytes: wire.bytes,
             wire_plaintext: wire.plaintext_bytes,
         }
     }
@@ -408,11 +523,21 @@ impl<'a> Run<'a> {
         }
         self.verify_ledgers();
         let outside = self.outside();
-        let segments = self.post.segments.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let agreement = labelled.then(|| labels::compare(&segments, &self.anomalies(), LABEL_GRACE_MS));
+        let segments = self
+            .post
+            .segments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let agreement =
+            labelled.then(|| labels::compare(&segments, &self.anomalies(), LABEL_GRACE_MS));
         let strikes: Vec<String> = self.wounds.iter().map(|wound| wound.name.clone()).collect();
         let unhealed = self.unhealed();
-        let statuses: Vec<_> = self.observer.answering().map(|(_, status)| status).collect();
+        let statuses: Vec<_> = self
+            .observer
+            .answering()
+            .map(|(_, status)| status)
+            .collect();
         let counts = &self.post.counts;
         let stages = verdict::judge(&Evidence {
             nodes: NODES,
@@ -442,8 +567,9 @@ impl<'a> Run<'a> {
             stages: &stages,
         });
         if let Some(path) = &self.arguments.json {
-            std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-                .map_err(|error| format!("cannot write the report to {}: {error}", path.display()))?;
+            std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n").map_err(
+                |error| format!("cannot write the report to {}: {error}", path.display()),
+            )?;
         }
         self.tell(&stages);
         Ok(stages.iter().all(|stage| stage.ok))
@@ -452,16 +578,26 @@ impl<'a> Run<'a> {
     fn tell(&self, stages: &[verdict::Stage]) {
         println!("\nWhat happened");
         for stage in stages {
-            println!("  {} {:<13} {}", if stage.ok { "ok  " } else { "FAIL" }, stage.name, stage.says);
+            println!(
+                "  {} {:<13} {}",
+                if stage.ok { "ok  " } else { "FAIL" },
+                stage.name,
+                stage.says
+            );
         }
         if let Some((p50, p99)) = self.observer.mail_to_dds_ms() {
-            println!("       latency       end of a mail's data → reading opened at its room's node: p50 {p50:.1} ms, p99 {p99:.1} ms");
+            println!(
+                "       latency       end of a mail's data → reading opened at its room's node: p50 {p50:.1} ms, p99 {p99:.1} ms"
+            );
         }
         if let Some(status) = self.observer.best() {
-            println!("       ledger        {} leaves, root {}", status.ledger.size, status.ledger.root);
+            println!(
+                "       ledger        {} leaves, root {}",
+                status.ledger.size, status.ledger.root
+            );
         }
         let subjects = self.inbox.subjects();
-        for subject in subjects.iter().take(5) {
+        for subject in subjects.iter().rev().take(5) {
             println!("       alert mail    {subject}");
         }
         if subjects.len() > 5 {
@@ -500,8 +636,11 @@ impl<'a> Run<'a> {
     fn verify_ledgers(&mut self) {
         for site in &self.house.nodes {
             let dir = site.data.join("ledger");
-            if let Err(error) = runtime::ledger::verify(&dir, &runtime::ledger::VerifyOptions::default()) {
-                self.failures.push(format!("ledger of {}: {error}", site.name));
+            if let Err(error) =
+                runtime::ledger::verify(&dir, &runtime::ledger::VerifyOptions::default())
+            {
+                self.failures
+                    .push(format!("ledger of {}: {error}", site.name));
             }
         }
     }

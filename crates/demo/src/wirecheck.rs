@@ -47,7 +47,10 @@ impl WireCheck {
     /// Starts to look for any of `markers` on the loopback interface.
     pub(crate) fn start(markers: &[&[u8]]) -> std::io::Result<Self> {
         let socket = open()?;
-        let finders: Vec<Finder<'static>> = markers.iter().map(|marker| Finder::new(marker).into_owned()).collect();
+        let finders: Vec<Finder<'static>> = markers
+            .iter()
+            .map(|marker| Finder::new(marker).into_owned())
+            .collect();
         let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
         let thread = {
             let (seen, stop) = (seen.clone(), stop.clone());
@@ -55,7 +58,11 @@ impl WireCheck {
                 .name("wirecheck".into())
                 .spawn(move || watch(&socket, &finders, &seen, &stop))?
         };
-        Ok(Self { seen, stop, thread: Some(thread) })
+        Ok(Self {
+            seen,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// What was seen until now.
@@ -78,11 +85,20 @@ impl Drop for WireCheck {
     }
 }
 
-#[expect(unsafe_code, reason = "libc sockets: plain system calls on values that live through the call")]
+#[expect(
+    unsafe_code,
+    reason = "libc sockets: plain system calls on values that live through the call"
+)]
 fn open() -> std::io::Result<OwnedFd> {
     let last = std::io::Error::last_os_error;
     // SAFETY: no pointers; the descriptor is owned at once.
-    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, i32::from((libc::ETH_P_ALL as u16).to_be())) };
+    let fd = unsafe {
+        libc::socket(
+            libc::AF_PACKET,
+            libc::SOCK_DGRAM,
+            i32::from((libc::ETH_P_ALL as u16).to_be()),
+        )
+    };
     if fd < 0 {
         return Err(last());
     }
@@ -98,16 +114,29 @@ fn open() -> std::io::Result<OwnedFd> {
     let size = |bytes: usize| libc::socklen_t::try_from(bytes).unwrap_or(0);
     // SAFETY: the address outlives the call and its size is its own.
     let bound = unsafe {
-        libc::bind(fd, (&raw const address).cast(), size(size_of::<libc::sockaddr_ll>()))
+        libc::bind(
+            fd,
+            (&raw const address).cast(),
+            size(size_of::<libc::sockaddr_ll>()),
+        )
     };
     if bound < 0 {
         return Err(last());
     }
     let buffer = SOCKET_BUFFER_BYTES;
-    let wait = libc::timeval { tv_sec: 0, tv_usec: POLL_MICROS };
+    let wait = libc::timeval {
+        tv_sec: 0,
+        tv_usec: POLL_MICROS,
+    };
     // SAFETY: pointers to locals with their own sizes.
     unsafe {
-        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const wait).cast(), size(size_of_val(&wait)));
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            (&raw const wait).cast(),
+            size(size_of_val(&wait)),
+        );
         libc::setsockopt(
             fd,
             libc::SOL_SOCKET,
@@ -124,11 +153,23 @@ fn watch(socket: &OwnedFd, finders: &[Finder<'static>], seen: &Seen, stop: &Atom
     let mut frame = vec![0u8; FRAME_BYTES];
     while !stop.load(Relaxed) {
         // SAFETY: the buffer is valid for its whole length.
-        let got = unsafe { libc::recv(socket.as_raw_fd(), frame.as_mut_ptr().cast(), frame.len(), 0) };
-        let Ok(len) = usize::try_from(got) else { continue };
+        let got = unsafe {
+            libc::recv(
+                socket.as_raw_fd(),
+                frame.as_mut_ptr().cast(),
+                frame.len(),
+                0,
+            )
+        };
+        let Ok(len) = usize::try_from(got) else {
+            continue;
+        };
         seen.packets.fetch_add(1, Relaxed);
         seen.bytes.fetch_add(len as u64, Relaxed);
-        if finders.iter().any(|finder| finder.find(&frame[..len]).is_some()) {
+        if finders
+            .iter()
+            .any(|finder| finder.find(&frame[..len]).is_some())
+        {
             seen.plaintext_bytes.fetch_add(len as u64, Relaxed);
         }
     }
@@ -145,7 +186,11 @@ mod tests {
             Ok(check) => check,
             Err(error) => {
                 // Without the privilege the check must say so, not pretend.
-                assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+                assert_eq!(
+                    error.kind(),
+                    std::io::ErrorKind::PermissionDenied,
+                    "{error}"
+                );
                 return;
             }
         };
@@ -162,7 +207,10 @@ mod tests {
     fn wait_for(condition: impl Fn() -> bool) {
         let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while !condition() {
-            assert!(std::time::Instant::now() < limit, "nothing was captured within 10 s");
+            assert!(
+                std::time::Instant::now() < limit,
+                "nothing was captured within 10 s"
+            );
             std::thread::yield_now();
         }
     }

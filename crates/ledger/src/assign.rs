@@ -24,7 +24,12 @@ pub fn assign(
 ) -> Vec<Act> {
     let settled = |want: &Wanted| {
         let home = want.home.as_ref().filter(|home| up.contains(*home));
-        home.or_else(|| holders.get(&want.role).filter(|holder| up.contains(*holder))).cloned()
+        home.or_else(|| {
+            holders
+                .get(&want.role)
+                .filter(|holder| up.contains(*holder))
+        })
+        .cloned()
     };
     // All that have a place come first, so that the homeless see the true load.
     let mut places: Vec<Option<NodeId>> = wanted.iter().map(settled).collect();
@@ -44,7 +49,10 @@ pub fn assign(
         .zip(places)
         .filter_map(|(want, place)| Some((want, place?)))
         .filter(|(want, place)| holders.get(&want.role) != Some(place))
-        .map(|(want, node)| Act::RoleAssigned { role: want.role.clone(), node })
+        .map(|(want, node)| Act::RoleAssigned {
+            role: want.role.clone(),
+            node,
+        })
         .collect()
 }
 

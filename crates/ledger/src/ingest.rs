@@ -30,7 +30,9 @@ impl State {
             return refuse("an ingest digest covers at least one message");
         }
         if first > last {
-            return refuse(format!("an ingest digest cannot run backwards, from {first} to {last}"));
+            return refuse(format!(
+                "an ingest digest cannot run backwards, from {first} to {last}"
+            ));
         }
         let total = self.ingest.entry((node.clone(), source)).or_default();
         total.batches += 1;

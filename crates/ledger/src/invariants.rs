@@ -42,7 +42,11 @@ pub struct Broken {
 pub fn check(step: Step<'_>) -> Result<(), Broken> {
     match ALL.iter().find(|invariant| !(invariant.holds)(step)) {
         None => Ok(()),
-        Some(Invariant { id, says, .. }) => Err(Broken { id, says, leaf: step.before.size }),
+        Some(Invariant { id, says, .. }) => Err(Broken {
+            id,
+            says,
+            leaf: step.before.size,
+        }),
     }
 }
 
@@ -101,7 +105,11 @@ pub const ROSTER_FIXED: Invariant = Invariant {
     says: "after the genesis nobody joins or leaves the roster and no identity changes",
     holds: |step| {
         let keys = |state: &State| -> Vec<_> {
-            state.members.iter().map(|(node, member)| (node.clone(), member.identity)).collect()
+            state
+                .members
+                .iter()
+                .map(|(node, member)| (node.clone(), member.identity))
+                .collect()
         };
         step.before.cluster.is_none() || keys(step.before) == keys(step.after)
     },
@@ -113,7 +121,10 @@ pub const INCARNATION_MONOTONIC: Invariant = Invariant {
     says: "a member's incarnation never goes back",
     holds: |step| {
         step.before.members.iter().all(|(node, old)| {
-            step.after.members.get(node).is_some_and(|new| new.incarnation >= old.incarnation)
+            step.after
+                .members
+                .get(node)
+                .is_some_and(|new| new.incarnation >= old.incarnation)
         })
     },
 };
@@ -122,7 +133,12 @@ pub const INCARNATION_MONOTONIC: Invariant = Invariant {
 pub const ROLE_HELD_BY_MEMBER: Invariant = Invariant {
     id: "ROLE_HELD_BY_MEMBER",
     says: "every role is held by a member of the roster",
-    holds: |step| step.after.roles.values().all(|node| step.after.members.contains_key(node)),
+    holds: |step| {
+        step.after
+            .roles
+            .values()
+            .all(|node| step.after.members.contains_key(node))
+    },
 };
 
 /// Rounds are numbered without gaps.
@@ -131,7 +147,10 @@ pub const ONE_OPEN_ROUND_NEXT_IN_LINE: Invariant = Invariant {
     says: "an open round is the one after the last that ended",
     holds: |step| {
         let rounds = &step.after.rounds;
-        rounds.open.as_ref().is_none_or(|open| open.round == rounds.last.next())
+        rounds
+            .open
+            .as_ref()
+            .is_none_or(|open| open.round == rounds.last.next())
     },
 };
 
@@ -155,7 +174,10 @@ pub const ONE_MODEL_PER_ROUND: Invariant = Invariant {
             return after.model == before.model && after.last_closed == before.last_closed;
         }
         after.closed == before.closed + 1
-            && before.open.as_ref().is_some_and(|open| open.round == after.last_closed)
+            && before
+                .open
+                .as_ref()
+                .is_some_and(|open| open.round == after.last_closed)
             && after.last_closed > before.last_closed
             && after.open.is_none()
             && after.model.is_some()
@@ -168,7 +190,8 @@ pub const KEY_EPOCH_MONOTONIC: Invariant = Invariant {
     says: "the key epoch stays or goes up by one, and then its commit is this leaf",
     holds: |step| {
         let (before, after) = (&step.before.keys, &step.after.keys);
-        let commit_here = after.last_commit.as_ref().map(|(leaf, _)| *leaf) == Some(step.before.size);
+        let commit_here =
+            after.last_commit.as_ref().map(|(leaf, _)| *leaf) == Some(step.before.size);
         after.epoch == before.epoch || (after.epoch == before.epoch.next() && commit_here)
     },
 };

@@ -5,8 +5,8 @@
 //! [`assign`] decides which node does which work.
 
 pub mod assign;
-pub mod invariants;
 mod ingest;
+pub mod invariants;
 mod members;
 mod rounds;
 mod seen;

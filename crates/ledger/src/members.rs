@@ -24,9 +24,16 @@ impl State {
         if roster.is_empty() {
             return refuse("a cluster has at least one member");
         }
-        let member = |identity| Member { identity, up: false, incarnation: 0, down_reason: None };
-        let members: std::collections::BTreeMap<_, _> =
-            roster.iter().map(|(node, identity)| (node.clone(), member(*identity))).collect();
+        let member = |identity| Member {
+            identity,
+            up: false,
+            incarnation: 0,
+            down_reason: None,
+        };
+        let members: std::collections::BTreeMap<_, _> = roster
+            .iter()
+            .map(|(node, identity)| (node.clone(), member(*identity)))
+            .collect();
         if members.len() != roster.len() {
             return refuse("the roster names a member twice");
         }
@@ -39,7 +46,9 @@ impl State {
         let member = self.member_mut(node)?;
         if incarnation < member.incarnation {
             let known = member.incarnation;
-            return refuse(format!("{node} was already seen in incarnation {known}, this is the older {incarnation}"));
+            return refuse(format!(
+                "{node} was already seen in incarnation {known}, this is the older {incarnation}"
+            ));
         }
         if member.up && incarnation == member.incarnation {
             return refuse(format!("{node} is up already in incarnation {incarnation}"));
@@ -68,7 +77,10 @@ impl State {
             return refuse(format!("{node} holds {role:?} already"));
         }
         if !self.roles.contains_key(role) && self.roles.len() == crate::MAX_ROLES {
-            return refuse(format!("there are {} roles, which is the limit", crate::MAX_ROLES));
+            return refuse(format!(
+                "there are {} roles, which is the limit",
+                crate::MAX_ROLES
+            ));
         }
         self.roles.insert(role.clone(), node.clone());
         Ok(())

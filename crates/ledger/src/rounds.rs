@@ -40,7 +40,13 @@ pub struct Rounds {
 }
 
 impl State {
-    pub(crate) fn round_opened(&mut self, index: u64, round: Round, model: Digest, cohort: &[NodeId]) -> Outcome {
+    pub(crate) fn round_opened(
+        &mut self,
+        index: u64,
+        round: Round,
+        model: Digest,
+        cohort: &[NodeId],
+    ) -> Outcome {
         if let Some(open) = &self.rounds.open {
             return refuse(format!("round {} is still open", open.round));
         }
@@ -54,8 +60,15 @@ impl State {
         if cohort.iter().collect::<BTreeSet<_>>().len() != cohort.len() {
             return refuse(format!("round {round} asks a member twice"));
         }
-        cohort.iter().try_for_each(|node| self.member(node).map(drop))?;
-        self.rounds.open = Some(OpenRound { round, model, cohort: cohort.to_vec(), since: index });
+        cohort
+            .iter()
+            .try_for_each(|node| self.member(node).map(drop))?;
+        self.rounds.open = Some(OpenRound {
+            round,
+            model,
+            cohort: cohort.to_vec(),
+            since: index,
+        });
         Ok(())
     }
 
@@ -68,7 +81,9 @@ impl State {
     ) -> Outcome {
         let open = self.open_round(round)?;
         if participants.is_empty() {
-            return refuse(format!("round {round} has no participants; it can only be abandoned"));
+            return refuse(format!(
+                "round {round} has no participants; it can only be abandoned"
+            ));
         }
         if participants.iter().collect::<BTreeSet<_>>().len() != participants.len() {
             return refuse(format!("round {round} counts a participant twice"));

@@ -108,7 +108,10 @@ impl State {
     /// Folds in the leaf at `index`, which must be [`size`](Self::size): a gap or a repetition
     /// would make this replica diverge from the others, so it panics.
     pub fn apply(&mut self, index: u64, record: &Record) -> Applied {
-        assert_eq!(index, self.size, "leaves are folded in log order without gaps");
+        assert_eq!(
+            index, self.size,
+            "leaves are folded in log order without gaps"
+        );
         self.size += 1;
         if let Some(first) = self.seen.first(&record.id) {
             self.tally.duplicate += 1;
@@ -122,7 +125,9 @@ impl State {
             }
             Err(Refusal::Lost) => {
                 self.tally.lost += 1;
-                Applied::Lost { current: self.keys.epoch }
+                Applied::Lost {
+                    current: self.keys.epoch,
+                }
             }
             Err(Refusal::Rule(reason)) => {
                 self.tally.ignored += 1;
@@ -139,12 +144,18 @@ impl State {
 
     /// Members that are up.
     pub fn up(&self) -> impl Iterator<Item = &NodeId> {
-        self.members.iter().filter(|(_, member)| member.up).map(|(node, _)| node)
+        self.members
+            .iter()
+            .filter(|(_, member)| member.up)
+            .map(|(node, _)| node)
     }
 
     /// Roles that a node holds.
     pub fn roles_of<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = &'a Role> {
-        self.roles.iter().filter(move |(_, holder)| *holder == node).map(|(role, _)| role)
+        self.roles
+            .iter()
+            .filter(move |(_, holder)| *holder == node)
+            .map(|(role, _)| role)
     }
 
     fn act(&mut self, index: u64, record: &Record) -> Outcome {
@@ -160,19 +171,33 @@ impl State {
             Act::NodeUp { node, incarnation } => self.node_up(node, *incarnation),
             Act::NodeDown { node, reason } => self.node_down(node, reason),
             Act::RoleAssigned { role, node } => self.role_assigned(role, node),
-            Act::RoundOpened { round, model, cohort } => {
-                self.round_opened(index, *round, *model, cohort)
-            }
-            Act::RoundClosed { round, model, participants, examples: _, loss } => {
-                self.round_closed(*round, *model, participants, *loss)
-            }
+            Act::RoundOpened {
+                round,
+                model,
+                cohort,
+            } => self.round_opened(index, *round, *model, cohort),
+            Act::RoundClosed {
+                round,
+                model,
+                participants,
+                examples: _,
+                loss,
+            } => self.round_closed(*round, *model, participants, *loss),
             Act::RoundAbandoned { round, reason: _ } => self.round_abandoned(*round),
-            Act::GroupCommit { epoch, committer, kind, commit: _ } => {
-                self.group_commit(index, *epoch, committer, kind)
-            }
-            Act::Ingested { node, source, first, last, count, digest } => {
-                self.ingested(node, *source, (*first, *last), *count, *digest)
-            }
+            Act::GroupCommit {
+                epoch,
+                committer,
+                kind,
+                commit: _,
+            } => self.group_commit(index, *epoch, committer, kind),
+            Act::Ingested {
+                node,
+                source,
+                first,
+                last,
+                count,
+                digest,
+            } => self.ingested(node, *source, (*first, *last), *count, *digest),
             Act::AlertRaised(alert) => self.alert_raised(alert),
             Act::AlertCleared { id, at: _ } => self.alert_cleared(id),
         }
@@ -208,7 +233,9 @@ impl State {
             return refuse(format!("alert {} is open already", alert.id));
         }
         if self.alerts.len() == MAX_OPEN_ALERTS {
-            return refuse(format!("{MAX_OPEN_ALERTS} alerts are open, which is the limit"));
+            return refuse(format!(
+                "{MAX_OPEN_ALERTS} alerts are open, which is the limit"
+            ));
         }
         self.alerts.insert(alert.id.clone(), alert.clone());
         self.alerts_raised += 1;

@@ -20,22 +20,42 @@ use Is::{Done, Lost, Not};
 fn record(number: u64, act: Act) -> Record {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
-    Record { id: ProposalId(id), proposer: "a".into(), time: UnixMillis(number), act }
+    Record {
+        id: ProposalId(id),
+        proposer: "a".into(),
+        time: UnixMillis(number),
+        act,
+    }
 }
 
 /// Applies with every invariant checked.
 fn apply(state: &mut State, record: &Record) -> Applied {
     let before = state.clone();
     let applied = state.apply(before.size, record);
-    check(Step { before: &before, after: state, applied: &applied }).unwrap();
+    check(Step {
+        before: &before,
+        after: state,
+        applied: &applied,
+    })
+    .unwrap();
     applied
 }
 
 fn founded() -> State {
     let mut state = State::new();
-    let roster = ["a", "b", "c"].iter().zip(1..).map(|(n, k)| ((*n).into(), [k; 32])).collect();
-    let act = Act::Genesis { cluster: "demo".into(), roster };
-    assert_eq!(apply(&mut state, &record(u64::MAX, act)), Applied::Effective);
+    let roster = ["a", "b", "c"]
+        .iter()
+        .zip(1..)
+        .map(|(n, k)| ((*n).into(), [k; 32]))
+        .collect();
+    let act = Act::Genesis {
+        cluster: "demo".into(),
+        roster,
+    };
+    assert_eq!(
+        apply(&mut state, &record(u64::MAX, act)),
+        Applied::Effective
+    );
     state
 }
 
@@ -49,7 +69,10 @@ fn run(mut state: State, acts: Vec<(Act, Is)>) -> State {
             (Not(part), Applied::Ignored { reason }) => reason.contains(part),
             _ => false,
         };
-        assert!(fits, "leaf {number}: {act:?} should be {is:?}, was {applied:?}");
+        assert!(
+            fits,
+            "leaf {number}: {act:?} should be {is:?}, was {applied:?}"
+        );
     }
     state
 }
@@ -59,36 +82,65 @@ fn nodes(names: &str) -> Vec<NodeId> {
 }
 
 fn up(node: &str, incarnation: u64) -> Act {
-    Act::NodeUp { node: node.into(), incarnation }
+    Act::NodeUp {
+        node: node.into(),
+        incarnation,
+    }
 }
 
 fn down(node: &str) -> Act {
-    Act::NodeDown { node: node.into(), reason: "no pong".into() }
+    Act::NodeDown {
+        node: node.into(),
+        reason: "no pong".into(),
+    }
 }
 
 fn room(name: &str, node: &str) -> Act {
-    Act::RoleAssigned { role: Role::Room(RoomId::new(name)), node: node.into() }
+    Act::RoleAssigned {
+        role: Role::Room(RoomId::new(name)),
+        node: node.into(),
+    }
 }
 
 fn open(round: u64, cohort: &str) -> Act {
-    Act::RoundOpened { round: Round(round), model: Digest([0; 32]), cohort: nodes(cohort) }
+    Act::RoundOpened {
+        round: Round(round),
+        model: Digest([0; 32]),
+        cohort: nodes(cohort),
+    }
 }
 
 fn close(round: u64, participants: &str, loss: f64) -> Act {
     let (round, model) = (Round(round), Digest([round as u8; 32]));
-    Act::RoundClosed { round, model, participants: nodes(participants), examples: 10, loss }
+    Act::RoundClosed {
+        round,
+        model,
+        participants: nodes(participants),
+        examples: 10,
+        loss,
+    }
 }
 
 fn abandon(round: u64) -> Act {
-    Act::RoundAbandoned { round: Round(round), reason: "nobody answered".into() }
+    Act::RoundAbandoned {
+        round: Round(round),
+        reason: "nobody answered".into(),
+    }
 }
 
 fn commit(epoch: u64, node: &str, kind: GroupCommitKind) -> Act {
-    Act::GroupCommit { epoch: KeyEpoch(epoch), committer: node.into(), kind, commit: vec![1] }
+    Act::GroupCommit {
+        epoch: KeyEpoch(epoch),
+        committer: node.into(),
+        kind,
+        commit: vec![1],
+    }
 }
 
 fn created() -> GroupCommitKind {
-    GroupCommitKind::Created { group: b"g".to_vec() }
+    GroupCommitKind::Created {
+        group: b"g".to_vec(),
+    }
 }
 
 fn alert(id: &str) -> Act {
@@ -104,19 +156,32 @@ fn alert(id: &str) -> Act {
 }
 
 fn clear(id: &str) -> Act {
-    Act::AlertCleared { id: id.into(), at: UnixMillis(2) }
+    Act::AlertCleared {
+        id: id.into(),
+        at: UnixMillis(2),
+    }
 }
 
 fn ingested(node: &str, first: u64, last: u64, count: u64) -> Act {
     let (node, source, digest) = (node.into(), Source::Mail, Digest([9; 32]));
-    Act::Ingested { node, source, first, last, count, digest }
+    Act::Ingested {
+        node,
+        source,
+        first,
+        last,
+        count,
+        digest,
+    }
 }
 
 #[test]
 fn genesis() {
     let genesis = |names: &str| Act::Genesis {
         cluster: "demo".into(),
-        roster: nodes(names).into_iter().map(|node| (node, [1; 32])).collect(),
+        roster: nodes(names)
+            .into_iter()
+            .map(|node| (node, [1; 32]))
+            .collect(),
     };
     let state = run(
         State::new(),
@@ -138,7 +203,9 @@ fn strangers_have_no_say() {
     let mut state = founded();
     let mut act = record(1, up("a", 1));
     act.proposer = "z".into();
-    let Applied::Ignored { reason } = apply(&mut state, &act) else { panic!("a stranger's act took effect") };
+    let Applied::Ignored { reason } = apply(&mut state, &act) else {
+        panic!("a stranger's act took effect")
+    };
     assert_eq!(reason, "z is not a member of the cluster");
 }
 
@@ -162,7 +229,10 @@ fn members_come_and_go() {
         ],
     );
     assert_eq!(state.up().collect::<Vec<_>>(), [&NodeId::from("a")]);
-    assert_eq!(state.members[&"b".into()].down_reason.as_deref(), Some("no pong"));
+    assert_eq!(
+        state.members[&"b".into()].down_reason.as_deref(),
+        Some("no pong")
+    );
     assert_eq!(state.members[&"a".into()].incarnation, 6);
 }
 
@@ -218,7 +288,10 @@ fn rounds_run_one_at_a_time() {
         ],
     );
     let rounds = &state.rounds;
-    assert_eq!((rounds.closed, rounds.abandoned, rounds.last), (2, 1, Round(3)));
+    assert_eq!(
+        (rounds.closed, rounds.abandoned, rounds.last),
+        (2, 1, Round(3))
+    );
     assert_eq!(rounds.model, Some(Digest([3; 32])));
     assert_eq!(rounds.losses, [(Round(1), 0.5), (Round(3), 0.25)]);
     assert_eq!(rounds.open, None);
@@ -230,7 +303,10 @@ fn the_first_group_commit_of_an_epoch_wins() {
     let state = run(
         founded(),
         vec![
-            (commit(1, "b", GroupCommitKind::Joined), Not("no key group yet")),
+            (
+                commit(1, "b", GroupCommitKind::Joined),
+                Not("no key group yet"),
+            ),
             (commit(2, "a", created()), Lost(0)),
             (commit(1, "z", created()), Not("not a member")),
             (commit(1, "a", created()), Done),
@@ -262,7 +338,14 @@ fn alerts_open_once_and_close_once() {
             (alert("x"), Done),
         ],
     );
-    assert_eq!((state.alerts_raised, state.alerts_cleared, state.alerts.len()), (2, 1, 1));
+    assert_eq!(
+        (
+            state.alerts_raised,
+            state.alerts_cleared,
+            state.alerts.len()
+        ),
+        (2, 1, 1)
+    );
 }
 
 #[test]
@@ -271,7 +354,14 @@ fn open_alerts_are_bounded() {
     for n in 0..ledger::MAX_OPEN_ALERTS {
         state = run(state, vec![(alert(&n.to_string()), Done)]);
     }
-    run(state, vec![(alert("one more"), Not("the limit")), (clear("0"), Done), (alert("one more"), Done)]);
+    run(
+        state,
+        vec![
+            (alert("one more"), Not("the limit")),
+            (clear("0"), Done),
+            (alert("one more"), Done),
+        ],
+    );
 }
 
 #[test]

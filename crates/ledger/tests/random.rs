@@ -26,13 +26,17 @@ fn act() -> impl Strategy<Value = Act> {
     let kind = prop_oneof![
         Just(GroupCommitKind::Created { group: vec![1] }),
         Just(GroupCommitKind::Joined),
-        small.clone().prop_map(|n| GroupCommitKind::Rotated { round: Round(n) }),
+        small
+            .clone()
+            .prop_map(|n| GroupCommitKind::Rotated { round: Round(n) }),
     ];
     let alert = |id: String| Alert {
         id,
         device: "d".into(),
         room: "r".into(),
-        kind: AlertKind::Reported { condition: "on battery".into() },
+        kind: AlertKind::Reported {
+            condition: "on battery".into(),
+        },
         severity: Severity::Critical,
         at: UnixMillis(0),
         summary: String::new(),
@@ -78,12 +82,14 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
             roster: ["a", "b", "c"].map(|name| (name.into(), [7; 32])).to_vec(),
         },
     };
-    (any::<bool>(), prop::collection::vec(record, 0..120)).prop_map(move |(founded, mut records)| {
-        if founded {
-            records.insert(0, founding.clone());
-        }
-        records
-    })
+    (any::<bool>(), prop::collection::vec(record, 0..120)).prop_map(
+        move |(founded, mut records)| {
+            if founded {
+                records.insert(0, founding.clone());
+            }
+            records
+        },
+    )
 }
 
 proptest! {
@@ -106,45 +112,101 @@ proptest! {
 /// A checker that cannot fail proves nothing: each invariant refuses a state made to break it.
 #[test]
 fn each_invariant_can_fail() {
-    let founding = Act::Genesis { cluster: "demo".into(), roster: vec![("a".into(), [7; 32])] };
-    let founding = Record { id: ProposalId([0; 16]), proposer: "a".into(), time: UnixMillis(0), act: founding };
+    let founding = Act::Genesis {
+        cluster: "demo".into(),
+        roster: vec![("a".into(), [7; 32])],
+    };
+    let founding = Record {
+        id: ProposalId([0; 16]),
+        proposer: "a".into(),
+        time: UnixMillis(0),
+        act: founding,
+    };
     let mut before = State::new();
     before.apply(0, &founding);
     let mut good = before.clone();
-    let next = Record { id: ProposalId([1; 16]), act: Act::NodeUp { node: "a".into(), incarnation: 3 }, ..founding };
+    let next = Record {
+        id: ProposalId([1; 16]),
+        act: Act::NodeUp {
+            node: "a".into(),
+            incarnation: 3,
+        },
+        ..founding
+    };
     let applied = good.apply(1, &next);
-    assert_eq!(check(Step { before: &before, after: &good, applied: &applied }), Ok(()));
+    assert_eq!(
+        check(Step {
+            before: &before,
+            after: &good,
+            applied: &applied
+        }),
+        Ok(())
+    );
 
-    let ignored = Applied::Ignored { reason: String::new() };
+    let ignored = Applied::Ignored {
+        reason: String::new(),
+    };
     type Break = (&'static str, fn(&mut State));
     let broken: Vec<Break> = vec![
         ("LEAVES_COUNTED", |state| state.size += 1),
-        ("ROSTER_FIXED", |state| state.members.get_mut(&"a".into()).unwrap().identity = [8; 32]),
+        ("ROSTER_FIXED", |state| {
+            state.members.get_mut(&"a".into()).unwrap().identity = [8; 32]
+        }),
         ("ROLE_HELD_BY_MEMBER", |state| {
             state.roles.insert(Role::Feed("f".into()), "z".into());
         }),
         ("ONE_OPEN_ROUND_NEXT_IN_LINE", |state| {
-            state.rounds.open = Some(ledger::OpenRound { round: Round(2), model: Digest([0; 32]), cohort: vec![], since: 0 });
+            state.rounds.open = Some(ledger::OpenRound {
+                round: Round(2),
+                model: Digest([0; 32]),
+                cohort: vec![],
+                since: 0,
+            });
         }),
         ("ROUND_ENDS_ONCE", |state| state.rounds.abandoned += 1),
-        ("ONE_MODEL_PER_ROUND", |state| state.rounds.model = Some(Digest([1; 32]))),
-        ("KEY_EPOCH_MONOTONIC", |state| state.keys.epoch = KeyEpoch(2)),
+        ("ONE_MODEL_PER_ROUND", |state| {
+            state.rounds.model = Some(Digest([1; 32]))
+        }),
+        ("KEY_EPOCH_MONOTONIC", |state| {
+            state.keys.epoch = KeyEpoch(2)
+        }),
         ("ALERTS_BALANCE", |state| state.alerts_raised += 1),
-        ("BOUNDED", |state| state.rounds.losses.extend([(Round(1), 0.0); 201])),
+        ("BOUNDED", |state| {
+            state.rounds.losses.extend([(Round(1), 0.0); 201])
+        }),
     ];
     for (id, break_it) in broken {
         let mut after = good.clone();
         break_it(&mut after);
-        let found = check(Step { before: &before, after: &after, applied: &applied }).unwrap_err();
+        let found = check(Step {
+            before: &before,
+            after: &after,
+            applied: &applied,
+        })
+        .unwrap_err();
         assert_eq!(found.id, id);
     }
-    let found = check(Step { before: &before, after: &good, applied: &ignored }).unwrap_err();
+    let found = check(Step {
+        before: &before,
+        after: &good,
+        applied: &ignored,
+    })
+    .unwrap_err();
     assert_eq!(found.id, "NO_EFFECT_NO_CHANGE");
     let mut back = good.clone();
     back.members.get_mut(&"a".into()).unwrap().incarnation = 2;
     back.size += 1;
     back.tally.effective += 1;
-    let found = check(Step { before: &good, after: &back, applied: &applied }).unwrap_err();
+    let found = check(Step {
+        before: &good,
+        after: &back,
+        applied: &applied,
+    })
+    .unwrap_err();
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
-    assert_eq!(ALL.len(), 11, "a new invariant needs a state that breaks it here");
+    assert_eq!(
+        ALL.len(),
+        11,
+        "a new invariant needs a state that breaks it here"
+    );
 }

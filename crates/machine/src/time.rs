@@ -37,7 +37,10 @@ impl std::ops::Add<Duration> for Instant {
 
     /// Saturates at the end of the time line (584 years).
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 

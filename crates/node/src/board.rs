@@ -182,7 +182,9 @@ impl Board {
                 .map(|value| (value.value_iterated_to(), value.count_at_value()))
                 .collect();
         }
-        lock(&self.sections).iter().for_each(|fill| fill(&mut status));
+        lock(&self.sections)
+            .iter()
+            .for_each(|fill| fill(&mut status));
         status
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::board::Board;
 use crate::config::{self, Config};
-use crate::effects::{AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served};
+use crate::effects::{
+    AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
+};
 use crate::feed::Feed;
 use crate::gateway::Gateway;
 use crate::identity;
 use crate::mailbox::{DoorCounts, Mailbox};
 use crate::models::Models;
+use crate::peers::Peers;
 use crate::postman::Postman;
 use crate::quarantine::Quarantine;
 use crate::rooms::Rooms;
@@ -16,7 +19,6 @@ use crate::space::SealedSpace;
 use crate::steward::Steward;
 use crate::tail::Tail;
 use crate::tree;
-use crate::peers::Peers;
 use custody::{Custodian, Grace, Sealer};
 use dds::{CycloneSpace, DomainConfig};
 use ed25519_dalek::SigningKey;
@@ -25,8 +27,8 @@ use edge::mailer::{Mailer, MailerConfig, Security};
 use edge::smtp::{Policy, Recipients, SmtpConfig, SmtpLimits};
 use edge::tls;
 use federation::{Aggregator, Participant};
-use ledger::Wanted;
 use learn::{Learner, Shape, TrainConfig};
+use ledger::Wanted;
 use runtime::clock;
 use runtime::cluster::{Cluster, ClusterConfig, TcpTransport};
 use runtime::entropy;
@@ -45,7 +47,7 @@ use telemetry::ebcdic::CodePage;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
 use tokio::sync::watch;
-use wire::{NodeId, RoomId, Role};
+use wire::{NodeId, Role, RoomId};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -110,7 +112,10 @@ impl Parts {
         let me = NodeId::new(config.node.name.clone());
         let data = config.node.data_dir.clone();
         std::fs::create_dir_all(&data).map_err(|error| {
-            format!("cannot make `node.data_dir` = {}: {error}; name a folder that this user may write", data.display())
+            format!(
+                "cannot make `node.data_dir` = {}: {error}; name a folder that this user may write",
+                data.display()
+            )
         })?;
         let identity = identity::load(&config.cluster.identity)?;
         let roster = roster(&config);
@@ -138,12 +143,24 @@ impl Parts {
             served: served.clone(),
         });
         let epochs = EpochTable::default();
-        let (cluster, cluster_spec) = links(&config, &me, incarnation, &identity, &roster, &epochs, &gateway).await?;
+        let (cluster, cluster_spec) = links(
+            &config,
+            &me,
+            incarnation,
+            &identity,
+            &roster,
+            &epochs,
+            &gateway,
+        )
+        .await?;
         let ledger = Ledger::open(
             LedgerConfig {
                 dir: tree::ledger_dir(&config),
                 me: me.clone(),
-                roster: roster.iter().map(|(node, key)| (node.clone(), *key)).collect(),
+                roster: roster
+                    .iter()
+                    .map(|(node, key)| (node.clone(), *key))
+                    .collect(),
                 identity: identity.clone(),
                 cluster: config.cluster.name.clone(),
                 timings: Timings::default(),
@@ -210,20 +227,33 @@ impl Parts {
     }
 
     fn fill_board(&self) {
-        let (ledger, cluster, counts, space) =
-            (self.ledger.clone(), self.cluster.clone(), self.counts.clone(), self.space.clone());
+        let (ledger, cluster, counts, space) = (
+            self.ledger.clone(),
+            self.cluster.clone(),
+            self.counts.clone(),
+            self.space.clone(),
+        );
         self.board.section(move |status| {
             let state = ledger.state();
             let leadership = ledger.leader().borrow().clone();
             status.leader = leadership.leader;
             status.term = leadership.term;
-            status.members = state.members.iter().map(|(node, member)| (node.to_string(), member.up)).collect();
-            status.links =
-                cluster.links().into_iter().map(|(node, link)| (node.to_string(), link.sending_epoch.0)).collect();
+            status.members = state
+                .members
+                .iter()
+                .map(|(node, member)| (node.to_string(), member.up))
+                .collect();
+            status.links = cluster
+                .links()
+                .into_iter()
+                .map(|(node, link)| (node.to_string(), link.sending_epoch.0))
+                .collect();
             status.key_epoch = *space.epochs().borrow();
             let (size, root) = ledger.size_and_root();
             status.ledger.size = size;
             status.ledger.root = root.to_string();
+            status.ledger.alerts_raised = state.alerts_raised;
+            status.ledger.alerts_cleared = state.alerts_cleared;
             for ((_, source), total) in &state.ingest {
                 match source {
                     wire::Source::Mail => status.ledger.mails += total.count,
@@ -233,7 +263,12 @@ impl Parts {
             status.learning.round = state.rounds.last_closed;
             status.learning.closed = state.rounds.closed;
             status.learning.abandoned = state.rounds.abandoned;
-            status.learning.losses = state.rounds.losses.iter().map(|(round, loss)| (round.0, *loss)).collect();
+            status.learning.losses = state
+                .rounds
+                .losses
+                .iter()
+                .map(|(round, loss)| (round.0, *loss))
+                .collect();
             let (door, pending) = counts.read();
             status.mail.accepted = door.accepted;
             status.mail.rejected = door.rejected;
@@ -263,7 +298,12 @@ impl Parts {
                 served: served.clone(),
             };
             let (me, identity) = (me.clone(), identity.clone());
-            async move { Ok((Custodian::new(me, identity, roster, entropy::bytes()), effects)) }
+            async move {
+                Ok((
+                    Custodian::new(me, identity, roster, entropy::bytes()),
+                    effects,
+                ))
+            }
         })
     }
 
@@ -331,7 +371,10 @@ impl Parts {
     pub fn monitor(&self) -> ChildSpec {
         let (ledger, board) = (self.ledger.clone(), self.board.clone());
         ChildSpec::machine(self.letters.monitor.clone(), move || {
-            let effects = MonitorEffects { ledger: ledger.clone(), board: board.clone() };
+            let effects = MonitorEffects {
+                ledger: ledger.clone(),
+                board: board.clone(),
+            };
             async move { Ok((Monitor::new(), effects)) }
         })
     }
@@ -468,7 +511,12 @@ async fn links(
         identity: identity.clone(),
         roster: roster.clone(),
     };
-    Ok(Cluster::new(cluster, transport, epochs.clone(), gateway.clone())?)
+    Ok(Cluster::new(
+        cluster,
+        transport,
+        epochs.clone(),
+        gateway.clone(),
+    )?)
 }
 
 fn devices(config: &Config) -> Result<Directory, ServiceError> {
@@ -504,12 +552,22 @@ fn door(config: &Config) -> Result<Arc<dyn Fn() -> SmtpConfig + Send + Sync>, Se
         ..SmtpLimits::default()
     };
     let listen = mailbox.listen;
-    Ok(Arc::new(move || SmtpConfig { listen, policy: policy.clone(), tls: tls.clone(), limits: limits.clone() }))
+    Ok(Arc::new(move || SmtpConfig {
+        listen,
+        policy: policy.clone(),
+        tls: tls.clone(),
+        limits: limits.clone(),
+    }))
 }
 
 fn mailer(config: &Config) -> Result<Option<Mailer>, ServiceError> {
-    let Some(alerts) = &config.alerts else { return Ok(None) };
-    let (host, port) = alerts.relay.rsplit_once(':').unwrap_or((&alerts.relay, "25"));
+    let Some(alerts) = &config.alerts else {
+        return Ok(None);
+    };
+    let (host, port) = alerts
+        .relay
+        .rsplit_once(':')
+        .unwrap_or((&alerts.relay, "25"));
     let security = match (&alerts.ca, alerts.require_tls) {
         (Some(ca), _) => Security::StartTls { roots: read("alerts.ca", ca)? },
         (None, true) => return Err("`alerts.ca` is missing; name a PEM file with the relay's root certificate, or set `alerts.require_tls = false` for a relay on this host".into()),
@@ -528,12 +586,28 @@ fn mailer(config: &Config) -> Result<Option<Mailer>, ServiceError> {
 }
 
 fn pipeline(config: &Config) -> Result<Option<(FeedConfig, PipelineConfig)>, ServiceError> {
-    let Some(feed) = &config.feed else { return Ok(None) };
+    let Some(feed) = &config.feed else {
+        return Ok(None);
+    };
     let copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
         .map_err(|error| format!("`feed.copybook` = {}: {error}", feed.copybook.display()))?;
     let page: CodePage = feed.code_page.parse()?;
-    let config::FeedFields { timestamp, kind, key, amount, response, latency } = feed.fields.clone();
-    let names = FieldNames { timestamp, kind, key, amount, response, latency };
+    let config::FeedFields {
+        timestamp,
+        kind,
+        key,
+        amount,
+        response,
+        latency,
+    } = feed.fields.clone();
+    let names = FieldNames {
+        timestamp,
+        kind,
+        key,
+        amount,
+        response,
+        latency,
+    };
     let layout = TransactionLayout::new(copybook, page, &names, 0)?;
     let width = Duration::from_millis(feed.window_ms);
     let windows = WindowConfig {
@@ -545,13 +619,22 @@ fn pipeline(config: &Config) -> Result<Option<(FeedConfig, PipelineConfig)>, Ser
         ..WindowConfig::default()
     };
     let security = match (&feed.ca, &feed.certificate, &feed.key) {
-        (Some(ca), Some(cert), Some(key)) => {
-            KafkaSecurity::MutualTls { ca: ca.clone(), cert: cert.clone(), key: key.clone() }
-        }
+        (Some(ca), Some(cert), Some(key)) => KafkaSecurity::MutualTls {
+            ca: ca.clone(),
+            cert: cert.clone(),
+            key: key.clone(),
+        },
         _ => KafkaSecurity::Plaintext,
     };
     let client = ClientConfig::new(feed.brokers.clone(), security);
     let topic = feed.topic.clone();
-    let pipeline = PipelineConfig { topic: topic.clone(), layout, windows };
-    Ok(Some((FeedConfig::new(client, topic, feed.group.clone()), pipeline)))
+    let pipeline = PipelineConfig {
+        topic: topic.clone(),
+        layout,
+        windows,
+    };
+    Ok(Some((
+        FeedConfig::new(client, topic, feed.group.clone()),
+        pipeline,
+    )))
 }

@@ -7,7 +7,9 @@ use crate::board::Board;
 use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
-use edge::kafka::{Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Snapshot};
+use edge::kafka::{
+    Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Snapshot,
+};
 use runtime::clock;
 use runtime::ledger::Ledger;
 use runtime::service::{ServiceError, StopSignal};
@@ -108,7 +110,10 @@ impl Feed {
         for commit in committed {
             match Checkpoint::parse(commit.offset, &commit.metadata) {
                 Ok(checkpoint) => tenure.pipeline.resume(commit.partition, checkpoint),
-                Err(error) => tracing::warn!("partition {}: {error}; windows start afresh", commit.partition),
+                Err(error) => tracing::warn!(
+                    "partition {}: {error}; windows start afresh",
+                    commit.partition
+                ),
             }
         }
         Ok(())
@@ -127,17 +132,34 @@ impl Feed {
         }
     }
 
-    fn read(&self, tenure: &mut Tenure, records: &PartitionRecords, reports: &mut Vec<Report>) -> Result<(), ServiceError> {
+    fn read(
+        &self,
+        tenure: &mut Tenure,
+        records: &PartitionRecords,
+        reports: &mut Vec<Report>,
+    ) -> Result<(), ServiceError> {
         let (now, partition) = (clock::unix_now(), records.partition);
         for record in &records.records {
             let value = record.value.as_deref();
-            tenure.log.add(u64::try_from(record.offset).unwrap_or(0), value.unwrap_or_default());
-            let read = tenure.pipeline.record(now, partition, record.offset, value, reports);
+            tenure.log.add(
+                u64::try_from(record.offset).unwrap_or(0),
+                value.unwrap_or_default(),
+            );
+            let read = tenure
+                .pipeline
+                .record(now, partition, record.offset, value, reports);
             if let Err(refused) = read {
                 self.board.count.kafka_quarantined.fetch_add(1, Relaxed);
                 let position = format!("{}/{partition}/{}", self.config.topic, record.offset);
                 let raw = value.unwrap_or_default();
-                self.quarantine.put(now, Source::Kafka, position, &self.config.topic, refused.to_string(), raw)?;
+                self.quarantine.put(
+                    now,
+                    Source::Kafka,
+                    position,
+                    &self.config.topic,
+                    refused.to_string(),
+                    raw,
+                )?;
             }
         }
         Ok(())
@@ -150,13 +172,19 @@ impl Feed {
         };
         add(&count.kafka_records, now.records, tenure.shown.records);
         add(&count.kafka_reconnects, now.faults, tenure.shown.faults);
-        add(&count.plaintext_payload_bytes, now.plaintext_bytes, tenure.shown.plaintext_bytes);
+        add(
+            &count.plaintext_payload_bytes,
+            now.plaintext_bytes,
+            tenure.shown.plaintext_bytes,
+        );
         tenure.shown = now;
     }
 
     async fn commit(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
         tenure.committed = Instant::now();
-        let Some(act) = tenure.log.take() else { return Ok(()) };
+        let Some(act) = tenure.log.take() else {
+            return Ok(());
+        };
         ingest::record(&self.ledger, act).await;
         let offsets: Vec<OffsetCommit> = tenure
             .pipeline

@@ -30,23 +30,38 @@ const STARTING: &str = "this node is still starting; ask again";
 impl GatewayHandler for Gateway {
     async fn frame(&self, from: NodeId, frame: Frame) {
         let taken = match frame {
-            Frame::Train { round, model, parameters } => {
+            Frame::Train {
+                round,
+                model,
+                parameters,
+            } => {
                 let parameters = Arc::new(parameters);
-                self.participant.try_send(ParticipantInput::Train { from, round, model, parameters })
+                self.participant.try_send(ParticipantInput::Train {
+                    from,
+                    round,
+                    model,
+                    parameters,
+                })
             }
-            Frame::Model { round, model, parameters } => {
+            Frame::Model {
+                round,
+                model,
+                parameters,
+            } => {
                 self.models.stage(round, model, Arc::new(parameters));
                 // It may be the very model the ledger has named already.
                 self.publish_if_named();
                 Ok(())
             }
-            frame @ (Frame::Update { .. } | Frame::Decline { .. }) => match aggregator_input(&from, frame) {
-                Some(input) => self.aggregator.try_send(input),
-                None => {
-                    tracing::warn!("{from} sent an answer in another node's name; dropped");
-                    Ok(())
+            frame @ (Frame::Update { .. } | Frame::Decline { .. }) => {
+                match aggregator_input(&from, frame) {
+                    Some(input) => self.aggregator.try_send(input),
+                    None => {
+                        tracing::warn!("{from} sent an answer in another node's name; dropped");
+                        Ok(())
+                    }
                 }
-            },
+            }
         };
         if let Err(error) = taken {
             tracing::warn!("frame dropped: {error}");
@@ -63,12 +78,17 @@ impl GatewayHandler for Gateway {
                 Some(ledger) => ledger.handle_propose(*record).await,
                 None => Reply::Refused(STARTING.into()),
             },
-            Call::GroupInfo => {
-                Reply::GroupInfo(self.served.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            }
-            Call::Model(digest) => {
-                Reply::Model(self.models.find(digest).map(|model| (model.round, model.parameters.to_vec())))
-            }
+            Call::GroupInfo => Reply::GroupInfo(
+                self.served
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone(),
+            ),
+            Call::Model(digest) => Reply::Model(
+                self.models
+                    .find(digest)
+                    .map(|model| (model.round, model.parameters.to_vec())),
+            ),
         }
     }
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The file is missing or unreadable.
-    #[error("cannot read the identity {path}: {error}; make one with `glasshouse identity {path} --new`")]
+    #[error(
+        "cannot read the identity {path}: {error}; make one with `glasshouse identity {path} --new`"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -17,7 +19,9 @@ pub enum IdentityError {
         error: std::io::Error,
     },
     /// Others can read it.
-    #[error("the identity {path} can be read by others (mode {mode:03o}); allow its owner only: `chmod 600 {path}`")]
+    #[error(
+        "the identity {path} can be read by others (mode {mode:03o}); allow its owner only: `chmod 600 {path}`"
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -25,7 +29,9 @@ pub enum IdentityError {
         mode: u32,
     },
     /// Not a seed.
-    #[error("the identity {path} is not an ed25519 seed of 64 hex digits; restore it from a backup or make a new one and give its public key to the other nodes")]
+    #[error(
+        "the identity {path} is not an ed25519 seed of 64 hex digits; restore it from a backup or make a new one and give its public key to the other nodes"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -42,21 +48,31 @@ pub enum IdentityError {
 
 /// Reads the seed in `path`.
 pub fn load(path: &Path) -> Result<SigningKey, IdentityError> {
-    let unreadable = |error| IdentityError::Unreadable { path: path.to_owned(), error };
+    let unreadable = |error| IdentityError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
     let mode = std::fs::metadata(path).map_err(unreadable)?.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(IdentityError::Exposed { path: path.to_owned(), mode });
+        return Err(IdentityError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let mut seed = [0u8; 32];
-    hex::decode_to_slice(text.trim(), &mut seed)
-        .map_err(|_| IdentityError::Malformed { path: path.to_owned() })?;
+    hex::decode_to_slice(text.trim(), &mut seed).map_err(|_| IdentityError::Malformed {
+        path: path.to_owned(),
+    })?;
     Ok(SigningKey::from_bytes(&seed))
 }
 
 /// Makes a new identity in `path`, readable by its owner only.
 pub fn create(path: &Path) -> Result<SigningKey, IdentityError> {
-    let not_made = |reason: String| IdentityError::NotMade { path: path.to_owned(), reason };
+    let not_made = |reason: String| IdentityError::NotMade {
+        path: path.to_owned(),
+        reason,
+    };
     let mut seed = [0u8; 32];
     getrandom::fill(&mut seed).map_err(|error| not_made(error.to_string()))?;
     let mut file = std::fs::OpenOptions::new()
@@ -89,6 +105,11 @@ mod tests {
         assert!(load(&path).unwrap_err().to_string().contains("chmod 600"));
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::write(&path, "not hex").unwrap();
-        assert!(load(&path).unwrap_err().to_string().contains("64 hex digits"));
+        assert!(
+            load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("64 hex digits")
+        );
     }
 }

@@ -26,7 +26,11 @@ struct Batch {
 impl IngestLog {
     /// Nothing yet.
     pub fn new(me: NodeId, source: Source) -> Self {
-        Self { me, source, batch: None }
+        Self {
+            me,
+            source,
+            batch: None,
+        }
     }
 
     /// One message, in order.
@@ -78,7 +82,10 @@ mod tests {
         assert_eq!(log.take(), None);
         log.add(5, b"x");
         log.add(6, b"y");
-        let concatenated: Vec<u8> = [b"x", b"y"].iter().flat_map(|message| Sha256::digest(message)).collect();
+        let concatenated: Vec<u8> = [b"x", b"y"]
+            .iter()
+            .flat_map(|message| Sha256::digest(message))
+            .collect();
         let expected = Act::Ingested {
             node: "a".into(),
             source: Source::Mail,

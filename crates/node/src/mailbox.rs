@@ -31,13 +31,19 @@ impl DoorCounts {
     /// Counts over all runs, and the mails waiting.
     pub fn read(&self) -> (SmtpCounts, u64) {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, pending) = guard.1.as_ref().map_or_else(Default::default, |read| read());
+        let (now, pending) = guard
+            .1
+            .as_ref()
+            .map_or_else(Default::default, |read| read());
         (sum(guard.0, now), pending)
     }
 
     fn attach(&self, reader: Reader) {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = guard.1.as_ref().map_or_else(Default::default, |read| read().0);
+        let last = guard
+            .1
+            .as_ref()
+            .map_or_else(Default::default, |read| read().0);
         guard.0 = sum(guard.0, last);
         guard.1 = Some(reader);
     }
@@ -86,13 +92,17 @@ pub struct Mailbox {
 impl Mailbox {
     /// Runs until stopped.
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
-        let (sink, mut stored, recovery) = JournalSink::open(&self.dir, JournalSinkOptions::default()).await?;
+        let (sink, mut stored, recovery) =
+            JournalSink::open(&self.dir, JournalSinkOptions::default()).await?;
         if let Some(torn) = recovery.torn_tail {
-            tracing::warn!("the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}");
+            tracing::warn!(
+                "the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}"
+            );
         }
         let server = SmtpServer::bind((self.door)(), sink.clone()).await?;
         let (counters, pending) = (server.counters(), sink.clone());
-        self.counts.attach(Box::new(move || (counters.read(), pending.pending())));
+        self.counts
+            .attach(Box::new(move || (counters.read(), pending.pending())));
         tracing::info!("gear delivers at {}", server.local_addr());
 
         let mut log = IngestLog::new(self.me.clone(), Source::Mail);
@@ -101,7 +111,7 @@ impl Mailbox {
             recorded = self.recorded() => recorded?,
         };
         let (acts, recording) = mpsc::channel::<(Act, u64)>(1);
-        let recorder = tokio::spawn(record(self.ledger.clone(), sink, recording));
+        let recorder = tokio::spawn(record(self.ledger.clone(), sink.clone(), recording));
         let mut last = 0;
         let mut period = tokio::time::interval(ingest::PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,6 +119,11 @@ impl Mailbox {
             tokio::select! {
                 () = stop.stopped() => break,
                 _ = period.tick() => {
+                    if sink.journal().is_failed() {
+                        // A sync failed for another reason than a full disk: only reading the files
+                        // anew tells what is safe. The supervisor restarts us.
+                        return Err("the mail journal failed and must be opened again".into());
+                    }
                     // One act is under way at most; while it waits for the ledger the batch grows.
                     if let Ok(permit) = acts.try_reserve()
                         && let Some(act) = log.take()
@@ -137,20 +152,33 @@ impl Mailbox {
     async fn recorded(&self) -> Result<u64, ServiceError> {
         let mut views = self.ledger.watch();
         let up = |view: &View| {
-            view.state.members.get(&self.me).is_some_and(|member| member.incarnation >= self.incarnation)
+            view.state
+                .members
+                .get(&self.me)
+                .is_some_and(|member| member.incarnation >= self.incarnation)
         };
         let view = views.wait_for(up).await?;
-        Ok(view.state.ingest.get(&(self.me.clone(), Source::Mail)).map_or(0, |total| total.last))
+        Ok(view
+            .state
+            .ingest
+            .get(&(self.me.clone(), Source::Mail))
+            .map_or(0, |total| total.last))
     }
 
     async fn process(&self, stored: Stored) -> Result<(), ServiceError> {
         let Stored { seq, mail } = stored;
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
-        let context = DecodeContext { node: &self.me, seq, arrival, directory: &self.directory };
+        let context = DecodeContext {
+            node: &self.me,
+            seq,
+            arrival,
+            directory: &self.directory,
+        };
         let sender = mail.reverse_path.as_deref().unwrap_or("<>");
         match decode(&context, sender, &mail.data) {
             Ok(reports) => {
-                let entered_ns = i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
+                let entered_ns =
+                    i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
                 for report in &reports {
                     self.space.publish(report, entered_ns).await?;
                 }
@@ -158,7 +186,14 @@ impl Mailbox {
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");
                 self.board.count.mail_quarantined.fetch_add(1, Relaxed);
-                self.quarantine.put(arrival, Source::Mail, seq.to_string(), sender, refused.to_string(), &mail.data)?;
+                self.quarantine.put(
+                    arrival,
+                    Source::Mail,
+                    seq.to_string(),
+                    sender,
+                    refused.to_string(),
+                    &mail.data,
+                )?;
             }
         }
         self.board.count.mail_processed.fetch_add(1, Relaxed);

@@ -37,9 +37,17 @@ impl Models {
     /// With what `file` holds from the last run, if it is whole.
     pub fn open(file: PathBuf, shape: &Shape) -> Result<Self, learn::Error> {
         let parameters = Model::initial(shape.clone(), INITIAL_SEED)?.parameters();
-        let initial = Published { round: Round(0), digest: federation::model_digest(&parameters), parameters: Arc::new(parameters) };
-        let models =
-            Self { file, initial, kept: Mutex::default(), current: watch::Sender::new(None) };
+        let initial = Published {
+            round: Round(0),
+            digest: federation::model_digest(&parameters),
+            parameters: Arc::new(parameters),
+        };
+        let models = Self {
+            file,
+            initial,
+            kept: Mutex::default(),
+            current: watch::Sender::new(None),
+        };
         if let Some(stored) = models.load() {
             models.remember(stored);
         }
@@ -70,7 +78,11 @@ impl Models {
     pub fn stage(&self, round: Round, digest: Digest, parameters: Arc<Vec<f32>>) -> bool {
         let whole = federation::model_digest(&parameters) == digest;
         if whole {
-            self.remember(Published { round, digest, parameters });
+            self.remember(Published {
+                round,
+                digest,
+                parameters,
+            });
         }
         whole
     }
@@ -78,7 +90,9 @@ impl Models {
     /// The ledger names `digest` as the model made by `round`: put it to use. False when it is
     /// not here; it has to be fetched and staged first.
     pub fn publish(&self, round: Round, digest: Digest) -> bool {
-        let Some(found) = self.find(digest) else { return false };
+        let Some(found) = self.find(digest) else {
+            return false;
+        };
         let model = Published { round, ..found };
         let newer = self.current.send_if_modified(|current| {
             let newer = current.as_ref().is_none_or(|current| current.round < round);
@@ -89,7 +103,10 @@ impl Models {
         });
         if newer && let Err(error) = self.store(&model) {
             // It can be had again from the peers; a full disk must not stop learning.
-            tracing::warn!("the model of round {round} is not stored in {}: {error}", self.file.display());
+            tracing::warn!(
+                "the model of round {round} is not stored in {}: {error}",
+                self.file.display()
+            );
         }
         true
     }
@@ -111,8 +128,11 @@ impl Models {
     fn load(&self) -> Option<Published> {
         let bytes = std::fs::read(&self.file).ok()?;
         let (round, name, parameters): (Round, Digest, Vec<f32>) = wire::decode(&bytes).ok()?;
-        (federation::model_digest(&parameters) == name)
-            .then(|| Published { round, digest: name, parameters: Arc::new(parameters) })
+        (federation::model_digest(&parameters) == name).then(|| Published {
+            round,
+            digest: name,
+            parameters: Arc::new(parameters),
+        })
     }
 }
 
@@ -132,17 +152,27 @@ mod tests {
         let parameters = Arc::new(vec![0.5f32; 8]);
         let name = federation::model_digest(&parameters);
         assert!(!models.stage(Round(1), Digest::of(b"another"), parameters.clone()));
-        assert!(!models.publish(Round(1), name), "nothing staged under that name");
+        assert!(
+            !models.publish(Round(1), name),
+            "nothing staged under that name"
+        );
         assert!(models.follow().borrow().is_none());
         assert!(models.stage(Round(1), name, parameters.clone()));
-        assert!(models.follow().borrow().is_none(), "staged is not published");
+        assert!(
+            models.follow().borrow().is_none(),
+            "staged is not published"
+        );
         assert!(models.publish(Round(1), name));
         assert_eq!(models.follow().borrow().as_ref().unwrap().round, Round(1));
         assert!(models.find(models.initial().digest).is_some());
 
         let again = Models::open(file.clone(), &shape()).unwrap();
         assert_eq!(again.find(name).unwrap().parameters, parameters);
-        assert_eq!(again.initial().digest, models.initial().digest, "all nodes start alike");
+        assert_eq!(
+            again.initial().digest,
+            models.initial().digest,
+            "all nodes start alike"
+        );
 
         std::fs::write(&file, b"torn").unwrap();
         assert!(Models::open(file, &shape()).unwrap().find(name).is_none());
@@ -157,7 +187,10 @@ mod tests {
             let name = federation::model_digest(&parameters);
             assert!(models.stage(Round(round), name, parameters));
             assert!(models.publish(Round(round), name));
-            assert_eq!(models.follow().borrow().as_ref().unwrap().round, Round(current));
+            assert_eq!(
+                models.follow().borrow().as_ref().unwrap().round,
+                Round(current)
+            );
         }
     }
 }

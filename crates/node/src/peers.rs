@@ -27,27 +27,46 @@ fn net_error(error: CallError) -> NetError {
     match error {
         CallError::NotLinked { node } => NetError::NoLink(node),
         CallError::Lost { node } | CallError::TimedOut { node, .. } => NetError::NoAnswer(node),
-        CallError::TooLarge { .. } | CallError::Malformed(_) => {
-            NetError::Unexpected { peer: NodeId::new("peer"), what: error.to_string() }
-        }
+        CallError::TooLarge { .. } | CallError::Malformed(_) => NetError::Unexpected {
+            peer: NodeId::new("peer"),
+            what: error.to_string(),
+        },
     }
 }
 
 impl ConsensusNet for Peers {
-    fn call<'a>(&'a self, to: &'a NodeId, bytes: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
+    fn call<'a>(
+        &'a self,
+        to: &'a NodeId,
+        bytes: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
         Box::pin(async move {
-            match self.cluster.call(to, Call::Consensus(bytes), CONSENSUS_LIMIT).await {
+            match self
+                .cluster
+                .call(to, Call::Consensus(bytes), CONSENSUS_LIMIT)
+                .await
+            {
                 Ok(Reply::Consensus(bytes)) => Ok(bytes),
-                Ok(other) => Err(NetError::Unexpected { peer: to.clone(), what: format!("{other:?}") }),
+                Ok(other) => Err(NetError::Unexpected {
+                    peer: to.clone(),
+                    what: format!("{other:?}"),
+                }),
                 Err(error) => Err(net_error(error)),
             }
         })
     }
 
-    fn propose<'a>(&'a self, to: &'a NodeId, record: Record) -> BoxFuture<'a, Result<Reply, NetError>> {
+    fn propose<'a>(
+        &'a self,
+        to: &'a NodeId,
+        record: Record,
+    ) -> BoxFuture<'a, Result<Reply, NetError>> {
         Box::pin(async move {
             let call = Call::Propose(Box::new(record));
-            self.cluster.call(to, call, PROPOSE_LIMIT).await.map_err(net_error)
+            self.cluster
+                .call(to, call, PROPOSE_LIMIT)
+                .await
+                .map_err(net_error)
         })
     }
 }

@@ -47,7 +47,9 @@ struct Letter {
 impl Postman {
     /// Runs until stopped.
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
-        let from = std::fs::read_to_string(&self.watermark).ok().and_then(|text| text.trim().parse().ok());
+        let from = std::fs::read_to_string(&self.watermark)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         let mut log = self.ledger.subscribe(from.unwrap_or(0));
         loop {
             let committed = tokio::select! {
@@ -78,13 +80,21 @@ impl Postman {
         }
         match &committed.record.act {
             Act::AlertRaised(alert) => Some(Letter {
-                subject: format!("[{}] {} {}", severity(alert.severity), alert.room, alert.device),
+                subject: format!(
+                    "[{}] {} {}",
+                    severity(alert.severity),
+                    alert.room,
+                    alert.device
+                ),
                 body: body(alert, committed.index),
                 id: format!("raised.{}@{}.glasshouse", committed.index, self.cluster),
             }),
             Act::AlertCleared { id, at: _ } => Some(Letter {
                 subject: format!("[CLEARED] {id}"),
-                body: format!("The alert {id} is over.\n\nLedger leaf {}.\n", committed.index),
+                body: format!(
+                    "The alert {id} is over.\n\nLedger leaf {}.\n",
+                    committed.index
+                ),
                 id: format!("cleared.{}@{}.glasshouse", committed.index, self.cluster),
             }),
             Act::Genesis { .. }
@@ -103,7 +113,11 @@ impl Postman {
     async fn deliver(&self, letter: &Letter) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.mailer.send(&letter.subject, &letter.body, &letter.id).await {
+            match self
+                .mailer
+                .send(&letter.subject, &letter.body, &letter.id)
+                .await
+            {
                 Ok(()) => return true,
                 Err(error) if error.is_transient() => {
                     tracing::warn!("alert mail waits {pause:?}: {error}");
@@ -135,7 +149,10 @@ fn severity(severity: Severity) -> &'static str {
 
 /// Plain text that a phone can read: the sentence first, the reasons under it.
 fn body(alert: &Alert, leaf: u64) -> String {
-    let mut text = format!("{}\n\nDevice {} in {}.\n", alert.summary, alert.device, alert.room);
+    let mut text = format!(
+        "{}\n\nDevice {} in {}.\n",
+        alert.summary, alert.device, alert.room
+    );
     match &alert.kind {
         AlertKind::Anomaly { score, because } => {
             text += &format!("Score {score:.2} (1 is the device's threshold).\n");
@@ -144,7 +161,9 @@ fn body(alert: &Alert, leaf: u64) -> String {
             }
         }
         AlertKind::Reported { condition } => text += &format!("Reported condition: {condition}.\n"),
-        AlertKind::Silent { for_ms } => text += &format!("Silent for {:.1} s.\n", *for_ms as f64 / 1_000.0),
+        AlertKind::Silent { for_ms } => {
+            text += &format!("Silent for {:.1} s.\n", *for_ms as f64 / 1_000.0)
+        }
     }
     text + &format!("\nAlert {}\nLedger leaf {leaf}\n", alert.id)
 }

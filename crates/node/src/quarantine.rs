@@ -45,7 +45,10 @@ pub struct Quarantine {
 }
 
 fn disk(path: &Path) -> impl FnOnce(std::io::Error) -> QuarantineError + '_ {
-    move |error| QuarantineError::Disk { path: path.to_owned(), error }
+    move |error| QuarantineError::Disk {
+        path: path.to_owned(),
+        error,
+    }
 }
 
 fn file(dir: &Path, id: u64) -> PathBuf {
@@ -55,7 +58,15 @@ fn file(dir: &Path, id: u64) -> PathBuf {
 fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
     let mut ids: Vec<u64> = match std::fs::read_dir(dir) {
         Ok(entries) => entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".item")?.parse().ok())
+            .filter_map(|entry| {
+                entry
+                    .ok()?
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".item")?
+                    .parse()
+                    .ok()
+            })
             .collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(disk(dir)(error)),
@@ -66,14 +77,20 @@ fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
 
 /// All items of the quarantine in `dir`, oldest first; also while the node runs.
 pub fn list(dir: &Path) -> Result<Vec<(u64, Quarantined)>, QuarantineError> {
-    ids(dir)?.into_iter().map(|id| Ok((id, read(dir, id)?))).collect()
+    ids(dir)?
+        .into_iter()
+        .map(|id| Ok((id, read(dir, id)?)))
+        .collect()
 }
 
 /// One item.
 pub fn read(dir: &Path, id: u64) -> Result<Quarantined, QuarantineError> {
     let path = file(dir, id);
     let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => QuarantineError::Unknown { id, path: dir.to_owned() },
+        std::io::ErrorKind::NotFound => QuarantineError::Unknown {
+            id,
+            path: dir.to_owned(),
+        },
         _ => disk(&path)(error),
     })?;
     wire::decode(&bytes).map_err(|error| QuarantineError::Damaged { path, error })
@@ -91,7 +108,10 @@ impl Quarantine {
     pub fn open(dir: PathBuf) -> Result<Self, QuarantineError> {
         std::fs::create_dir_all(&dir).map_err(disk(&dir))?;
         let next = ids(&dir)?.last().map_or(1, |last| last + 1);
-        Ok(Self { dir, next: Mutex::new(next) })
+        Ok(Self {
+            dir,
+            next: Mutex::new(next),
+        })
     }
 
     /// Sets a message aside. Blocking, but one small file.
@@ -113,7 +133,10 @@ impl Quarantine {
             raw: raw[..raw.len().min(MAX_RAW)].to_vec(),
         };
         let id = {
-            let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut next = self
+                .next
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             *next += 1;
             *next - 1
         };
@@ -138,18 +161,34 @@ mod tests {
         assert!(list(&path).unwrap().is_empty());
         let put = |quarantine: &Quarantine, reason: &str| {
             quarantine
-                .put(UnixMillis(1), Source::Mail, "7".into(), "x@y", reason.into(), &[0u8; MAX_RAW + 1])
+                .put(
+                    UnixMillis(1),
+                    Source::Mail,
+                    "7".into(),
+                    "x@y",
+                    reason.into(),
+                    &[0u8; MAX_RAW + 1],
+                )
                 .unwrap();
         };
         let quarantine = Quarantine::open(path.clone()).unwrap();
         put(&quarantine, "first");
         put(&quarantine, "second");
         put(&Quarantine::open(path.clone()).unwrap(), "third");
-        let reasons: Vec<_> = list(&path).unwrap().into_iter().map(|(_, item)| item.reason).collect();
+        let reasons: Vec<_> = list(&path)
+            .unwrap()
+            .into_iter()
+            .map(|(_, item)| item.reason)
+            .collect();
         assert_eq!(reasons, ["first", "second", "third"]);
         assert_eq!(read(&path, 1).unwrap().raw.len(), MAX_RAW);
         discard(&path, 2).unwrap();
-        assert!(discard(&path, 2).unwrap_err().to_string().contains("no item 2"));
+        assert!(
+            discard(&path, 2)
+                .unwrap_err()
+                .to_string()
+                .contains("no item 2")
+        );
         std::fs::write(path.join("0000000001.item"), b"junk").unwrap();
         assert!(list(&path).unwrap_err().to_string().contains("damaged"));
     }

@@ -64,7 +64,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SealedSpace {
     /// Over `space`, with no key epoch yet.
-    pub fn new(me: NodeId, space: Arc<dyn DataSpace>, sealer: Sealer, grace: Grace, board: Arc<Board>) -> Arc<Self> {
+    pub fn new(
+        me: NodeId,
+        space: Arc<dyn DataSpace>,
+        sealer: Sealer,
+        grace: Grace,
+        board: Arc<Board>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             me,
             space,
@@ -93,10 +99,21 @@ impl SealedSpace {
     }
 
     /// Seals and publishes one report in its room's partition; waits for room in the queue.
-    pub async fn publish(&self, report: &Report, source_time_ns: i64) -> Result<(), PublishFailure> {
+    pub async fn publish(
+        &self,
+        report: &Report,
+        source_time_ns: i64,
+    ) -> Result<(), PublishFailure> {
         let topic = Topic::READINGS;
         let room = report.room.as_str();
-        self.publish_bytes(&topic, room, report.device.as_str(), &wire::encode(report), source_time_ns).await
+        self.publish_bytes(
+            &topic,
+            room,
+            report.device.as_str(),
+            &wire::encode(report),
+            source_time_ns,
+        )
+        .await
     }
 
     /// Seals and publishes any bytes.
@@ -115,7 +132,11 @@ impl SealedSpace {
             .ok()
             .and_then(Result::ok)
             .ok_or(PublishFailure::NoKey)?;
-        let place = Place { topic: topic.name(), partition, key };
+        let place = Place {
+            topic: topic.name(),
+            partition,
+            key,
+        };
         let (key_epoch, sequence, sealed) = {
             let keyring = lock(&self.keyring);
             let mut sealer = lock(&self.sealer);
@@ -141,19 +162,31 @@ impl SealedSpace {
 
     fn open(&self, partition: &str, sample: &Sample) -> Result<Taken, Refusal> {
         let topic = Topic::READINGS;
-        let place = Place { topic: topic.name(), partition, key: &sample.key };
-        let opened = lock(&self.keyring).open(clock::now(), &place, &sample.sealed).map_err(|error| match error {
-            OpenError::UnknownEpoch { epoch, newest } if epoch > newest => Refusal::Ahead(epoch),
-            OpenError::UnknownEpoch { .. }
-            | OpenError::Retired { .. }
-            | OpenError::Tampered { .. }
-            | OpenError::Replayed { .. }
-            | OpenError::Crowded { .. }
-            | OpenError::Malformed { .. } => Refusal::Final(error.to_string()),
-        })?;
+        let place = Place {
+            topic: topic.name(),
+            partition,
+            key: &sample.key,
+        };
+        let opened = lock(&self.keyring)
+            .open(clock::now(), &place, &sample.sealed)
+            .map_err(|error| match error {
+                OpenError::UnknownEpoch { epoch, newest } if epoch > newest => {
+                    Refusal::Ahead(epoch)
+                }
+                OpenError::UnknownEpoch { .. }
+                | OpenError::Retired { .. }
+                | OpenError::Tampered { .. }
+                | OpenError::Replayed { .. }
+                | OpenError::Crowded { .. }
+                | OpenError::Malformed { .. } => Refusal::Final(error.to_string()),
+            })?;
         let report: Result<Report, DecodeError> = wire::decode(&opened.plaintext);
         let report = report.map_err(|error| Refusal::Final(error.to_string()))?;
-        Ok(Taken { report, source_time_ns: sample.source_time_ns, writer: opened.writer })
+        Ok(Taken {
+            report,
+            source_time_ns: sample.source_time_ns,
+            writer: opened.writer,
+        })
     }
 }
 
@@ -167,7 +200,11 @@ pub struct RoomReader {
 impl RoomReader {
     /// For samples of `partition`.
     pub fn new(space: Arc<SealedSpace>, partition: &str) -> Self {
-        Self { space, partition: partition.to_owned(), parking: Parking::new(AHEAD_LIMIT) }
+        Self {
+            space,
+            partition: partition.to_owned(),
+            parking: Parking::new(AHEAD_LIMIT),
+        }
     }
 
     /// A sample came. `None`: held back or refused (counted).
@@ -176,7 +213,9 @@ impl RoomReader {
             Ok(taken) => {
                 let count = &self.space.board.count;
                 count.dds_received.fetch_add(1, Relaxed);
-                count.readings.fetch_add(taken.report.readings.len() as u64, Relaxed);
+                count
+                    .readings
+                    .fetch_add(taken.report.readings.len() as u64, Relaxed);
                 if taken.writer != self.space.me {
                     count.dds_received_remote.fetch_add(1, Relaxed);
                 }
@@ -200,7 +239,11 @@ impl RoomReader {
         let reached = *self.space.epoch.borrow();
         let given_up = self.parking.give_up(clock::now()).len();
         (0..given_up).for_each(|_| self.refused("its key epoch did not arrive in time"));
-        self.parking.release(reached).into_iter().filter_map(|sample| self.take(sample)).collect()
+        self.parking
+            .release(reached)
+            .into_iter()
+            .filter_map(|sample| self.take(sample))
+            .collect()
     }
 
     fn refused(&self, reason: &str) {

@@ -75,7 +75,10 @@ impl Steward {
                     unlinked_since.remove(node);
                     up.insert(node.clone());
                     if !member.up || member.incarnation < incarnation {
-                        acts.push(Act::NodeUp { node: node.clone(), incarnation });
+                        acts.push(Act::NodeUp {
+                            node: node.clone(),
+                            incarnation,
+                        });
                     }
                 }
                 None => {
@@ -83,8 +86,12 @@ impl Steward {
                     if member.up && now.since(since) < UNLINKED_LIMIT {
                         up.insert(node.clone());
                     } else if member.up {
-                        let reason = format!("no link to it for {} ms", now.since(since).as_millis());
-                        acts.push(Act::NodeDown { node: node.clone(), reason });
+                        let reason =
+                            format!("no link to it for {} ms", now.since(since).as_millis());
+                        acts.push(Act::NodeDown {
+                            node: node.clone(),
+                            reason,
+                        });
                     }
                 }
             }

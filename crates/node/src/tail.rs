@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use wire::{Act, Call, Digest, NodeId, Reply, RoomId, Role, Round};
+use wire::{Act, Call, Digest, NodeId, Reply, Role, RoomId, Round};
 
 /// A peer sends a model within this or is not asked again.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ impl Tail {
         let mut leadership = self.ledger.leader();
         leadership.mark_changed();
         let replay_to = self.ledger.state().size;
-        let mut told = 0;
+        let (mut told, mut led) = (0, None);
         if replay_to == 0 {
             self.caught_up().await?;
         }
@@ -72,7 +72,10 @@ impl Tail {
                 changed = leadership.changed(), if told >= replay_to => {
                     changed?;
                     let leads = leadership.borrow_and_update().leader.as_ref() == Some(&self.me);
-                    self.leads(leads).await?;
+                    if led != Some(leads) {
+                        led = Some(leads);
+                        self.leads(leads).await?;
+                    }
                 }
             }
         }
@@ -80,10 +83,18 @@ impl Tail {
 
     async fn caught_up(&self) -> Result<(), ServiceError> {
         let state = self.ledger.state();
-        self.custodian.send(Custody::CaughtUp { epoch: state.keys.epoch }).await?;
+        self.custodian
+            .send(Custody::CaughtUp {
+                epoch: state.keys.epoch,
+            })
+            .await?;
         let initial = self.models.initial();
-        self.models.stage(Round(0), initial.digest, initial.parameters.clone());
-        let ready = Aggregation::ModelReady { digest: initial.digest, parameters: initial.parameters.clone() };
+        self.models
+            .stage(Round(0), initial.digest, initial.parameters.clone());
+        let ready = Aggregation::ModelReady {
+            digest: initial.digest,
+            parameters: initial.parameters.clone(),
+        };
         self.aggregator.send(ready).await?;
         self.adopt_roles();
         if let Some(model) = state.rounds.model {
@@ -93,11 +104,20 @@ impl Tail {
     }
 
     async fn leads(&self, leads: bool) -> Result<(), ServiceError> {
-        tracing::info!("{}", if leads { "this node leads" } else { "this node follows" });
+        tracing::info!(
+            "{}",
+            if leads {
+                "this node leads"
+            } else {
+                "this node follows"
+            }
+        );
         self.custodian.send(Custody::Leader(leads)).await?;
         let input = if leads {
             let state = self.ledger.state();
-            self.aggregator.send(Aggregation::Members(state.up().cloned().collect())).await?;
+            self.aggregator
+                .send(Aggregation::Members(state.up().cloned().collect()))
+                .await?;
             let rounds = &state.rounds;
             Aggregation::Leading {
                 next: rounds.last.next(),
@@ -116,8 +136,14 @@ impl Tail {
         match &committed.applied {
             Applied::Effective => {}
             Applied::Lost { .. } => {
-                if let Act::GroupCommit { epoch, committer, .. } = &record.act {
-                    let lost = Custody::Lost { epoch: *epoch, committer: committer.clone() };
+                if let Act::GroupCommit {
+                    epoch, committer, ..
+                } = &record.act
+                {
+                    let lost = Custody::Lost {
+                        epoch: *epoch,
+                        committer: committer.clone(),
+                    };
                     self.custodian.send(lost).await?;
                 }
                 return Ok(());
@@ -134,24 +160,59 @@ impl Tail {
                 self.aggregator.send(Aggregation::Members(up)).await?;
             }
             Act::RoleAssigned { .. } => self.adopt_roles(),
-            Act::RoundOpened { round, model, cohort } => {
+            Act::RoundOpened {
+                round,
+                model,
+                cohort,
+            } => {
                 let (round, model, cohort) = (*round, *model, cohort.clone());
                 let by = record.proposer.clone();
-                self.participant.send(ParticipantInput::Opened { round, model, cohort: cohort.clone() }).await?;
-                self.aggregator.send(Aggregation::Opened { round, model, cohort, by }).await?;
+                self.participant
+                    .send(ParticipantInput::Opened {
+                        round,
+                        model,
+                        cohort: cohort.clone(),
+                    })
+                    .await?;
+                self.aggregator
+                    .send(Aggregation::Opened {
+                        round,
+                        model,
+                        cohort,
+                        by,
+                    })
+                    .await?;
             }
             Act::RoundClosed { round, model, .. } => {
-                self.participant.send(ParticipantInput::Ended { round: *round }).await?;
-                self.aggregator.send(Aggregation::Closed { round: *round, model: *model }).await?;
-                self.custodian.send(Custody::RoundClosed { round: *round }).await?;
+                self.participant
+                    .send(ParticipantInput::Ended { round: *round })
+                    .await?;
+                self.aggregator
+                    .send(Aggregation::Closed {
+                        round: *round,
+                        model: *model,
+                    })
+                    .await?;
+                self.custodian
+                    .send(Custody::RoundClosed { round: *round })
+                    .await?;
                 self.adopt_model(*round, *model);
             }
             Act::RoundAbandoned { round, reason } => {
                 tracing::info!("round {round} is abandoned: {reason}");
-                self.participant.send(ParticipantInput::Ended { round: *round }).await?;
-                self.aggregator.send(Aggregation::Abandoned { round: *round }).await?;
+                self.participant
+                    .send(ParticipantInput::Ended { round: *round })
+                    .await?;
+                self.aggregator
+                    .send(Aggregation::Abandoned { round: *round })
+                    .await?;
             }
-            Act::GroupCommit { epoch, committer, kind, commit } => {
+            Act::GroupCommit {
+                epoch,
+                committer,
+                kind,
+                commit,
+            } => {
                 let won = Custody::Committed {
                     epoch: *epoch,
                     committer: committer.clone(),
@@ -161,7 +222,10 @@ impl Tail {
                 self.custodian.send(won).await?;
             }
             // The postman follows alerts on his own; the others concern nobody here.
-            Act::AlertRaised(_) | Act::AlertCleared { .. } | Act::Genesis { .. } | Act::Ingested { .. } => {}
+            Act::AlertRaised(_)
+            | Act::AlertCleared { .. }
+            | Act::Genesis { .. }
+            | Act::Ingested { .. } => {}
         }
         Ok(())
     }
@@ -186,7 +250,11 @@ impl Tail {
         if self.models.publish(round, digest) {
             return;
         }
-        let (cluster, models, gateway) = (self.cluster.clone(), self.models.clone(), self.gateway.clone());
+        let (cluster, models, gateway) = (
+            self.cluster.clone(),
+            self.models.clone(),
+            self.gateway.clone(),
+        );
         tokio::spawn(async move {
             for peer in cluster.links().into_keys() {
                 let answer = cluster.call(&peer, Call::Model(digest), FETCH_LIMIT).await;
@@ -197,7 +265,9 @@ impl Tail {
                     return;
                 }
             }
-            tracing::debug!("no peer had the model of round {round} at hand; a newer one will come");
+            tracing::debug!(
+                "no peer had the model of round {round} at hand; a newer one will come"
+            );
         });
     }
 }

@@ -49,7 +49,9 @@ pub fn ledger_dir(config: &Config) -> PathBuf {
 /// Runs a node until SIGTERM, Ctrl-C or an escalation.
 pub fn run(config: Config) -> Result<(), ServiceError> {
     init_log();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let parts = build::Parts::open(config).await?;
         let (escalated, mut escalation) = tokio::sync::mpsc::channel(1);
@@ -70,10 +72,19 @@ pub fn run(config: Config) -> Result<(), ServiceError> {
     })
 }
 
+/// Unless `RUST_LOG` says otherwise. openraft reports every retry as an error (who leads is told by
+/// the tail); ractor_cluster prints whole messages at debug and reports each lost link again.
+const LOG: &str = "info,openraft=off,ractor=warn,ractor_cluster=error";
+
 fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,openraft=warn,ractor=warn".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into());
     // A second node in one process (tests) finds the log set up already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(true).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(true)
+        .with_ansi(false)
+        .try_init();
 }
 
 fn show(board: &Arc<Board>, tree: &Supervisor) {
@@ -85,20 +96,30 @@ fn root(parts: &build::Parts) -> SupervisorSpec {
     let mut children = vec![
         ChildSpec::supervisor("cluster", parts.cluster_spec.clone()),
         ChildSpec::supervisor("house", house(parts)),
-        service("mailbox", parts.mailbox(), |mailbox, stop| mailbox.run(stop)),
+        service("mailbox", parts.mailbox(), |mailbox, stop| {
+            mailbox.run(stop)
+        }),
     ];
     if let Some(feed) = parts.feed() {
         children.push(service("feed", feed, |feed, stop| feed.run(stop)));
     }
-    children.push(service("steward", parts.steward(), |steward, stop| steward.run(stop)));
+    children.push(service("steward", parts.steward(), |steward, stop| {
+        steward.run(stop)
+    }));
     if let Some(postman) = parts.postman() {
-        children.push(service("postman", postman, |postman, stop| postman.run(stop)));
+        children.push(service("postman", postman, |postman, stop| {
+            postman.run(stop)
+        }));
     }
     let (listen, board) = (parts.config.node.admin, parts.board.clone());
-    children.push(service("admin", (listen, board), |(listen, board), mut stop| async move {
-        crate::admin::serve(listen, board, async move { stop.stopped().await }).await?;
-        Ok(())
-    }));
+    children.push(service(
+        "admin",
+        (listen, board),
+        |(listen, board), mut stop| async move {
+            crate::admin::serve(listen, board, async move { stop.stopped().await }).await?;
+            Ok(())
+        },
+    ));
     SupervisorSpec::new(Strategy::OneForOne, INTENSITY, children)
 }
 

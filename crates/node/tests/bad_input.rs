@@ -20,18 +20,51 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     house.start();
     house.mail("ups-1@hall.example", GOOD).unwrap();
     let bad = [
-        ("stranger@hall.example", mail("stranger@hall.example", "1", "application/senml+json", "[]"), "no device is known"),
-        ("ups-1@hall.example", mail("ups-1@hall.example", "2", "application/senml+json", "[{\"n\":"), "JSON"),
-        ("ups-1@hall.example", mail("ups-1@hall.example", "3", "text/plain", "hello?"), "no known format"),
-        ("ups-1@hall.example", b"\x00\xff\xfe not a mail".to_vec(), ""),
+        (
+            "stranger@hall.example",
+            mail("stranger@hall.example", "1", "application/senml+json", "[]"),
+            "no device is known",
+        ),
+        (
+            "ups-1@hall.example",
+            mail(
+                "ups-1@hall.example",
+                "2",
+                "application/senml+json",
+                "[{\"n\":",
+            ),
+            "JSON",
+        ),
+        (
+            "ups-1@hall.example",
+            mail("ups-1@hall.example", "3", "text/plain", "hello?"),
+            "no known format",
+        ),
+        (
+            "ups-1@hall.example",
+            b"\x00\xff\xfe not a mail".to_vec(),
+            "",
+        ),
     ];
     for (from, raw, _) in &bad {
         // NUL and bare line ends are refused by the session already; the others are taken.
         let taken = house.mail(from, raw);
         assert_eq!(taken.is_ok(), !raw.contains(&0), "{taken:?}");
     }
-    house.mail("ups-1@hall.example", &GOOD.to_vec().iter().copied().collect::<Vec<u8>>().replace(b"good@hall", b"good2@hall")).unwrap();
-    let status = house.until("all is worked off", |status| status.mail.pending == 0 && status.dds.received >= 2);
+    house
+        .mail(
+            "ups-1@hall.example",
+            &GOOD
+                .to_vec()
+                .iter()
+                .copied()
+                .collect::<Vec<u8>>()
+                .replace(b"good@hall", b"good2@hall"),
+        )
+        .unwrap();
+    let status = house.until("all is worked off", |status| {
+        status.mail.pending == 0 && status.dds.received >= 2
+    });
     assert_eq!(status.mail.quarantined, 3, "{status:#?}");
     assert_eq!(status.plaintext_payload_bytes, 0);
 
@@ -43,7 +76,12 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     }
     let show = house.glasshouse(&["quarantine", "show", "1", "--config", &config]);
     assert!(String::from_utf8_lossy(&show.stdout).contains("stranger@hall.example"));
-    assert!(house.glasshouse(&["quarantine", "discard", "1", "--config", &config]).status.success());
+    assert!(
+        house
+            .glasshouse(&["quarantine", "discard", "1", "--config", &config])
+            .status
+            .success()
+    );
     let gone = house.glasshouse(&["quarantine", "show", "1", "--config", &config]);
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("no item 1"));
 }
@@ -53,7 +91,12 @@ trait Replace {
 }
 impl Replace for Vec<u8> {
     fn replace(&self, from: &[u8], to: &[u8]) -> Vec<u8> {
-        String::from_utf8_lossy(self).replace(&String::from_utf8_lossy(from).into_owned(), &String::from_utf8_lossy(to)).into_bytes()
+        String::from_utf8_lossy(self)
+            .replace(
+                &String::from_utf8_lossy(from).into_owned(),
+                &String::from_utf8_lossy(to),
+            )
+            .into_bytes()
     }
 }
 
@@ -61,20 +104,33 @@ impl Replace for Vec<u8> {
 fn strangers_at_the_cluster_port_get_nowhere_and_harm_nothing() {
     let mut house = House::build("");
     house.start();
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0u8; 4096][..], &[0xffu8; 70_000][..]] {
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0u8; 4096][..],
+        &[0xffu8; 70_000][..],
+    ] {
         let mut stream = TcpStream::connect(house.link).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         // The node may close before everything is written.
         let _ = stream.write_all(garbage);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        assert!(answer.len() < 1_024, "a stranger was told {} bytes", answer.len());
+        assert!(
+            answer.len() < 1_024,
+            "a stranger was told {} bytes",
+            answer.len()
+        );
     }
     house.mail("ups-1@hall.example", GOOD).unwrap();
     house.until("mail still flows", |status| status.dds.received >= 1);
     let log = std::fs::read_to_string(house.log()).unwrap();
     assert!(!log.contains("panicked"), "{log}");
-    assert!(log.contains("refused") || log.contains("handshake"), "the refusal is not in the log:\n{log}");
+    assert!(
+        log.contains("refused") || log.contains("handshake"),
+        "the refusal is not in the log:\n{log}"
+    );
 }
 
 #[test]
@@ -83,16 +139,32 @@ fn what_was_accepted_survives_kill_9_and_the_ledger_verifies() {
     house.start();
     for number in 0..20 {
         let body = format!("[{{\"bn\":\"ups-1:\",\"n\":\"battery.charge\",\"v\":{number}}}]");
-        house.mail("ups-1@hall.example", &mail("ups-1@hall.example", &format!("k{number}"), "application/senml+json", &body)).unwrap();
+        house
+            .mail(
+                "ups-1@hall.example",
+                &mail(
+                    "ups-1@hall.example",
+                    &format!("k{number}"),
+                    "application/senml+json",
+                    &body,
+                ),
+            )
+            .unwrap();
     }
     house.kill();
     house.start();
-    let status = house.until("the journal is replayed and accounted for", |status| status.ledger.mails >= 20 && status.mail.pending == 0);
+    let status = house.until("the journal is replayed and accounted for", |status| {
+        status.ledger.mails >= 20 && status.mail.pending == 0
+    });
     assert_eq!(status.ledger.mails, 20, "each mail counts once");
 
     let dir = house.path("data/ledger").to_string_lossy().into_owned();
     let verified = house.glasshouse(&["ledger", "verify", &dir]);
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stderr)
+    );
     house.kill();
     let leaves = house.path("data/ledger/leaves");
     let mut bytes = std::fs::read(&leaves).unwrap();
@@ -100,16 +172,28 @@ fn what_was_accepted_survives_kill_9_and_the_ledger_verifies() {
     bytes[middle] ^= 1;
     std::fs::write(&leaves, bytes).unwrap();
     let tampered = house.glasshouse(&["ledger", "verify", &dir]);
-    assert!(!tampered.status.success(), "{}", String::from_utf8_lossy(&tampered.stdout));
+    assert!(
+        !tampered.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tampered.stdout)
+    );
 }
 
 #[test]
 fn a_corrupt_configuration_is_explained_before_anything_starts() {
     let house = House::build("");
     let good = house.glasshouse(&["config", "check", &house.config.to_string_lossy()]);
-    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    assert!(
+        good.status.success(),
+        "{}",
+        String::from_utf8_lossy(&good.stderr)
+    );
     let text = std::fs::read_to_string(&house.config).unwrap();
-    std::fs::write(&house.config, text.replace("home = \"solo\"", "home = \"nobody\"")).unwrap();
+    std::fs::write(
+        &house.config,
+        text.replace("home = \"solo\"", "home = \"nobody\""),
+    )
+    .unwrap();
     for command in [vec!["config", "check"], vec!["node", "--config"]] {
         let mut arguments = command.clone();
         let config = house.config.to_string_lossy().into_owned();
@@ -117,7 +201,10 @@ fn a_corrupt_configuration_is_explained_before_anything_starts() {
         let output = house.glasshouse(&arguments);
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success());
-        assert!(error.contains("`room[0].home`") && error.contains("nobody") && error.contains("solo"), "{error}");
+        assert!(
+            error.contains("`room[0].home`") && error.contains("nobody") && error.contains("solo"),
+            "{error}"
+        );
     }
 }
 
@@ -127,7 +214,9 @@ fn a_second_node_on_the_same_data_is_refused_with_a_sentence() {
     house.start();
     let text = std::fs::read_to_string(&house.config).unwrap();
     let other = house.path("other.toml");
-    let text = text.replace(&house.link.to_string(), "127.0.0.1:0").replace(&house.admin.to_string(), "127.0.0.1:0");
+    let text = text
+        .replace(&house.link.to_string(), "127.0.0.1:0")
+        .replace(&house.admin.to_string(), "127.0.0.1:0");
     std::fs::write(&other, text).unwrap();
     let output = house.glasshouse(&["node", "--config", &other.to_string_lossy()]);
     assert!(!output.status.success());

@@ -64,8 +64,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{why}");
         std::process::exit(1);
     };
-    let (cluster, supervisor) =
-        Cluster::start(config, transport, epochs.clone(), Arc::new(Handler), escalated).await?;
+    let (cluster, supervisor) = Cluster::start(
+        config,
+        transport,
+        epochs.clone(),
+        Arc::new(Handler),
+        escalated,
+    )
+    .await?;
 
     let mut events = cluster.events();
     for (node, link) in cluster.links() {
@@ -101,14 +107,21 @@ async fn obey(cluster: &Cluster, epochs: &EpochTable, line: &str) -> String {
     match words[..] {
         ["cast", peer, round] => {
             let round = Round(round.parse().unwrap_or_default());
-            let frame = Frame::Decline { round, node: cluster.me().clone(), reason: String::new() };
+            let frame = Frame::Decline {
+                round,
+                node: cluster.me().clone(),
+                reason: String::new(),
+            };
             match cluster.cast(&peer.into(), frame) {
                 Ok(()) => format!("cast {peer} {round}"),
                 Err(error) => format!("error {error}"),
             }
         }
         ["call", peer] => {
-            match cluster.call(&peer.into(), Call::GroupInfo, Duration::from_secs(2)).await {
+            match cluster
+                .call(&peer.into(), Call::GroupInfo, Duration::from_secs(2))
+                .await
+            {
                 Ok(reply) => format!("reply {reply:?}"),
                 Err(error) => format!("error {error}"),
             }

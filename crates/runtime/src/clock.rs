@@ -16,14 +16,18 @@ pub fn now() -> Instant {
 
 /// The wall clock; for people and records, never for ordering.
 pub fn unix_now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The wall clock in nanoseconds since the Unix epoch; for measuring latency between processes
 /// of one host.
 pub fn unix_now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -42,7 +46,11 @@ mod tests {
         let target = before + Duration::from_secs(5);
         sleep_until(target).await;
         assert!(now() >= target);
-        assert!(now().since(target) < Duration::from_millis(100), "{:?}", now().since(target));
+        assert!(
+            now().since(target) < Duration::from_millis(100),
+            "{:?}",
+            now().since(target)
+        );
     }
 
     #[test]

@@ -20,7 +20,11 @@ pub struct IdleLimit<R> {
 impl<R> IdleLimit<R> {
     /// Reads fail with `TimedOut` when nothing arrives for `limit`.
     pub fn new(inner: R, limit: Duration) -> Self {
-        Self { inner, limit, silence: None }
+        Self {
+            inner,
+            limit,
+            silence: None,
+        }
     }
 }
 
@@ -40,7 +44,10 @@ impl<R: AsyncRead + Unpin> AsyncRead for IdleLimit<R> {
             .silence
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
         silence.as_mut().poll(cx).map(|()| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing heard for {limit:?}")))
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("nothing heard for {limit:?}"),
+            ))
         })
     }
 }

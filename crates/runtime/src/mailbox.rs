@@ -150,7 +150,9 @@ impl<I: Send + 'static> Address<I> {
     /// Empties the address unless a successor has it already.
     pub(crate) fn vacate(&self, actor: &ActorRef<Mail<I>>) {
         self.0.incarnation.send_if_modified(|current| {
-            let ours = current.as_ref().is_some_and(|current| current.get_id() == actor.get_id());
+            let ours = current
+                .as_ref()
+                .is_some_and(|current| current.get_id() == actor.get_id());
             if ours {
                 *current = None;
             }
@@ -159,10 +161,15 @@ impl<I: Send + 'static> Address<I> {
     }
 
     fn full(&self) -> SendError {
-        SendError::Full { name: self.0.name.clone(), capacity: self.0.capacity }
+        SendError::Full {
+            name: self.0.name.clone(),
+            capacity: self.0.capacity,
+        }
     }
 
     fn down(&self) -> SendError {
-        SendError::Down { name: self.0.name.clone() }
+        SendError::Down {
+            name: self.0.name.clone(),
+        }
     }
 }

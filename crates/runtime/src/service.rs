@@ -107,7 +107,11 @@ impl<S: Service> Actor for ServiceActor<S> {
             // Fails only when the actor has ended: then nobody asks how the service did.
             let _ = myself.send_message(Ended(ended));
         });
-        Ok(ServiceState { switch, watcher: Some(watcher), service })
+        Ok(ServiceState {
+            switch,
+            watcher: Some(watcher),
+            service,
+        })
     }
 
     async fn handle(

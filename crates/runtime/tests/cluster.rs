@@ -36,8 +36,10 @@ fn program() -> PathBuf {
 
 /// Addresses for the nodes of one test, in the form the program takes.
 fn addresses(names: &[&str]) -> Vec<String> {
-    let listeners: Vec<_> =
-        names.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<_> = names
+        .iter()
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
     let name = |(name, listener): (&&str, &TcpListener)| {
         format!("{name}={}", listener.local_addr().unwrap())
     };
@@ -56,10 +58,18 @@ impl Node {
         let (tell, told) = channel();
         let output = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| tell.send(line))
         });
         let orders = process.stdin.take().unwrap();
-        let mut node = Self { name, process, orders, told };
+        let mut node = Self {
+            name,
+            process,
+            orders,
+            told,
+        };
         node.wait_for("ready", PATIENCE);
         node
     }
@@ -78,11 +88,17 @@ impl Node {
         let deadline = Instant::now() + limit;
         let mut passed = Vec::new();
         loop {
-            match self.told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .told
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) if starts.iter().any(|start| line.starts_with(start)) => return line,
                 Ok(line) => passed.push(line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("{} did not say {starts:?} within {limit:?}, but {passed:?}", self.name)
+                    panic!(
+                        "{} did not say {starts:?} within {limit:?}, but {passed:?}",
+                        self.name
+                    )
                 }
             }
         }
@@ -90,8 +106,10 @@ impl Node {
 
     /// Sends `signal` to the process.
     fn signal(&self, signal: &str) {
-        let sent =
-            Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([signal, &self.process.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -111,7 +129,10 @@ impl Node {
                 return;
             }
             // Its "up" may not have come yet; the link is made at any moment.
-            assert!(answer.contains("no link") && Instant::now() < deadline, "{answer}");
+            assert!(
+                answer.contains("no link") && Instant::now() < deadline,
+                "{answer}"
+            );
         }
     }
 }
@@ -154,7 +175,10 @@ fn a_killed_node_is_noticed_and_comes_back_whichever_it_is() {
             let peer = ["a", "b", "c"][other];
             back.call(peer);
             back.order(&format!("cast {peer} {round}"));
-            nodes[other].as_mut().unwrap().wait_for(&format!("frame {name} {round}"), PATIENCE);
+            nodes[other]
+                .as_mut()
+                .unwrap()
+                .wait_for(&format!("frame {name} {round}"), PATIENCE);
         }
         nodes[victim] = Some(back);
     }
@@ -163,7 +187,10 @@ fn a_killed_node_is_noticed_and_comes_back_whichever_it_is() {
 #[test]
 fn a_frozen_node_is_noticed_and_linked_again_when_it_thaws() {
     let addresses = addresses(&["p", "q"]);
-    let (mut p, mut q) = (Node::start("p", 1, &addresses), Node::start("q", 1, &addresses));
+    let (mut p, mut q) = (
+        Node::start("p", 1, &addresses),
+        Node::start("q", 1, &addresses),
+    );
     p.wait_for("up q 1", PATIENCE);
     q.wait_for("up p 1", PATIENCE);
     q.signal("-STOP");
@@ -180,7 +207,10 @@ fn a_frozen_node_is_noticed_and_linked_again_when_it_thaws() {
 #[test]
 fn a_node_stops_when_told_and_its_peers_see_it_at_once() {
     let addresses = addresses(&["s", "t"]);
-    let (mut s, mut t) = (Node::start("s", 1, &addresses), Node::start("t", 1, &addresses));
+    let (mut s, mut t) = (
+        Node::start("s", 1, &addresses),
+        Node::start("t", 1, &addresses),
+    );
     s.wait_for("up t", PATIENCE);
     t.wait_for("up s", PATIENCE);
     t.order("quit");

@@ -36,7 +36,12 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The text to be signed.
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root.0))
+        format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            BASE64.encode(self.root.0)
+        )
     }
 
     /// Signed by the log's key and by any cosigners.
@@ -57,11 +62,25 @@ impl Checkpoint {
             return Err(CheckpointError::Malformed("there are further lines"));
         }
         let digits = size.bytes().all(|byte| byte.is_ascii_digit());
-        let number = size.parse().ok().filter(|_| digits && (size == "0" || !size.starts_with('0')));
-        let size = number.ok_or(CheckpointError::Malformed("the size is not a decimal number"))?;
-        let root = BASE64.decode(root).ok().and_then(|bytes| bytes.try_into().ok());
-        let root = root.ok_or(CheckpointError::Malformed("the root is not 32 bytes in base64"))?;
-        Ok(Self { origin, size, root: Hash(root) })
+        let number = size
+            .parse()
+            .ok()
+            .filter(|_| digits && (size == "0" || !size.starts_with('0')));
+        let size = number.ok_or(CheckpointError::Malformed(
+            "the size is not a decimal number",
+        ))?;
+        let root = BASE64
+            .decode(root)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
+        let root = root.ok_or(CheckpointError::Malformed(
+            "the root is not 32 bytes in base64",
+        ))?;
+        Ok(Self {
+            origin,
+            size,
+            root: Hash(root),
+        })
     }
 
     /// From a signed note, with the trusted keys that signed it; at least one must have.

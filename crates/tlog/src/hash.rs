@@ -13,12 +13,21 @@ pub struct Hash(pub [u8; 32]);
 
 /// `MTH({d})`: the hash of one leaf's bytes.
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    Hash(Sha256::new().chain_update(LEAF).chain_update(leaf).finalize().into())
+    Hash(
+        Sha256::new()
+            .chain_update(LEAF)
+            .chain_update(leaf)
+            .finalize()
+            .into(),
+    )
 }
 
 /// The hash of an inner node over its two children.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let hasher = Sha256::new().chain_update(NODE).chain_update(left.0).chain_update(right.0);
+    let hasher = Sha256::new()
+        .chain_update(NODE)
+        .chain_update(left.0)
+        .chain_update(right.0);
     Hash(hasher.finalize().into())
 }
 
@@ -35,7 +44,9 @@ impl fmt::Display for Hash {
 
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…")
     }
 }

@@ -34,7 +34,9 @@ impl KeyName {
     pub fn new(name: &str) -> Result<Self, KeyNameError> {
         let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
         if name.is_empty() || name.contains(bad) {
-            return Err(KeyNameError { name: name.to_owned() });
+            return Err(KeyNameError {
+                name: name.to_owned(),
+            });
         }
         Ok(Self(name.to_owned()))
     }
@@ -76,7 +78,10 @@ impl<'a> NoteSigner<'a> {
 
     /// What others need to verify.
     pub fn verifier(&self) -> NoteVerifier {
-        NoteVerifier { name: self.name.clone(), key: self.key.verifying_key() }
+        NoteVerifier {
+            name: self.name.clone(),
+            key: self.key.verifying_key(),
+        }
     }
 }
 
@@ -84,10 +89,14 @@ impl<'a> NoteSigner<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifierKeyError {
     /// Not of the form `name+id+key`.
-    #[error("a verifier key reads name+id+base64, with 8 hex digits as id and an ed25519 key; {0:?} does not")]
+    #[error(
+        "a verifier key reads name+id+base64, with 8 hex digits as id and an ed25519 key; {0:?} does not"
+    )]
     Malformed(String),
     /// Id and key do not belong together.
-    #[error("the id of verifier key {0:?} does not belong to its name and key; copy it again from its owner")]
+    #[error(
+        "the id of verifier key {0:?} does not belong to its name and key; copy it again from its owner"
+    )]
     WrongId(String),
 }
 
@@ -119,7 +128,11 @@ impl NoteVerifier {
         };
         let key = VerifyingKey::from_bytes(&key).map_err(|_| malformed())?;
         let verifier = Self { name, key };
-        if verifier.id_hex() == id { Ok(verifier) } else { Err(VerifierKeyError::WrongId(vkey.to_owned())) }
+        if verifier.id_hex() == id {
+            Ok(verifier)
+        } else {
+            Err(VerifierKeyError::WrongId(vkey.to_owned()))
+        }
     }
 
     /// The key's name.
@@ -163,7 +176,9 @@ pub enum NoteError {
     #[error("a note is UTF-8 text without control characters other than line feeds")]
     NotText,
     /// No empty line before the signatures, or none behind it.
-    #[error("a signed note is a text, an empty line and at least one signature line; the {0} is missing")]
+    #[error(
+        "a signed note is a text, an empty line and at least one signature line; the {0} is missing"
+    )]
     Incomplete(&'static str),
     /// A line below the text that is no signature.
     #[error("signature line {line} does not read \"— name base64\": {text:?}")]
@@ -180,7 +195,9 @@ pub enum NoteError {
         found: usize,
     },
     /// A trusted key's signature does not verify.
-    #[error("the signature of {name} does not match the note: the text or the signature was altered")]
+    #[error(
+        "the signature of {name} does not match the note: the text or the signature was altered"
+    )]
     BadSignature {
         /// The key's name.
         name: KeyName,
@@ -223,7 +240,10 @@ impl SignedNote {
         if signers.is_empty() {
             return Err(NoteError::Incomplete("signature"));
         }
-        let mut note = Self { text: text.to_owned(), lines: Vec::new() };
+        let mut note = Self {
+            text: text.to_owned(),
+            lines: Vec::new(),
+        };
         signers.iter().try_for_each(|signer| note.cosign(*signer))?;
         Ok(note)
     }
@@ -232,14 +252,26 @@ impl SignedNote {
     pub fn cosign(&mut self, signer: NoteSigner<'_>) -> Result<(), NoteError> {
         let verifier = signer.verifier();
         let id = verifier.id();
-        if self.lines.iter().any(|line| line.id == id && line.name == verifier.name) {
-            return Err(NoteError::SignedTwice { name: verifier.name });
+        if self
+            .lines
+            .iter()
+            .any(|line| line.id == id && line.name == verifier.name)
+        {
+            return Err(NoteError::SignedTwice {
+                name: verifier.name,
+            });
         }
         if self.lines.len() == MAX_SIGNATURES {
-            return Err(NoteError::TooManySignatures { found: MAX_SIGNATURES + 1 });
+            return Err(NoteError::TooManySignatures {
+                found: MAX_SIGNATURES + 1,
+            });
         }
         let signature = signer.key.sign(self.text.as_bytes()).to_bytes().to_vec();
-        self.lines.push(SignatureLine { name: verifier.name, id, signature });
+        self.lines.push(SignatureLine {
+            name: verifier.name,
+            id,
+            signature,
+        });
         Ok(())
     }
 
@@ -253,20 +285,27 @@ impl SignedNote {
             return Err(NoteError::NotText);
         }
         // The last empty line divides: the text may have empty lines of its own.
-        let split = whole.rfind("\n\n").ok_or(NoteError::Incomplete("empty line"))?;
+        let split = whole
+            .rfind("\n\n")
+            .ok_or(NoteError::Incomplete("empty line"))?;
         let (text, signatures) = (&whole[..=split], &whole[split + 2..]);
         let lines = signatures
             .split_terminator('\n')
             .enumerate()
             .map(|(at, line)| {
-                parse_line(line)
-                    .ok_or_else(|| NoteError::SignatureLine { line: at + 1, text: line.to_owned() })
+                parse_line(line).ok_or_else(|| NoteError::SignatureLine {
+                    line: at + 1,
+                    text: line.to_owned(),
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         match lines.len() {
             0 => Err(NoteError::Incomplete("signature")),
             found if found > MAX_SIGNATURES => Err(NoteError::TooManySignatures { found }),
-            _ => Ok(Self { text: text.to_owned(), lines }),
+            _ => Ok(Self {
+                text: text.to_owned(),
+                lines,
+            }),
         }
     }
 
@@ -293,23 +332,36 @@ impl SignedNote {
 
     /// The trusted keys that signed. At least one must have; a wrong signature by any trusted key
     /// is an error; signatures by unknown keys are ignored, as the specification requires.
-    pub fn verify<'a>(&self, trusted: &'a [NoteVerifier]) -> Result<Vec<&'a NoteVerifier>, NoteError> {
+    pub fn verify<'a>(
+        &self,
+        trusted: &'a [NoteVerifier],
+    ) -> Result<Vec<&'a NoteVerifier>, NoteError> {
         let mut signed: Vec<&NoteVerifier> = Vec::new();
         for line in &self.lines {
             let by = |key: &&NoteVerifier| key.name == line.name && key.id() == line.id;
-            let Some(key) = trusted.iter().find(by) else { continue };
+            let Some(key) = trusted.iter().find(by) else {
+                continue;
+            };
             if signed.contains(&key) {
-                return Err(NoteError::SignedTwice { name: line.name.clone() });
+                return Err(NoteError::SignedTwice {
+                    name: line.name.clone(),
+                });
             }
             let good = Signature::from_slice(&line.signature)
                 .and_then(|signature| key.key.verify_strict(self.text.as_bytes(), &signature));
             if good.is_err() {
-                return Err(NoteError::BadSignature { name: line.name.clone() });
+                return Err(NoteError::BadSignature {
+                    name: line.name.clone(),
+                });
             }
             signed.push(key);
         }
         if signed.is_empty() {
-            let found = self.claimed().map(KeyName::as_str).collect::<Vec<_>>().join(", ");
+            let found = self
+                .claimed()
+                .map(KeyName::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
             return Err(NoteError::NoTrustedSignature { found });
         }
         Ok(signed)
@@ -325,5 +377,9 @@ fn parse_line(line: &str) -> Option<SignatureLine> {
     let name = KeyName::new(name).ok()?;
     let blob = BASE64.decode(blob).ok()?;
     let (id, signature) = blob.split_first_chunk::<4>()?;
-    (!signature.is_empty()).then(|| SignatureLine { name, id: *id, signature: signature.to_vec() })
+    (!signature.is_empty()).then(|| SignatureLine {
+        name,
+        id: *id,
+        signature: signature.to_vec(),
+    })
 }

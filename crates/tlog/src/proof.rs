@@ -71,7 +71,11 @@ impl InclusionProof {
 
     /// As [`verify`](Self::verify), from the leaf's hash.
     pub fn verify_hash(&self, leaf: Hash, root: &Hash) -> Result<(), ProofError> {
-        let Self { index, size, ref path } = *self;
+        let Self {
+            index,
+            size,
+            ref path,
+        } = *self;
         if index >= size {
             return Err(ProofError::OutOfRange { index, size });
         }
@@ -117,7 +121,11 @@ impl ConsistencyProof {
             return meets(if old == 0 { empty_root() } else { *new_root }, old_root);
         }
         // Where the old tree is complete, the path leaves out its root: it is the start.
-        let mut hashes = old.is_power_of_two().then_some(old_root).into_iter().chain(path);
+        let mut hashes = old
+            .is_power_of_two()
+            .then_some(old_root)
+            .into_iter()
+            .chain(path);
         let first = hashes.next().ok_or_else(wrong_length)?;
         let (mut node, mut last) = (old - 1, new - 1);
         while node & 1 == 1 {
@@ -154,6 +162,9 @@ fn meets(computed: Hash, trusted: &Hash) -> Result<(), ProofError> {
     if computed == *trusted {
         Ok(())
     } else {
-        Err(ProofError::Root { computed, trusted: *trusted })
+        Err(ProofError::Root {
+            computed,
+            trusted: *trusted,
+        })
     }
 }

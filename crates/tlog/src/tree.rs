@@ -76,7 +76,10 @@ impl Tree {
 
     /// Hash of one leaf.
     pub fn leaf(&self, index: u64) -> Option<Hash> {
-        self.levels.first()?.get(usize::try_from(index).ok()?).copied()
+        self.levels
+            .first()?
+            .get(usize::try_from(index).ok()?)
+            .copied()
     }
 
     /// Root over all leaves.
@@ -143,7 +146,11 @@ impl Tree {
 
     fn holds(&self, size: u64) -> Result<(), TreeError> {
         let have = self.size();
-        if size > have { Err(TreeError::TooFew { size, have }) } else { Ok(()) }
+        if size > have {
+            Err(TreeError::TooFew { size, have })
+        } else {
+            Ok(())
+        }
     }
 
     /// `MTH(D[start:end])`, where the range is one that RFC 6962's recursion visits: `start` is

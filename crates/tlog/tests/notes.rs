@@ -17,7 +17,11 @@ fn name(text: &str) -> KeyName {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint { origin: name("glasshouse/demo"), size: 42, root: Hash([0xab; 32]) }
+    Checkpoint {
+        origin: name("glasshouse/demo"),
+        size: 42,
+        root: Hash([0xab; 32]),
+    }
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -35,10 +39,18 @@ fn bytes_are_pinned() {
 #[test]
 fn opens_with_the_log_key_and_with_a_cosigner() {
     let (log, node, log_key, node_key) = (name("glasshouse/demo"), name("node-b"), key(7), key(8));
-    let (log, node) = (NoteSigner::new(&log, &log_key), NoteSigner::new(&node, &node_key));
+    let (log, node) = (
+        NoteSigner::new(&log, &log_key),
+        NoteSigner::new(&node, &node_key),
+    );
     let mut note = checkpoint().sign(&[log]).unwrap();
     note.cosign(node).unwrap();
-    assert_eq!(note.cosign(node), Err(NoteError::SignedTwice { name: name("node-b") }));
+    assert_eq!(
+        note.cosign(node),
+        Err(NoteError::SignedTwice {
+            name: name("node-b")
+        })
+    );
     let bytes = note.encode();
     assert_eq!(SignedNote::parse(bytes.as_bytes()).unwrap(), note);
 
@@ -67,11 +79,17 @@ fn any_flipped_bit_is_noticed() {
         for bit in 0..8 {
             let mut bytes = FIXTURE.as_bytes().to_vec();
             bytes[at] ^= 1 << bit;
-            assert!(Checkpoint::open(&bytes, &trusted).is_err(), "byte {at} bit {bit}");
+            assert!(
+                Checkpoint::open(&bytes, &trusted).is_err(),
+                "byte {at} bit {bit}"
+            );
         }
     }
     for end in 0..FIXTURE.len() {
-        assert!(Checkpoint::open(&FIXTURE.as_bytes()[..end], &trusted).is_err(), "cut at {end}");
+        assert!(
+            Checkpoint::open(&FIXTURE.as_bytes()[..end], &trusted).is_err(),
+            "cut at {end}"
+        );
     }
 }
 
@@ -79,12 +97,28 @@ fn any_flipped_bit_is_noticed() {
 fn verifier_keys() {
     let vkey = FIXTURE_VKEY.trim_end();
     let verifier = NoteVerifier::parse(vkey).unwrap();
-    assert_eq!(verifier, NoteVerifier::new(name("glasshouse/demo"), key(7).verifying_key()));
+    assert_eq!(
+        verifier,
+        NoteVerifier::new(name("glasshouse/demo"), key(7).verifying_key())
+    );
     let (_, rest) = vkey.split_once('+').unwrap();
     let renamed = format!("other+{rest}");
-    assert_eq!(NoteVerifier::parse(&renamed), Err(VerifierKeyError::WrongId(renamed.clone())));
-    for bad in ["", "a", "a+b", "a+00000000+AA==", "+00000000+AQ==", "a b+1+AQ=="] {
-        assert_eq!(NoteVerifier::parse(bad), Err(VerifierKeyError::Malformed(bad.to_owned())));
+    assert_eq!(
+        NoteVerifier::parse(&renamed),
+        Err(VerifierKeyError::WrongId(renamed.clone()))
+    );
+    for bad in [
+        "",
+        "a",
+        "a+b",
+        "a+00000000+AA==",
+        "+00000000+AQ==",
+        "a b+1+AQ==",
+    ] {
+        assert_eq!(
+            NoteVerifier::parse(bad),
+            Err(VerifierKeyError::Malformed(bad.to_owned()))
+        );
     }
 }
 
@@ -119,7 +153,10 @@ fn checkpoint_texts() {
     ];
     for text in bad {
         let refused = Checkpoint::parse_text(&text);
-        assert!(matches!(refused, Err(CheckpointError::Malformed(_))), "{text:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(CheckpointError::Malformed(_))),
+            "{text:?}: {refused:?}"
+        );
     }
 }
 
@@ -130,20 +167,44 @@ fn notes_that_are_none() {
     assert_eq!(parse("a\r\n\n"), NoteError::NotText);
     assert_eq!(parse("a\n"), NoteError::Incomplete("empty line"));
     assert_eq!(parse("a\n\n"), NoteError::Incomplete("signature"));
-    assert!(matches!(parse("a\n\nb\n"), NoteError::SignatureLine { line: 1, .. }));
-    assert!(matches!(parse("a\n\n\u{2014} n AAAAAA==\n"), NoteError::SignatureLine { line: 1, .. }));
+    assert!(matches!(
+        parse("a\n\nb\n"),
+        NoteError::SignatureLine { line: 1, .. }
+    ));
+    assert!(matches!(
+        parse("a\n\n\u{2014} n AAAAAA==\n"),
+        NoteError::SignatureLine { line: 1, .. }
+    ));
     let many = "\u{2014} n AAAAAAE=\n".repeat(101);
-    assert_eq!(parse(&format!("a\n\n{many}")), NoteError::TooManySignatures { found: 101 });
-    assert_eq!(parse(&"a".repeat(70_000)), NoteError::TooLong { found: 70_000 });
+    assert_eq!(
+        parse(&format!("a\n\n{many}")),
+        NoteError::TooManySignatures { found: 101 }
+    );
+    assert_eq!(
+        parse(&"a".repeat(70_000)),
+        NoteError::TooLong { found: 70_000 }
+    );
     let twice = format!("{FIXTURE}{}\n", FIXTURE.lines().last().unwrap());
     let trusted = [NoteVerifier::parse(FIXTURE_VKEY.trim_end()).unwrap()];
-    let refused = SignedNote::parse(twice.as_bytes()).unwrap().verify(&trusted).unwrap_err();
-    assert_eq!(refused, NoteError::SignedTwice { name: name("glasshouse/demo") });
+    let refused = SignedNote::parse(twice.as_bytes())
+        .unwrap()
+        .verify(&trusted)
+        .unwrap_err();
+    assert_eq!(
+        refused,
+        NoteError::SignedTwice {
+            name: name("glasshouse/demo")
+        }
+    );
 }
 
 #[test]
 fn another_logs_checkpoint() {
-    checkpoint().expect_origin(&name("glasshouse/demo")).unwrap();
-    let refused = checkpoint().expect_origin(&name("glasshouse/prod")).unwrap_err();
+    checkpoint()
+        .expect_origin(&name("glasshouse/demo"))
+        .unwrap();
+    let refused = checkpoint()
+        .expect_origin(&name("glasshouse/prod"))
+        .unwrap_err();
     assert!(matches!(refused, CheckpointError::Origin { .. }));
 }

@@ -2,7 +2,9 @@
 //! (google/certificate-transparency, merkletree tests).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
-use tlog::{ConsistencyProof, Frontier, Hash, InclusionProof, ProofError, Tree, TreeError, empty_root};
+use tlog::{
+    ConsistencyProof, Frontier, Hash, InclusionProof, ProofError, Tree, TreeError, empty_root,
+};
 
 const LEAVES: [&str; 8] = [
     "",
@@ -46,7 +48,10 @@ fn path(hashes: &[&str]) -> Vec<Hash> {
 }
 
 fn leaves() -> Vec<Vec<u8>> {
-    LEAVES.iter().map(|leaf| hex::decode(leaf).unwrap()).collect()
+    LEAVES
+        .iter()
+        .map(|leaf| hex::decode(leaf).unwrap())
+        .collect()
 }
 
 fn tree() -> Tree {
@@ -68,7 +73,11 @@ fn roots_of_every_size() {
         assert_eq!(growing.root(), hash(ROOTS[n + 1]), "tree of {}", n + 1);
     }
     for (size, root) in ROOTS.iter().enumerate() {
-        assert_eq!(tree().root_at(size as u64).unwrap(), hash(root), "root of the first {size}");
+        assert_eq!(
+            tree().root_at(size as u64).unwrap(),
+            hash(root),
+            "root of the first {size}"
+        );
     }
 }
 
@@ -76,7 +85,14 @@ fn roots_of_every_size() {
 fn inclusion_paths() {
     let check = |index: u64, size: u64, expected: &[&str]| {
         let proof = tree().prove_inclusion(index, size).unwrap();
-        assert_eq!(proof, InclusionProof { index, size, path: path(expected) });
+        assert_eq!(
+            proof,
+            InclusionProof {
+                index,
+                size,
+                path: path(expected)
+            }
+        );
         let leaf = &leaves()[index as usize];
         proof.verify(leaf, &hash(ROOTS[size as usize])).unwrap();
     };
@@ -91,8 +107,17 @@ fn inclusion_paths() {
 fn consistency_paths() {
     let check = |old: u64, new: u64, expected: &[&str]| {
         let proof = tree().prove_consistency(old, new).unwrap();
-        assert_eq!(proof, ConsistencyProof { old, new, path: path(expected) });
-        proof.verify(&hash(ROOTS[old as usize]), &hash(ROOTS[new as usize])).unwrap();
+        assert_eq!(
+            proof,
+            ConsistencyProof {
+                old,
+                new,
+                path: path(expected)
+            }
+        );
+        proof
+            .verify(&hash(ROOTS[old as usize]), &hash(ROOTS[new as usize]))
+            .unwrap();
     };
     check(0, 8, &[]);
     check(1, 1, &[]);
@@ -103,10 +128,22 @@ fn consistency_paths() {
 
 #[test]
 fn questions_without_an_answer() {
-    assert_eq!(tree().prove_inclusion(3, 3), Err(TreeError::NoSuchLeaf { index: 3, size: 3 }));
-    assert_eq!(tree().prove_inclusion(0, 9), Err(TreeError::TooFew { size: 9, have: 8 }));
-    assert_eq!(tree().prove_consistency(5, 4), Err(TreeError::Backwards { old: 5, new: 4 }));
-    assert_eq!(tree().root_at(9), Err(TreeError::TooFew { size: 9, have: 8 }));
+    assert_eq!(
+        tree().prove_inclusion(3, 3),
+        Err(TreeError::NoSuchLeaf { index: 3, size: 3 })
+    );
+    assert_eq!(
+        tree().prove_inclusion(0, 9),
+        Err(TreeError::TooFew { size: 9, have: 8 })
+    );
+    assert_eq!(
+        tree().prove_consistency(5, 4),
+        Err(TreeError::Backwards { old: 5, new: 4 })
+    );
+    assert_eq!(
+        tree().root_at(9),
+        Err(TreeError::TooFew { size: 9, have: 8 })
+    );
 }
 
 #[test]
@@ -133,7 +170,10 @@ fn every_wrong_proof_is_refused() {
             if shorter.path.pop().is_some() {
                 refused(shorter);
             }
-            let outside = InclusionProof { index: size, ..good.clone() };
+            let outside = InclusionProof {
+                index: size,
+                ..good.clone()
+            };
             assert!(matches!(refused(outside), ProofError::OutOfRange { .. }));
         }
         for old in 1..size {
@@ -152,14 +192,32 @@ fn every_wrong_proof_is_refused() {
             let mut longer = good.clone();
             longer.path.push(root);
             assert!(longer.verify(&old_root, &root).is_err());
-            let backwards = ConsistencyProof { old: size, new: old, path: good.path.clone() };
-            assert_eq!(backwards.verify(&root, &old_root), Err(ProofError::Shrunk { old: size, new: old }));
+            let backwards = ConsistencyProof {
+                old: size,
+                new: old,
+                path: good.path.clone(),
+            };
+            assert_eq!(
+                backwards.verify(&root, &old_root),
+                Err(ProofError::Shrunk {
+                    old: size,
+                    new: old
+                })
+            );
         }
     }
     // From the empty tree there is one old root only, and between equals the roots are equal.
-    let empty = ConsistencyProof { old: 0, new: 8, path: Vec::new() };
+    let empty = ConsistencyProof {
+        old: 0,
+        new: 8,
+        path: Vec::new(),
+    };
     assert!(empty.verify(&hash(ROOTS[1]), &tree.root()).is_err());
-    let equal = ConsistencyProof { old: 8, new: 8, path: Vec::new() };
+    let equal = ConsistencyProof {
+        old: 8,
+        new: 8,
+        path: Vec::new(),
+    };
     assert!(equal.verify(&hash(ROOTS[7]), &tree.root()).is_err());
 }
 

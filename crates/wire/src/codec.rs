@@ -16,7 +16,9 @@ pub enum DecodeError {
     #[error("empty input where an encoded value was expected")]
     Empty,
     /// A future or foreign format.
-    #[error("format version {found} is not readable by this build (it reads {VERSION}); upgrade the older node first")]
+    #[error(
+        "format version {found} is not readable by this build (it reads {VERSION}); upgrade the older node first"
+    )]
     Version {
         /// The version byte found.
         found: u8,
@@ -51,7 +53,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
             if rest.is_empty() {
                 Ok(value)
             } else {
-                Err(DecodeError::Malformed(format!("{} bytes too many", rest.len())))
+                Err(DecodeError::Malformed(format!(
+                    "{} bytes too many",
+                    rest.len()
+                )))
             }
         }
         Some((&found, _)) => Err(DecodeError::Version { found }),

@@ -13,9 +13,11 @@ pub mod report;
 pub mod status;
 
 pub use act::{Act, Alert, AlertKind, GroupCommitKind, Record, Role, Severity, Source};
-pub use codec::{decode, encode, DecodeError};
+pub use codec::{DecodeError, decode, encode};
 pub use frame::{Call, Frame, Reply};
-pub use id::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis};
+pub use id::{
+    DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis,
+};
 pub use link::{Capability, Cast, Certificate, CertificateBody, Hello, Request};
 pub use mail::StoredMail;
 pub use quarantine::Quarantined;

@@ -106,27 +106,49 @@ mod tests {
             identity: [1; 32],
             static_key: [2; 32],
         };
-        let frame =
-            Box::new(Frame::Decline { round: Round(5), node: "b".into(), reason: "no".to_owned() });
+        let frame = Box::new(Frame::Decline {
+            round: Round(5),
+            node: "b".into(),
+            reason: "no".to_owned(),
+        });
         let (one, two, cap) = ("01".repeat(32), "02".repeat(32), "0c".repeat(16));
         let pinned: [(Vec<u8>, String); 5] = [
             (
                 encode(&Hello {
-                    certificate: Certificate { body, signature: vec![3; 3] },
+                    certificate: Certificate {
+                        body,
+                        signature: vec![3; 3],
+                    },
                     capability,
                 }),
                 format!("0105686f757365{}ac02{one}{two}03030303{cap}", "0161"),
             ),
             (
-                encode(&Cast::Frame { capability, number: 9, frame }),
+                encode(&Cast::Frame {
+                    capability,
+                    number: 9,
+                    frame,
+                }),
                 format!("0100{cap}0902050162026e6f"),
             ),
-            (encode(&Cast::Credit { capability, through: 128 }), format!("0101{cap}8001")),
             (
-                encode(&Request { capability, call: Call::Consensus(vec![7, 8]) }),
+                encode(&Cast::Credit {
+                    capability,
+                    through: 128,
+                }),
+                format!("0101{cap}8001"),
+            ),
+            (
+                encode(&Request {
+                    capability,
+                    call: Call::Consensus(vec![7, 8]),
+                }),
                 format!("01{cap}00020708"),
             ),
-            (encode(&Reply::Consensus(vec![7, 8])), "0100020708".to_owned()),
+            (
+                encode(&Reply::Consensus(vec![7, 8])),
+                "0100020708".to_owned(),
+            ),
         ];
         for (bytes, expected) in pinned {
             assert_eq!(hex::encode(bytes), expected);

@@ -131,6 +131,10 @@ pub struct LedgerStatus {
     pub mails: u64,
     /// Kafka records that ingest acts account for.
     pub records: u64,
+    /// Alerts raised, over all nodes and times.
+    pub alerts_raised: u64,
+    /// Alerts cleared, over all nodes and times.
+    pub alerts_cleared: u64,
 }
 
 /// Alerts.

@@ -7,8 +7,14 @@ fn check(wanted: &str, up: &str, holders: &str, expected: &str) {
     let wanted: Vec<_> = wanted
         .split_whitespace()
         .map(|text| match text.split_once('@') {
-            Some((name, home)) => Wanted { role: role(name), home: Some(home.into()) },
-            None => Wanted { role: role(text), home: None },
+            Some((name, home)) => Wanted {
+                role: role(name),
+                home: Some(home.into()),
+            },
+            None => Wanted {
+                role: role(text),
+                home: None,
+            },
         })
         .collect();
     let up = up.split_whitespace().map(NodeId::from).collect();
@@ -50,7 +56,12 @@ fn the_homeless_are_spread_by_load_then_by_name() {
 fn a_lost_node_hands_its_roles_to_the_least_loaded() {
     check("r1@a r2@b r3@c", "b c", "r1=a r2=b r3=c", "r1=b");
     check("r1@a r2@b r3@b r4@c", "b c", "r1=a r2=b r3=b r4=c", "r1=c");
-    check("r1@a r2@a r3@b r4@c", "b c", "r1=a r2=a r3=b r4=c", "r1=b r2=c");
+    check(
+        "r1@a r2@a r3@b r4@c",
+        "b c",
+        "r1=a r2=a r3=b r4=c",
+        "r1=b r2=c",
+    );
 }
 
 #[test]

@@ -28,7 +28,10 @@ pub struct RestartBudget {
 impl RestartBudget {
     /// Nothing spent yet.
     pub fn new(intensity: Intensity) -> Self {
-        Self { intensity, spent: VecDeque::new() }
+        Self {
+            intensity,
+            spent: VecDeque::new(),
+        }
     }
 
     /// The limit.
@@ -39,7 +42,11 @@ impl RestartBudget {
     /// One restart at `now`; false when it is one too many. A restart exactly one period ago
     /// still counts, as in OTP.
     pub fn spend(&mut self, now: Instant) -> bool {
-        while self.spent.front().is_some_and(|&then| now.since(then) > self.intensity.period) {
+        while self
+            .spent
+            .front()
+            .is_some_and(|&then| now.since(then) > self.intensity.period)
+        {
             self.spent.pop_front();
         }
         self.spent.push_back(now);

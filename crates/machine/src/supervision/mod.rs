@@ -218,8 +218,9 @@ impl Supervision {
         for sibling in affected.clone().rev() {
             self.stop(sibling, out);
         }
-        self.starting =
-            affected.filter(|&sibling| self.children[sibling] != Child::Removed).collect();
+        self.starting = affected
+            .filter(|&sibling| self.children[sibling] != Child::Removed)
+            .collect();
         self.start_next(out);
     }
 
@@ -254,7 +255,9 @@ impl Supervision {
         }
         self.phase = Phase::Steady;
         while self.starting.is_empty() && self.phase == Phase::Steady {
-            let Some((child, exit)) = self.exits.pop_front() else { break };
+            let Some((child, exit)) = self.exits.pop_front() else {
+                break;
+            };
             self.exited(now, child, exit, out);
         }
     }
@@ -266,7 +269,10 @@ impl Supervision {
         match self.phase {
             Phase::FirstStart => {
                 let child = self.specs[child].name.clone();
-                self.finish(Finish::Escalate(Escalation::FirstStartFailed { child }), out);
+                self.finish(
+                    Finish::Escalate(Escalation::FirstStartFailed { child }),
+                    out,
+                );
             }
             // Tried again at once, each attempt against the budget: that bounds the loop.
             Phase::Steady => self.restart(now, child, out),
@@ -296,8 +302,11 @@ impl Machine for Supervision {
         match input {
             Input::Begin => {
                 if self.phase == Phase::New {
-                    self.phase =
-                        if self.specs.is_empty() { Phase::Steady } else { Phase::FirstStart };
+                    self.phase = if self.specs.is_empty() {
+                        Phase::Steady
+                    } else {
+                        Phase::FirstStart
+                    };
                     self.starting = (0..self.specs.len()).collect();
                     self.start_next(out);
                 }

@@ -18,7 +18,10 @@ impl Bench {
         let specs = restarts
             .iter()
             .enumerate()
-            .map(|(n, &restart)| ChildSpec { name: format!("c{n}"), restart })
+            .map(|(n, &restart)| ChildSpec {
+                name: format!("c{n}"),
+                restart,
+            })
             .collect();
         Self {
             machine: Supervision::new(strategy, intensity, specs),
@@ -114,7 +117,14 @@ fn one_exit_is_answered_as_otp_documents() {
             Exit::Abnormal,
             "+2",
         ),
-        ("a permanent child is always restarted", OneForOne, &[P], 0, Exit::Normal, "+0"),
+        (
+            "a permanent child is always restarted",
+            OneForOne,
+            &[P],
+            0,
+            Exit::Normal,
+            "+0",
+        ),
         (
             "a transient child is restarted if it ends abnormally",
             OneForOne,
@@ -139,7 +149,14 @@ fn one_exit_is_answered_as_otp_documents() {
             Exit::Normal,
             "",
         ),
-        ("a temporary child is never restarted", OneForOne, &[T], 0, Exit::Abnormal, ""),
+        (
+            "a temporary child is never restarted",
+            OneForOne,
+            &[T],
+            0,
+            Exit::Abnormal,
+            "",
+        ),
         (
             "a temporary child is never restarted, even when it is the one whose death one_for_all sees",
             OneForAll,
@@ -156,7 +173,14 @@ fn one_exit_is_answered_as_otp_documents() {
             Exit::Abnormal,
             "-2 -1 +0 +2",
         ),
-        ("… rest_for_one", RestForOne, &[P, T, P], 0, Exit::Abnormal, "-2 -1 +0 +2"),
+        (
+            "… rest_for_one",
+            RestForOne,
+            &[P, T, P],
+            0,
+            Exit::Abnormal,
+            "-2 -1 +0 +2",
+        ),
     ];
     for (rule, strategy, restarts, child, exit, expected) in table {
         let mut bench = Bench::up(*strategy, TEN_IN_TEN, restarts);
@@ -183,7 +207,11 @@ fn a_child_that_cannot_start_at_first_ends_the_supervisor() {
 
 #[test]
 fn a_child_that_cannot_restart_is_tried_until_the_budget_is_spent() {
-    let mut bench = Bench::up(OneForOne, Intensity::new(3, Duration::from_secs(5)), &[P, P]);
+    let mut bench = Bench::up(
+        OneForOne,
+        Intensity::new(3, Duration::from_secs(5)),
+        &[P, P],
+    );
     bench.broken = vec![1];
     bench.put(1, Input::Exited(1, Exit::Abnormal));
     assert_eq!(bench.story(), "+1 +1 +1 -0 !");
@@ -191,7 +219,11 @@ fn a_child_that_cannot_restart_is_tried_until_the_budget_is_spent() {
 
 #[test]
 fn one_for_all_stops_what_it_had_restarted_before_it_tries_again() {
-    let mut bench = Bench::up(OneForAll, Intensity::new(2, Duration::from_secs(5)), &[P, P]);
+    let mut bench = Bench::up(
+        OneForAll,
+        Intensity::new(2, Duration::from_secs(5)),
+        &[P, P],
+    );
     bench.broken = vec![1];
     bench.put(1, Input::Exited(0, Exit::Abnormal));
     assert_eq!(bench.story(), "-1 +0 +1 -0 +0 +1 -0 !");
@@ -213,7 +245,11 @@ fn intensity_counts_restarts_within_the_period_inclusive() {
         }
         assert_eq!(bench.story(), expected, "{moments:?}");
     }
-    let mut never = Bench::up(OneForOne, Intensity::new(0, Duration::from_secs(1)), &[P, P]);
+    let mut never = Bench::up(
+        OneForOne,
+        Intensity::new(0, Duration::from_secs(1)),
+        &[P, P],
+    );
     never.put(1, Input::Exited(0, Exit::Normal));
     assert_eq!(never.story(), "-1 !");
 }
@@ -239,7 +275,15 @@ fn an_exit_during_a_restart_is_handled_after_it_unless_the_child_was_replaced() 
     out.clear();
     machine.handle(now, Input::Started(1), &mut out);
     machine.handle(now, Input::Started(2), &mut out);
-    assert_eq!(out, [Output::Start(2), Output::Stop(2), Output::Stop(1), Output::Start(0)]);
+    assert_eq!(
+        out,
+        [
+            Output::Start(2),
+            Output::Stop(2),
+            Output::Stop(1),
+            Output::Start(0)
+        ]
+    );
 }
 
 #[test]
@@ -249,7 +293,10 @@ fn escalation_names_the_child_and_the_limit() {
     let Some(Output::Finish(Finish::Escalate(escalation))) = bench.trace.last() else {
         panic!("no escalation in {:?}", bench.trace)
     };
-    assert_eq!(escalation.to_string(), "c0 had to be restarted more often than 0 times within 5s");
+    assert_eq!(
+        escalation.to_string(),
+        "c0 had to be restarted more often than 0 times within 5s"
+    );
 }
 
 proptest! {

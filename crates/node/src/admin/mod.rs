@@ -22,7 +22,9 @@ pub async fn serve(
             format!("cannot serve the status page on node.admin = {listen}: {error}; choose a free port"),
         )
     })?;
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 async fn page() -> impl IntoResponse {

@@ -68,39 +68,66 @@ pub(super) fn run(command: &Command) -> Outcome {
 }
 
 fn send(arguments: &Send) -> Outcome {
-    let kind = gear::catalog().iter().find(|kind| kind.name == arguments.kind).ok_or_else(|| {
-        let names: Vec<&str> = gear::catalog().iter().map(|kind| kind.name).collect();
-        format!("`{}` is no kind of device; it must be one of {}", arguments.kind, names.join(", "))
-    })?;
+    let kind = gear::catalog()
+        .iter()
+        .find(|kind| kind.name == arguments.kind)
+        .ok_or_else(|| {
+            let names: Vec<&str> = gear::catalog().iter().map(|kind| kind.name).collect();
+            format!(
+                "`{}` is no kind of device; it must be one of {}",
+                arguments.kind,
+                names.join(", ")
+            )
+        })?;
     let state = match arguments.state {
         Mood::Normal => State::Normal,
         Mood::Failing => State::Failing,
         Mood::Recovered => State::Recovered,
     };
-    let device = Device::new(&arguments.id, &arguments.from, kind.class, "unknown").reporting_to(&arguments.recipient);
-    let mail = gear::render(kind.kind, &device, runtime::clock::unix_now(), state, arguments.seed);
+    let device = Device::new(&arguments.id, &arguments.from, kind.class, "unknown")
+        .reporting_to(&arguments.recipient);
+    let mail = gear::render(
+        kind.kind,
+        &device,
+        runtime::clock::unix_now(),
+        state,
+        arguments.seed,
+    );
     if arguments.print {
         print!("{}", String::from_utf8_lossy(&mail.raw));
         return Ok(());
     }
-    let (host, port) = arguments.to.rsplit_once(':').ok_or_else(|| format!("`--to {}` must be host:port", arguments.to))?;
+    let (host, port) = arguments
+        .to
+        .rsplit_once(':')
+        .ok_or_else(|| format!("`--to {}` must be host:port", arguments.to))?;
     let security = match &arguments.ca {
         Some(path) => Security::StartTls {
-            roots: std::fs::read_to_string(path).map_err(|error| format!("cannot read --ca {}: {error}", path.display()))?,
+            roots: std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read --ca {}: {error}", path.display()))?,
         },
         None => Security::Plaintext,
     };
     let mailer = Mailer::new(MailerConfig {
         host: host.to_owned(),
-        port: port.parse().map_err(|_| format!("`--to {}`: `{port}` is no port", arguments.to))?,
+        port: port
+            .parse()
+            .map_err(|_| format!("`--to {}`: `{port}` is no port", arguments.to))?,
         security,
         helo: "device.invalid".into(),
         from: arguments.from.clone(),
         to: vec![arguments.recipient.clone()],
         limit: LIMIT,
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(mailer.send_raw(&mail.from, std::slice::from_ref(&mail.to), &mail.raw))?;
-    println!("accepted: {} bytes from {} to {}", mail.raw.len(), mail.from, mail.to);
+    println!(
+        "accepted: {} bytes from {} to {}",
+        mail.raw.len(),
+        mail.from,
+        mail.to
+    );
     Ok(())
 }

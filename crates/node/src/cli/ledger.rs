@@ -24,7 +24,9 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command) -> Outcome {
     match command {
         Command::Verify { dir } => print!("{}", verify(dir, &VerifyOptions::default())?),
-        Command::Prove { dir, index } => print!("{}", inclusion(dir, *index, &VerifyOptions::default())?),
+        Command::Prove { dir, index } => {
+            print!("{}", inclusion(dir, *index, &VerifyOptions::default())?)
+        }
     }
     Ok(())
 }

@@ -12,7 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "glasshouse", version, about = "Makes a datacenter transparent to those who run it and those who must trust it.")]
+#[command(
+    name = "glasshouse",
+    version,
+    about = "Makes a datacenter transparent to those who run it and those who must trust it."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -69,7 +73,9 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Node { config } => run_node(&config),
         Command::Status(arguments) => status::run(&arguments),
-        Command::Config { command: ConfigCommand::Check { file } } => check(&file),
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => check(&file),
         Command::Identity(arguments) => identity::run(&arguments),
         Command::Device { command } => device::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),

@@ -58,7 +58,10 @@ fn list(dir: &Path) -> Outcome {
         println!("nothing is in quarantine");
     }
     for (id, item) in items {
-        println!("{id:>6}  {:?} {}  from {}: {}", item.source, item.position, item.sender, item.reason);
+        println!(
+            "{id:>6}  {:?} {}  from {}: {}",
+            item.source, item.position, item.sender, item.reason
+        );
     }
     Ok(())
 }

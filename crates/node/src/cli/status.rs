@@ -28,7 +28,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         Some(path) => config::load(path)?.node.admin,
         None => arguments.admin,
     };
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(ASK_LIMIT)).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(ASK_LIMIT))
+        .build()
+        .into();
     let status: Status = agent
         .get(format!("http://{admin}/status.json"))
         .call()
@@ -45,37 +48,96 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn print(status: &Status) {
     let up = |up: &bool| if *up { "up" } else { "DOWN" };
-    let members: Vec<String> = status.members.iter().map(|(name, is_up)| format!("{name} {}", up(is_up))).collect();
-    let links: Vec<String> = status.links.iter().map(|(name, epoch)| format!("{name} (key epoch {epoch})")).collect();
-    let roles: Vec<String> = status.roles.iter().map(|role| match role {
-        wire::Role::Room(room) => format!("room {room}"),
-        wire::Role::Feed(topic) => format!("feed {topic}"),
-    }).collect();
-    let leader = status.leader.as_ref().map_or("none".into(), ToString::to_string);
-    println!("{} {}, up {:.0} s", status.node, status.version, status.uptime_s);
-    println!("  cluster   {}; leader {leader}, term {}", members.join(", "), status.term);
+    let members: Vec<String> = status
+        .members
+        .iter()
+        .map(|(name, is_up)| format!("{name} {}", up(is_up)))
+        .collect();
+    let links: Vec<String> = status
+        .links
+        .iter()
+        .map(|(name, epoch)| format!("{name} (key epoch {epoch})"))
+        .collect();
+    let roles: Vec<String> = status
+        .roles
+        .iter()
+        .map(|role| match role {
+            wire::Role::Room(room) => format!("room {room}"),
+            wire::Role::Feed(topic) => format!("feed {topic}"),
+        })
+        .collect();
+    let leader = status
+        .leader
+        .as_ref()
+        .map_or("none".into(), ToString::to_string);
+    println!(
+        "{} {}, up {:.0} s",
+        status.node, status.version, status.uptime_s
+    );
+    println!(
+        "  cluster   {}; leader {leader}, term {}",
+        members.join(", "),
+        status.term
+    );
     println!("  links     {}", links.join(", "));
-    println!("  roles     {}", if roles.is_empty() { "none".into() } else { roles.join(", ") });
+    println!(
+        "  roles     {}",
+        if roles.is_empty() {
+            "none".into()
+        } else {
+            roles.join(", ")
+        }
+    );
     println!("  keys      epoch {}", status.key_epoch);
-    println!("  ledger    {} leaves, root {}", status.ledger.size, status.ledger.root);
+    println!(
+        "  ledger    {} leaves, root {}",
+        status.ledger.size, status.ledger.root
+    );
     println!(
         "  mail      {} accepted, {} refused, {} quarantined, {} duplicates, {} waiting",
-        status.mail.accepted, status.mail.rejected, status.mail.quarantined, status.mail.duplicates, status.mail.pending
+        status.mail.accepted,
+        status.mail.rejected,
+        status.mail.quarantined,
+        status.mail.duplicates,
+        status.mail.pending
     );
-    println!("  kafka     {} records, {} quarantined", status.kafka.records, status.kafka.quarantined);
+    println!(
+        "  kafka     {} records, {} quarantined",
+        status.kafka.records, status.kafka.quarantined
+    );
     println!(
         "  dds       {} published, {} received ({} from other nodes), {} refused; mail to reader p50 {:.1} ms, p99 {:.1} ms",
-        status.dds.published, status.dds.received, status.dds.received_remote, status.dds.refused,
-        status.dds.mail_to_dds_p50_ms, status.dds.mail_to_dds_p99_ms
+        status.dds.published,
+        status.dds.received,
+        status.dds.received_remote,
+        status.dds.refused,
+        status.dds.mail_to_dds_p50_ms,
+        status.dds.mail_to_dds_p99_ms
     );
-    let loss = status.learning.losses.last().map_or("–".into(), |(_, loss)| format!("{loss:.4}"));
+    let loss = status
+        .learning
+        .losses
+        .last()
+        .map_or("–".into(), |(_, loss)| format!("{loss:.4}"));
     println!(
         "  learning  {} rounds closed, {} abandoned, last loss {loss}; {} devices, {} windows scored here",
-        status.learning.closed, status.learning.abandoned, status.learning.devices, status.learning.scored
+        status.learning.closed,
+        status.learning.abandoned,
+        status.learning.devices,
+        status.learning.scored
     );
-    println!("  alerts    {} raised, {} cleared, {} mailed, {} waiting", status.alerts.raised, status.alerts.cleared, status.alerts.mailed, status.alerts.waiting);
+    println!(
+        "  alerts    {} raised, {} cleared, {} mailed, {} waiting",
+        status.alerts.raised, status.alerts.cleared, status.alerts.mailed, status.alerts.waiting
+    );
     for alert in &status.alerts.open {
-        println!("    open    {} {}: {}", alert.room, alert.device, alert.summary);
+        println!(
+            "    open    {} {}: {}",
+            alert.room, alert.device, alert.summary
+        );
     }
-    println!("  plaintext {} bytes of payload seen unencrypted on sockets", status.plaintext_payload_bytes);
+    println!(
+        "  plaintext {} bytes of payload seen unencrypted on sockets",
+        status.plaintext_payload_bytes
+    );
 }

@@ -1,6 +1,7 @@
 //! Rules that types cannot express.
 
 use super::Config;
+use edge::smtp::MAX_MESSAGE;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -17,7 +18,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is {}; it must be {}", self.key, self.value, self.rule)
+        write!(
+            f,
+            "`{}` is {}; it must be {}",
+            self.key, self.value, self.rule
+        )
     }
 }
 
@@ -27,9 +32,19 @@ const MAX_DDS_DOMAIN: u32 = 230;
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn require(&mut self, ok: bool, key: impl Into<String>, value: impl fmt::Debug, rule: impl Into<String>) {
+    fn require(
+        &mut self,
+        ok: bool,
+        key: impl Into<String>,
+        value: impl fmt::Debug,
+        rule: impl Into<String>,
+    ) {
         if !ok {
-            self.0.push(Problem { key: key.into(), value: format!("{value:?}"), rule: rule.into() });
+            self.0.push(Problem {
+                key: key.into(),
+                value: format!("{value:?}"),
+                rule: rule.into(),
+            });
         }
     }
 }
@@ -37,11 +52,14 @@ impl Problems {
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 63
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn is_host_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 impl Config {
@@ -64,13 +82,25 @@ impl Config {
             self.node.admin,
             "a loopback address such as 127.0.0.1:7100, for the status page has no login",
         );
-        found.require(is_name(&self.cluster.name), "cluster.name", &self.cluster.name, NAME);
+        found.require(
+            is_name(&self.cluster.name),
+            "cluster.name",
+            &self.cluster.name,
+            NAME,
+        );
         let mut names = BTreeSet::new();
         for (i, peer) in self.cluster.peers.iter().enumerate() {
             let key = |field: &str| format!("cluster.peer[{i}].{field}");
             found.require(is_name(&peer.name), key("name"), &peer.name, NAME);
-            found.require(names.insert(&peer.name), key("name"), &peer.name, "unique among the peers");
-            let bytes = hex::decode(&peer.identity).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            found.require(
+                names.insert(&peer.name),
+                key("name"),
+                &peer.name,
+                "unique among the peers",
+            );
+            let bytes = hex::decode(&peer.identity)
+                .ok()
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
             found.require(
                 bytes.is_some_and(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_ok()),
                 key("identity"),
@@ -95,12 +125,17 @@ impl Config {
             "at least one recipient domain, for a mailbox that accepts nobody is of no use",
         );
         found.require(
-            (1 << 10..=64 << 20).contains(&mailbox.max_message_bytes),
+            (1 << 10..=MAX_MESSAGE).contains(&mailbox.max_message_bytes),
             "mailbox.max_message_bytes",
             mailbox.max_message_bytes,
-            "between 1024 and 67108864 bytes",
+            format!("between 1024 and {MAX_MESSAGE} bytes"),
         );
-        found.require(mailbox.max_sessions > 0, "mailbox.max_sessions", mailbox.max_sessions, "at least 1");
+        found.require(
+            mailbox.max_sessions > 0,
+            "mailbox.max_sessions",
+            mailbox.max_sessions,
+            "at least 1",
+        );
         found.require(
             (1..=mailbox.max_sessions).contains(&mailbox.max_sessions_per_address),
             "mailbox.max_sessions_per_address",
@@ -114,9 +149,19 @@ impl Config {
             "given together with mailbox.key, or neither",
         );
         if let Some(feed) = &self.feed {
-            found.require(!feed.brokers.is_empty(), "feed.brokers", &feed.brokers, "at least one host:port");
+            found.require(
+                !feed.brokers.is_empty(),
+                "feed.brokers",
+                &feed.brokers,
+                "at least one host:port",
+            );
             for (i, broker) in feed.brokers.iter().enumerate() {
-                found.require(is_host_port(broker), format!("feed.brokers[{i}]"), broker, "host:port");
+                found.require(
+                    is_host_port(broker),
+                    format!("feed.brokers[{i}]"),
+                    broker,
+                    "host:port",
+                );
             }
             found.require(
                 ["037", "1047"].contains(&feed.code_page.as_str()),
@@ -138,8 +183,18 @@ impl Config {
             );
         }
         if let Some(alerts) = &self.alerts {
-            found.require(is_host_port(&alerts.relay), "alerts.relay", &alerts.relay, "host:port");
-            found.require(!alerts.to.is_empty(), "alerts.to", &alerts.to, "at least one address");
+            found.require(
+                is_host_port(&alerts.relay),
+                "alerts.relay",
+                &alerts.relay,
+                "host:port",
+            );
+            found.require(
+                !alerts.to.is_empty(),
+                "alerts.to",
+                &alerts.to,
+                "at least one address",
+            );
             for (key, address) in std::iter::once(("alerts.from", &alerts.from))
                 .chain(alerts.to.iter().map(|to| ("alerts.to", to)))
             {
@@ -155,25 +210,65 @@ impl Config {
             self.dds.domain,
             format!("0 to {MAX_DDS_DOMAIN}"),
         );
-        let peers: BTreeSet<&str> = self.cluster.peers.iter().map(|peer| peer.name.as_str()).collect();
+        let peers: BTreeSet<&str> = self
+            .cluster
+            .peers
+            .iter()
+            .map(|peer| peer.name.as_str())
+            .collect();
         let member = format!("one of the cluster's nodes {peers:?}");
         let mut rooms = BTreeSet::new();
         for (i, room) in self.rooms.iter().enumerate() {
             let key = |field: &str| format!("room[{i}].{field}");
-            found.require(rooms.insert(room.name.as_str()), key("name"), &room.name, "unique among the rooms");
-            found.require(peers.contains(room.home.as_str()), key("home"), &room.home, &member);
+            found.require(
+                rooms.insert(room.name.as_str()),
+                key("name"),
+                &room.name,
+                "unique among the rooms",
+            );
+            found.require(
+                peers.contains(room.home.as_str()),
+                key("home"),
+                &room.home,
+                &member,
+            );
         }
         let in_rooms = format!("one of the rooms {rooms:?}");
         if let Some(feed) = &self.feed {
-            found.require(rooms.contains(feed.room.as_str()), "feed.room", &feed.room, &in_rooms);
-            found.require(peers.contains(feed.home.as_str()), "feed.home", &feed.home, &member);
+            found.require(
+                rooms.contains(feed.room.as_str()),
+                "feed.room",
+                &feed.room,
+                &in_rooms,
+            );
+            found.require(
+                peers.contains(feed.home.as_str()),
+                "feed.home",
+                &feed.home,
+                &member,
+            );
         }
         let (mut ids, mut addresses) = (BTreeSet::new(), BTreeSet::new());
         for (i, device) in self.devices.iter().enumerate() {
             let key = |field: &str| format!("device[{i}].{field}");
-            found.require(ids.insert(&device.id), key("id"), &device.id, "unique among the devices");
-            found.require(rooms.contains(device.room.as_str()), key("room"), &device.room, &in_rooms);
-            found.require(!device.addresses.is_empty(), key("addresses"), &device.addresses, "at least one sender address");
+            found.require(
+                ids.insert(&device.id),
+                key("id"),
+                &device.id,
+                "unique among the devices",
+            );
+            found.require(
+                rooms.contains(device.room.as_str()),
+                key("room"),
+                &device.room,
+                &in_rooms,
+            );
+            found.require(
+                !device.addresses.is_empty(),
+                key("addresses"),
+                &device.addresses,
+                "at least one sender address",
+            );
             for address in &device.addresses {
                 found.require(
                     addresses.insert(address.to_ascii_lowercase()),

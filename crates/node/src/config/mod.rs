@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("cannot read the configuration {path}: {error}; give an existing file with --config FILE")]
+    #[error(
+        "cannot read the configuration {path}: {error}; give an existing file with --config FILE"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -48,14 +50,19 @@ pub enum ConfigError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("  - {problem}")).collect();
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("  - {problem}"))
+        .collect();
     lines.join("\n")
 }
 
 /// Reads, parses and checks `path`. Relative paths in the file are taken relative to the file.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
     let base = path.parent().unwrap_or(Path::new("."));
     parse(&text, path, base)
 }
@@ -78,6 +85,9 @@ pub fn parse(text: &str, path: &Path, base: &Path) -> Result<Config, ConfigError
     if problems.is_empty() {
         Ok(config)
     } else {
-        Err(ConfigError::Invalid { path: path.to_owned(), problems })
+        Err(ConfigError::Invalid {
+            path: path.to_owned(),
+            problems,
+        })
     }
 }

@@ -276,7 +276,10 @@ impl Default for Learning {
 }
 impl Default for Keys {
     fn default() -> Self {
-        Self { grace_epochs: 8, grace_ms: 60_000 }
+        Self {
+            grace_epochs: 8,
+            grace_ms: 60_000,
+        }
     }
 }
 

@@ -30,7 +30,8 @@ addresses = ["ups@hall.example"]
 "#;
 
 fn check(text: &str) -> Result<Config, String> {
-    parse(text, Path::new("house.toml"), Path::new("/etc/glasshouse")).map_err(|error| error.to_string())
+    parse(text, Path::new("house.toml"), Path::new("/etc/glasshouse"))
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -45,32 +46,91 @@ fn a_good_file_is_read_with_its_defaults_and_paths_relative_to_it() {
 #[test]
 fn complaints_name_the_key_the_value_and_what_would_be_right() {
     let table: &[(&str, &str, &[&str])] = &[
-        ("name = \"node-1\"\ndata_dir", "name = \"node 1\"\ndata_dir", &["`node.name`", "node 1", "letters, digits"]),
-        ("listen = \"127.0.0.1:2525\"", "listen = \"2525\"", &["mailbox.listen", "socket address"]),
-        ("listen = \"127.0.0.1:2525\"", "lisen = \"127.0.0.1:2525\"", &["lisen", "expected one of", "listen"]),
-        ("domains = [\"glasshouse.example\"]", "domains = []", &["`mailbox.domains`", "[]", "at least one"]),
-        ("home = \"node-1\"", "home = \"node-9\"", &["`room[0].home`", "node-9", "node-2"]),
-        ("room = \"hall\"", "room = \"cellar\"", &["`device[0].room`", "cellar", "hall"]),
-        ("f707511a", "f70751", &["`cluster.peer[0].identity`", "64 hex digits"]),
-        ("name = \"node-2\"", "name = \"node-1\"", &["`cluster.peer[1].name`", "unique"]),
-        ("[[room]]", "[learning]\nmin_cohort = 1\n[[room]]", &["`learning.min_cohort`", "1", "between 2"]),
-        ("[[room]]", "[learning]\npause_ms = \"long\"\n[[room]]", &["learning.pause_ms", "long", "u64"]),
-        ("[[room]]", "[dds]\ndomain = 231\n[[room]]", &["`dds.domain`", "231", "0 to 230"]),
-        ("data_dir = \"data\"", "data_dir = \"data\"\nadmin = \"0.0.0.0:7100\"", &["`node.admin`", "loopback"]),
+        (
+            "name = \"node-1\"\ndata_dir",
+            "name = \"node 1\"\ndata_dir",
+            &["`node.name`", "node 1", "letters, digits"],
+        ),
+        (
+            "listen = \"127.0.0.1:2525\"",
+            "listen = \"2525\"",
+            &["mailbox.listen", "socket address"],
+        ),
+        (
+            "listen = \"127.0.0.1:2525\"",
+            "lisen = \"127.0.0.1:2525\"",
+            &["lisen", "expected one of", "listen"],
+        ),
+        (
+            "domains = [\"glasshouse.example\"]",
+            "domains = []",
+            &["`mailbox.domains`", "[]", "at least one"],
+        ),
+        (
+            "home = \"node-1\"",
+            "home = \"node-9\"",
+            &["`room[0].home`", "node-9", "node-2"],
+        ),
+        (
+            "room = \"hall\"",
+            "room = \"cellar\"",
+            &["`device[0].room`", "cellar", "hall"],
+        ),
+        (
+            "f707511a",
+            "f70751",
+            &["`cluster.peer[0].identity`", "64 hex digits"],
+        ),
+        (
+            "name = \"node-2\"",
+            "name = \"node-1\"",
+            &["`cluster.peer[1].name`", "unique"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 1\n[[room]]",
+            &["`learning.min_cohort`", "1", "between 2"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\npause_ms = \"long\"\n[[room]]",
+            &["learning.pause_ms", "long", "u64"],
+        ),
+        (
+            "[[room]]",
+            "[dds]\ndomain = 231\n[[room]]",
+            &["`dds.domain`", "231", "0 to 230"],
+        ),
+        (
+            "data_dir = \"data\"",
+            "data_dir = \"data\"\nadmin = \"0.0.0.0:7100\"",
+            &["`node.admin`", "loopback"],
+        ),
         ("[node]", "[node", &["house.toml"]),
     ];
     for (from, to, expected) in table {
-        assert!(GOOD.contains(from), "the table's `{from}` is not in the sample");
+        assert!(
+            GOOD.contains(from),
+            "the table's `{from}` is not in the sample"
+        );
         let error = check(&GOOD.replacen(from, to, 1)).expect_err(to);
         for part in *expected {
-            assert!(error.contains(part), "`{to}` gave `{error}`, which does not mention `{part}`");
+            assert!(
+                error.contains(part),
+                "`{to}` gave `{error}`, which does not mention `{part}`"
+            );
         }
     }
 }
 
 #[test]
 fn all_problems_are_listed_at_once() {
-    let text = GOOD.replace("domains = [\"glasshouse.example\"]", "domains = []").replace("home = \"node-1\"", "home = \"x\"");
+    let text = GOOD
+        .replace("domains = [\"glasshouse.example\"]", "domains = []")
+        .replace("home = \"node-1\"", "home = \"x\"");
     let error = check(&text).unwrap_err();
-    assert!(error.contains("mailbox.domains") && error.contains("room[0].home"), "{error}");
+    assert!(
+        error.contains("mailbox.domains") && error.contains("room[0].home"),
+        "{error}"
+    );
 }

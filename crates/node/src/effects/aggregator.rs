@@ -32,7 +32,12 @@ impl AggregatorEffects {
         tokio::spawn(async move {
             if let Err(error) = ledger.propose(act).await {
                 // An aggregator that is being restarted takes over from the ledger anyway.
-                let _ = to.send(Input::ProposalFailed { round, reason: error.to_string() }).await;
+                let _ = to
+                    .send(Input::ProposalFailed {
+                        round,
+                        reason: error.to_string(),
+                    })
+                    .await;
             }
         });
     }
@@ -43,12 +48,17 @@ impl AggregatorEffects {
         tokio::spawn(async move {
             let found = match models.find(digest) {
                 Some(model) => Some(model.parameters),
-                None => ask_all(&cluster, &Call::Model(digest)).await.into_iter().find_map(|(_, reply)| match reply {
-                    Reply::Model(Some((_, parameters))) if federation::model_digest(&parameters) == digest => {
-                        Some(Arc::new(parameters))
-                    }
-                    _ => None,
-                }),
+                None => ask_all(&cluster, &Call::Model(digest))
+                    .await
+                    .into_iter()
+                    .find_map(|(_, reply)| match reply {
+                        Reply::Model(Some((_, parameters)))
+                            if federation::model_digest(&parameters) == digest =>
+                        {
+                            Some(Arc::new(parameters))
+                        }
+                        _ => None,
+                    }),
             };
             let answer = match found {
                 Some(parameters) => Input::ModelReady { digest, parameters },
@@ -61,7 +71,11 @@ impl AggregatorEffects {
     /// Casts are at most once: a peer that misses the model asks for it by its digest.
     fn send_model(&self, round: Round, model: Digest, parameters: &Arc<Vec<f32>>) {
         for peer in self.cluster.links().into_keys() {
-            let frame = Frame::Model { round, model, parameters: parameters.to_vec() };
+            let frame = Frame::Model {
+                round,
+                model,
+                parameters: parameters.to_vec(),
+            };
             if let Err(error) = self.cluster.cast(&peer, frame) {
                 tracing::debug!("model of round {round} not sent to {peer}: {error}");
             }
@@ -70,27 +84,58 @@ impl AggregatorEffects {
 }
 
 impl Effects<Aggregator> for AggregatorEffects {
-    async fn perform(&mut self, ctx: &ShellContext<Aggregator>, output: Output) -> Result<(), ActorProcessingErr> {
+    async fn perform(
+        &mut self,
+        ctx: &ShellContext<Aggregator>,
+        output: Output,
+    ) -> Result<(), ActorProcessingErr> {
         match output {
             Output::Propose(act) => self.propose(ctx.address().clone(), act),
-            Output::SendTrain { to, round, model, parameters } if to == self.me => {
-                let train = ParticipantInput::Train { from: to, round, model, parameters };
+            Output::SendTrain {
+                to,
+                round,
+                model,
+                parameters,
+            } if to == self.me => {
+                let train = ParticipantInput::Train {
+                    from: to,
+                    round,
+                    model,
+                    parameters,
+                };
                 if let Err(error) = self.participant.send(train).await {
                     tracing::warn!("round {round}: {error}");
                 }
             }
-            Output::SendTrain { to, round, model, parameters } => {
-                let frame = Frame::Train { round, model, parameters: parameters.to_vec() };
+            Output::SendTrain {
+                to,
+                round,
+                model,
+                parameters,
+            } => {
+                let frame = Frame::Train {
+                    round,
+                    model,
+                    parameters: parameters.to_vec(),
+                };
                 if let Err(error) = self.cluster.cast(&to, frame) {
                     tracing::debug!("round {round}: {to} was not asked: {error}");
                 }
             }
             Output::NeedModel(digest) => self.find(ctx.address().clone(), digest),
-            Output::StageModel { round, digest, parameters } => {
+            Output::StageModel {
+                round,
+                digest,
+                parameters,
+            } => {
                 self.models.stage(round, digest, parameters.clone());
                 self.send_model(round, digest, &parameters);
             }
-            Output::PublishModel { round, digest, parameters } => {
+            Output::PublishModel {
+                round,
+                digest,
+                parameters,
+            } => {
                 self.models.stage(round, digest, parameters.clone());
                 self.models.publish(round, digest);
                 self.send_model(round, digest, &parameters);

@@ -36,7 +36,10 @@ impl CustodianEffects {
         let epoch = act.key_epoch().unwrap_or_default();
         tokio::spawn(async move {
             if let Err(error) = ledger.propose(act).await {
-                let failed = Input::ProposalFailed { epoch, reason: error.to_string() };
+                let failed = Input::ProposalFailed {
+                    epoch,
+                    reason: error.to_string(),
+                };
                 // A custodian that is being restarted has forgotten the proposal anyway.
                 let _ = to.send(failed).await;
             }
@@ -59,11 +62,17 @@ impl CustodianEffects {
 }
 
 impl Effects<Custodian> for CustodianEffects {
-    async fn perform(&mut self, ctx: &ShellContext<Custodian>, output: Output) -> Result<(), ActorProcessingErr> {
+    async fn perform(
+        &mut self,
+        ctx: &ShellContext<Custodian>,
+        output: Output,
+    ) -> Result<(), ActorProcessingErr> {
         match output {
             Output::Propose(act) => self.propose(ctx.address().clone(), act),
             Output::AskGroupInfo => self.ask(ctx.address().clone()),
-            Output::Serve(answer) => *self.served.lock().unwrap_or_else(PoisonError::into_inner) = answer,
+            Output::Serve(answer) => {
+                *self.served.lock().unwrap_or_else(PoisonError::into_inner) = answer
+            }
             Output::EpochStarted(secrets) => {
                 tracing::info!("key epoch {} starts", secrets.epoch);
                 self.epochs.insert(secrets.epoch, secrets.link);

@@ -28,5 +28,9 @@ async fn ask_all(cluster: &Cluster, call: &Call) -> Vec<(NodeId, Reply)> {
             reply.ok().map(|reply| (peer, reply))
         }
     });
-    futures::future::join_all(asks).await.into_iter().flatten().collect()
+    futures::future::join_all(asks)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -31,7 +31,9 @@ impl MonitorEffects {
             for attempt in 1..=TRIES {
                 match ledger.propose(act.clone()).await {
                     Ok(_) => return,
-                    Err(error) => tracing::warn!("alert act not on the ledger (try {attempt} of {TRIES}): {error}"),
+                    Err(error) => tracing::warn!(
+                        "alert act not on the ledger (try {attempt} of {TRIES}): {error}"
+                    ),
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -41,7 +43,11 @@ impl MonitorEffects {
 }
 
 impl Effects<Monitor> for MonitorEffects {
-    async fn perform(&mut self, _: &ShellContext<Monitor>, output: Output) -> Result<(), ActorProcessingErr> {
+    async fn perform(
+        &mut self,
+        _: &ShellContext<Monitor>,
+        output: Output,
+    ) -> Result<(), ActorProcessingErr> {
         match output {
             Output::Raise(alert) => {
                 tracing::warn!("alert: {}", alert.summary);

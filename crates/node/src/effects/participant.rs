@@ -32,7 +32,11 @@ pub struct ParticipantEffects {
 impl ParticipantEffects {
     fn start(&self, to: Address<ParticipantInput>, round: Round, parameters: &[f32]) {
         let failed = |reason: String| ParticipantInput::TrainingFailed { round, reason };
-        let rows = self.windows.lock().unwrap_or_else(PoisonError::into_inner).training();
+        let rows = self
+            .windows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .training();
         let post = |to: Address<ParticipantInput>, input| {
             tokio::spawn(async move {
                 // A participant that is being restarted is asked again by the aggregator.
@@ -40,13 +44,20 @@ impl ParticipantEffects {
             });
         };
         if rows.len() < self.min_examples {
-            let reason = format!("{} examples here, {} are needed", rows.len(), self.min_examples);
+            let reason = format!(
+                "{} examples here, {} are needed",
+                rows.len(),
+                self.min_examples
+            );
             post(to, failed(reason));
             return;
         }
         let runtime = tokio::runtime::Handle::current();
         let answer = to.clone();
-        let config = TrainConfig { seed: round.0, ..self.config };
+        let config = TrainConfig {
+            seed: round.0,
+            ..self.config
+        };
         let started = self.learner.train(
             parameters.to_vec(),
             rows,
@@ -59,7 +70,10 @@ impl ParticipantEffects {
                         examples: trained.examples,
                         loss: trained.loss_before,
                     },
-                    Err(error) => ParticipantInput::TrainingFailed { round, reason: error.to_string() },
+                    Err(error) => ParticipantInput::TrainingFailed {
+                        round,
+                        reason: error.to_string(),
+                    },
                 };
                 runtime.spawn(async move {
                     let _ = answer.send(input).await;
@@ -90,24 +104,55 @@ impl ParticipantEffects {
 /// itself only: a frame that names another node is nobody's.
 pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation::Input> {
     match frame {
-        Frame::Update { round, node, base, delta, examples, loss } if node == *from => {
-            Some(federation::Input::Update(Update { round, node, base, delta, examples, loss }))
-        }
-        Frame::Decline { round, node, reason } if node == *from => {
-            Some(federation::Input::Decline { round, node, reason })
-        }
-        Frame::Update { .. } | Frame::Decline { .. } | Frame::Train { .. } | Frame::Model { .. } => None,
+        Frame::Update {
+            round,
+            node,
+            base,
+            delta,
+            examples,
+            loss,
+        } if node == *from => Some(federation::Input::Update(Update {
+            round,
+            node,
+            base,
+            delta,
+            examples,
+            loss,
+        })),
+        Frame::Decline {
+            round,
+            node,
+            reason,
+        } if node == *from => Some(federation::Input::Decline {
+            round,
+            node,
+            reason,
+        }),
+        Frame::Update { .. }
+        | Frame::Decline { .. }
+        | Frame::Train { .. }
+        | Frame::Model { .. } => None,
     }
 }
 
 impl Effects<Participant> for ParticipantEffects {
-    async fn perform(&mut self, ctx: &ShellContext<Participant>, output: ParticipantOutput) -> Result<(), ActorProcessingErr> {
+    async fn perform(
+        &mut self,
+        ctx: &ShellContext<Participant>,
+        output: ParticipantOutput,
+    ) -> Result<(), ActorProcessingErr> {
         match output {
-            ParticipantOutput::StartTraining { round, model: _, parameters } => {
+            ParticipantOutput::StartTraining {
+                round,
+                model: _,
+                parameters,
+            } => {
                 self.start(ctx.address().clone(), round, &parameters);
             }
             // A round's training takes some hundred milliseconds: it runs out, its result is dropped.
-            ParticipantOutput::CancelTraining { round } => tracing::debug!("round {round} is not wanted any more"),
+            ParticipantOutput::CancelTraining { round } => {
+                tracing::debug!("round {round} is not wanted any more")
+            }
             ParticipantOutput::Send { to, frame } => self.send(&to, frame).await,
             ParticipantOutput::Note(note) => tracing::info!("participant: {note}"),
         }

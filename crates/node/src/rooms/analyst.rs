@@ -18,9 +18,12 @@ use wire::{DeviceId, Report};
 const MAX_WAITING: usize = 4_096;
 /// Rows scored in one job: some milliseconds of work, so that training is not held up long.
 const BATCH: usize = 256;
-/// A device is judged once this many calibration rows are there; twice the scorer's own minimum,
+/// A device is judged once this many calibration rows are there: more than the scorer's own minimum,
 /// since a threshold from sixty neighbouring rows is one from a single hour's mood.
-const CALIBRATION_ROWS: usize = 2 * telemetry::score::MIN_CALIBRATION;
+const CALIBRATION_ROWS: usize = telemetry::score::MIN_CALIBRATION * 5 / 2;
+/// False alarms per row that thresholds are set for. Rows of one device resemble their neighbours, so
+/// alarms come in runs; a rate that counts rows as independent has to be small.
+const FALSE_ALARM_RATE: f64 = 1e-6;
 
 type Residuals = Vec<[f32; SLOTS]>;
 
@@ -29,7 +32,10 @@ pub(super) enum Answer {
     /// Residuals of rows to be judged.
     Scored(Vec<Example>, Result<Residuals, learn::Error>),
     /// Residuals of calibration rows, by device in order.
-    Calibrated(Vec<(DeviceId, Vec<Example>)>, Result<Residuals, learn::Error>),
+    Calibrated(
+        Vec<(DeviceId, Vec<Example>)>,
+        Result<Residuals, learn::Error>,
+    ),
     /// The scoring model was replaced.
     ModelSet(Result<(), learn::Error>),
 }
@@ -66,7 +72,7 @@ impl Analyst {
             monitor,
             windows,
             assembler: Assembler::new(),
-            scorer: Scorer::default(),
+            scorer: Scorer::new(FALSE_ALARM_RATE),
             has_model: false,
             waiting: VecDeque::new(),
             scoring: false,
@@ -110,8 +116,10 @@ impl Analyst {
     /// Only these devices are this node's to judge.
     pub(super) fn keep_only(&mut self, devices: &BTreeSet<DeviceId>) {
         self.lock_windows().retain(devices);
-        self.calibrated_with.retain(|device, _| devices.contains(device));
-        self.waiting.retain(|example| devices.contains(&example.device));
+        self.calibrated_with
+            .retain(|device, _| devices.contains(device));
+        self.waiting
+            .retain(|example| devices.contains(&example.device));
     }
 
     /// The learner answered.
@@ -121,7 +129,9 @@ impl Analyst {
                 self.has_model = true;
                 self.calibrate();
             }
-            Answer::ModelSet(Err(error)) => tracing::warn!("the published model was refused: {error}"),
+            Answer::ModelSet(Err(error)) => {
+                tracing::warn!("the published model was refused: {error}")
+            }
             Answer::Calibrated(examples, result) => {
                 self.calibrating = false;
                 match result {
@@ -134,7 +144,9 @@ impl Analyst {
                 match result {
                     Ok(residuals) => self.judge(examples, Some(&residuals)).await,
                     Err(error) => {
-                        tracing::warn!("scoring by the shared model failed, the local one judges alone: {error}");
+                        tracing::warn!(
+                            "scoring by the shared model failed, the local one judges alone: {error}"
+                        );
                         self.judge(examples, None).await;
                     }
                 }
@@ -161,13 +173,18 @@ impl Analyst {
         match self.learner.residuals(rows, reply) {
             Ok(()) => self.scoring = true,
             // Busy: they wait in front of the queue for the next report.
-            Err(_) => batch.into_iter().rev().for_each(|example| self.waiting.push_front(example)),
+            Err(_) => batch
+                .into_iter()
+                .rev()
+                .for_each(|example| self.waiting.push_front(example)),
         }
     }
 
     fn keep(&mut self, examples: Vec<Example>) {
         let mut windows = self.lock_windows();
-        examples.into_iter().for_each(|example| windows.keep(example));
+        examples
+            .into_iter()
+            .for_each(|example| windows.keep(example));
         let count = &self.board.count;
         count.examples.store(windows.examples() as u64, Relaxed);
         count.devices.store(windows.devices() as u64, Relaxed);
@@ -177,7 +194,9 @@ impl Analyst {
         let mut normal = Vec::with_capacity(examples.len());
         let mut grown = false;
         for (index, example) in examples.into_iter().enumerate() {
-            let reconstruction = residuals.and_then(|all| all.get(index)).map(|residual| rebuilt(&example, residual));
+            let reconstruction = residuals
+                .and_then(|all| all.get(index))
+                .map(|residual| rebuilt(&example, residual));
             let judged = self.assembler.layout(&example.device).and_then(|layout| {
                 self.calibrated_with.get(&example.device)?;
                 self.scorer.score(&example, reconstruction.as_ref(), layout)
@@ -204,28 +223,44 @@ impl Analyst {
         if self.calibrating || !self.has_model {
             return;
         }
-        let examples: Vec<_> =
-            self.lock_windows().calibration().into_iter().filter(|(_, rows)| rows.len() >= CALIBRATION_ROWS).collect();
+        let examples: Vec<_> = self
+            .lock_windows()
+            .calibration()
+            .into_iter()
+            .filter(|(_, rows)| rows.len() >= CALIBRATION_ROWS)
+            .collect();
         if examples.is_empty() {
             return;
         }
-        let rows: Vec<Row> = examples.iter().flat_map(|(_, rows)| rows.iter().map(row)).collect();
+        let rows: Vec<Row> = examples
+            .iter()
+            .flat_map(|(_, rows)| rows.iter().map(row))
+            .collect();
         let answers = self.answers.clone();
-        let reply = Box::new(move |result| drop(answers.send(Answer::Calibrated(examples, result))));
+        let reply =
+            Box::new(move |result| drop(answers.send(Answer::Calibrated(examples, result))));
         self.calibrating = self.learner.residuals(rows, reply).is_ok();
     }
 
     fn set_thresholds(&mut self, examples: &[(DeviceId, Vec<Example>)], residuals: &Residuals) {
         let mut rest = residuals.as_slice();
         for (device, rows) in examples {
-            let Some((own, others)) = rest.split_at_checked(rows.len()) else { return };
+            let Some((own, others)) = rest.split_at_checked(rows.len()) else {
+                return;
+            };
             rest = others;
-            let rebuilt: Vec<_> = rows.iter().zip(own).map(|(example, residual)| rebuilt(example, residual)).collect();
+            let rebuilt: Vec<_> = rows
+                .iter()
+                .zip(own)
+                .map(|(example, residual)| rebuilt(example, residual))
+                .collect();
             match self.scorer.calibrate(device, rows, Some(&rebuilt)) {
                 Ok(true) => {
                     self.calibrated_with.insert(device.clone(), rows.len());
                 }
-                Ok(false) => tracing::warn!("{device} is not judged: too many devices on this node"),
+                Ok(false) => {
+                    tracing::warn!("{device} is not judged: too many devices on this node")
+                }
                 Err(too_few) => tracing::debug!("{device}: {too_few}"),
             }
         }

@@ -18,8 +18,8 @@ use std::time::Duration;
 use telemetry::monitor;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use wire::{Alert, DeviceId, Origin, RoomId};
 use windows::Windows;
+use wire::{Alert, DeviceId, Origin, RoomId};
 
 /// Reports taken and not yet looked at, over all rooms. Behind it the subscriptions fill, and
 /// behind those the writers slow down.
@@ -53,9 +53,16 @@ impl Rooms {
     pub async fn run(mut self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let (answers, mut answered) = mpsc::unbounded_channel();
         let (taken, mut reports) = mpsc::channel::<Taken>(TAKEN_MAX);
-        let mut analyst =
-            Analyst::new(self.board.clone(), self.learner.clone(), self.monitor.clone(), self.windows.clone(), answers);
-        let mut readers = Readers { tasks: BTreeMap::new() };
+        let mut analyst = Analyst::new(
+            self.board.clone(),
+            self.learner.clone(),
+            self.monitor.clone(),
+            self.windows.clone(),
+            answers,
+        );
+        let mut readers = Readers {
+            tasks: BTreeMap::new(),
+        };
         let mut seen = BTreeMap::new();
         let mut models = self.models.follow();
         self.held.mark_changed();
@@ -98,13 +105,20 @@ impl Rooms {
         taken: &mpsc::Sender<Taken>,
         analyst: &mut Analyst,
     ) -> Result<(), ServiceError> {
-        let left: BTreeSet<RoomId> = readers.tasks.keys().filter(|room| !held.contains(room)).cloned().collect();
+        let left: BTreeSet<RoomId> = readers
+            .tasks
+            .keys()
+            .filter(|room| !held.contains(room))
+            .cloned()
+            .collect();
         for room in &left {
             tracing::info!("room {room} has moved to another node");
             readers.leave(room);
         }
         for (device, _) in seen.iter().filter(|(_, room)| left.contains(*room)) {
-            self.monitor.send(monitor::Input::Forget(device.clone())).await?;
+            self.monitor
+                .send(monitor::Input::Forget(device.clone()))
+                .await?;
         }
         seen.retain(|_, room| held.contains(room));
         analyst.keep_only(&seen.keys().cloned().collect());
@@ -113,7 +127,10 @@ impl Rooms {
                 continue;
             }
             tracing::info!("this node holds room {room} now");
-            for alert in (self.open_alerts)().into_iter().filter(|alert| alert.room == *room) {
+            for alert in (self.open_alerts)()
+                .into_iter()
+                .filter(|alert| alert.room == *room)
+            {
                 self.monitor.send(monitor::Input::Adopt(alert)).await?;
             }
             readers.enter(room.clone(), &self.space, taken.clone())?;
@@ -128,8 +145,15 @@ struct Readers {
 }
 
 impl Readers {
-    fn enter(&mut self, room: RoomId, space: &Arc<SealedSpace>, taken: mpsc::Sender<Taken>) -> Result<(), ServiceError> {
-        let mut subscription = space.space().subscribe(&Topic::READINGS, &[room.as_str()])?;
+    fn enter(
+        &mut self,
+        room: RoomId,
+        space: &Arc<SealedSpace>,
+        taken: mpsc::Sender<Taken>,
+    ) -> Result<(), ServiceError> {
+        let mut subscription = space
+            .space()
+            .subscribe(&Topic::READINGS, &[room.as_str()])?;
         let mut reader = RoomReader::new(space.clone(), room.as_str());
         let mut epochs = space.epochs();
         let task = tokio::spawn(async move {

@@ -7,7 +7,7 @@ use wire::DeviceId;
 
 /// Every n-th row calibrates instead of training, so that thresholds rest on rows that the model
 /// has not been fitted to here.
-const CALIBRATE_EVERY: u64 = 5;
+const CALIBRATE_EVERY: u64 = 3;
 
 /// One device's rows.
 #[derive(Default)]
@@ -26,7 +26,10 @@ pub struct Windows {
 impl Windows {
     /// At most `limit` training rows per device, the newest ones.
     pub fn new(limit: usize) -> Self {
-        Self { limit, devices: BTreeMap::new() }
+        Self {
+            limit,
+            devices: BTreeMap::new(),
+        }
     }
 
     /// Keeps a row believed normal.
@@ -34,7 +37,7 @@ impl Windows {
         let window = self.devices.entry(example.device.clone()).or_default();
         window.seen += 1;
         let (rows, limit) = if window.seen.is_multiple_of(CALIBRATE_EVERY) {
-            (&mut window.calibrate, self.limit / 4)
+            (&mut window.calibrate, self.limit / 2)
         } else {
             (&mut window.train, self.limit)
         };
@@ -51,7 +54,10 @@ impl Windows {
 
     /// Training rows of all devices.
     pub fn training(&self) -> Vec<learn::Row> {
-        self.devices.values().flat_map(|window| window.train.iter().map(row)).collect()
+        self.devices
+            .values()
+            .flat_map(|window| window.train.iter().map(row))
+            .collect()
     }
 
     /// How many training rows there are.
@@ -74,13 +80,18 @@ impl Windows {
 
     /// Calibration rows of one device.
     pub fn calibration_len(&self, device: &DeviceId) -> usize {
-        self.devices.get(device).map_or(0, |window| window.calibrate.len())
+        self.devices
+            .get(device)
+            .map_or(0, |window| window.calibrate.len())
     }
 }
 
 /// The model's view of an example.
 pub fn row(example: &Example) -> learn::Row {
-    learn::Row { values: example.values, mask: example.mask }
+    learn::Row {
+        values: example.values,
+        mask: example.mask,
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +101,12 @@ mod tests {
     use wire::UnixMillis;
 
     fn example(device: &str, value: f32) -> Example {
-        Example { device: device.into(), arrival: UnixMillis(0), values: [value; SLOTS], mask: [true; SLOTS] }
+        Example {
+            device: device.into(),
+            arrival: UnixMillis(0),
+            values: [value; SLOTS],
+            mask: [true; SLOTS],
+        }
     }
 
     #[test]
@@ -101,8 +117,12 @@ mod tests {
         }
         windows.keep(example("b", 0.0));
         assert_eq!((windows.devices(), windows.examples()), (2, 21));
-        assert_eq!(windows.calibration_len(&"a".into()), 5);
-        let train: BTreeSet<u32> = windows.training().iter().map(|row| row.values[0] as u32).collect();
+        assert_eq!(windows.calibration_len(&"a".into()), 10);
+        let train: BTreeSet<u32> = windows
+            .training()
+            .iter()
+            .map(|row| row.values[0] as u32)
+            .collect();
         for (_, rows) in windows.calibration() {
             assert!(rows.iter().all(|row| !train.contains(&(row.values[0] as u32)) || row.device == "b".into()));
         }

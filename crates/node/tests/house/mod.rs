@@ -21,8 +21,9 @@ pub struct House {
 }
 
 fn ports<const N: usize>() -> [SocketAddr; N] {
-    let listeners: Vec<TcpListener> =
-        (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    let listeners: Vec<TcpListener> = (0..N)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
     std::array::from_fn(|index| listeners[index].local_addr().unwrap())
 }
 
@@ -34,7 +35,11 @@ impl House {
         let identity = dir.path().join("node.identity");
         let seed = [7u8; 32];
         std::fs::write(&identity, hex::encode(seed)).unwrap();
-        std::fs::set_permissions(&identity, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(
+            &identity,
+            std::os::unix::fs::PermissionsExt::from_mode(0o600),
+        )
+        .unwrap();
         let key = hex::encode(SigningKey::from_bytes(&seed).verifying_key().to_bytes());
         let config = dir.path().join("node.toml");
         let domain = 20 + admin.port() % 80;
@@ -70,15 +75,29 @@ addresses = ["ups-1@hall.example"]
 "#
         );
         std::fs::write(&config, text).unwrap();
-        Self { dir, config, admin, mailbox, link, node: None }
+        Self {
+            dir,
+            config,
+            admin,
+            mailbox,
+            link,
+            node: None,
+        }
     }
 
     pub fn glasshouse(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_glasshouse")).args(arguments).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_glasshouse"))
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 
     pub fn start(&mut self) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
         let node = Command::new(env!("CARGO_BIN_EXE_glasshouse"))
             .args(["node", "--config"])
             .arg(&self.config)
@@ -88,7 +107,9 @@ addresses = ["ups-1@hall.example"]
             .spawn()
             .unwrap();
         self.node = Some(node);
-        self.until("the node is in its key group", |status| status.key_epoch.0 > 0 && !status.roles.is_empty());
+        self.until("the node is in its key group", |status| {
+            status.key_epoch.0 > 0 && !status.roles.is_empty()
+        });
     }
 
     pub fn kill(&mut self) {
@@ -103,9 +124,17 @@ addresses = ["ups-1@hall.example"]
     }
 
     pub fn status(&self) -> Option<Status> {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().into();
-        agent.get(format!("http://{}/status.json", self.admin)).call().ok()?.body_mut().read_json().ok()
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(5)))
+            .build()
+            .into();
+        agent
+            .get(format!("http://{}/status.json", self.admin))
+            .call()
+            .ok()?
+            .body_mut()
+            .read_json()
+            .ok()
     }
 
     /// Polls the status until it fits.
@@ -137,7 +166,10 @@ addresses = ["ups-1@hall.example"]
             to: vec!["telemetry@glasshouse.example".into()],
             limit: Duration::from_secs(20),
         })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(mailer.send_raw(from, &["telemetry@glasshouse.example".to_owned()], raw))
     }
 
@@ -147,10 +179,17 @@ addresses = ["ups-1@hall.example"]
         let mut found: Vec<PathBuf> = std::fs::read_dir(&data)
             .unwrap()
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mailbox")))
-            .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("BEGIN CERTIFICATE")))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("mailbox"))
+            })
+            .filter(|path| {
+                std::fs::read_to_string(path).is_ok_and(|text| text.contains("BEGIN CERTIFICATE"))
+            })
             .collect();
-        found.pop().unwrap_or_else(|| panic!("no certificate in {}", data.display()))
+        found
+            .pop()
+            .unwrap_or_else(|| panic!("no certificate in {}", data.display()))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

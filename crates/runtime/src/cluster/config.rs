@@ -20,9 +20,18 @@ pub struct ClusterConfig {
 
 impl ClusterConfig {
     pub(super) fn split(self) -> (Identity, Roster, Vec<NodeId>) {
-        let identity =
-            Identity::new(&self.cluster, self.me.clone(), self.incarnation, &self.identity);
-        let peers = self.roster.keys().filter(|node| **node != self.me).cloned().collect();
+        let identity = Identity::new(
+            &self.cluster,
+            self.me.clone(),
+            self.incarnation,
+            &self.identity,
+        );
+        let peers = self
+            .roster
+            .keys()
+            .filter(|node| **node != self.me)
+            .cloned()
+            .collect();
         (identity, self.roster.into_iter().collect(), peers)
     }
 }

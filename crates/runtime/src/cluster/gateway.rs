@@ -19,7 +19,9 @@ pub(super) fn name(node: &NodeId) -> String {
 pub(super) fn child(links: &Arc<Links>) -> ChildSpec {
     let links = Arc::clone(links);
     ChildSpec::actor("gateway", move |supervisor| {
-        let gateway = Gateway { links: Arc::clone(&links) };
+        let gateway = Gateway {
+            links: Arc::clone(&links),
+        };
         async move {
             let name = name(gateway.links.me());
             let (actor, _) = Actor::spawn_linked(Some(name), gateway, (), supervisor).await?;
@@ -49,9 +51,11 @@ impl Message for GatewayMessage {
 
     fn serialize(self) -> Result<SerializedMessage, BoxedDowncastErr> {
         match self {
-            Self::Cast(args) => {
-                Ok(SerializedMessage::Cast { variant: CAST.to_owned(), args, metadata: None })
-            }
+            Self::Cast(args) => Ok(SerializedMessage::Cast {
+                variant: CAST.to_owned(),
+                args,
+                metadata: None,
+            }),
             Self::Call(args, reply) => Ok(SerializedMessage::Call {
                 variant: CALL.to_owned(),
                 args,
@@ -65,9 +69,12 @@ impl Message for GatewayMessage {
     fn deserialize(message: SerializedMessage) -> Result<Self, BoxedDowncastErr> {
         Ok(match message {
             SerializedMessage::Cast { variant, args, .. } if variant == CAST => Self::Cast(args),
-            SerializedMessage::Call { variant, args, reply, .. } if variant == CALL => {
-                Self::Call(args, reply)
-            }
+            SerializedMessage::Call {
+                variant,
+                args,
+                reply,
+                ..
+            } if variant == CALL => Self::Call(args, reply),
             SerializedMessage::Cast { .. }
             | SerializedMessage::Call { .. }
             | SerializedMessage::CallReply(..) => Self::Malformed,
@@ -82,7 +89,11 @@ struct Gateway {
 impl Gateway {
     fn cast(&self, bytes: &[u8]) {
         match wire::decode(bytes) {
-            Ok(Cast::Frame { capability, number, frame }) => {
+            Ok(Cast::Frame {
+                capability,
+                number,
+                frame,
+            }) => {
                 let Some(link) = self.links.link_by_capability(&capability) else {
                     return self.refuse("a frame without a valid capability");
                 };
@@ -91,12 +102,13 @@ impl Gateway {
                     link.handle.close("the peer ignores its window");
                 }
             }
-            Ok(Cast::Credit { capability, through }) => {
-                match self.links.link_by_capability(&capability) {
-                    Some(link) => link.credit(through),
-                    None => self.refuse("a credit without a valid capability"),
-                }
-            }
+            Ok(Cast::Credit {
+                capability,
+                through,
+            }) => match self.links.link_by_capability(&capability) {
+                Some(link) => link.credit(through),
+                None => self.refuse("a credit without a valid capability"),
+            },
             Err(error) => self.refuse(&error.to_string()),
         }
     }
@@ -107,12 +119,16 @@ impl Gateway {
             Err(error) => return self.answer(port, &Reply::Refused(error.to_string())),
         };
         let Some(link) = self.links.link_by_capability(&request.capability) else {
-            return self
-                .answer(port, &Reply::Refused("no valid capability with this call".to_owned()));
+            return self.answer(
+                port,
+                &Reply::Refused("no valid capability with this call".to_owned()),
+            );
         };
         let Ok(permit) = Arc::clone(&link.serving).try_acquire_owned() else {
-            return self
-                .answer(port, &Reply::Refused("too many calls at once; try again".to_owned()));
+            return self.answer(
+                port,
+                &Reply::Refused("too many calls at once; try again".to_owned()),
+            );
         };
         let handler = Arc::clone(&self.links.handler);
         tokio::spawn(async move {

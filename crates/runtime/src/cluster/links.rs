@@ -56,7 +56,10 @@ impl Link {
     }
 
     fn give_credit(&self, through: u64) {
-        let credit = Cast::Credit { capability: self.capability_out, through };
+        let credit = Cast::Credit {
+            capability: self.capability_out,
+            through,
+        };
         if let Some(gateway) = self.gateway.borrow().as_ref() {
             // Lost only with the link, and the window with it.
             let _ = gateway.cast(GatewayMessage::Cast(wire::encode(&credit)));
@@ -103,8 +106,11 @@ impl Links {
         epochs: EpochTable,
         handler: Arc<dyn GatewayHandler>,
     ) -> Result<Self, ClusterError> {
-        let (me, incarnation, cluster) =
-            (config.me.clone(), config.incarnation, config.cluster.clone());
+        let (me, incarnation, cluster) = (
+            config.me.clone(),
+            config.incarnation,
+            config.cluster.clone(),
+        );
         let own = config.roster.get(&me);
         if own.is_some_and(|key| *key != config.identity.verifying_key().to_bytes()) {
             return Err(ClusterError::OtherKey { node: me });
@@ -116,7 +122,10 @@ impl Links {
             me,
             incarnation,
             cluster,
-            peers: peers.into_iter().map(|peer| (peer, tokio::sync::Mutex::new(()))).collect(),
+            peers: peers
+                .into_iter()
+                .map(|peer| (peer, tokio::sync::Mutex::new(())))
+                .collect(),
             epochs,
             handler,
             table: Mutex::default(),
@@ -148,11 +157,17 @@ impl Links {
 
     /// The link whose peer was given this capability.
     pub(super) fn link_by_capability(&self, capability: &Capability) -> Option<Arc<Link>> {
-        self.table().values().find(|link| link.capability_in == *capability).cloned()
+        self.table()
+            .values()
+            .find(|link| link.capability_in == *capability)
+            .cloned()
     }
 
     pub(super) fn link_by_number(&self, number: u64) -> Option<Arc<Link>> {
-        self.table().values().find(|link| link.number == number).cloned()
+        self.table()
+            .values()
+            .find(|link| link.number == number)
+            .cloned()
     }
 
     /// Enters a fresh link; frames of its peer are handled from now on, until it ends.
@@ -176,7 +191,8 @@ impl Links {
             serving: Arc::new(Semaphore::new(MAX_CALLS)),
             inbound,
         });
-        self.table().insert(link.peer.node.clone(), Arc::clone(&link));
+        self.table()
+            .insert(link.peer.node.clone(), Arc::clone(&link));
         tokio::spawn(Arc::clone(self).serve_frames(Arc::clone(&link), frames));
         link
     }
@@ -219,7 +235,10 @@ impl Links {
     /// Forgets a link that has ended.
     pub(super) fn leave(&self, link: &Link, reason: String) {
         let mut table = self.table();
-        if table.get(&link.peer.node).is_some_and(|current| current.number == link.number) {
+        if table
+            .get(&link.peer.node)
+            .is_some_and(|current| current.number == link.number)
+        {
             table.remove(&link.peer.node);
         }
         drop(table);
@@ -232,7 +251,9 @@ impl Links {
     }
 
     pub(super) fn close_all(&self, reason: &str) {
-        self.table().values().for_each(|link| link.handle.close(reason));
+        self.table()
+            .values()
+            .for_each(|link| link.handle.close(reason));
     }
 
     fn reach(&self, node: &NodeId) -> Option<(Arc<Link>, GatewayRef)> {
@@ -247,17 +268,30 @@ impl Links {
         // Held while encoding and sending: numbers go out in order.
         let mut window = link.window();
         let (capability, number) = (link.capability_out, window.next());
-        let bytes = wire::encode(&Cast::Frame { capability, number, frame: Box::new(frame) });
+        let bytes = wire::encode(&Cast::Frame {
+            capability,
+            number,
+            frame: Box::new(frame),
+        });
         let len = bytes.len();
         if len > MAX_ENCODED {
-            return Err(CastError::TooLarge { len, limit: MAX_ENCODED });
+            return Err(CastError::TooLarge {
+                len,
+                limit: MAX_ENCODED,
+            });
         }
         if window.admit(len).is_none() {
             count(&self.counters.frames_shed);
             let (frames, bytes) = (window.frames(), window.bytes());
-            return Err(CastError::Congested { node: to.clone(), frames, bytes });
+            return Err(CastError::Congested {
+                node: to.clone(),
+                frames,
+                bytes,
+            });
         }
-        gateway.cast(GatewayMessage::Cast(bytes)).map_err(|_| not_linked())?;
+        gateway
+            .cast(GatewayMessage::Cast(bytes))
+            .map_err(|_| not_linked())?;
         drop(window);
         count(&self.counters.frames_sent);
         Ok(())
@@ -269,15 +303,24 @@ impl Links {
         call: Call,
         limit: Duration,
     ) -> Result<Reply, CallError> {
-        let (link, gateway) =
-            self.reach(to).ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
-        let request = wire::encode(&Request { capability: link.capability_out, call });
+        let (link, gateway) = self
+            .reach(to)
+            .ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
+        let request = wire::encode(&Request {
+            capability: link.capability_out,
+            call,
+        });
         if request.len() > MAX_ENCODED {
-            return Err(CallError::TooLarge { len: request.len(), limit: MAX_ENCODED });
+            return Err(CallError::TooLarge {
+                len: request.len(),
+                limit: MAX_ENCODED,
+            });
         }
         let asking = async {
             let _permit = Arc::clone(&link.calling).acquire_owned().await;
-            gateway.call(|port| GatewayMessage::Call(request, port), Some(limit)).await
+            gateway
+                .call(|port| GatewayMessage::Call(request, port), Some(limit))
+                .await
         };
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, asking) => answer,
@@ -286,9 +329,10 @@ impl Links {
         match answer {
             Ok(Ok(CallResult::Success(reply))) => Ok(wire::decode(&reply)?),
             Ok(Ok(CallResult::SenderError) | Err(_)) => Err(CallError::Lost { node: to.clone() }),
-            Ok(Ok(CallResult::Timeout)) | Err(_) => {
-                Err(CallError::TimedOut { node: to.clone(), limit })
-            }
+            Ok(Ok(CallResult::Timeout)) | Err(_) => Err(CallError::TimedOut {
+                node: to.clone(),
+                limit,
+            }),
         }
     }
 
@@ -320,8 +364,11 @@ impl Links {
             }
         };
         let table = self.table();
-        let up = table.iter().filter(|(_, link)| link.gateway.borrow().is_some());
-        up.map(|(node, link)| (node.clone(), status(link))).collect()
+        let up = table
+            .iter()
+            .filter(|(_, link)| link.gateway.borrow().is_some());
+        up.map(|(node, link)| (node.clone(), status(link)))
+            .collect()
     }
 
     pub(super) fn counters(&self) -> ClusterCounters {

@@ -71,7 +71,11 @@ impl Cluster {
         let transport = Arc::new(transport);
         let mut children = vec![gateway::child(&links), session::child(&links)];
         children.push(accept::child(&links, &transport));
-        children.extend(links.dialed_peers().map(|peer| dial::child(&links, &transport, peer)));
+        children.extend(
+            links
+                .dialed_peers()
+                .map(|peer| dial::child(&links, &transport, peer)),
+        );
         let spec = SupervisorSpec::new(Strategy::OneForAll, INTENSITY, children);
         Ok((Self(links), spec))
     }
@@ -90,8 +94,9 @@ impl Cluster {
             INTENSITY,
             vec![ChildSpec::supervisor("cluster", spec)],
         );
-        let supervisor =
-            Supervisor::start(top, on_escalation).await.map_err(ClusterError::Start)?;
+        let supervisor = Supervisor::start(top, on_escalation)
+            .await
+            .map_err(ClusterError::Start)?;
         Ok((cluster, supervisor))
     }
 

@@ -30,7 +30,9 @@ const FRAME_OVERHEAD: u64 = 4096;
 
 pub(super) fn child(links: &Arc<Links>) -> ChildSpec {
     let links = Arc::clone(links);
-    ChildSpec::actor("sessions", move |supervisor| start(Arc::clone(&links), supervisor))
+    ChildSpec::actor("sessions", move |supervisor| {
+        start(Arc::clone(&links), supervisor)
+    })
 }
 
 async fn start(links: Arc<Links>, supervisor: ActorCell) -> Result<ActorCell, SpawnErr> {
@@ -41,9 +43,14 @@ async fn start(links: Arc<Links>, supervisor: ActorCell) -> Result<ActorCell, Sp
     let server = node_server(0, &links.cluster, name, links.me(), closed);
     let (actor, _) = Actor::spawn_linked(None, server, (), supervisor).await?;
     links.sessions.send_replace(BTreeMap::new());
-    let subscription = Box::new(Events { links: Arc::clone(&links) });
+    let subscription = Box::new(Events {
+        links: Arc::clone(&links),
+    });
     actor
-        .cast(NodeServerMessage::SubscribeToEvents { id: "links".to_owned(), subscription })
+        .cast(NodeServerMessage::SubscribeToEvents {
+            id: "links".to_owned(),
+            subscription,
+        })
         .map_err(|error| SpawnErr::StartupFailed(error.to_string().into()))?;
     links.server.send_replace(Some(actor.clone()));
     Ok(actor.get_cell())
@@ -58,9 +65,16 @@ pub(super) fn node_server(
     side_door: IncomingEncryptionMode,
 ) -> NodeServer {
     let mode = NodeConnectionMode::Isolated;
-    NodeServer::new(port, cookie.to_owned(), name, host.to_string(), Some(side_door), Some(mode))
-        .with_listen_addr(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .with_max_inbound_frame_size(MAX_ENCODED as u64 + FRAME_OVERHEAD)
+    NodeServer::new(
+        port,
+        cookie.to_owned(),
+        name,
+        host.to_string(),
+        Some(side_door),
+        Some(mode),
+    )
+    .with_listen_addr(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    .with_max_inbound_frame_size(MAX_ENCODED as u64 + FRAME_OVERHEAD)
 }
 
 /// What the session server tells us, by the link's number in the session's label.
@@ -85,7 +99,9 @@ impl NodeEventSubscription for Events {
     }
 
     fn node_session_disconnected(&self, session: NodeServerSessionInformation) {
-        let Some(number) = number(&session) else { return };
+        let Some(number) = number(&session) else {
+            return;
+        };
         if let Some(link) = self.links.link_by_number(number) {
             link.handle.close("its session ended");
         }
@@ -127,7 +143,12 @@ pub(super) async fn adopt<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Established { peer, capability_in, capability_out, keys } = established;
+    let Established {
+        peer,
+        capability_in,
+        capability_out,
+        keys,
+    } = established;
     let _one_at_a_time = links.peers.get(&peer.node)?.lock().await;
     if let Some(former) = links.link(&peer.node) {
         if former.peer.incarnation > peer.incarnation {
@@ -149,8 +170,14 @@ where
         sessions.insert(link.number, link.peer.node.clone());
     });
     tokio::spawn(watch(Arc::clone(links), Arc::clone(&link)));
-    let stream = Box::new(LabelledStream { stream, number: link.number });
-    if server.cast(NodeServerMessage::ConnectionOpenedExternal { stream, is_server }).is_err() {
+    let stream = Box::new(LabelledStream {
+        stream,
+        number: link.number,
+    });
+    if server
+        .cast(NodeServerMessage::ConnectionOpenedExternal { stream, is_server })
+        .is_err()
+    {
         link.handle.close("the session server is gone");
     }
     Some(link)
@@ -159,9 +186,14 @@ where
 async fn wait_for_former_session(links: &Links, node: &NodeId) {
     let mut sessions = links.sessions.subscribe();
     let gone = sessions.wait_for(|sessions| sessions.values().all(|peer| peer != node));
-    if tokio::time::timeout(FORMER_SESSION_LIMIT, gone).await.is_err() {
+    if tokio::time::timeout(FORMER_SESSION_LIMIT, gone)
+        .await
+        .is_err()
+    {
         tracing::warn!(peer = %node, "the former session is still there after {FORMER_SESSION_LIMIT:?}");
-        links.sessions.send_modify(|sessions| sessions.retain(|_, peer| peer != node));
+        links
+            .sessions
+            .send_modify(|sessions| sessions.retain(|_, peer| peer != node));
     }
 }
 

@@ -32,7 +32,9 @@ impl GatewayHandler for Handler {
         if let Some(gate) = gate {
             gate.acquire().await.unwrap().forget();
         }
-        let Frame::Decline { round, .. } = frame else { return };
+        let Frame::Decline { round, .. } = frame else {
+            return;
+        };
         self.frames.lock().unwrap().push((from, round));
     }
 
@@ -83,18 +85,32 @@ async fn nodes(names: &[&str]) -> Vec<Node> {
             identity: key(name),
             roster: roster.clone(),
         };
-        let (handler, epochs, address) =
-            (Arc::new(Handler::default()), EpochTable::default(), address(&listener));
+        let (handler, epochs, address) = (
+            Arc::new(Handler::default()),
+            EpochTable::default(),
+            address(&listener),
+        );
         let transport = TcpTransport::new(listener, addresses.clone());
         let served: Arc<dyn GatewayHandler> = handler.clone();
         let (cluster, supervisor) =
-            Cluster::start(config, transport, epochs.clone(), served, |why| panic!("{why}"))
-                .await
-                .unwrap();
-        nodes.push(Node { cluster, supervisor, handler, epochs, address });
+            Cluster::start(config, transport, epochs.clone(), served, |why| {
+                panic!("{why}")
+            })
+            .await
+            .unwrap();
+        nodes.push(Node {
+            cluster,
+            supervisor,
+            handler,
+            epochs,
+            address,
+        });
     }
     for node in &nodes {
-        until("all linked", || node.cluster.links().len() == names.len() - 1).await;
+        until("all linked", || {
+            node.cluster.links().len() == names.len() - 1
+        })
+        .await;
     }
     nodes
 }
@@ -102,13 +118,20 @@ async fn nodes(names: &[&str]) -> Vec<Node> {
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 fn frame(round: u64) -> Frame {
-    Frame::Decline { round: Round(round), node: "anybody".into(), reason: "x".repeat(900) }
+    Frame::Decline {
+        round: Round(round),
+        node: "anybody".into(),
+        reason: "x".repeat(900),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,9 +146,16 @@ async fn frames_arrive_in_order_from_their_proven_sender_and_calls_are_answered(
             let me = to.cluster.me().clone();
             for round in 0..count {
                 // The window is a few hundred: wait for credit as a real sender would.
-                until("room in the window", || from.cluster.cast(&me, frame(round)).is_ok()).await;
+                until("room in the window", || {
+                    from.cluster.cast(&me, frame(round)).is_ok()
+                })
+                .await;
             }
-            let reply = from.cluster.call(&me, Call::GroupInfo, PATIENCE).await.unwrap();
+            let reply = from
+                .cluster
+                .call(&me, Call::GroupInfo, PATIENCE)
+                .await
+                .unwrap();
             assert_eq!(
                 reply,
                 Reply::GroupInfo(Some(from.cluster.me().as_str().as_bytes().to_vec()))
@@ -133,8 +163,14 @@ async fn frames_arrive_in_order_from_their_proven_sender_and_calls_are_answered(
         }
     }
     for to in &nodes {
-        until("all frames", || to.handler.frames.lock().unwrap().len() as u64 == 2 * count).await;
-        for from in nodes.iter().filter(|from| from.cluster.me() != to.cluster.me()) {
+        until("all frames", || {
+            to.handler.frames.lock().unwrap().len() as u64 == 2 * count
+        })
+        .await;
+        for from in nodes
+            .iter()
+            .filter(|from| from.cluster.me() != to.cluster.me())
+        {
             let frames = to.handler.frames.lock().unwrap().clone();
             let rounds: Vec<u64> = frames
                 .iter()
@@ -153,10 +189,17 @@ async fn frames_arrive_in_order_from_their_proven_sender_and_calls_are_answered(
     // A large message crosses too, and one that is too large does not even start.
     let large = vec![7; 1 << 20];
     let me = nodes[1].cluster.me().clone();
-    let reply = nodes[0].cluster.call(&me, Call::Consensus(large.clone()), PATIENCE).await.unwrap();
+    let reply = nodes[0]
+        .cluster
+        .call(&me, Call::Consensus(large.clone()), PATIENCE)
+        .await
+        .unwrap();
     assert!(reply == Reply::Consensus(large));
-    let error =
-        nodes[0].cluster.call(&me, Call::Consensus(vec![7; 17 << 20]), PATIENCE).await.unwrap_err();
+    let error = nodes[0]
+        .cluster
+        .call(&me, Call::Consensus(vec![7; 17 << 20]), PATIENCE)
+        .await
+        .unwrap_err();
     assert!(matches!(error, CallError::TooLarge { .. }), "{error}");
     for node in nodes {
         node.supervisor.stop().await;
@@ -178,9 +221,21 @@ async fn a_stalled_receiver_is_shed_at_and_recovers_and_slow_calls_hold_nobody_u
         }
     };
     assert_eq!(accepted, WINDOW_FRAMES as u64, "{refused}");
-    assert!(matches!(refused, CastError::Congested { frames: WINDOW_FRAMES, .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            CastError::Congested {
+                frames: WINDOW_FRAMES,
+                ..
+            }
+        ),
+        "{refused}"
+    );
     for _ in 0..300_000 {
-        assert!(a.cluster.cast(&to, frame(0)).is_err(), "more than the window went out");
+        assert!(
+            a.cluster.cast(&to, frame(0)).is_err(),
+            "more than the window went out"
+        );
     }
     assert_eq!(a.cluster.links()[&to].frames_in_flight, WINDOW_FRAMES);
 
@@ -189,7 +244,10 @@ async fn a_stalled_receiver_is_shed_at_and_recovers_and_slow_calls_hold_nobody_u
         id: wire::ProposalId([0; 16]),
         proposer: "stall-a".into(),
         time: wire::UnixMillis(0),
-        act: wire::Act::NodeUp { node: "stall-a".into(), incarnation: 1 },
+        act: wire::Act::NodeUp {
+            node: "stall-a".into(),
+            incarnation: 1,
+        },
     }));
     let limit = Duration::from_millis(300);
     let before = Instant::now();
@@ -197,19 +255,37 @@ async fn a_stalled_receiver_is_shed_at_and_recovers_and_slow_calls_hold_nobody_u
         a.cluster.call(&to, never, limit),
         a.cluster.call(&to, Call::GroupInfo, PATIENCE)
     );
-    assert_eq!(never, Err(CallError::TimedOut { node: to.clone(), limit }));
-    assert!(before.elapsed() < PATIENCE && answered.is_ok(), "{answered:?}");
+    assert_eq!(
+        never,
+        Err(CallError::TimedOut {
+            node: to.clone(),
+            limit
+        })
+    );
+    assert!(
+        before.elapsed() < PATIENCE && answered.is_ok(),
+        "{answered:?}"
+    );
 
     gate.add_permits(10 * WINDOW_FRAMES);
     until("credit", || a.cluster.links()[&to].frames_in_flight == 0).await;
     a.cluster.cast(&to, frame(accepted)).unwrap();
-    until("the last frame", || b.handler.frames.lock().unwrap().len() as u64 == accepted + 1).await;
+    until("the last frame", || {
+        b.handler.frames.lock().unwrap().len() as u64 == accepted + 1
+    })
+    .await;
     let stranger = NodeId::from("nobody");
     assert_eq!(
         a.cluster.cast(&stranger, frame(0)),
-        Err(CastError::NotLinked { node: stranger.clone() })
+        Err(CastError::NotLinked {
+            node: stranger.clone()
+        })
     );
-    let error = a.cluster.call(&stranger, Call::GroupInfo, PATIENCE).await.unwrap_err();
+    let error = a
+        .cluster
+        .call(&stranger, Call::GroupInfo, PATIENCE)
+        .await
+        .unwrap_err();
     assert_eq!(error, CallError::NotLinked { node: stranger });
 }
 
@@ -225,22 +301,31 @@ async fn strangers_impostors_and_noise_are_refused_and_counted() {
     let mut refused = 0;
     for intruder in intruders {
         let mut connection = TcpStream::connect(b.address).await.unwrap();
-        let roster = [(NodeId::from("guard-b"), key("guard-b").verifying_key().to_bytes())]
-            .into_iter()
-            .collect();
+        let roster = [(
+            NodeId::from("guard-b"),
+            key("guard-b").verifying_key().to_bytes(),
+        )]
+        .into_iter()
+        .collect();
         // The initiator is through when it has shown itself; what counts is what comes then.
         let _ = handshake(&mut connection, &intruder, &roster, Some(b.cluster.me())).await;
         let mut rest = Vec::new();
         let _ = connection.read_to_end(&mut rest).await; // reset or end: closed either way
         refused += 1;
-        until("a refusal", || b.cluster.counters().refused_handshakes == refused).await;
+        until("a refusal", || {
+            b.cluster.counters().refused_handshakes == refused
+        })
+        .await;
     }
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 4096], &[0xff; 64]] {
         let mut connection = TcpStream::connect(b.address).await.unwrap();
         connection.write_all(garbage).await.unwrap();
         connection.shutdown().await.unwrap();
         refused += 1;
-        until("a refusal", || b.cluster.counters().refused_handshakes == refused).await;
+        until("a refusal", || {
+            b.cluster.counters().refused_handshakes == refused
+        })
+        .await;
     }
     assert_eq!(b.cluster.links().len(), 1, "the real peer is not disturbed");
     assert_eq!(b.cluster.links()[nodes[0].cluster.me()].incarnation, 1);
@@ -249,7 +334,9 @@ async fn strangers_impostors_and_noise_are_refused_and_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_members_message_without_the_right_capability_is_refused() {
     let nodes = nodes(&["cap-a", "cap-b", "cap-c"]).await;
-    let [a, b, c] = &nodes[..] else { unreachable!("three nodes were asked for") };
+    let [a, b, c] = &nodes[..] else {
+        unreachable!("three nodes were asked for")
+    };
     // What C holds for its own link to B is worth nothing on A's, and guesses neither.
     let link = a.cluster.0.link(b.cluster.me()).unwrap();
     let gateway = link.gateway.borrow().clone().unwrap();
@@ -259,27 +346,43 @@ async fn a_members_message_without_the_right_capability_is_refused() {
         c.cluster.0.link(a.cluster.me()).unwrap().capability_out,
     ];
     for (refused, capability) in others.into_iter().enumerate() {
-        let forged = Cast::Frame { capability, number: 1, frame: Box::new(frame(66)) };
-        gateway.cast(GatewayMessage::Cast(wire::encode(&forged))).unwrap();
-        until("refusal", || b.cluster.counters().gateway_refused == refused as u64 + 1).await;
+        let forged = Cast::Frame {
+            capability,
+            number: 1,
+            frame: Box::new(frame(66)),
+        };
+        gateway
+            .cast(GatewayMessage::Cast(wire::encode(&forged)))
+            .unwrap();
+        until("refusal", || {
+            b.cluster.counters().gateway_refused == refused as u64 + 1
+        })
+        .await;
     }
     gateway.cast(GatewayMessage::Cast(vec![1, 2, 3])).unwrap();
     until("refusal", || b.cluster.counters().gateway_refused == 4).await;
-    let forged =
-        wire::encode(&wire::Request { capability: Capability([0; 16]), call: Call::GroupInfo });
+    let forged = wire::encode(&wire::Request {
+        capability: Capability([0; 16]),
+        call: Call::GroupInfo,
+    });
     let answer = gateway
         .call(|port| GatewayMessage::Call(forged, port), Some(PATIENCE))
         .await
         .unwrap()
         .unwrap();
     assert!(matches!(wire::decode(&answer), Ok(Reply::Refused(_))));
-    assert!(b.handler.frames.lock().unwrap().is_empty(), "a forged frame was delivered");
+    assert!(
+        b.handler.frames.lock().unwrap().is_empty(),
+        "a forged frame was delivered"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_move_to_the_epochs_that_both_ends_hold_and_come_back_after_a_cut() {
     let nodes = nodes(&["epoch-a", "epoch-b"]).await;
-    let [a, b] = &nodes[..] else { unreachable!("two nodes were asked for") };
+    let [a, b] = &nodes[..] else {
+        unreachable!("two nodes were asked for")
+    };
     let status = |from: &Node, to: &Node| from.cluster.links().get(to.cluster.me()).cloned();
     let settled = |epoch: u64| {
         [(a, b), (b, a)].iter().all(|(from, to)| {
@@ -296,29 +399,61 @@ async fn links_move_to_the_epochs_that_both_ends_hold_and_come_back_after_a_cut(
     b.epochs.insert(KeyEpoch(3), [3; 32]);
     a.epochs.insert(KeyEpoch(3), [3; 32]);
     until("epoch 3", || settled(3)).await;
-    a.cluster.call(b.cluster.me(), Call::GroupInfo, PATIENCE).await.unwrap();
+    a.cluster
+        .call(b.cluster.me(), Call::GroupInfo, PATIENCE)
+        .await
+        .unwrap();
 
     let mut events = b.cluster.events();
     a.cluster.disconnect(b.cluster.me(), "a test cuts it");
-    let down = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
-    assert!(matches!(&down, LinkEvent::Down { node, .. } if node == a.cluster.me()), "{down:?}");
-    let up = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
-    assert_eq!(up, LinkEvent::Up { node: a.cluster.me().clone(), incarnation: 1 });
+    let down = tokio::time::timeout(PATIENCE, events.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(&down, LinkEvent::Down { node, .. } if node == a.cluster.me()),
+        "{down:?}"
+    );
+    let up = tokio::time::timeout(PATIENCE, events.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        up,
+        LinkEvent::Up {
+            node: a.cluster.me().clone(),
+            incarnation: 1
+        }
+    );
     until("epoch 3 on the new link", || settled(3)).await;
-    a.cluster.call(b.cluster.me(), Call::GroupInfo, PATIENCE).await.unwrap();
+    a.cluster
+        .call(b.cluster.me(), Call::GroupInfo, PATIENCE)
+        .await
+        .unwrap();
 }
 
 /// Whether somebody with the right cookie gets in through the session server's own TCP port.
 async fn side_door_admits(name: &str, mode: ractor_cluster::IncomingEncryptionMode) -> bool {
     use ractor_cluster::NodeServerMessage::GetSessions;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let raw = || ractor_cluster::IncomingEncryptionMode::Raw;
     let inside = session::node_server(port, "house", name.to_owned(), &"inside".into(), mode);
-    let outside =
-        session::node_server(0, "house", format!("{name}-thief"), &"outside".into(), raw());
+    let outside = session::node_server(
+        0,
+        "house",
+        format!("{name}-thief"),
+        &"outside".into(),
+        raw(),
+    );
     let (inside, _) = Actor::spawn(None, inside, ()).await.unwrap();
     let (outside, _) = Actor::spawn(None, outside, ()).await.unwrap();
-    ractor_cluster::client_connect(&outside, format!("127.0.0.1:{port}")).await.unwrap();
+    ractor_cluster::client_connect(&outside, format!("127.0.0.1:{port}"))
+        .await
+        .unwrap();
     let start = Instant::now();
     let mut admitted = false;
     while !admitted && start.elapsed() < Duration::from_secs(2) {
@@ -347,8 +482,9 @@ fn a_key_that_the_roster_contradicts_is_refused_at_once() {
         identity: key("me"),
         roster: [(NodeId::from("me"), [7; 32])].into_iter().collect(),
     };
-    let error =
-        Links::new(config, EpochTable::default(), Arc::new(Handler::default())).err().unwrap();
+    let error = Links::new(config, EpochTable::default(), Arc::new(Handler::default()))
+        .err()
+        .unwrap();
     assert!(
         error
             .to_string()

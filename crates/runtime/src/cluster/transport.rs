@@ -37,7 +37,10 @@ impl TcpTransport {
 
     /// Uses a listener that is bound already.
     pub fn new(listener: TcpListener, addresses: BTreeMap<NodeId, String>) -> Self {
-        Self { listener, addresses }
+        Self {
+            listener,
+            addresses,
+        }
     }
 
     /// Where it listens.

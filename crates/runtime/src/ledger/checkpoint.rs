@@ -29,7 +29,10 @@ pub(super) struct CheckpointFile {
 }
 
 /// The signed checkpoint in `dir`, verified with `trusted`; `None` if there is none yet.
-pub(super) fn read(dir: &Path, trusted: &[NoteVerifier]) -> Result<Option<CheckpointFile>, StoreError> {
+pub(super) fn read(
+    dir: &Path,
+    trusted: &[NoteVerifier],
+) -> Result<Option<CheckpointFile>, StoreError> {
     let path = dir.join(CHECKPOINT);
     if !path.exists() {
         return Ok(None);
@@ -42,7 +45,11 @@ pub(super) fn read(dir: &Path, trusted: &[NoteVerifier]) -> Result<Option<Checkp
 }
 
 /// Does the log lead to the root that was signed? `found` is the root over as many leaves.
-pub(super) fn expect_root(dir: &Path, signed: &Checkpoint, found: Option<Hash>) -> Result<(), StoreError> {
+pub(super) fn expect_root(
+    dir: &Path,
+    signed: &Checkpoint,
+    found: Option<Hash>,
+) -> Result<(), StoreError> {
     if found == Some(signed.root) {
         return Ok(());
     }
@@ -71,7 +78,9 @@ pub(super) fn read_history(dir: &Path) -> Result<(Vec<Vec<u8>>, u64), StoreError
                 notes.push(frame.payload);
             }
             Err(Stop::End | Stop::Torn { .. }) => return Ok((notes, end)),
-            Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(&path, offset, what)),
+            Err(Stop::Damaged { offset, what }) => {
+                return Err(StoreError::damaged(&path, offset, what));
+            }
         }
     }
 }
@@ -89,24 +98,52 @@ pub(super) struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    pub(super) fn open(dir: &Path, origin: &KeyName, key: &SigningKey, signed: Option<u64>) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        dir: &Path,
+        origin: &KeyName,
+        key: &SigningKey,
+        signed: Option<u64>,
+    ) -> Result<Self, StoreError> {
         let vkey = format!("{}\n", NoteSigner::new(origin, key).verifier());
         disk::replace(dir, VKEY, vkey.as_bytes())?;
         let (notes, end) = read_history(dir)?;
         let path = dir.join(HISTORY);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path);
         let history = file.map_err(StoreError::io("open", &path))?;
         history.set_len(end).map_err(StoreError::io("cut", &path))?;
         disk::sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), origin: origin.clone(), history, history_path: path, kept: notes.len(), end, signed })
+        Ok(Self {
+            dir: dir.to_owned(),
+            origin: origin.clone(),
+            history,
+            history_path: path,
+            kept: notes.len(),
+            end,
+            signed,
+        })
     }
 
     /// Signs and replaces the checkpoint. The leaves must be durable already.
-    pub(super) fn write(&mut self, key: &SigningKey, size: u64, root: Hash) -> Result<(), StoreError> {
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root };
+    pub(super) fn write(
+        &mut self,
+        key: &SigningKey,
+        size: u64,
+        root: Hash,
+    ) -> Result<(), StoreError> {
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size,
+            root,
+        };
         let path = self.dir.join(CHECKPOINT);
         let note = checkpoint.sign(&[NoteSigner::new(&self.origin, key)]);
-        let note = note.map_err(|error| StoreError::mismatch(&path, error.to_string()))?.encode();
+        let note = note
+            .map_err(|error| StoreError::mismatch(&path, error.to_string()))?
+            .encode();
         disk::replace(&self.dir, CHECKPOINT, note.as_bytes())?;
         self.signed = Some(size);
         self.remember(note.as_bytes())
@@ -119,7 +156,9 @@ impl CheckpointWriter {
         let mut bytes = Vec::new();
         frames::encode(self.end, note, &mut bytes);
         // Not synced: a history that lacks its last line after a crash proves no less.
-        self.history.write_all(&bytes).map_err(StoreError::io("append to", &self.history_path))?;
+        self.history
+            .write_all(&bytes)
+            .map_err(StoreError::io("append to", &self.history_path))?;
         self.end += bytes.len() as u64;
         self.kept += 1;
         Ok(())
@@ -133,7 +172,10 @@ impl CheckpointWriter {
             frames::encode(offset, note, &mut bytes);
         }
         disk::replace(&self.dir, HISTORY, &bytes)?;
-        let file = OpenOptions::new().read(true).append(true).open(&self.history_path);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&self.history_path);
         self.history = file.map_err(StoreError::io("open", &self.history_path))?;
         self.kept = notes.len().min(HISTORY_KEPT);
         self.end = bytes.len() as u64;
@@ -145,10 +187,14 @@ impl CheckpointWriter {
 pub(super) fn read_vkey(dir: &Path) -> Result<NoteVerifier, StoreError> {
     let path = dir.join(VKEY);
     let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
-    let text = String::from_utf8(bytes).map_err(|error| StoreError::mismatch(&path, error.to_string()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| StoreError::mismatch(&path, error.to_string()))?;
     // Exactly what was written, line end included: no byte of the directory may be altered unseen.
     let Some(line) = text.strip_suffix('\n') else {
-        return Err(StoreError::mismatch(&path, "it does not end with a line feed"));
+        return Err(StoreError::mismatch(
+            &path,
+            "it does not end with a line feed",
+        ));
     };
     NoteVerifier::parse(line).map_err(|error| StoreError::mismatch(&path, error.to_string()))
 }

@@ -31,5 +31,7 @@ pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), Stor
 
 /// Makes creations and renames in `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync directory", dir))
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(StoreError::io("sync directory", dir))
 }

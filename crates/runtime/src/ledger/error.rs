@@ -47,10 +47,17 @@ impl StoreError {
     }
 
     pub(super) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Self {
-        Self::Damaged { path: path.to_owned(), offset, what: what.into() }
+        Self::Damaged {
+            path: path.to_owned(),
+            offset,
+            what: what.into(),
+        }
     }
 
     pub(super) fn mismatch(path: &Path, what: impl Into<String>) -> Self {
-        Self::Mismatch { path: path.to_owned(), what: what.into() }
+        Self::Mismatch {
+            path: path.to_owned(),
+            what: what.into(),
+        }
     }
 }

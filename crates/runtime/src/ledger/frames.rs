@@ -29,7 +29,10 @@ fn header_crc(offset: u64, len: u32, crc: u32) -> u32 {
 /// Appends the frame of `payload`, which will stand at `offset` of the file, to `out`.
 pub(super) fn encode(offset: u64, payload: &[u8], out: &mut Vec<u8>) {
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    assert!(len <= MAX_PAYLOAD, "callers bound what they write (MAX_LEAF)");
+    assert!(
+        len <= MAX_PAYLOAD,
+        "callers bound what they write (MAX_LEAF)"
+    );
     let crc = crc32c::crc32c(payload);
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&crc.to_le_bytes());
@@ -74,7 +77,12 @@ impl Frames {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(StoreError::io("open", path))?;
         let len = file.metadata().map_err(StoreError::io("read", path))?.len();
-        Ok(Self { path: path.to_owned(), reader: BufReader::with_capacity(1 << 16, file), offset: 0, len })
+        Ok(Self {
+            path: path.to_owned(),
+            reader: BufReader::with_capacity(1 << 16, file),
+            offset: 0,
+            len,
+        })
     }
 
     pub(super) fn next(&mut self) -> Result<Result<Frame, Stop>, StoreError> {
@@ -93,14 +101,19 @@ impl Frames {
         }
         let mut header = [0; HEADER as usize];
         self.reader.read_exact(&mut header)?;
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
         let (len, crc) = (word(0), word(4));
         if word(8) != header_crc(offset, len, crc) || len > MAX_PAYLOAD {
             return if header == [0; HEADER as usize] && self.rest_is_zero()? {
                 // Some file systems extend a file before they write to it.
                 Ok(Err(Stop::Torn { offset }))
             } else {
-                Ok(Err(Stop::Damaged { offset, what: "the frame's header fails its checksum".into() }))
+                Ok(Err(Stop::Damaged {
+                    offset,
+                    what: "the frame's header fails its checksum".into(),
+                }))
             };
         }
         if left - HEADER < u64::from(len) {
@@ -110,11 +123,16 @@ impl Frames {
         self.reader.read_exact(&mut payload)?;
         let frame = Frame { offset, payload };
         if crc32c::crc32c(&frame.payload) != crc {
-            return Ok(Err(if frame.end() == self.len && has_unwritten_sector(&frame) {
-                Stop::Torn { offset }
-            } else {
-                Stop::Damaged { offset, what: "the frame's content fails its checksum".into() }
-            }));
+            return Ok(Err(
+                if frame.end() == self.len && has_unwritten_sector(&frame) {
+                    Stop::Torn { offset }
+                } else {
+                    Stop::Damaged {
+                        offset,
+                        what: "the frame's content fails its checksum".into(),
+                    }
+                },
+            ));
         }
         self.offset = frame.end();
         Ok(Ok(frame))
@@ -146,16 +164,28 @@ fn has_unwritten_sector(frame: &Frame) -> bool {
 /// One frame at a known place.
 pub(super) fn read_at(file: &File, path: &Path, offset: u64) -> Result<Vec<u8>, StoreError> {
     let mut header = [0; HEADER as usize];
-    file.read_exact_at(&mut header, offset).map_err(StoreError::io("read", path))?;
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    file.read_exact_at(&mut header, offset)
+        .map_err(StoreError::io("read", path))?;
+    let word = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let (len, crc) = (word(0), word(4));
     if word(8) != header_crc(offset, len, crc) || len > MAX_PAYLOAD {
-        return Err(StoreError::damaged(path, offset, "the frame's header fails its checksum"));
+        return Err(StoreError::damaged(
+            path,
+            offset,
+            "the frame's header fails its checksum",
+        ));
     }
     let mut payload = vec![0; len as usize];
-    file.read_exact_at(&mut payload, offset + HEADER).map_err(StoreError::io("read", path))?;
+    file.read_exact_at(&mut payload, offset + HEADER)
+        .map_err(StoreError::io("read", path))?;
     if crc32c::crc32c(&payload) != crc {
-        return Err(StoreError::damaged(path, offset, "the frame's content fails its checksum"));
+        return Err(StoreError::damaged(
+            path,
+            offset,
+            "the frame's content fails its checksum",
+        ));
     }
     Ok(payload)
 }
@@ -169,11 +199,17 @@ pub(super) fn read_single(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let frame = match frames.next()? {
         Ok(frame) => frame,
         // Such a file is replaced atomically, so it can be neither empty nor torn.
-        Err(Stop::End | Stop::Torn { .. }) => return Err(StoreError::damaged(path, 0, "it is cut off")),
+        Err(Stop::End | Stop::Torn { .. }) => {
+            return Err(StoreError::damaged(path, 0, "it is cut off"));
+        }
         Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(path, offset, what)),
     };
     match frames.next()? {
         Err(Stop::End) => Ok(Some(frame.payload)),
-        Ok(_) | Err(_) => Err(StoreError::damaged(path, frame.end(), "there are bytes too many")),
+        Ok(_) | Err(_) => Err(StoreError::damaged(
+            path,
+            frame.end(),
+            "there are bytes too many",
+        )),
     }
 }

@@ -80,7 +80,10 @@ pub struct Compaction {
 
 impl Default for Compaction {
     fn default() -> Self {
-        Self { every: 20_000, keep: 20_000 }
+        Self {
+            every: 20_000,
+            keep: 20_000,
+        }
     }
 }
 
@@ -109,7 +112,9 @@ pub enum OpenError {
     #[error("the ledger cannot start with this configuration: {0}")]
     Config(String),
     /// Another process has it open.
-    #[error("{0} is in use by another process; only one may open a ledger, stop the other node first")]
+    #[error(
+        "{0} is in use by another process; only one may open a ledger, stop the other node first"
+    )]
     InUse(PathBuf),
     /// A file is unusable.
     #[error(transparent)]
@@ -143,9 +148,18 @@ impl Ledger {
     /// cannot have left. On the first start every node initialises Raft with the whole roster,
     /// and the first leader writes the genesis.
     pub async fn open(config: LedgerConfig, net: Arc<dyn ConsensusNet>) -> Result<Self, OpenError> {
-        let LedgerConfig { dir, cluster, me, roster, identity, timings, compaction } = config;
+        let LedgerConfig {
+            dir,
+            cluster,
+            me,
+            roster,
+            identity,
+            timings,
+            compaction,
+        } = config;
         let names = names(&me, &roster, &identity)?;
-        let origin = checkpoint::origin(&cluster).map_err(|error| OpenError::Config(error.to_string()))?;
+        let origin =
+            checkpoint::origin(&cluster).map_err(|error| OpenError::Config(error.to_string()))?;
         fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
         let lock = lock(&dir)?;
 
@@ -165,10 +179,29 @@ impl Ledger {
         initialize(&raft, &members).await?;
 
         let genesis = keeper::genesis(&cluster, &me, &roster);
-        let (keeper, leadership) =
-            Keeper::start(raft.clone(), store.clone(), me.clone(), names.clone(), timings, genesis, writer, identity);
+        let (keeper, leadership) = Keeper::start(
+            raft.clone(),
+            store.clone(),
+            me.clone(),
+            names.clone(),
+            timings,
+            genesis,
+            writer,
+            identity,
+        );
         let lock = Mutex::new(Some(lock));
-        Ok(Self(Arc::new(Inner { me, roster, raft, store, net, names, timings, leadership, keeper, lock })))
+        Ok(Self(Arc::new(Inner {
+            me,
+            roster,
+            raft,
+            store,
+            net,
+            names,
+            timings,
+            leadership,
+            keeper,
+            lock,
+        })))
     }
 
     /// Serves a peer's consensus message (`wire::Call::Consensus`); always answers.
@@ -249,7 +282,13 @@ impl Ledger {
     }
 
     fn free(&self) {
-        drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.0
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 }
 
@@ -258,23 +297,32 @@ fn names(
     roster: &[(NodeId, [u8; 32])],
     identity: &SigningKey,
 ) -> Result<BTreeMap<u64, NodeId>, OpenError> {
-    let names: BTreeMap<u64, NodeId> = roster.iter().map(|(node, _)| (raft_id(node), node.clone())).collect();
+    let names: BTreeMap<u64, NodeId> = roster
+        .iter()
+        .map(|(node, _)| (raft_id(node), node.clone()))
+        .collect();
     if names.len() != roster.len() {
         let what = "the roster names a member twice, or two names share a consensus id; rename one of them";
         return Err(OpenError::Config(what.to_owned()));
     }
     match roster.iter().find(|(node, _)| node == me) {
         None => Err(OpenError::Config(format!("{me} is not in the roster"))),
-        Some((_, key)) if *key != identity.verifying_key().to_bytes() => Err(OpenError::Config(format!(
-            "the roster has another identity key for {me} than this node's; copy the key of this node into the roster"
-        ))),
+        Some((_, key)) if *key != identity.verifying_key().to_bytes() => {
+            Err(OpenError::Config(format!(
+                "the roster has another identity key for {me} than this node's; copy the key of this node into the roster"
+            )))
+        }
         Some(_) => Ok(names),
     }
 }
 
 fn lock(dir: &std::path::Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
-    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
     let file = file.map_err(StoreError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -283,7 +331,11 @@ fn lock(dir: &std::path::Path) -> Result<File, OpenError> {
     }
 }
 
-fn raft_config(cluster: &str, timings: Timings, compaction: Compaction) -> Result<Config, OpenError> {
+fn raft_config(
+    cluster: &str,
+    timings: Timings,
+    compaction: Compaction,
+) -> Result<Config, OpenError> {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let config = Config {
         cluster_name: cluster.to_owned(),
@@ -301,13 +353,17 @@ fn raft_config(cluster: &str, timings: Timings, compaction: Compaction) -> Resul
         purge_batch_size: compaction.every,
         ..Config::default()
     };
-    config.validate().map_err(|error| OpenError::Config(error.to_string()))
+    config
+        .validate()
+        .map_err(|error| OpenError::Config(error.to_string()))
 }
 
 /// The same call with the same members on every node: Raft sees one identical first entry.
 async fn initialize(raft: &Raft, members: &[NodeId]) -> Result<(), OpenError> {
-    let members: BTreeMap<u64, BasicNode> =
-        members.iter().map(|node| (raft_id(node), BasicNode::new(node))).collect();
+    let members: BTreeMap<u64, BasicNode> = members
+        .iter()
+        .map(|node| (raft_id(node), BasicNode::new(node)))
+        .collect();
     match raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(OpenError::Raft(error.to_string())),

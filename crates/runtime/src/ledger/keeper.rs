@@ -41,12 +41,23 @@ pub(super) fn genesis(cluster: &str, me: &NodeId, roster: &[(NodeId, [u8; 32])])
     id.copy_from_slice(&digest[..16]);
     let mut roster = roster.to_vec();
     roster.sort();
-    let act = Act::Genesis { cluster: cluster.to_owned(), roster };
-    Record { id: ProposalId(id), proposer: me.clone(), time: clock::unix_now(), act }
+    let act = Act::Genesis {
+        cluster: cluster.to_owned(),
+        roster,
+    };
+    Record {
+        id: ProposalId(id),
+        proposer: me.clone(),
+        time: clock::unix_now(),
+        act,
+    }
 }
 
 impl Keeper {
-    #[expect(clippy::too_many_arguments, reason = "called once, from `Ledger::open`, which takes the parts together")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, from `Ledger::open`, which takes the parts together"
+    )]
     pub(super) fn start(
         raft: Raft,
         store: Arc<Store>,
@@ -59,10 +70,29 @@ impl Keeper {
     ) -> (Self, watch::Receiver<Leadership>) {
         let (stop, stopping) = watch::channel(false);
         let (sender, leadership) = watch::channel(Leadership::default());
-        let lead = Lead { raft, store: store.clone(), me, names, timings, genesis, sender };
+        let lead = Lead {
+            raft,
+            store: store.clone(),
+            me,
+            names,
+            timings,
+            genesis,
+            sender,
+        };
         let lead = tokio::spawn(lead.run()).abort_handle();
-        let sign = tokio::spawn(sign(store, writer, identity, timings.checkpoint_every, stopping));
-        let keeper = Self { stop, lead, sign: sign.abort_handle(), signed: Mutex::new(Some(sign)) };
+        let sign = tokio::spawn(sign(
+            store,
+            writer,
+            identity,
+            timings.checkpoint_every,
+            stopping,
+        ));
+        let keeper = Self {
+            stop,
+            lead,
+            sign: sign.abort_handle(),
+            signed: Mutex::new(Some(sign)),
+        };
         (keeper, leadership)
     }
 
@@ -108,9 +138,16 @@ impl Lead {
                 let metrics = metrics.borrow_and_update();
                 let stale = metrics.current_leader == Some(raft_id(&self.me))
                     && self.names.len() > 1
-                    && metrics.millis_since_quorum_ack.is_none_or(|ms| u128::from(ms) >= fence.as_millis());
-                let leader = metrics.current_leader.filter(|_| !stale && metrics.running_state.is_ok());
-                Leadership { leader: leader.and_then(|id| self.names.get(&id).cloned()), term: metrics.current_term }
+                    && metrics
+                        .millis_since_quorum_ack
+                        .is_none_or(|ms| u128::from(ms) >= fence.as_millis());
+                let leader = metrics
+                    .current_leader
+                    .filter(|_| !stale && metrics.running_state.is_ok());
+                Leadership {
+                    leader: leader.and_then(|id| self.names.get(&id).cloned()),
+                    term: metrics.current_term,
+                }
             };
             let leads = seen.leader.as_ref() == Some(&self.me);
             self.sender.send_if_modified(|old| {
@@ -121,10 +158,13 @@ impl Lead {
             if leads && self.store.now().state.size == 0 {
                 let leaf = Leaf(wire::encode(&self.genesis));
                 // Lost leadership or time: whoever leads then does it.
-                let _ = tokio::time::timeout(self.timings.attempt_limit, self.raft.client_write(leaf)).await;
+                let _ =
+                    tokio::time::timeout(self.timings.attempt_limit, self.raft.client_write(leaf))
+                        .await;
             }
             if metrics.changed().await.is_err() {
-                self.sender.send_modify(|leadership| leadership.leader = None);
+                self.sender
+                    .send_modify(|leadership| leadership.leader = None);
                 return;
             }
         }
@@ -148,7 +188,11 @@ async fn sign(
         };
         let sign = || {
             let (size, root) = store.durable()?;
-            if size == 0 || writer.signed == Some(size) { Ok(()) } else { writer.write(&identity, size, root) }
+            if size == 0 || writer.signed == Some(size) {
+                Ok(())
+            } else {
+                writer.write(&identity, size, root)
+            }
         };
         let signed = disk::blocking(sign);
         if let Err(error) = &signed {

@@ -29,7 +29,10 @@ pub(super) struct LeafReader {
 
 impl LeafReader {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), frames: Frames::open(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            frames: Frames::open(path)?,
+        })
     }
 
     /// The next leaf with its offset and end, or why there is none.
@@ -40,7 +43,11 @@ impl LeafReader {
         };
         match wire::decode(&frame.payload) {
             Ok(leaf) => Ok(Ok((leaf, frame.offset, frame.end()))),
-            Err(error) => Err(StoreError::damaged(&self.path, frame.offset, error.to_string())),
+            Err(error) => Err(StoreError::damaged(
+                &self.path,
+                frame.offset,
+                error.to_string(),
+            )),
         }
     }
 }
@@ -63,10 +70,20 @@ impl LeafFile {
     ) -> Result<Self, StoreError> {
         let path = dir.join(LEAVES);
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
         let file = Arc::new(file.map_err(StoreError::io("open", &path))?);
         disk::sync_dir(dir)?;
-        let mut opened = Self { path, file, offsets: Vec::new(), end: 0 };
+        let mut opened = Self {
+            path,
+            file,
+            offsets: Vec::new(),
+            end: 0,
+        };
         let mut reader = LeafReader::open(&opened.path)?;
         let stop = loop {
             match reader.next()? {
@@ -85,13 +102,18 @@ impl LeafFile {
                 Stop::Torn { offset } => (offset, "the frame is cut off".to_owned()),
                 Stop::Damaged { offset, what } => (offset, what),
             };
-            let what = format!("leaf {have} is gone ({what}), yet {trusted} leaves were made durable and signed");
+            let what = format!(
+                "leaf {have} is gone ({what}), yet {trusted} leaves were made durable and signed"
+            );
             return Err(StoreError::damaged(&opened.path, offset, what));
         }
         if let Stop::Torn { offset } | Stop::Damaged { offset, .. } = stop {
             // These leaves were never signed; Raft's log still has them and applies them again.
             tracing::warn!(file = %opened.path.display(), offset, "cut off leaves that were not yet durable");
-            let cut = opened.file.set_len(offset).and_then(|()| opened.file.sync_all());
+            let cut = opened
+                .file
+                .set_len(offset)
+                .and_then(|()| opened.file.sync_all());
             cut.map_err(StoreError::io("cut", &opened.path))?;
         }
         Ok(opened)
@@ -105,7 +127,9 @@ impl LeafFile {
             frames::encode(offset, &wire::encode(leaf), &mut bytes);
             offsets.push(offset);
         }
-        self.file.write_all_at(&bytes, self.end).map_err(StoreError::io("append to", &self.path))?;
+        self.file
+            .write_all_at(&bytes, self.end)
+            .map_err(StoreError::io("append to", &self.path))?;
         self.end += bytes.len() as u64;
         self.offsets.append(&mut offsets);
         Ok(())
@@ -117,7 +141,9 @@ impl LeafFile {
     }
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(StoreError::io("sync", &self.path))
+        self.file
+            .sync_data()
+            .map_err(StoreError::io("sync", &self.path))
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -134,11 +160,17 @@ impl LeafFile {
     }
 
     pub(super) fn read(&self, index: u64) -> Result<StoredLeaf, StoreError> {
-        let at = usize::try_from(index).ok().and_then(|index| self.offsets.get(index).copied());
+        let at = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.offsets.get(index).copied());
         let Some(offset) = at else {
-            return Err(StoreError::mismatch(&self.path, format!("there is no leaf {index} yet")));
+            return Err(StoreError::mismatch(
+                &self.path,
+                format!("there is no leaf {index} yet"),
+            ));
         };
         let payload = frames::read_at(&self.file, &self.path, offset)?;
-        wire::decode(&payload).map_err(|error| StoreError::damaged(&self.path, offset, error.to_string()))
+        wire::decode(&payload)
+            .map_err(|error| StoreError::damaged(&self.path, offset, error.to_string()))
     }
 }

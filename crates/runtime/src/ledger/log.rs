@@ -58,14 +58,27 @@ impl RaftLog {
         let (purged, slots, end) = scan(&path)?;
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(StoreError::io("open", &path))?;
-        let len = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        let len = file
+            .metadata()
+            .map_err(StoreError::io("read", &path))?
+            .len();
         if len > end {
             tracing::warn!(file = %path.display(), bytes = len - end, "cut off a torn write at the end");
-            file.set_len(end).and_then(|()| file.sync_all()).map_err(StoreError::io("cut", &path))?;
+            file.set_len(end)
+                .and_then(|()| file.sync_all())
+                .map_err(StoreError::io("cut", &path))?;
         }
         let vote = read_vote(dir)?;
         let dir = dir.to_owned();
-        Ok(Self(Arc::new(Mutex::new(LogFile { dir, path, file, purged, slots, end, vote }))))
+        Ok(Self(Arc::new(Mutex::new(LogFile {
+            dir,
+            path,
+            file,
+            purged,
+            slots,
+            end,
+            vote,
+        }))))
     }
 
     fn lock(&self) -> MutexGuard<'_, LogFile> {
@@ -82,9 +95,12 @@ pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
 
 fn read_vote(dir: &Path) -> Result<Option<Vote>, StoreError> {
     let path = dir.join(VOTE);
-    let Some(bytes) = frames::read_single(&path)? else { return Ok(None) };
+    let Some(bytes) = frames::read_single(&path)? else {
+        return Ok(None);
+    };
     let vote = wire::decode(&bytes);
-    vote.map(Some).map_err(|error| StoreError::damaged(&path, HEADER, error.to_string()))
+    vote.map(Some)
+        .map_err(|error| StoreError::damaged(&path, HEADER, error.to_string()))
 }
 
 fn head(purged: Option<LogId>) -> Vec<u8> {
@@ -95,11 +111,14 @@ fn head(purged: Option<LogId>) -> Vec<u8> {
 
 fn scan(path: &Path) -> Result<(Option<LogId>, Vec<Slot>, u64), StoreError> {
     let mut frames = Frames::open(path)?;
-    let malformed = |offset, error: wire::DecodeError| StoreError::damaged(path, offset, error.to_string());
+    let malformed =
+        |offset, error: wire::DecodeError| StoreError::damaged(path, offset, error.to_string());
     let head = match frames.next()? {
         Ok(frame) => frame,
         Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(path, offset, what)),
-        Err(Stop::End | Stop::Torn { .. }) => return Err(StoreError::damaged(path, 0, "its head is cut off")),
+        Err(Stop::End | Stop::Torn { .. }) => {
+            return Err(StoreError::damaged(path, 0, "its head is cut off"));
+        }
     };
     let mut end = head.end();
     let Head { purged } = wire::decode(&head.payload).map_err(|error| malformed(0, error))?;
@@ -108,16 +127,26 @@ fn scan(path: &Path) -> Result<(Option<LogId>, Vec<Slot>, u64), StoreError> {
         let frame = match frames.next()? {
             Ok(frame) => frame,
             Err(Stop::End | Stop::Torn { .. }) => return Ok((purged, slots, end)),
-            Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(path, offset, what)),
+            Err(Stop::Damaged { offset, what }) => {
+                return Err(StoreError::damaged(path, offset, what));
+            }
         };
-        let entry: Entry = wire::decode(&frame.payload).map_err(|error| malformed(frame.offset, error))?;
+        let entry: Entry =
+            wire::decode(&frame.payload).map_err(|error| malformed(frame.offset, error))?;
         let last = slots.last().map(|slot| slot.log_id).or(purged);
         let expected = last.map_or(0, |last| last.index + 1);
         if entry.log_id.index != expected {
             let found = entry.log_id.index;
-            return Err(StoreError::damaged(path, frame.offset, format!("entry {found} stands where {expected} belongs")));
+            return Err(StoreError::damaged(
+                path,
+                frame.offset,
+                format!("entry {found} stands where {expected} belongs"),
+            ));
         }
-        slots.push(Slot { log_id: entry.log_id, offset: frame.offset });
+        slots.push(Slot {
+            log_id: entry.log_id,
+            offset: frame.offset,
+        });
         end = frame.end();
     }
 }
@@ -138,9 +167,15 @@ impl LogFile {
         for entry in entries {
             let offset = self.end + bytes.len() as u64;
             frames::encode(offset, &wire::encode(&entry), &mut bytes);
-            slots.push(Slot { log_id: entry.log_id, offset });
+            slots.push(Slot {
+                log_id: entry.log_id,
+                offset,
+            });
         }
-        let write = self.file.write_all_at(&bytes, self.end).and_then(|()| self.file.sync_data());
+        let write = self
+            .file
+            .write_all_at(&bytes, self.end)
+            .and_then(|()| self.file.sync_data());
         write.map_err(StoreError::io("append to", &self.path))?;
         self.end += bytes.len() as u64;
         self.slots.append(&mut slots);
@@ -149,8 +184,13 @@ impl LogFile {
 
     fn truncate(&mut self, since: u64) -> Result<(), StoreError> {
         let at = self.position(since);
-        let Some(slot) = self.slots.get(at).copied() else { return Ok(()) };
-        let cut = self.file.set_len(slot.offset).and_then(|()| self.file.sync_all());
+        let Some(slot) = self.slots.get(at).copied() else {
+            return Ok(());
+        };
+        let cut = self
+            .file
+            .set_len(slot.offset)
+            .and_then(|()| self.file.sync_all());
         cut.map_err(StoreError::io("cut", &self.path))?;
         self.slots.truncate(at);
         self.end = slot.offset;
@@ -199,7 +239,9 @@ impl LogFile {
             let payload = frames::read_at(&self.file, &self.path, slot.offset)?;
             bytes += payload.len() as u64;
             let entry = wire::decode(&payload);
-            entries.push(entry.map_err(|error| StoreError::damaged(&self.path, slot.offset, error.to_string()))?);
+            entries.push(entry.map_err(|error| {
+                StoreError::damaged(&self.path, slot.offset, error.to_string())
+            })?);
         }
         Ok(entries)
     }
@@ -229,7 +271,11 @@ impl RaftLogReader<Types> for RaftLog {
         disk::blocking(|| self.lock().read(range, u64::MAX)).map_err(read_failed)
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, StorageError> {
         disk::blocking(|| self.lock().read(start..end, MAX_READ)).map_err(read_failed)
     }
 }
@@ -239,7 +285,10 @@ impl RaftLogStorage<Types> for RaftLog {
 
     async fn get_log_state(&mut self) -> Result<LogState<Types>, StorageError> {
         let log = self.lock();
-        Ok(LogState { last_purged_log_id: log.purged, last_log_id: log.last() })
+        Ok(LogState {
+            last_purged_log_id: log.purged,
+            last_log_id: log.last(),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -255,7 +304,11 @@ impl RaftLogStorage<Types> for RaftLog {
         Ok(self.lock().vote)
     }
 
-    async fn append<I>(&mut self, entries: I, callback: LogFlushed<Types>) -> Result<(), StorageError>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: LogFlushed<Types>,
+    ) -> Result<(), StorageError>
     where
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,

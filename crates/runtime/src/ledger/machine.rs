@@ -6,7 +6,9 @@ use super::store::{Apply, ApplyWhat, Store};
 use super::types::{Answer, Entry, LogId, Membership, StorageError, Types};
 use super::{StoreError, disk};
 use openraft::storage::RaftStateMachine;
-use openraft::{AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError};
+use openraft::{
+    AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError,
+};
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +24,10 @@ type Current = (SnapshotMeta<u64, openraft::BasicNode>, u64);
 
 impl LeafMachine {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, snapshot: Arc::default() }
+        Self {
+            store,
+            snapshot: Arc::default(),
+        }
     }
 
     fn set_current(&self, current: Current) {
@@ -31,11 +36,21 @@ impl LeafMachine {
 
     fn take_snapshot(&self) -> Result<Snapshot<Types>, StoreError> {
         let (applied, membership, path, len) = self.store.settle()?;
-        let id = applied.map_or_else(|| "empty".to_owned(), |id| format!("{}-{}-{len}", id.leader_id, id.index));
-        let meta = SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id: id };
+        let id = applied.map_or_else(
+            || "empty".to_owned(),
+            |id| format!("{}-{}-{len}", id.leader_id, id.index),
+        );
+        let meta = SnapshotMeta {
+            last_log_id: applied,
+            last_membership: membership,
+            snapshot_id: id,
+        };
         self.set_current((meta.clone(), len));
         let file = LeavesFile::prefix(&path, len).map_err(StoreError::io("open", &path))?;
-        Ok(Snapshot { meta, snapshot: Box::new(file) })
+        Ok(Snapshot {
+            meta,
+            snapshot: Box::new(file),
+        })
     }
 }
 
@@ -79,7 +94,8 @@ impl RaftStateMachine<Types> for LeafMachine {
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<LeavesFile>, StorageError> {
         let file = LeavesFile::incoming(self.store.dir());
-        file.map(Box::new).map_err(|error| StorageIOError::write_snapshot(None, AnyError::new(&error)).into())
+        file.map(Box::new)
+            .map_err(|error| StorageIOError::write_snapshot(None, AnyError::new(&error)).into())
     }
 
     async fn install_snapshot(
@@ -90,24 +106,41 @@ impl RaftStateMachine<Types> for LeafMachine {
         let path = snapshot.path().to_owned();
         let install = || {
             let received = received(LeafReader::open(&path)?, &path);
-            self.store.install(&path, meta.last_log_id, meta.last_membership.clone(), received)?;
+            self.store.install(
+                &path,
+                meta.last_log_id,
+                meta.last_membership.clone(),
+                received,
+            )?;
             fs::remove_file(&path).map_err(StoreError::io("remove", &path))
         };
-        disk::blocking(install)
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
-        let (_, _, _, len) = disk::blocking(|| self.store.settle())
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error)))?;
+        disk::blocking(install).map_err(|error| {
+            StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error))
+        })?;
+        let (_, _, _, len) = disk::blocking(|| self.store.settle()).map_err(|error| {
+            StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error))
+        })?;
         self.set_current((meta.clone(), len));
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
-        let current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some((meta, len)) = current else { return Ok(None) };
+        let current = self
+            .snapshot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some((meta, len)) = current else {
+            return Ok(None);
+        };
         let path = self.store.dir().join(super::leaves::LEAVES);
-        let file = LeavesFile::prefix(&path, len)
-            .map_err(|error| StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
-        Ok(Some(Snapshot { meta, snapshot: Box::new(file) }))
+        let file = LeavesFile::prefix(&path, len).map_err(|error| {
+            StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error))
+        })?;
+        Ok(Some(Snapshot {
+            meta,
+            snapshot: Box::new(file),
+        }))
     }
 }
 
@@ -121,8 +154,14 @@ fn received(
     std::iter::from_fn(move || match reader.next() {
         Ok(Ok((leaf, _, _))) => Some(Ok(leaf)),
         Ok(Err(Stop::End)) => None,
-        Ok(Err(Stop::Torn { offset })) => Some(Err(StoreError::damaged(&path, offset, "the snapshot is cut off"))),
-        Ok(Err(Stop::Damaged { offset, what })) => Some(Err(StoreError::damaged(&path, offset, what))),
+        Ok(Err(Stop::Torn { offset })) => Some(Err(StoreError::damaged(
+            &path,
+            offset,
+            "the snapshot is cut off",
+        ))),
+        Ok(Err(Stop::Damaged { offset, what })) => {
+            Some(Err(StoreError::damaged(&path, offset, what)))
+        }
         Err(error) => Some(Err(error)),
     })
 }

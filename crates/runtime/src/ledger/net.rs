@@ -2,7 +2,9 @@
 
 use super::types::{Raft, Types, raft_id};
 use futures::future::BoxFuture;
-use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
+use openraft::error::{
+    InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable,
+};
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
@@ -43,11 +45,19 @@ pub enum NetError {
 pub trait ConsensusNet: Send + Sync + 'static {
     /// Carries `bytes` to the peer's [`Ledger::consensus`](super::Ledger::consensus) and back
     /// (`wire::Call::Consensus`).
-    fn call<'a>(&'a self, to: &'a NodeId, bytes: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>, NetError>>;
+    fn call<'a>(
+        &'a self,
+        to: &'a NodeId,
+        bytes: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>>;
 
     /// Carries a proposal to the leader's
     /// [`Ledger::handle_propose`](super::Ledger::handle_propose) (`wire::Call::Propose`).
-    fn propose<'a>(&'a self, to: &'a NodeId, record: Record) -> BoxFuture<'a, Result<Reply, NetError>>;
+    fn propose<'a>(
+        &'a self,
+        to: &'a NodeId,
+        record: Record,
+    ) -> BoxFuture<'a, Result<Reply, NetError>>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,8 +100,14 @@ pub(super) struct PeerClients {
 
 impl PeerClients {
     pub(super) fn new(net: Arc<dyn ConsensusNet>, members: &[NodeId]) -> Self {
-        let peers = members.iter().map(|node| (raft_id(node), node.clone())).collect();
-        Self { net, peers: Arc::new(peers) }
+        let peers = members
+            .iter()
+            .map(|node| (raft_id(node), node.clone()))
+            .collect();
+        Self {
+            net,
+            peers: Arc::new(peers),
+        }
     }
 }
 
@@ -99,8 +115,16 @@ impl RaftNetworkFactory<Types> for PeerClients {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
-        let peer = self.peers.get(&target).cloned().unwrap_or_else(|| NodeId::new(node.addr.clone()));
-        PeerClient { net: self.net.clone(), peer, target }
+        let peer = self
+            .peers
+            .get(&target)
+            .cloned()
+            .unwrap_or_else(|| NodeId::new(node.addr.clone()));
+        PeerClient {
+            net: self.net.clone(),
+            peer,
+            target,
+        }
     }
 }
 
@@ -111,10 +135,15 @@ pub(super) struct PeerClient {
     target: u64,
 }
 
-type Rpc<T, E = openraft::error::Infallible> = Result<T, RPCError<u64, BasicNode, RaftError<u64, E>>>;
+type Rpc<T, E = openraft::error::Infallible> =
+    Result<T, RPCError<u64, BasicNode, RaftError<u64, E>>>;
 
 impl PeerClient {
-    async fn exchange<E: std::error::Error>(&self, request: &Request, option: &RPCOption) -> Rpc<Response, E> {
+    async fn exchange<E: std::error::Error>(
+        &self,
+        request: &Request,
+        option: &RPCOption,
+    ) -> Rpc<Response, E> {
         let unreachable = |error: NetError| RPCError::Unreachable(Unreachable::new(&error));
         let call = self.net.call(&self.peer, wire::encode(request));
         match tokio::time::timeout(option.hard_ttl(), call).await {
@@ -129,7 +158,10 @@ impl PeerClient {
     }
 
     fn unexpected(&self, what: impl Into<String>) -> NetError {
-        NetError::Unexpected { peer: self.peer.clone(), what: what.into() }
+        NetError::Unexpected {
+            peer: self.peer.clone(),
+            what: what.into(),
+        }
     }
 
     #[expect(clippy::result_large_err, reason = "openraft's signature")]
@@ -158,7 +190,9 @@ impl RaftNetwork<Types> for PeerClient {
     ) -> Rpc<InstallSnapshotResponse<u64>, InstallSnapshotError> {
         match self.exchange(&Request::Snapshot(rpc), &option).await? {
             Response::Snapshot(Ok(response)) => Ok(response),
-            Response::Snapshot(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.target, error))),
+            Response::Snapshot(Err(error)) => {
+                Err(RPCError::RemoteError(RemoteError::new(self.target, error)))
+            }
             Response::Append(_) | Response::Vote(_) | Response::Refused(_) => self.other_kind(),
         }
     }

@@ -26,7 +26,9 @@ pub enum ProposeError {
         len: usize,
     },
     /// No answer in time. The act may still be committed later.
-    #[error("the act was not committed within {within:?} ({last}); it may still be. Is a majority of the nodes up and linked?")]
+    #[error(
+        "the act was not committed within {within:?} ({last}); it may still be. Is a majority of the nodes up and linked?"
+    )]
     TimedOut {
         /// The time limit.
         within: Duration,
@@ -55,7 +57,13 @@ impl Ledger {
     /// Gives up after `Timings::propose_limit`.
     pub async fn propose(&self, act: Act) -> Result<u64, ProposeError> {
         let id = ProposalId(entropy::bytes());
-        self.propose_record(Record { id, proposer: self.me().clone(), time: clock::unix_now(), act }).await
+        self.propose_record(Record {
+            id,
+            proposer: self.me().clone(),
+            time: clock::unix_now(),
+            act,
+        })
+        .await
     }
 
     /// As [`propose`](Self::propose), for a caller that keeps the proposal id across its own
@@ -73,7 +81,9 @@ impl Ledger {
         let mut pause = FIRST_PAUSE;
         let mut hint = None;
         while Instant::now() < deadline {
-            let leader = hint.take().or_else(|| leadership.borrow_and_update().leader.clone());
+            let leader = hint
+                .take()
+                .or_else(|| leadership.borrow_and_update().leader.clone());
             let attempt = match &leader {
                 None => Attempt::Elsewhere(None),
                 Some(leader) if *leader == inner.me => inner.write(&record, bytes.clone()).await,
@@ -91,7 +101,8 @@ impl Ledger {
                         last = format!("{leader} does not lead");
                     }
                     // A hint is followed once without a pause; a wrong one must not become a loop.
-                    hint = next.filter(|next| leader.as_ref() != Some(next) && pause == FIRST_PAUSE);
+                    hint =
+                        next.filter(|next| leader.as_ref() != Some(next) && pause == FIRST_PAUSE);
                 }
             }
             if hint.is_none() {
@@ -130,7 +141,11 @@ impl Inner {
         if self.leadership.borrow().leader.as_ref() == Some(&self.me) {
             // The genesis comes first, and this leader is about to write it.
             let mut published = self.store.watch();
-            if published.wait_for(|view| view.state.size > 0).await.is_err() {
+            if published
+                .wait_for(|view| view.state.size > 0)
+                .await
+                .is_err()
+            {
                 return Attempt::Stopped("its store is closed".to_owned());
             }
             if let Some(index) = self.store.now().state.leaf_of(&record.id) {

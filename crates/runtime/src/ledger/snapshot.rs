@@ -26,14 +26,29 @@ pub(crate) struct LeavesFile {
 impl LeavesFile {
     /// The first `limit` bytes of `path`.
     pub(super) fn prefix(path: &Path, limit: u64) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, path: path.to_owned(), limit: Some(limit), position: 0 })
+        Ok(Self {
+            file: File::open(path)?,
+            path: path.to_owned(),
+            limit: Some(limit),
+            position: 0,
+        })
     }
 
     /// An empty file to receive into.
     pub(super) fn incoming(dir: &Path) -> io::Result<Self> {
         let path = dir.join(INCOMING);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
-        Ok(Self { file, path, limit: None, position: 0 })
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)?;
+        Ok(Self {
+            file,
+            path,
+            limit: None,
+            position: 0,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -41,13 +56,18 @@ impl LeavesFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.limit.map_or_else(|| Ok(self.file.metadata()?.len()), Ok)
+        self.limit
+            .map_or_else(|| Ok(self.file.metadata()?.len()), Ok)
     }
 
     fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let left = self.len()?.saturating_sub(self.position);
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.remaining());
-        let read = self.file.read_at(buffer.initialize_unfilled_to(most), self.position)?;
+        let most = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.remaining());
+        let read = self
+            .file
+            .read_at(buffer.initialize_unfilled_to(most), self.position)?;
         buffer.advance(read);
         self.position += read as u64;
         Ok(())
@@ -55,15 +75,25 @@ impl LeavesFile {
 }
 
 impl AsyncRead for LeavesFile {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Poll::Ready(self.read(buffer))
     }
 }
 
 impl AsyncWrite for LeavesFile {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.limit.is_some() {
-            return Poll::Ready(Err(io::Error::other("a snapshot that is being sent is not written to")));
+            return Poll::Ready(Err(io::Error::other(
+                "a snapshot that is being sent is not written to",
+            )));
         }
         let written = self.file.write_at(bytes, self.position);
         if let Ok(count) = written {
@@ -88,7 +118,8 @@ impl AsyncSeek for LeavesFile {
             io::SeekFrom::End(by) => self.len()?.checked_add_signed(by),
             io::SeekFrom::Current(by) => self.position.checked_add_signed(by),
         };
-        self.position = target.ok_or_else(|| io::Error::other("seek before the start of a snapshot"))?;
+        self.position =
+            target.ok_or_else(|| io::Error::other("seek before the start of a snapshot"))?;
         Ok(())
     }
 

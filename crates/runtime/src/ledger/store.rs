@@ -65,7 +65,11 @@ pub(super) enum ApplyWhat {
 }
 
 impl Store {
-    pub(super) fn open(dir: &Path, cluster: &str, signed: Option<&CheckpointFile>) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        dir: &Path,
+        cluster: &str,
+        signed: Option<&CheckpointFile>,
+    ) -> Result<Self, StoreError> {
         let floor = read_floor(dir)?.unwrap_or_default();
         let (mut frontier, mut state, mut applied) = (Frontier::new(), State::new(), floor.applied);
         let signed_size = signed.map_or(0, |file| file.checkpoint.size);
@@ -84,12 +88,28 @@ impl Store {
             checkpoint::expect_root(dir, &file.checkpoint, signed_root)?;
         }
         if let Some(found) = state.cluster.as_deref().filter(|found| *found != cluster) {
-            let what = format!("its log is that of cluster {found:?}, not of {cluster:?}; give each cluster its own directory");
+            let what = format!(
+                "its log is that of cluster {found:?}, not of {cluster:?}; give each cluster its own directory"
+            );
             return Err(StoreError::mismatch(leaves.path(), what));
         }
-        let published = View { state: Arc::new(state.clone()), root: frontier.root() };
-        let inner = Inner { leaves, frontier, state, applied, membership: floor.membership, recent: VecDeque::new() };
-        Ok(Self { dir: dir.to_owned(), inner: Mutex::new(inner), published: watch::Sender::new(published) })
+        let published = View {
+            state: Arc::new(state.clone()),
+            root: frontier.root(),
+        };
+        let inner = Inner {
+            leaves,
+            frontier,
+            state,
+            applied,
+            membership: floor.membership,
+            recent: VecDeque::new(),
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            inner: Mutex::new(inner),
+            published: watch::Sender::new(published),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -144,7 +164,12 @@ impl Store {
     pub(super) fn settle(&self) -> Result<(Option<LogId>, Membership, PathBuf, u64), StoreError> {
         let inner = self.lock();
         self.write_floor(&inner)?;
-        Ok((inner.applied, inner.membership.clone(), inner.leaves.path().to_owned(), inner.leaves.len()))
+        Ok((
+            inner.applied,
+            inner.membership.clone(),
+            inner.leaves.path().to_owned(),
+            inner.leaves.len(),
+        ))
     }
 
     /// Takes over leaves from a snapshot: ours must be the beginning of theirs, for a log only
@@ -176,7 +201,9 @@ impl Store {
             count += 1;
         }
         if count < have {
-            let what = format!("the leader's snapshot has {count} leaves, fewer than the {have} committed here");
+            let what = format!(
+                "the leader's snapshot has {count} leaves, fewer than the {have} committed here"
+            );
             return Err(StoreError::mismatch(from, what));
         }
         inner.leaves.append(&batch)?;
@@ -191,7 +218,11 @@ impl Store {
     pub(super) fn durable(&self) -> Result<(u64, Hash), StoreError> {
         let (size, root, (file, path)) = {
             let inner = self.lock();
-            (inner.frontier.size(), inner.frontier.root(), inner.leaves.syncer())
+            (
+                inner.frontier.size(),
+                inner.frontier.root(),
+                inner.leaves.syncer(),
+            )
         };
         file.sync_data().map_err(StoreError::io("sync", &path))?;
         Ok((size, root))
@@ -201,7 +232,10 @@ impl Store {
     pub(super) fn recent(&self, index: u64) -> Option<Arc<Committed>> {
         let inner = self.lock();
         let first = inner.recent.front()?.index;
-        inner.recent.get(usize::try_from(index.checked_sub(first)?).ok()?).cloned()
+        inner
+            .recent
+            .get(usize::try_from(index.checked_sub(first)?).ok()?)
+            .cloned()
     }
 
     /// A committed act from the disk, with its outcome as told by folding it into `state`.
@@ -209,14 +243,21 @@ impl Store {
         let leaf = self.lock().leaves.read(index)?;
         let record = decode(&self.dir, index, &leaf.bytes)?;
         let applied = state.apply(index, &record);
-        Ok(Committed { index, record: Arc::new(record), applied })
+        Ok(Committed {
+            index,
+            record: Arc::new(record),
+            applied,
+        })
     }
 
     fn publish(&self, inner: &Inner) {
         let grown = self.published.borrow().state.size != inner.state.size;
         if grown {
             let state = Arc::new(inner.state.clone());
-            self.published.send_replace(View { state, root: inner.frontier.root() });
+            self.published.send_replace(View {
+                state,
+                root: inner.frontier.root(),
+            });
         }
     }
 
@@ -253,7 +294,11 @@ impl Inner {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::new(Committed { index, record: Arc::new(record), applied }));
+        self.recent.push_back(Arc::new(Committed {
+            index,
+            record: Arc::new(record),
+            applied,
+        }));
         batch.push(StoredLeaf { log_id, bytes });
         Ok(answer)
     }
@@ -268,16 +313,23 @@ fn decode(dir: &Path, index: u64, bytes: &[u8]) -> Result<wire::Record, StoreErr
 
 fn read_floor(dir: &Path) -> Result<Option<Floor>, StoreError> {
     let path = dir.join(APPLIED);
-    let Some(bytes) = frames::read_single(&path)? else { return Ok(None) };
+    let Some(bytes) = frames::read_single(&path)? else {
+        return Ok(None);
+    };
     let floor = wire::decode(&bytes);
-    floor.map(Some).map_err(|error| StoreError::damaged(&path, frames::HEADER, error.to_string()))
+    floor
+        .map(Some)
+        .map_err(|error| StoreError::damaged(&path, frames::HEADER, error.to_string()))
 }
 
 /// Is the small file `applied` intact, and are its leaves there?
 pub(super) fn check_floor(dir: &Path, leaves: u64) -> Result<(), StoreError> {
     match read_floor(dir)? {
         Some(floor) if floor.leaves > leaves => {
-            let what = format!("it counts {} durable leaves, {leaves} are there", floor.leaves);
+            let what = format!(
+                "it counts {} durable leaves, {leaves} are there",
+                floor.leaves
+            );
             Err(StoreError::mismatch(&dir.join(APPLIED), what))
         }
         Some(_) | None => Ok(()),

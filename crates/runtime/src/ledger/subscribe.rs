@@ -1,7 +1,7 @@
 //! Committed acts in order, without gaps, for whoever has to follow them.
 
 use super::StoreError;
-use super::store::{View, Store};
+use super::store::{Store, View};
 use ledger::{Applied, State};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -31,7 +31,12 @@ pub struct Subscription {
 impl Subscription {
     pub(super) fn new(store: Arc<Store>, from: u64) -> Self {
         let published = store.watch();
-        Self { store, published, next: from, replay: None }
+        Self {
+            store,
+            published,
+            next: from,
+            replay: None,
+        }
     }
 
     /// The index that [`next`](Self::next) will give.

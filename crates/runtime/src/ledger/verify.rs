@@ -10,7 +10,9 @@ use ledger::invariants::{self, Broken, Step};
 use ledger::{State, Tally};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use tlog::{Checkpoint, CheckpointError, Hash, InclusionProof, NoteVerifier, ProofError, Tree, TreeError};
+use tlog::{
+    Checkpoint, CheckpointError, Hash, InclusionProof, NoteVerifier, ProofError, Tree, TreeError,
+};
 use wire::Record;
 
 /// Whom to trust.
@@ -39,7 +41,9 @@ pub enum VerifyError {
         error: wire::DecodeError,
     },
     /// The checkpoint's signer is not of this cluster.
-    #[error("the checkpoint is signed by a key that the genesis does not list; the log or its key was exchanged")]
+    #[error(
+        "the checkpoint is signed by a key that the genesis does not list; the log or its key was exchanged"
+    )]
     Stranger,
     /// The checkpoint belongs to another log.
     #[error(transparent)]
@@ -53,7 +57,9 @@ pub enum VerifyError {
         error: ProofError,
     },
     /// An earlier checkpoint is no prefix of the log.
-    #[error("the log is not a continuation of checkpoint {number} in checkpoint.history ({size} leaves): {error}")]
+    #[error(
+        "the log is not a continuation of checkpoint {number} in checkpoint.history ({size} leaves): {error}"
+    )]
     Consistency {
         /// Place in the history, from 0.
         number: usize,
@@ -101,12 +107,32 @@ impl fmt::Display for VerifyReport {
         writeln!(f, "log        {}", self.origin)?;
         writeln!(f, "size       {}", self.size)?;
         writeln!(f, "root       {}", self.root)?;
-        let source = if self.key_from_directory { " (key from the directory itself)" } else { "" };
+        let source = if self.key_from_directory {
+            " (key from the directory itself)"
+        } else {
+            ""
+        };
         writeln!(f, "signed by  {}{source}", self.signed_by.join(", "))?;
-        writeln!(f, "proved     inclusion of {} leaves, continuation of {} earlier checkpoints", self.included, self.consistent_with)?;
-        let Tally { effective, duplicate, lost, ignored } = self.tally;
-        writeln!(f, "acts       {effective} effective, {duplicate} duplicate, {lost} lost, {ignored} ignored")?;
-        write!(f, "unsigned   {} leaves, {} bytes under way", self.unsigned, self.unfinished_bytes)
+        writeln!(
+            f,
+            "proved     inclusion of {} leaves, continuation of {} earlier checkpoints",
+            self.included, self.consistent_with
+        )?;
+        let Tally {
+            effective,
+            duplicate,
+            lost,
+            ignored,
+        } = self.tally;
+        writeln!(
+            f,
+            "acts       {effective} effective, {duplicate} duplicate, {lost} lost, {ignored} ignored"
+        )?;
+        write!(
+            f,
+            "unsigned   {} leaves, {} bytes under way",
+            self.unsigned, self.unfinished_bytes
+        )
     }
 }
 
@@ -148,7 +174,11 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
     // opposite order, so what is read later covers what was read earlier.
     let (history, _) = checkpoint::read_history(dir)?;
     let own = checkpoint::read_vkey(dir)?;
-    let trusted = if options.trusted.is_empty() { vec![own] } else { options.trusted.clone() };
+    let trusted = if options.trusted.is_empty() {
+        vec![own]
+    } else {
+        options.trusted.clone()
+    };
     let signed = signed(dir, &trusted)?;
     let log = read_log(dir)?;
     let size = signed.checkpoint.size;
@@ -157,17 +187,25 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
 
     let (_, signers) = Checkpoint::open(&signed.note, &trusted)?;
     let listed = |key: &&NoteVerifier| {
-        log.state.members.values().any(|member| member.identity == *key.key().as_bytes())
+        log.state
+            .members
+            .values()
+            .any(|member| member.identity == *key.key().as_bytes())
     };
     if size > 0 && !signers.iter().any(listed) {
         return Err(VerifyError::Stranger);
     }
     if let Some(cluster) = &log.state.cluster {
-        signed.checkpoint.expect_origin(&checkpoint::origin(cluster).map_err(|_| VerifyError::Stranger)?)?;
+        signed
+            .checkpoint
+            .expect_origin(&checkpoint::origin(cluster).map_err(|_| VerifyError::Stranger)?)?;
     }
     for leaf in 0..size {
         let proof = log.tree.prove_inclusion(leaf, size)?;
-        let proved = log.tree.leaf(leaf).ok_or(TreeError::NoSuchLeaf { index: leaf, size });
+        let proved = log
+            .tree
+            .leaf(leaf)
+            .ok_or(TreeError::NoSuchLeaf { index: leaf, size });
         let proved = proof.verify_hash(proved?, &signed.checkpoint.root);
         proved.map_err(|error| VerifyError::Inclusion { leaf, error })?;
     }
@@ -178,7 +216,11 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
         let newer = log.tree.size().max(size);
         let proof = log.tree.prove_consistency(old.size, newer)?;
         let proved = proof.verify(&old.root, &log.tree.root_at(newer)?);
-        proved.map_err(|error| VerifyError::Consistency { number, size: old.size, error })?;
+        proved.map_err(|error| VerifyError::Consistency {
+            number,
+            size: old.size,
+            error,
+        })?;
     }
     log::check(dir)?;
     store::check_floor(dir, log.tree.size())?;
@@ -197,9 +239,17 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
 }
 
 /// Leaf `index` with its inclusion proof under the signed checkpoint, checked.
-pub fn inclusion(dir: &Path, index: u64, options: &VerifyOptions) -> Result<InclusionReport, VerifyError> {
+pub fn inclusion(
+    dir: &Path,
+    index: u64,
+    options: &VerifyOptions,
+) -> Result<InclusionReport, VerifyError> {
     let own = checkpoint::read_vkey(dir)?;
-    let trusted = if options.trusted.is_empty() { vec![own] } else { options.trusted.clone() };
+    let trusted = if options.trusted.is_empty() {
+        vec![own]
+    } else {
+        options.trusted.clone()
+    };
     let CheckpointFile { checkpoint, note } = signed(dir, &trusted)?;
     let mut reader = LeafReader::open(&dir.join(LEAVES))?;
     let (mut tree, mut leaf) = (Tree::new(), Vec::new());
@@ -222,7 +272,14 @@ pub fn inclusion(dir: &Path, index: u64, options: &VerifyOptions) -> Result<Incl
     let record = wire::decode(&leaf).map_err(|error| VerifyError::Leaf { leaf: index, error })?;
     let hash = tlog::leaf_hash(&leaf);
     let note = String::from_utf8_lossy(&note).into_owned();
-    Ok(InclusionReport { record, leaf, hash, proof, checkpoint, note })
+    Ok(InclusionReport {
+        record,
+        leaf,
+        hash,
+        proof,
+        checkpoint,
+        note,
+    })
 }
 
 fn signed(dir: &Path, trusted: &[NoteVerifier]) -> Result<CheckpointFile, VerifyError> {
@@ -238,13 +295,19 @@ struct WholeLog {
 fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
     let path = dir.join(LEAVES);
     let mut reader = LeafReader::open(&path)?;
-    let mut log = WholeLog { tree: Tree::new(), state: State::new(), unfinished: 0 };
+    let mut log = WholeLog {
+        tree: Tree::new(),
+        state: State::new(),
+        unfinished: 0,
+    };
     loop {
         let stored = match reader.next()? {
             Ok((stored, _, _)) => stored,
             Err(Stop::End) => return Ok(log),
             Err(Stop::Torn { offset }) => {
-                let len = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?.len();
+                let len = std::fs::metadata(&path)
+                    .map_err(StoreError::io("read", &path))?
+                    .len();
                 log.unfinished = len.saturating_sub(offset);
                 return Ok(log);
             }
@@ -255,9 +318,14 @@ fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
             }
         };
         let leaf = log.tree.append(&stored.bytes);
-        let record = wire::decode(&stored.bytes).map_err(|error| VerifyError::Leaf { leaf, error })?;
+        let record =
+            wire::decode(&stored.bytes).map_err(|error| VerifyError::Leaf { leaf, error })?;
         let before = log.state.clone();
         let applied = log.state.apply(leaf, &record);
-        invariants::check(Step { before: &before, after: &log.state, applied: &applied })?;
+        invariants::check(Step {
+            before: &before,
+            after: &log.state,
+            applied: &applied,
+        })?;
     }
 }

@@ -43,8 +43,14 @@ impl Identity {
             identity: signing.verifying_key().to_bytes(),
             static_key: PublicKey::from(&StaticSecret::from(*static_secret)).to_bytes(),
         };
-        let signature = signing.sign(&Certificate::signed_bytes(&body)).to_bytes().to_vec();
-        Self { certificate: Certificate { body, signature }, static_secret }
+        let signature = signing
+            .sign(&Certificate::signed_bytes(&body))
+            .to_bytes()
+            .to_vec();
+        Self {
+            certificate: Certificate { body, signature },
+            static_secret,
+        }
     }
 
     /// What is shown to peers.
@@ -101,7 +107,8 @@ impl Roster {
             .ok()
             .zip(Signature::from_slice(&certificate.signature).ok());
         let valid = signed.is_some_and(|(key, signature)| {
-            key.verify_strict(&Certificate::signed_bytes(body), &signature).is_ok()
+            key.verify_strict(&Certificate::signed_bytes(body), &signature)
+                .is_ok()
         });
         if !valid {
             return Err(HandshakeError::BadSignature { node });
@@ -109,6 +116,9 @@ impl Roster {
         if body.static_key != static_key {
             return Err(HandshakeError::WrongStaticKey { node });
         }
-        Ok(Peer { node, incarnation: body.incarnation })
+        Ok(Peer {
+            node,
+            incarnation: body.incarnation,
+        })
     }
 }

@@ -44,7 +44,9 @@ where
     let exchange = exchange(stream, me, roster, dialed);
     tokio::time::timeout(HANDSHAKE_LIMIT, exchange)
         .await
-        .unwrap_or(Err(HandshakeError::TimedOut { limit: HANDSHAKE_LIMIT }))
+        .unwrap_or(Err(HandshakeError::TimedOut {
+            limit: HANDSHAKE_LIMIT,
+        }))
 }
 
 async fn exchange<S>(
@@ -59,15 +61,20 @@ where
     let initiator = dialed.is_some();
     let mut noise = start(me, initiator)?;
     let capability_in = Capability(entropy::bytes());
-    let hello =
-        wire::encode(&Hello { certificate: me.certificate().clone(), capability: capability_in });
+    let hello = wire::encode(&Hello {
+        certificate: me.certificate().clone(),
+        capability: capability_in,
+    });
     let (peer, capability_out) = if let Some(dialed) = dialed {
         write(stream, &mut noise, &[]).await?;
         let theirs = read(stream, &mut noise).await?;
         let (peer, capability) = check(me, roster, &noise, &theirs)?;
         // Our certificate is shown only to the one we meant.
         if peer.node != *dialed {
-            return Err(HandshakeError::WrongPeer { expected: dialed.clone(), found: peer.node });
+            return Err(HandshakeError::WrongPeer {
+                expected: dialed.clone(),
+                found: peer.node,
+            });
         }
         write(stream, &mut noise, &hello).await?;
         (peer, capability)
@@ -82,7 +89,12 @@ where
     let (first, second) = noise.dangerously_get_raw_split();
     let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
     let keys = LinkKeys::new(&first, &second, hash, initiator);
-    Ok(Established { peer, capability_in, capability_out, keys })
+    Ok(Established {
+        peer,
+        capability_in,
+        capability_out,
+        keys,
+    })
 }
 
 fn start(me: &Identity, initiator: bool) -> Result<HandshakeState, HandshakeError> {
@@ -91,7 +103,11 @@ fn start(me: &Identity, initiator: bool) -> Result<HandshakeState, HandshakeErro
     let builder = Builder::with_resolver(pattern, Box::new(Dalek))
         .local_private_key(me.static_secret())?
         .prologue(&prologue)?;
-    Ok(if initiator { builder.build_initiator()? } else { builder.build_responder()? })
+    Ok(if initiator {
+        builder.build_initiator()?
+    } else {
+        builder.build_responder()?
+    })
 }
 
 fn check(
@@ -113,7 +129,9 @@ async fn write<S: AsyncWrite + Unpin>(
 ) -> Result<(), HandshakeError> {
     let mut message = vec![0; 2 + MAX_MESSAGE];
     let length = noise.write_message(payload, &mut message[2..])?;
-    let header = u16::try_from(length).expect("MAX_MESSAGE is within 16 bits").to_be_bytes();
+    let header = u16::try_from(length)
+        .expect("MAX_MESSAGE is within 16 bits")
+        .to_be_bytes();
     message[..2].copy_from_slice(&header);
     stream.write_all(&message[..2 + length]).await?;
     stream.flush().await?;
@@ -126,7 +144,10 @@ async fn read<S: AsyncRead + Unpin>(
 ) -> Result<Vec<u8>, HandshakeError> {
     let length = usize::from(stream.read_u16().await?);
     if length > MAX_MESSAGE {
-        return Err(HandshakeError::TooLong { len: length, limit: MAX_MESSAGE });
+        return Err(HandshakeError::TooLong {
+            len: length,
+            limit: MAX_MESSAGE,
+        });
     }
     let mut message = vec![0; length];
     stream.read_exact(&mut message).await?;

@@ -138,7 +138,10 @@ impl LinkHandle {
     /// Returns when the link has ended, with the reason.
     pub async fn closed(&self) -> String {
         let mut end = self.0.end.subscribe();
-        let reason = end.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        let reason = end
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| reason.clone());
         reason.ok().flatten().unwrap_or_default()
     }
 
@@ -188,8 +191,12 @@ impl Link {
             end: watch::Sender::new(None),
             since: Instant::now(),
         });
-        let sender =
-            Sender { shared: Arc::clone(&shared), sealer: keys.sealer, out: Vec::new(), writer };
+        let sender = Sender {
+            shared: Arc::clone(&shared),
+            sealer: keys.sealer,
+            out: Vec::new(),
+            writer,
+        };
         let receiver = Receiver {
             shared: Arc::clone(&shared),
             opener: keys.opener,
@@ -297,7 +304,9 @@ impl<S: AsyncWrite + Unpin> Sender<S> {
             self.writer.flush().await
         };
         let limit = WRITE_LIMIT;
-        tokio::time::timeout(limit, writing).await.map_err(|_| LinkError::Stalled { limit })??;
+        tokio::time::timeout(limit, writing)
+            .await
+            .map_err(|_| LinkError::Stalled { limit })??;
         self.out.clear();
         Ok(())
     }

@@ -30,8 +30,18 @@ impl Ratchet {
         direction: Direction,
     ) -> Self {
         let mut chain = Zeroizing::new([0; 32]);
-        expand(&handshake_hash, split_key, &[b"glasshouse link chain"], chain.as_mut());
-        Self { epoch: KeyEpoch(0), chain, handshake_hash, direction }
+        expand(
+            &handshake_hash,
+            split_key,
+            &[b"glasshouse link chain"],
+            chain.as_mut(),
+        );
+        Self {
+            epoch: KeyEpoch(0),
+            chain,
+            handshake_hash,
+            direction,
+        }
     }
 
     /// 0: the handshake's key.
@@ -45,8 +55,12 @@ impl Ratchet {
             Direction::FromInitiator => b"initiator",
             Direction::FromResponder => b"responder",
         };
-        let info =
-            [b"glasshouse link epoch", direction, &epoch.0.to_be_bytes(), &self.handshake_hash];
+        let info = [
+            b"glasshouse link epoch",
+            direction,
+            &epoch.0.to_be_bytes(),
+            &self.handshake_hash,
+        ];
         let mut both = Zeroizing::new([0; 64]);
         expand(self.chain.as_ref(), secret, &info, both.as_mut());
         self.epoch = epoch;

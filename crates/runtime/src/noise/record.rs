@@ -41,7 +41,11 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(split_key: &[u8; 32], ratchet: Ratchet) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(split_key.into()), counter: 0, ratchet }
+        Self {
+            cipher: ChaCha20Poly1305::new(split_key.into()),
+            counter: 0,
+            ratchet,
+        }
     }
 
     pub(super) fn epoch(&self) -> KeyEpoch {
@@ -102,7 +106,11 @@ pub(super) struct Opener {
 
 impl Opener {
     pub(super) fn new(split_key: &[u8; 32], ratchet: Ratchet) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(split_key.into()), counter: 0, ratchet }
+        Self {
+            cipher: ChaCha20Poly1305::new(split_key.into()),
+            counter: 0,
+            ratchet,
+        }
     }
 
     /// Decrypts one ciphertext (without its header) in place. After an error the link is dead.
@@ -112,8 +120,13 @@ impl Opener {
             return Err(LinkError::Short { len: length });
         }
         let (body, tag) = sealed.split_at_mut(length - TAG);
-        let decrypt = LinkError::Decrypt { number: self.counter, epoch: self.ratchet.epoch() };
-        let Ok(tag) = Tag::try_from(&*tag) else { return Err(decrypt) };
+        let decrypt = LinkError::Decrypt {
+            number: self.counter,
+            epoch: self.ratchet.epoch(),
+        };
+        let Ok(tag) = Tag::try_from(&*tag) else {
+            return Err(decrypt);
+        };
         let opened = self.cipher.decrypt_inout_detached(
             &nonce(self.counter),
             &[],
@@ -137,7 +150,11 @@ impl Opener {
     /// Whether the peer may move to `epoch` now.
     pub(super) fn check_move(&self, to: KeyEpoch) -> Result<(), LinkError> {
         let current = self.ratchet.epoch();
-        if to > current { Ok(()) } else { Err(LinkError::Backwards { current, to }) }
+        if to > current {
+            Ok(())
+        } else {
+            Err(LinkError::Backwards { current, to })
+        }
     }
 
     /// Goes on under the key that the peer moved to.
@@ -148,6 +165,9 @@ impl Opener {
 }
 
 fn epoch(kind: u8, body: &[u8]) -> Result<KeyEpoch, LinkError> {
-    let bytes = body.try_into().map_err(|_| LinkError::BadBody { kind, len: body.len() })?;
+    let bytes = body.try_into().map_err(|_| LinkError::BadBody {
+        kind,
+        len: body.len(),
+    })?;
     Ok(KeyEpoch(u64::from_be_bytes(bytes)))
 }

@@ -93,12 +93,17 @@ impl Dh for X25519 {
 
     /// Refuses points of small order: with those the peer alone would determine the secret.
     fn dh(&self, theirs: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let theirs: [u8; 32] = theirs.get(..32).and_then(|p| p.try_into().ok()).ok_or(Error::Dh)?;
+        let theirs: [u8; 32] = theirs
+            .get(..32)
+            .and_then(|p| p.try_into().ok())
+            .ok_or(Error::Dh)?;
         let shared = StaticSecret::from(*self.secret).diffie_hellman(&PublicKey::from(theirs));
         if !shared.was_contributory() {
             return Err(Error::Dh);
         }
-        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
+        out.get_mut(..32)
+            .ok_or(Error::Dh)?
+            .copy_from_slice(shared.as_bytes());
         Ok(())
     }
 }

@@ -126,9 +126,17 @@ impl<M: Machine, E: Effects<M>> Actor for Shell<M, E> {
         recipe: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         let (machine, effects) = recipe.recover.await?;
-        let ctx = ShellContext { address: recipe.address.clone() };
-        let mut state =
-            ShellState { machine, effects, ctx, timer: None, armed: 0, outputs: Vec::new() };
+        let ctx = ShellContext {
+            address: recipe.address.clone(),
+        };
+        let mut state = ShellState {
+            machine,
+            effects,
+            ctx,
+            timer: None,
+            armed: 0,
+            outputs: Vec::new(),
+        };
         state.effects.observe(&state.machine);
         state.arm(&myself);
         recipe.address.occupy(myself);
@@ -143,7 +151,9 @@ impl<M: Machine, E: Effects<M>> Actor for Shell<M, E> {
     ) -> Result<(), ActorProcessingErr> {
         match mail {
             Mail::Letter(input, permit) => {
-                state.machine.handle(clock::now(), input, &mut state.outputs);
+                state
+                    .machine
+                    .handle(clock::now(), input, &mut state.outputs);
                 let done = state.settle(&myself).await;
                 drop(permit);
                 done

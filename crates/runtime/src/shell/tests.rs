@@ -90,7 +90,9 @@ async fn start(
         Intensity::new(3, Duration::from_secs(5)),
         vec![child],
     );
-    let top = Supervisor::start(spec, |why| panic!("{why}")).await.unwrap();
+    let top = Supervisor::start(spec, |why| panic!("{why}"))
+        .await
+        .unwrap();
     (address, heard, top)
 }
 
@@ -100,7 +102,12 @@ async fn outputs_come_in_order_and_the_timer_fires_once_at_the_latest_deadline()
     address.send(2).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     address.send(3).await.unwrap();
-    for expected in [Said::Persist(2), Said::Send(2), Said::Persist(5), Said::Send(5)] {
+    for expected in [
+        Said::Persist(2),
+        Said::Send(2),
+        Said::Persist(5),
+        Said::Send(5),
+    ] {
         assert_eq!(heard.recv().await, Some(expected));
     }
     let before = clock::now();
@@ -123,7 +130,10 @@ async fn an_address_survives_its_actor_and_recovery_is_the_factorys() {
     let mut answer = None;
     while answer.is_none() {
         address.send(2).await.unwrap();
-        answer = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await.ok().flatten();
+        answer = tokio::time::timeout(Duration::from_secs(1), heard.recv())
+            .await
+            .ok()
+            .flatten();
     }
     assert_eq!(
         answer,
@@ -132,7 +142,9 @@ async fn an_address_survives_its_actor_and_recovery_is_the_factorys() {
     );
     assert_eq!(top.tree().restarts()["adder"], 1);
     top.stop().await;
-    let gone = crate::mailbox::SendError::Down { name: "adder".to_owned() };
+    let gone = crate::mailbox::SendError::Down {
+        name: "adder".to_owned(),
+    };
     assert_eq!(address.try_send(1), Err(gone.clone()));
     assert_eq!(address.send(1).await, Err(gone));
 }
@@ -144,7 +156,10 @@ async fn a_full_mailbox_sheds_or_delays_and_says_so() {
     for _ in 0..3 {
         address.try_send(1).unwrap();
     }
-    let full = crate::mailbox::SendError::Full { name: "adder".to_owned(), capacity: 3 };
+    let full = crate::mailbox::SendError::Full {
+        name: "adder".to_owned(),
+        capacity: 3,
+    };
     assert_eq!(address.try_send(1), Err(full.clone()));
     assert_eq!((address.depth(), address.shed()), (3, 1));
     assert_eq!(address.send(1).await, Err(full), "patience has an end");
@@ -159,5 +174,9 @@ async fn a_full_mailbox_sheds_or_delays_and_says_so() {
         last = heard.recv().await;
     }
     top.stop().await;
-    assert_eq!(address.depth(), 0, "permits come back when mail is handled or dies");
+    assert_eq!(
+        address.depth(),
+        0,
+        "permits come back when mail is handled or dies"
+    );
 }

@@ -44,7 +44,10 @@ impl ChildSpec {
     {
         let name = address.name().to_owned();
         Self::custom(name, move |supervisor, _, _| {
-            let recipe = Recipe { address: address.clone(), recover: recover().boxed() };
+            let recipe = Recipe {
+                address: address.clone(),
+                recover: recover().boxed(),
+            };
             async move {
                 let (actor, _) =
                     Actor::spawn_linked(None, Shell::<M, E>::new(), recipe, supervisor).await?;
@@ -74,11 +77,18 @@ impl ChildSpec {
 
     /// A supervisor of its own; its children appear as `name/child` in the tree.
     pub fn supervisor(name: impl Into<String>, spec: SupervisorSpec) -> Self {
-        let limits: Duration =
-            spec.children.iter().map(|child| child.stop_limit + super::KILL_LIMIT).sum();
+        let limits: Duration = spec
+            .children
+            .iter()
+            .map(|child| child.stop_limit + super::KILL_LIMIT)
+            .sum();
         let mut child = Self::custom(name.into(), move |supervisor, path, tree| {
-            let plan =
-                Plan { spec: spec.clone(), path: format!("{path}/"), tree, on_escalation: None };
+            let plan = Plan {
+                spec: spec.clone(),
+                path: format!("{path}/"),
+                tree,
+                on_escalation: None,
+            };
             async move {
                 let (actor, _) =
                     Actor::spawn_linked(None, SupervisorActor, plan, supervisor).await?;
@@ -97,7 +107,9 @@ impl ChildSpec {
         F: Fn(ActorCell) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<ActorCell, SpawnErr>> + Send + 'static,
     {
-        Self::custom(name.into(), move |supervisor, _, _| start(supervisor).boxed())
+        Self::custom(name.into(), move |supervisor, _, _| {
+            start(supervisor).boxed()
+        })
     }
 
     /// Sets when it is started again; unless told, always.
@@ -130,7 +142,10 @@ impl ChildSpec {
     }
 
     pub(super) fn decision(&self) -> supervision::ChildSpec {
-        supervision::ChildSpec { name: self.name.clone(), restart: self.restart }
+        supervision::ChildSpec {
+            name: self.name.clone(),
+            restart: self.restart,
+        }
     }
 
     pub(super) async fn start(
@@ -140,9 +155,11 @@ impl ChildSpec {
         tree: &Tree,
     ) -> Result<ActorCell, SpawnErr> {
         let start = (self.start)(supervisor.clone(), path.to_owned(), tree.clone());
-        tokio::time::timeout(START_LIMIT, start).await.unwrap_or_else(|_| {
-            let error = format!("{path} did not start within {START_LIMIT:?}");
-            Err(SpawnErr::StartupFailed(error.into()))
-        })
+        tokio::time::timeout(START_LIMIT, start)
+            .await
+            .unwrap_or_else(|_| {
+                let error = format!("{path} did not start within {START_LIMIT:?}");
+                Err(SpawnErr::StartupFailed(error.into()))
+            })
     }
 }

@@ -37,7 +37,11 @@ pub struct SupervisorSpec {
 impl SupervisorSpec {
     /// Children are started in this order and stopped in the reverse one.
     pub fn new(strategy: Strategy, intensity: Intensity, children: Vec<ChildSpec>) -> Self {
-        Self { strategy, intensity, children: children.into() }
+        Self {
+            strategy,
+            intensity,
+            children: children.into(),
+        }
     }
 }
 
@@ -71,7 +75,10 @@ impl Supervisor {
     /// limit, so this ends.
     pub async fn stop(&self) {
         // An error says that it has ended already.
-        let _ = self.actor.stop_and_wait(Some(SHUTDOWN.to_owned()), None).await;
+        let _ = self
+            .actor
+            .stop_and_wait(Some(SHUTDOWN.to_owned()), None)
+            .await;
     }
 
     /// Who runs and how often each was restarted.
@@ -127,7 +134,10 @@ impl SupervisorState {
                     Output::Stop(child) => self.stop(child).await,
                     Output::Finish(Finish::ShutDown) => {}
                     Output::Finish(Finish::Escalate(escalation)) => {
-                        return Err(GaveUp { path: self.plan.path.clone(), escalation });
+                        return Err(GaveUp {
+                            path: self.plan.path.clone(),
+                            escalation,
+                        });
                     }
                 }
             }
@@ -155,10 +165,18 @@ impl SupervisorState {
         let spec = &self.plan.spec.children[child];
         let path = format!("{}{}", self.plan.path, spec.name);
         self.plan.tree.stopped(&path);
-        let Some(cell) = self.running.remove(&child) else { return };
-        let stopped = cell.stop_and_wait(Some(SHUTDOWN.to_owned()), Some(spec.stop_limit)).await;
+        let Some(cell) = self.running.remove(&child) else {
+            return;
+        };
+        let stopped = cell
+            .stop_and_wait(Some(SHUTDOWN.to_owned()), Some(spec.stop_limit))
+            .await;
         if matches!(stopped, Err(ractor::RactorErr::Timeout)) {
-            tracing::warn!(child = path, "did not stop within {:?}; killed", spec.stop_limit);
+            tracing::warn!(
+                child = path,
+                "did not stop within {:?}; killed",
+                spec.stop_limit
+            );
             if let Err(ractor::RactorErr::Timeout) = cell.kill_and_wait(Some(KILL_LIMIT)).await {
                 tracing::error!(
                     child = path,
@@ -175,9 +193,14 @@ impl SupervisorState {
         exit: Exit,
         why: &str,
     ) -> Result<(), GaveUp> {
-        let known = self.running.iter().find(|(_, running)| running.get_id() == cell.get_id());
+        let known = self
+            .running
+            .iter()
+            .find(|(_, running)| running.get_id() == cell.get_id());
         // Unknown: the echo of a child that was stopped on purpose.
-        let Some((&child, _)) = known else { return Ok(()) };
+        let Some((&child, _)) = known else {
+            return Ok(());
+        };
         self.running.remove(&child);
         let path = format!("{}{}", self.plan.path, self.plan.spec.children[child].name);
         self.plan.tree.stopped(&path);
@@ -208,7 +231,11 @@ impl Actor for SupervisorActor {
     ) -> Result<SupervisorState, ActorProcessingErr> {
         let specs = plan.spec.children.iter().map(ChildSpec::decision).collect();
         let machine = Supervision::new(plan.spec.strategy, plan.spec.intensity, specs);
-        let mut state = SupervisorState { machine, plan, running: BTreeMap::new() };
+        let mut state = SupervisorState {
+            machine,
+            plan,
+            running: BTreeMap::new(),
+        };
         // A failure here is returned to whoever starts this supervisor: no callback.
         state.drive(&myself.get_cell(), Input::Begin).await?;
         Ok(state)
@@ -232,13 +259,18 @@ impl Actor for SupervisorActor {
         let myself = myself.get_cell();
         let done = match event {
             SupervisionEvent::ActorTerminated(cell, _, reason) => {
-                let exit =
-                    if reason.as_deref() == Some(KILLED) { Exit::Abnormal } else { Exit::Normal };
+                let exit = if reason.as_deref() == Some(KILLED) {
+                    Exit::Abnormal
+                } else {
+                    Exit::Normal
+                };
                 let why = reason.as_deref().unwrap_or("done");
                 state.ended(&myself, &cell, exit, why).await
             }
             SupervisionEvent::ActorFailed(cell, error) => {
-                state.ended(&myself, &cell, Exit::Abnormal, &error.to_string()).await
+                state
+                    .ended(&myself, &cell, Exit::Abnormal, &error.to_string())
+                    .await
             }
             SupervisionEvent::ActorStarted(_)
             | SupervisionEvent::ProcessGroupChanged(_)
@@ -252,6 +284,9 @@ impl Actor for SupervisorActor {
         myself: ActorRef<Nothing>,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        state.drive(&myself.get_cell(), Input::Shutdown).await.map_err(Into::into)
+        state
+            .drive(&myself.get_cell(), Input::Shutdown)
+            .await
+            .map_err(Into::into)
     }
 }

@@ -15,7 +15,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self { diary: Arc::default(), orders: broadcast::Sender::new(16) }
+        Self {
+            diary: Arc::default(),
+            orders: broadcast::Sender::new(16),
+        }
     }
 
     fn note(&self, line: String) {
@@ -65,7 +68,9 @@ impl Stage {
 
 async fn top(spec: SupervisorSpec) -> (Supervisor, mpsc::UnboundedReceiver<String>) {
     let (tell, told) = mpsc::unbounded_channel();
-    let supervisor = Supervisor::start(spec, move |why| tell.send(why).unwrap()).await.unwrap();
+    let supervisor = Supervisor::start(spec, move |why| tell.send(why).unwrap())
+        .await
+        .unwrap();
     (supervisor, told)
 }
 
@@ -78,12 +83,21 @@ async fn strategies_restart_types_and_order_hold_for_real_actors() {
         (Strategy::OneForOne, Restart::Transient, "end", "-b"),
         (Strategy::OneForOne, Restart::Transient, "panic", "+b"),
         (Strategy::OneForOne, Restart::Temporary, "fail", ""),
-        (Strategy::OneForAll, Restart::Permanent, "fail", "-c -a +a +b +c"),
+        (
+            Strategy::OneForAll,
+            Restart::Permanent,
+            "fail",
+            "-c -a +a +b +c",
+        ),
         (Strategy::RestForOne, Restart::Permanent, "fail", "-c +b +c"),
     ];
     for (strategy, restart, order, expected) in table {
         let stage = Stage::new();
-        let children = vec![stage.child("a"), stage.child("b").restart(restart), stage.child("c")];
+        let children = vec![
+            stage.child("a"),
+            stage.child("b").restart(restart),
+            stage.child("c"),
+        ];
         let (supervisor, _told) = top(SupervisorSpec::new(strategy, CALM, children)).await;
         assert_eq!(stage.diary(), "+a +b +c");
         stage.order("b", order).await;
@@ -103,8 +117,11 @@ async fn strategies_restart_types_and_order_hold_for_real_actors() {
 async fn failures_escalate_from_supervisor_to_supervisor_to_the_process() {
     let stage = Stage::new();
     let strict = Intensity::new(1, Duration::from_secs(60));
-    let inner =
-        SupervisorSpec::new(Strategy::OneForOne, strict, vec![stage.child("x"), stage.child("y")]);
+    let inner = SupervisorSpec::new(
+        Strategy::OneForOne,
+        strict,
+        vec![stage.child("x"), stage.child("y")],
+    );
     let outer = vec![stage.child("a"), ChildSpec::supervisor("inner", inner)];
     let (supervisor, mut told) = top(SupervisorSpec::new(Strategy::OneForOne, strict, outer)).await;
     assert_eq!(stage.diary(), "+a +x +y");
@@ -113,14 +130,26 @@ async fn failures_escalate_from_supervisor_to_supervisor_to_the_process() {
     stage.order("x", "fail").await; // inner gives up; outer restarts it
     assert_eq!(stage.diary(), "-y +x +y");
     let restarts = supervisor.tree().restarts();
-    assert_eq!((restarts["inner"], restarts["inner/x"], restarts["a"]), (1, 2, 0));
+    assert_eq!(
+        (restarts["inner"], restarts["inner/x"], restarts["a"]),
+        (1, 2, 0)
+    );
     assert!(told.try_recv().is_err());
     stage.order("x", "fail").await;
     stage.order("x", "fail").await; // inner gives up for the second time, and now outer does
     assert_eq!(stage.diary(), "+x -y -a");
     let why = told.recv().await.unwrap();
-    assert!(why.contains("inner had to be restarted more often than 1 times within 60s"), "{why}");
-    assert!(supervisor.tree().snapshot().values().all(|node| !node.running));
+    assert!(
+        why.contains("inner had to be restarted more often than 1 times within 60s"),
+        "{why}"
+    );
+    assert!(
+        supervisor
+            .tree()
+            .snapshot()
+            .values()
+            .all(|node| !node.running)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +165,10 @@ async fn a_child_that_cannot_start_stops_those_before_it_and_fails_the_start() {
         CALM,
         vec![stage.child("a"), broken, stage.child("c")],
     );
-    let error = Supervisor::start(spec, |_| ()).await.unwrap_err().to_string();
+    let error = Supervisor::start(spec, |_| ())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("broken could not be started"), "{error}");
     assert_eq!(stage.diary(), "+a -a");
 }
@@ -169,5 +201,9 @@ async fn a_child_that_does_not_stop_is_killed_after_its_limit() {
     let took = clock::now().since(before).as_millis();
     assert!((700..1700).contains(&took), "{took} ms");
     tokio::task::yield_now().await;
-    assert_eq!(dropped.load(Ordering::SeqCst), 1, "the service outlived its actor");
+    assert_eq!(
+        dropped.load(Ordering::SeqCst),
+        1,
+        "the service outlived its actor"
+    );
 }

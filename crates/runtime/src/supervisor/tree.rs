@@ -18,12 +18,18 @@ pub struct TreeNode {
 impl Tree {
     /// A copy of the present state.
     pub fn snapshot(&self) -> BTreeMap<String, TreeNode> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Name → restarts, as the status page wants it.
     pub fn restarts(&self) -> BTreeMap<String, u64> {
-        self.snapshot().into_iter().map(|(path, node)| (path, node.restarts)).collect()
+        self.snapshot()
+            .into_iter()
+            .map(|(path, node)| (path, node.restarts))
+            .collect()
     }
 
     pub(crate) fn started(&self, path: &str) {

@@ -26,7 +26,10 @@ fn passes_openrafts_storage_suite() {
 }
 
 fn entry(index: u64) -> Entry {
-    Entry { log_id: log_id(1, 0, index), payload: EntryPayload::Normal(Leaf(vec![index as u8; 600])) }
+    Entry {
+        log_id: log_id(1, 0, index),
+        payload: EntryPayload::Normal(Leaf(vec![index as u8; 600])),
+    }
 }
 
 fn filled(dir: &Path, entries: u64) -> RaftLog {
@@ -36,7 +39,12 @@ fn filled(dir: &Path, entries: u64) -> RaftLog {
 }
 
 fn indices(log: &RaftLog) -> Vec<u64> {
-    log.lock().read(.., u64::MAX).unwrap().iter().map(|entry| entry.log_id.index).collect()
+    log.lock()
+        .read(.., u64::MAX)
+        .unwrap()
+        .iter()
+        .map(|entry| entry.log_id.index)
+        .collect()
 }
 
 #[test]
@@ -106,9 +114,14 @@ fn a_flipped_bit_anywhere_is_refused_with_file_and_place() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << (at % 8);
             fs::write(&path, bytes).unwrap();
-            let refused = RaftLog::open(dir.path()).err().expect("a flipped bit is refused");
+            let refused = RaftLog::open(dir.path())
+                .err()
+                .expect("a flipped bit is refused");
             let text = refused.to_string();
-            assert!(text.contains(name) && text.contains("is damaged at byte"), "byte {at}: {text}");
+            assert!(
+                text.contains(name) && text.contains("is damaged at byte"),
+                "byte {at}: {text}"
+            );
         }
         fs::write(&path, whole).unwrap();
     }
@@ -124,7 +137,12 @@ fn a_frame_in_the_wrong_place_is_refused() {
     let whole = fs::read(&path).unwrap();
     let at = |slot: usize| slots[slot].offset as usize;
     // Entries 1 and 2 exchanged, each intact in itself.
-    let swapped = [&whole[..at(1)], &whole[at(2)..end as usize], &whole[at(1)..at(2)]].concat();
+    let swapped = [
+        &whole[..at(1)],
+        &whole[at(2)..end as usize],
+        &whole[at(1)..at(2)],
+    ]
+    .concat();
     fs::write(&path, swapped).unwrap();
     assert!(RaftLog::open(dir.path()).is_err());
 }

@@ -16,11 +16,19 @@ async fn three_nodes_write_one_history() {
     }
     converge(&ledgers, 13).await;
     let leaves = history(&ledgers[0]).await;
-    assert!(matches!(&leaves[0].record.act, Act::Genesis { cluster, roster } if cluster == "demo" && roster.len() == 3));
+    assert!(
+        matches!(&leaves[0].record.act, Act::Genesis { cluster, roster } if cluster == "demo" && roster.len() == 3)
+    );
     assert!(leaves.iter().all(|leaf| leaf.applied == Applied::Effective));
-    let proposers: BTreeSet<_> = leaves.iter().map(|leaf| leaf.record.proposer.clone()).collect();
+    let proposers: BTreeSet<_> = leaves
+        .iter()
+        .map(|leaf| leaf.record.proposer.clone())
+        .collect();
     assert_eq!(proposers.len(), 3, "proposals were forwarded");
-    let terms: BTreeSet<_> = ledgers.iter().map(|ledger| ledger.leader().borrow().term).collect();
+    let terms: BTreeSet<_> = ledgers
+        .iter()
+        .map(|ledger| ledger.leader().borrow().term)
+        .collect();
     assert_eq!(terms.len(), 1);
 }
 
@@ -49,9 +57,15 @@ async fn killing_the_leader_loses_nothing_and_it_comes_back() {
     }
     let leaves = history(&ledgers[0]).await;
     for (index, act) in acknowledged {
-        assert_eq!(leaves[index as usize].record.act, act, "acknowledged as leaf {index}");
+        assert_eq!(
+            leaves[index as usize].record.act, act,
+            "acknowledged as leaf {index}"
+        );
     }
-    let effective = leaves.iter().filter(|leaf| leaf.applied == Applied::Effective).count();
+    let effective = leaves
+        .iter()
+        .filter(|leaf| leaf.applied == Applied::Effective)
+        .count();
     assert_eq!(effective as u64, 1 + n, "each act took effect once");
 }
 
@@ -64,14 +78,30 @@ async fn a_leader_cut_off_stops_leading_and_joins_the_majority_again() {
     house.isolate(leader.me());
 
     let mut view = leader.leader();
-    within("step down", view.wait_for(|leadership| leadership.leader.is_none())).await.unwrap();
+    within(
+        "step down",
+        view.wait_for(|leadership| leadership.leader.is_none()),
+    )
+    .await
+    .unwrap();
     let refused = leader.propose(act("a", 2)).await.unwrap_err();
-    assert!(matches!(refused, ProposeError::TimedOut { .. }), "{refused}");
-    assert!(refused.to_string().contains("Is a majority of the nodes up"), "{refused}");
+    assert!(
+        matches!(refused, ProposeError::TimedOut { .. }),
+        "{refused}"
+    );
+    assert!(
+        refused
+            .to_string()
+            .contains("Is a majority of the nodes up"),
+        "{refused}"
+    );
 
     let mut acknowledged = Vec::new();
     for n in 3..9 {
-        acknowledged.push((rest[n % 2].propose(act("b", n as u64)).await.unwrap(), act("b", n as u64)));
+        acknowledged.push((
+            rest[n % 2].propose(act("b", n as u64)).await.unwrap(),
+            act("b", n as u64),
+        ));
     }
     assert!(rest.iter().any(Ledger::leads));
     house.heal();
@@ -95,7 +125,11 @@ async fn without_a_majority_nothing_is_committed_and_later_it_goes_on() {
     let size = leader.size_and_root();
     leader.propose(act("a", 2)).await.unwrap_err();
     assert_eq!(leader.size_and_root(), size);
-    let back = [leader, house.start(&first).await, house.start(&second).await];
+    let back = [
+        leader,
+        house.start(&first).await,
+        house.start(&second).await,
+    ];
     back[1].propose(act("a", 3)).await.unwrap();
     converge(&back, 0).await;
 }
@@ -105,8 +139,18 @@ async fn a_proposal_sent_by_all_counts_once() {
     let house = House::new("a b c");
     let ledgers = house.start_all().await;
     let act = act("a", 1);
-    let record = Record { id: ProposalId([3; 16]), proposer: "a".into(), time: UnixMillis(1), act };
-    let sent = join_all(ledgers.iter().map(|ledger| ledger.propose_record(record.clone()))).await;
+    let record = Record {
+        id: ProposalId([3; 16]),
+        proposer: "a".into(),
+        time: UnixMillis(1),
+        act,
+    };
+    let sent = join_all(
+        ledgers
+            .iter()
+            .map(|ledger| ledger.propose_record(record.clone())),
+    )
+    .await;
     let indices: BTreeSet<u64> = sent.into_iter().map(Result::unwrap).collect();
     assert_eq!(indices.len(), 1, "all learn of the same leaf: {indices:?}");
     // Long after, too: a proposer that missed the answer asks again.
@@ -122,7 +166,13 @@ async fn too_large_an_act_is_refused_before_it_is_sent() {
     let house = House::new("a");
     let ledger = house.start("a").await;
     let reason = "x".repeat(MAX_LEAF);
-    let refused = ledger.propose(Act::NodeDown { node: "a".into(), reason }).await.unwrap_err();
+    let refused = ledger
+        .propose(Act::NodeDown {
+            node: "a".into(),
+            reason,
+        })
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ProposeError::TooLarge { .. }));
 }
 
@@ -146,12 +196,21 @@ async fn subscribers_fast_slow_and_late_see_the_same() {
     for batch in 0..15 {
         let acts = (0..100).map(|n| {
             let incarnation = batch * 100 + n;
-            ledger.propose(Act::NodeUp { node: "a".into(), incarnation: if n % 3 == 0 { 0 } else { incarnation } })
+            ledger.propose(Act::NodeUp {
+                node: "a".into(),
+                incarnation: if n % 3 == 0 { 0 } else { incarnation },
+            })
         });
-        join_all(acts).await.into_iter().for_each(|index| assert!(index.is_ok()));
+        join_all(acts)
+            .await
+            .into_iter()
+            .for_each(|index| assert!(index.is_ok()));
     }
     let fast = within("fast subscriber", fast).await.unwrap();
-    assert!(fast.iter().any(|leaf| matches!(leaf.applied, Applied::Ignored { .. })));
+    assert!(
+        fast.iter()
+            .any(|leaf| matches!(leaf.applied, Applied::Ignored { .. }))
+    );
     let mut late = ledger.subscribe(100);
     for leaf in &fast {
         assert_eq!(slow.ready().unwrap().as_ref(), Some(leaf));
@@ -177,20 +236,43 @@ async fn a_directory_is_open_once() {
 async fn configurations_that_contradict_themselves() {
     let house = House::new("a b");
     let refused = |config: LedgerConfig| async {
-        let port = Port { me: "a".into(), switch: Arc::default() };
-        Ledger::open(config, Arc::new(port)).await.err().unwrap().to_string()
+        let port = Port {
+            me: "a".into(),
+            switch: Arc::default(),
+        };
+        Ledger::open(config, Arc::new(port))
+            .await
+            .err()
+            .unwrap()
+            .to_string()
     };
-    let config = LedgerConfig { me: "z".into(), ..house.config("a") };
+    let config = LedgerConfig {
+        me: "z".into(),
+        ..house.config("a")
+    };
     assert!(refused(config).await.contains("z is not in the roster"));
-    let config = LedgerConfig { identity: house.key(&"b".into()), ..house.config("a") };
+    let config = LedgerConfig {
+        identity: house.key(&"b".into()),
+        ..house.config("a")
+    };
     assert!(refused(config).await.contains("another identity key for a"));
     let mut config = house.config("a");
     config.roster.push(config.roster[0].clone());
     assert!(refused(config).await.contains("names a member twice"));
-    let config = LedgerConfig { cluster: "two words".into(), ..house.config("a") };
+    let config = LedgerConfig {
+        cluster: "two words".into(),
+        ..house.config("a")
+    };
     assert!(refused(config).await.contains("cannot name a key"));
-    let timings = Timings { election_min: Duration::from_millis(100), ..Timings::default() };
-    refused(LedgerConfig { timings, ..house.config("a") }).await;
+    let timings = Timings {
+        election_min: Duration::from_millis(100),
+        ..Timings::default()
+    };
+    refused(LedgerConfig {
+        timings,
+        ..house.config("a")
+    })
+    .await;
 }
 
 /// As in production: a runtime with several threads and the real clock.
@@ -210,7 +292,10 @@ async fn fails_over_in_real_time() {
     let start = std::time::Instant::now();
     let killed = house.kill(leader).await;
     rest[0].propose(act("b", 1)).await.unwrap();
-    println!("one act committed from any node: {commit:?}; next one after the leader's death: {:?}", start.elapsed());
+    println!(
+        "one act committed from any node: {commit:?}; next one after the leader's death: {:?}",
+        start.elapsed()
+    );
     let back = house.start(&killed).await;
     converge(&[&[back], rest.as_slice()].concat(), 42).await;
 }

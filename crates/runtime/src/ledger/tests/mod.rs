@@ -28,9 +28,11 @@ struct Switch {
 impl Switch {
     fn peer(&self, from: &NodeId, to: &NodeId) -> Result<Ledger, NetError> {
         let cut = self.cut.lock().unwrap();
-        let severed = cut.contains(&(from.clone(), to.clone())) || cut.contains(&(to.clone(), from.clone()));
+        let severed =
+            cut.contains(&(from.clone(), to.clone())) || cut.contains(&(to.clone(), from.clone()));
         let peer = self.running.lock().unwrap().get(to).cloned();
-        peer.filter(|_| !severed).ok_or_else(|| NetError::NoLink(to.clone()))
+        peer.filter(|_| !severed)
+            .ok_or_else(|| NetError::NoLink(to.clone()))
     }
 }
 
@@ -41,7 +43,11 @@ struct Port {
 }
 
 impl ConsensusNet for Port {
-    fn call<'a>(&'a self, to: &'a NodeId, bytes: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
+    fn call<'a>(
+        &'a self,
+        to: &'a NodeId,
+        bytes: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
         Box::pin(async move {
             let answer = self.switch.peer(&self.me, to)?.consensus(&bytes).await;
             // The way back may have been cut meanwhile.
@@ -49,7 +55,11 @@ impl ConsensusNet for Port {
         })
     }
 
-    fn propose<'a>(&'a self, to: &'a NodeId, record: Record) -> BoxFuture<'a, Result<Reply, NetError>> {
+    fn propose<'a>(
+        &'a self,
+        to: &'a NodeId,
+        record: Record,
+    ) -> BoxFuture<'a, Result<Reply, NetError>> {
         Box::pin(async move {
             let answer = self.switch.peer(&self.me, to)?.handle_propose(record).await;
             self.switch.peer(&self.me, to).map(|_| answer)
@@ -99,9 +109,16 @@ impl House {
     }
 
     async fn try_start(&self, node: &str) -> Result<Ledger, OpenError> {
-        let port = Port { me: node.into(), switch: self.switch.clone() };
+        let port = Port {
+            me: node.into(),
+            switch: self.switch.clone(),
+        };
         let ledger = Ledger::open(self.config(node), Arc::new(port)).await?;
-        self.switch.running.lock().unwrap().insert(node.into(), ledger.clone());
+        self.switch
+            .running
+            .lock()
+            .unwrap()
+            .insert(node.into(), ledger.clone());
         Ok(ledger)
     }
 
@@ -134,7 +151,11 @@ impl House {
 
     fn isolate(&self, node: &NodeId) {
         let others = self.names.iter().filter(|other| *other != node);
-        self.switch.cut.lock().unwrap().extend(others.map(|other| (node.clone(), other.clone())));
+        self.switch
+            .cut
+            .lock()
+            .unwrap()
+            .extend(others.map(|other| (node.clone(), other.clone())));
     }
 
     fn heal(&self) {
@@ -145,29 +166,46 @@ impl House {
 /// An act that always takes effect, told apart by `n`.
 fn act(node: &str, n: u64) -> Act {
     let digest = Digest::of(&n.to_be_bytes());
-    Act::Ingested { node: node.into(), source: Source::Mail, first: n, last: n, count: 1, digest }
+    Act::Ingested {
+        node: node.into(),
+        source: Source::Mail,
+        first: n,
+        last: n,
+        count: 1,
+        digest,
+    }
 }
 
 async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
+    tokio::time::timeout(LIMIT, work)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
 }
 
 async fn size_reaches(ledger: &Ledger, size: u64) {
     let mut view = ledger.watch();
     let reached = view.wait_for(|view| view.state.size >= size);
-    within(&format!("{} leaves on {}", size, ledger.me()), reached).await.unwrap();
+    within(&format!("{} leaves on {}", size, ledger.me()), reached)
+        .await
+        .unwrap();
 }
 
 async fn some_leader(ledger: &Ledger) -> NodeId {
     let mut leader = ledger.leader();
-    let found = within("a leader", leader.wait_for(|leadership| leadership.leader.is_some())).await;
+    let found = within(
+        "a leader",
+        leader.wait_for(|leadership| leadership.leader.is_some()),
+    )
+    .await;
     found.unwrap().leader.clone().unwrap()
 }
 
 /// The leader's handle and the others.
 async fn leader_and_rest(ledgers: Vec<Ledger>) -> (Ledger, Vec<Ledger>) {
     let leader = some_leader(&ledgers[0]).await;
-    let (mut lead, rest): (Vec<_>, Vec<_>) = ledgers.into_iter().partition(|ledger| *ledger.me() == leader);
+    let (mut lead, rest): (Vec<_>, Vec<_>) = ledgers
+        .into_iter()
+        .partition(|ledger| *ledger.me() == leader);
     (lead.remove(0), rest)
 }
 
@@ -184,13 +222,23 @@ async fn history(ledger: &Ledger) -> Vec<Committed> {
 
 /// All replicas have at least `size` leaves, the same ones, and the same root.
 async fn converge(ledgers: &[Ledger], size: u64) {
-    let most = ledgers.iter().map(|ledger| ledger.size_and_root().0).max().unwrap().max(size);
+    let most = ledgers
+        .iter()
+        .map(|ledger| ledger.size_and_root().0)
+        .max()
+        .unwrap()
+        .max(size);
     for ledger in ledgers {
         size_reaches(ledger, most).await;
     }
     let first = history(&ledgers[0]).await;
     for ledger in ledgers {
-        assert_eq!(ledger.size_and_root(), ledgers[0].size_and_root(), "{}", ledger.me());
+        assert_eq!(
+            ledger.size_and_root(),
+            ledgers[0].size_and_root(),
+            "{}",
+            ledger.me()
+        );
         assert_eq!(history(ledger).await, first, "{}", ledger.me());
         assert_eq!(ledger.state(), ledgers[0].state(), "{}", ledger.me());
     }

@@ -13,13 +13,24 @@ async fn the_whole_cluster_restarts_into_its_history() {
         let before = ledgers[0].size_and_root();
         for (at, ledger) in ledgers.into_iter().enumerate() {
             // Some leave in order, some fall over.
-            if (at + round) % 2 == 0 { house.stop(ledger).await } else { house.kill(ledger).await };
+            if (at + round) % 2 == 0 {
+                house.stop(ledger).await
+            } else {
+                house.kill(ledger).await
+            };
         }
         ledgers = house.start_all().await;
         assert_eq!(ledgers[0].size_and_root().0, before.0);
         converge(&ledgers, before.0).await;
-        assert_eq!(ledgers[0].size_and_root(), before, "no second genesis, nothing lost");
-        ledgers[round].propose(act("b", round as u64)).await.unwrap();
+        assert_eq!(
+            ledgers[0].size_and_root(),
+            before,
+            "no second genesis, nothing lost"
+        );
+        ledgers[round]
+            .propose(act("b", round as u64))
+            .await
+            .unwrap();
     }
 }
 
@@ -70,12 +81,18 @@ async fn a_signed_leaf_that_is_gone_is_refused() {
     let refused = house.try_start("a").await.err().unwrap().to_string();
     assert!(refused.contains("leaves is damaged at byte"), "{refused}");
     assert!(refused.contains("leaf 5 is gone"), "{refused}");
-    assert!(refused.contains("start the node with an empty one"), "{refused}");
+    assert!(
+        refused.contains("start the node with an empty one"),
+        "{refused}"
+    );
     let mut bytes = whole.clone();
     bytes[40] ^= 1;
     fs::write(&path, bytes).unwrap();
     let refused = house.try_start("a").await.err().unwrap().to_string();
-    assert!(refused.contains("leaf 0 is gone") && refused.contains("fails its checksum"), "{refused}");
+    assert!(
+        refused.contains("leaf 0 is gone") && refused.contains("fails its checksum"),
+        "{refused}"
+    );
     fs::write(&path, whole).unwrap();
     house.start("a").await;
 }
@@ -86,9 +103,19 @@ async fn another_clusters_directory_is_refused() {
     let ledger = house.start("a").await;
     ledger.propose(act("a", 1)).await.unwrap();
     house.stop(ledger).await;
-    let config = LedgerConfig { cluster: "other".into(), ..house.config("a") };
-    let port = Port { me: "a".into(), switch: Arc::default() };
-    let refused = Ledger::open(config, Arc::new(port)).await.err().unwrap().to_string();
+    let config = LedgerConfig {
+        cluster: "other".into(),
+        ..house.config("a")
+    };
+    let port = Port {
+        me: "a".into(),
+        switch: Arc::default(),
+    };
+    let refused = Ledger::open(config, Arc::new(port))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(refused.contains("checkpoint does not fit"), "{refused}");
 }
 
@@ -105,15 +132,35 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot() {
     // openraft's leader keeps what it still tries to send; the follower has shortened its log.
     // Once that one leads, entries from the beginning cannot be had any more.
     let heir = rest.remove(0);
-    let purged = |ledger: &Ledger| ledger.0.raft.metrics().borrow().purged.map_or(0, |id| id.index);
-    assert!(purged(&heir) > 50, "Raft's log was shortened, up to {}", purged(&heir));
+    let purged = |ledger: &Ledger| {
+        ledger
+            .0
+            .raft
+            .metrics()
+            .borrow()
+            .purged
+            .map_or(0, |id| id.index)
+    };
+    assert!(
+        purged(&heir) > 50,
+        "Raft's log was shortened, up to {}",
+        purged(&heir)
+    );
     let former = house.kill(leader).await;
     let back = house.start(&away).await;
     let mut view = heir.leader();
     let elected = view.wait_for(|leadership| leadership.leader.as_ref() == Some(heir.me()));
-    within("the heir leads: the one that was away lacks entries", elected).await.unwrap();
+    within(
+        "the heir leads: the one that was away lacks entries",
+        elected,
+    )
+    .await
+    .unwrap();
     size_reaches(&back, 121).await;
-    assert!(back.0.raft.metrics().borrow().snapshot.is_some(), "it came by snapshot");
+    assert!(
+        back.0.raft.metrics().borrow().snapshot.is_some(),
+        "it came by snapshot"
+    );
     let all = [house.start(&former).await, heir, back];
     converge(&all, 121).await;
     all[2].propose(act("b", 1)).await.unwrap();
@@ -130,7 +177,10 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot() {
     for ledger in again {
         let node = house.stop(ledger).await;
         let report = verify(&house.dir(&node), &VerifyOptions::default()).unwrap();
-        assert_eq!(report.size, 123, "genesis, 120 acts, one from b, one from c");
+        assert_eq!(
+            report.size, 123,
+            "genesis, 120 acts, one from b, one from c"
+        );
     }
 }
 

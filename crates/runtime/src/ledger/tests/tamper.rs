@@ -44,12 +44,23 @@ fn forge(dir: &Path, change: impl FnOnce(&mut Vec<StoredLeaf>)) {
 async fn a_closed_directory_proves() {
     let (_house, dir) = closed(7).await;
     let report = proves(&dir).unwrap();
-    assert_eq!((report.size, report.included, report.unsigned, report.unfinished_bytes), (8, 8, 0, 0));
+    assert_eq!(
+        (
+            report.size,
+            report.included,
+            report.unsigned,
+            report.unfinished_bytes
+        ),
+        (8, 8, 0, 0)
+    );
     assert!(report.consistent_with >= 7, "{}", report.consistent_with);
     assert!(report.key_from_directory);
     assert_eq!(report.tally.effective, 8);
     let text = report.to_string();
-    assert!(text.contains("glasshouse/demo") && text.contains("8 effective"), "{text}");
+    assert!(
+        text.contains("glasshouse/demo") && text.contains("8 effective"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +76,13 @@ async fn every_flipped_byte_of_every_file_is_noticed() {
             bytes[at] ^= 1 << (at % 8);
             fs::write(&path, &bytes).unwrap();
             let found = proves(&dir);
-            assert!(found.is_err(), "{} byte {at}: {:?} became {:?}", path.display(), whole[at], bytes[at]);
+            assert!(
+                found.is_err(),
+                "{} byte {at}: {:?} became {:?}",
+                path.display(),
+                whole[at],
+                bytes[at]
+            );
             flipped += 1;
         }
         fs::write(&path, whole).unwrap();
@@ -89,7 +106,10 @@ async fn forged_leaves_do_not_lead_to_the_signed_root() {
         record.act = act("a", 99);
         all[2].bytes = wire::encode(&record);
     });
-    assert!(altered.contains("a leaf was altered, added or removed after signing"), "{altered}");
+    assert!(
+        altered.contains("a leaf was altered, added or removed after signing"),
+        "{altered}"
+    );
     refused(&|all| all.swap(2, 3));
     refused(&|all| {
         all.remove(2);
@@ -117,14 +137,27 @@ async fn keys_count_only_if_trusted_and_of_the_cluster() {
     let own = NoteVerifier::new(origin.clone(), house.key(&"a".into()).verifying_key());
     let stranger = house.key(&"stranger".into());
     let foreign = NoteVerifier::new(origin.clone(), stranger.verifying_key());
-    let with = |key: &NoteVerifier| verify(&dir, &VerifyOptions { trusted: vec![key.clone()] });
+    let with = |key: &NoteVerifier| {
+        verify(
+            &dir,
+            &VerifyOptions {
+                trusted: vec![key.clone()],
+            },
+        )
+    };
     assert!(!with(&own).unwrap().key_from_directory);
     let refused = with(&foreign).unwrap_err().to_string();
-    assert!(refused.contains("none of the trusted keys signed"), "{refused}");
+    assert!(
+        refused.contains("none of the trusted keys signed"),
+        "{refused}"
+    );
 
     // The whole directory signed anew by somebody else: consistent in itself, but not a member.
     let (signed, _) = Checkpoint::open(&fs::read(dir.join("checkpoint")).unwrap(), &[own]).unwrap();
-    let note = signed.sign(&[NoteSigner::new(&origin, &stranger)]).unwrap().encode();
+    let note = signed
+        .sign(&[NoteSigner::new(&origin, &stranger)])
+        .unwrap()
+        .encode();
     fs::write(dir.join("checkpoint"), note).unwrap();
     fs::write(dir.join("vkey"), format!("{foreign}\n")).unwrap();
     fs::remove_file(dir.join("checkpoint.history")).unwrap();
@@ -137,13 +170,30 @@ async fn a_log_that_does_not_continue_an_earlier_checkpoint_is_refused() {
     let (house, dir) = closed(3).await;
     let origin = origin("demo").unwrap();
     let key = house.key(&"a".into());
-    let forked = Checkpoint { origin: origin.clone(), size: 2, root: Hash([7; 32]) };
-    let note = forked.sign(&[NoteSigner::new(&origin, &key)]).unwrap().encode();
+    let forked = Checkpoint {
+        origin: origin.clone(),
+        size: 2,
+        root: Hash([7; 32]),
+    };
+    let note = forked
+        .sign(&[NoteSigner::new(&origin, &key)])
+        .unwrap()
+        .encode();
     let mut frame = Vec::new();
     frames::encode(0, note.as_bytes(), &mut frame);
     fs::write(dir.join("checkpoint.history"), frame).unwrap();
     let refused = proves(&dir).unwrap_err();
-    assert!(matches!(refused, VerifyError::Consistency { number: 0, size: 2, .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            VerifyError::Consistency {
+                number: 0,
+                size: 2,
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,13 +225,21 @@ async fn inclusion_proofs_for_people() {
     let (_house, dir) = closed(6).await;
     for leaf in 0..7 {
         let report = inclusion(&dir, leaf, &VerifyOptions::default()).unwrap();
-        report.proof.verify(&report.leaf, &report.checkpoint.root).unwrap();
+        report
+            .proof
+            .verify(&report.leaf, &report.checkpoint.root)
+            .unwrap();
         let text = report.to_string();
         assert!(text.starts_with(&format!("leaf {leaf} of 7\n")), "{text}");
         assert!(text.contains("\u{2014} glasshouse/demo "), "{text}");
     }
-    let refused = inclusion(&dir, 7, &VerifyOptions::default()).unwrap_err().to_string();
-    assert!(refused.contains("leaf 7 is not in a tree of 7 leaves"), "{refused}");
+    let refused = inclusion(&dir, 7, &VerifyOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("leaf 7 is not in a tree of 7 leaves"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

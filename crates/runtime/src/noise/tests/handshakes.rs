@@ -30,8 +30,20 @@ async fn two_of_the_roster_prove_themselves_and_trade_capabilities() {
     let (a, b) = (node("a", 1), node("b", 2));
     let (at_a, at_b) = meet((&a, &both, "b"), (&b, &both)).await;
     let (at_a, at_b) = (at_a.unwrap(), at_b.unwrap());
-    assert_eq!(at_a.peer, Peer { node: "b".into(), incarnation: 7 });
-    assert_eq!(at_b.peer, Peer { node: "a".into(), incarnation: 7 });
+    assert_eq!(
+        at_a.peer,
+        Peer {
+            node: "b".into(),
+            incarnation: 7
+        }
+    );
+    assert_eq!(
+        at_b.peer,
+        Peer {
+            node: "a".into(),
+            incarnation: 7
+        }
+    );
     assert!(at_a.capability_in == at_b.capability_out && at_b.capability_in == at_a.capability_out);
     assert!(at_a.capability_in != at_b.capability_in);
 }
@@ -50,19 +62,28 @@ async fn whoever_is_not_in_the_roster_is_refused_with_the_reason() {
     let signed_by_other = {
         let body = a.certificate().body.clone();
         let signature = ed25519_dalek::Signer::sign(&signing(9), &Certificate::signed_bytes(&body));
-        a.clone().with_certificate(Certificate { body, signature: signature.to_bytes().to_vec() })
+        a.clone().with_certificate(Certificate {
+            body,
+            signature: signature.to_bytes().to_vec(),
+        })
     };
     let table = [
         (node("c", 3), "node c is not in the roster"),
         (node("a", 3), "node a shows an identity key that differs"),
         (forged, "the certificate of node a is not signed"),
         (signed_by_other, "the certificate of node a is not signed"),
-        (stolen, "the certificate of node a is for another static key"),
+        (
+            stolen,
+            "the certificate of node a is for another static key",
+        ),
     ];
     for (intruder, expected) in table {
         let (_, at_b) = meet((&intruder, &both, "b"), (&b, &both)).await;
         let complaint = complaint(at_b);
-        assert!(complaint.starts_with(expected), "{complaint:?} instead of {expected:?}");
+        assert!(
+            complaint.starts_with(expected),
+            "{complaint:?} instead of {expected:?}"
+        );
     }
     let barn = Identity::new("barn", "a".into(), 7, &signing(1));
     let (at_a, at_b) = meet((&barn, &both, "b"), (&b, &both)).await;
@@ -75,19 +96,30 @@ fn a_certificate_of_another_cluster_is_refused_whatever_the_prologue_said() {
     let both = roster(&[("a", 1), ("b", 2)]);
     let barn = Identity::new("barn", "a".into(), 7, &signing(1));
     let static_key = barn.certificate().body.static_key;
-    let error =
-        both.verify(&node("b", 2), barn.certificate(), &static_key).unwrap_err().to_string();
-    assert_eq!(error, "certificate is for cluster \"barn\", this is \"house\"");
+    let error = both
+        .verify(&node("b", 2), barn.certificate(), &static_key)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "certificate is for cluster \"barn\", this is \"house\""
+    );
 }
 
 #[tokio::test]
 async fn the_dialer_checks_whom_it_reached_before_it_shows_itself() {
     let all = roster(&[("a", 1), ("b", 2), ("c", 3)]);
     let (at_a, at_c) = meet((&node("a", 1), &all, "b"), (&node("c", 3), &all)).await;
-    assert_eq!(complaint(at_a), "dialed b, answered by c; check the addresses in [peers]");
+    assert_eq!(
+        complaint(at_a),
+        "dialed b, answered by c; check the addresses in [peers]"
+    );
     assert!(complaint(at_c).starts_with("connection lost"));
     let (at_a, _) = meet((&node("a", 1), &all, "b"), (&node("a", 1), &all)).await;
-    assert_eq!(complaint(at_a), "node a reached itself; check the addresses in [peers]");
+    assert_eq!(
+        complaint(at_a),
+        "node a reached itself; check the addresses in [peers]"
+    );
     let (at_a, _) = meet((&node("a", 1), &all, "b"), (&node("b", 3), &all)).await;
     assert!(complaint(at_a).starts_with("node b shows an identity key that differs"));
 }
@@ -123,15 +155,38 @@ async fn garbage_silence_and_weak_keys_are_refused() {
             true,
             "a handshake message of 18245 bytes is over the limit of 2048",
         ),
-        ("ones", &[0xff; 4096], true, "a handshake message of 65535 bytes"),
+        (
+            "ones",
+            &[0xff; 4096],
+            true,
+            "a handshake message of 65535 bytes",
+        ),
         ("silence", b"", false, "no handshake within 2s"),
-        ("half a message", &[0, 32, 1, 2, 3], false, "no handshake within 2s"),
+        (
+            "half a message",
+            &[0, 32, 1, 2, 3],
+            false,
+            "no handshake within 2s",
+        ),
         ("closed", &[0], true, "connection lost in the handshake"),
-        ("zero point", &zero_point, false, "not the handshake of this cluster"),
-        ("small order", &small_order, false, "not the handshake of this cluster"),
+        (
+            "zero point",
+            &zero_point,
+            false,
+            "not the handshake of this cluster",
+        ),
+        (
+            "small order",
+            &small_order,
+            false,
+            "not the handshake of this cluster",
+        ),
     ];
     for (name, bytes, close, expected) in table {
         let complaint = against(bytes, close).await;
-        assert!(complaint.starts_with(expected), "{name}: {complaint:?} instead of {expected:?}");
+        assert!(
+            complaint.starts_with(expected),
+            "{name}: {complaint:?} instead of {expected:?}"
+        );
     }
 }

@@ -21,7 +21,12 @@ pub(super) fn node(name: &str, seed: u8) -> Identity {
 pub(super) fn roster(members: &[(&str, u8)]) -> Roster {
     members
         .iter()
-        .map(|(name, seed)| (NodeId::from(*name), signing(*seed).verifying_key().to_bytes()))
+        .map(|(name, seed)| {
+            (
+                NodeId::from(*name),
+                signing(*seed).verifying_key().to_bytes(),
+            )
+        })
         .collect()
 }
 
@@ -33,5 +38,8 @@ pub(super) fn key_pair() -> (LinkKeys, LinkKeys) {
 
 /// A link secret for tests; another one for every epoch.
 pub(super) fn secret(epoch: u64) -> (KeyEpoch, [u8; 32]) {
-    (KeyEpoch(epoch), [u8::try_from(epoch % 251).unwrap() + 1; 32])
+    (
+        KeyEpoch(epoch),
+        [u8::try_from(epoch % 251).unwrap() + 1; 32],
+    )
 }

@@ -8,13 +8,19 @@ use proptest::prelude::*;
 
 fn ends() -> (Sealer, Opener) {
     let ratchet = || Ratchet::new(&[1; 32], [3; 32], Direction::FromInitiator);
-    (Sealer::new(&[1; 32], ratchet()), Opener::new(&[1; 32], ratchet()))
+    (
+        Sealer::new(&[1; 32], ratchet()),
+        Opener::new(&[1; 32], ratchet()),
+    )
 }
 
 fn sealed(sealer: &mut Sealer, record: Record<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     sealer.seal(record, &mut out).unwrap();
-    assert_eq!(usize::from(u16::from_be_bytes([out[0], out[1]])), out.len() - HEADER);
+    assert_eq!(
+        usize::from(u16::from_be_bytes([out[0], out[1]])),
+        out.len() - HEADER
+    );
     out.split_off(HEADER)
 }
 
@@ -43,22 +49,38 @@ fn a_move_changes_the_key_for_good_and_needs_the_same_secret_and_past() {
     let after = sealed(&mut sealer, Record::Data(b"new"));
 
     opener.open(&mut before.clone()).unwrap();
-    assert_eq!(opener.open(&mut out[HEADER..]).unwrap(), Record::Moved(epoch));
+    assert_eq!(
+        opener.open(&mut out[HEADER..]).unwrap(),
+        Record::Moved(epoch)
+    );
     opener.advance(epoch, &secret_4);
-    assert_eq!(opener.open(&mut after.clone()).unwrap(), Record::Data(b"new"));
-    assert!(opener.open(&mut before.clone()).is_err(), "an old record under the new key");
+    assert_eq!(
+        opener.open(&mut after.clone()).unwrap(),
+        Record::Data(b"new")
+    );
+    assert!(
+        opener.open(&mut before.clone()).is_err(),
+        "an old record under the new key"
+    );
 
     // Another group's secret, or another link's past with the right secret: neither will do.
     for (split, secret) in [([1; 32], secret(5).1), ([9; 32], secret_4)] {
-        let mut stranger =
-            Opener::new(&split, Ratchet::new(&split, [3; 32], Direction::FromInitiator));
+        let mut stranger = Opener::new(
+            &split,
+            Ratchet::new(&split, [3; 32], Direction::FromInitiator),
+        );
         stranger.advance(epoch, &secret);
         assert!(stranger.open(&mut after.clone()).is_err());
     }
-    let mut reflected =
-        Opener::new(&[1; 32], Ratchet::new(&[1; 32], [3; 32], Direction::FromResponder));
+    let mut reflected = Opener::new(
+        &[1; 32],
+        Ratchet::new(&[1; 32], [3; 32], Direction::FromResponder),
+    );
     reflected.advance(epoch, &secret_4);
-    assert!(reflected.open(&mut after.clone()).is_err(), "directions share a key");
+    assert!(
+        reflected.open(&mut after.clone()).is_err(),
+        "directions share a key"
+    );
 }
 
 #[test]
@@ -68,7 +90,10 @@ fn moves_go_forward_only() {
     opener.check_move(KeyEpoch(7)).unwrap();
     for to in [0, 5, 6] {
         let error = opener.check_move(KeyEpoch(to)).unwrap_err().to_string();
-        assert_eq!(error, format!("the peer moves from epoch 6 to {to}; epochs only grow"));
+        assert_eq!(
+            error,
+            format!("the peer moves from epoch 6 to {to}; epochs only grow")
+        );
     }
 }
 
@@ -78,19 +103,30 @@ fn malformed_records_are_refused_even_from_a_key_holder() {
         (&[4], "record kind 4 is unknown to this build"),
         (&[0xff, 1, 2], "record kind 255 is unknown to this build"),
         (&[2], "a control record of kind 2 has 0 bytes of body"),
-        (&[3, 0, 0, 0, 1], "a control record of kind 3 has 4 bytes of body"),
-        (&[2, 0, 0, 0, 0, 0, 0, 0, 0, 1], "a control record of kind 2 has 9 bytes of body"),
+        (
+            &[3, 0, 0, 0, 1],
+            "a control record of kind 3 has 4 bytes of body",
+        ),
+        (
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            "a control record of kind 2 has 9 bytes of body",
+        ),
     ];
     for (plain, expected) in table {
         let mut bytes = plain.to_vec();
         let cipher = ChaCha20Poly1305::new(&[1; 32].into());
-        let tag = cipher.encrypt_inout_detached(&nonce(0), &[], (&mut bytes[..]).into()).unwrap();
+        let tag = cipher
+            .encrypt_inout_detached(&nonce(0), &[], (&mut bytes[..]).into())
+            .unwrap();
         bytes.extend_from_slice(&tag);
         assert_eq!(ends().1.open(&mut bytes).unwrap_err().to_string(), expected);
     }
     for length in 0..=16 {
         let error = ends().1.open(&mut vec![0; length]).unwrap_err().to_string();
-        assert_eq!(error, format!("a record of {length} bytes is shorter than any record"));
+        assert_eq!(
+            error,
+            format!("a record of {length} bytes is shorter than any record")
+        );
     }
 }
 

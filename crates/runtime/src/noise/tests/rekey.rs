@@ -23,13 +23,18 @@ fn linked(room: usize) -> ((Link, EpochTable), (Link, EpochTable)) {
     let (near, far) = duplex(room);
     let (keys_a, keys_b) = key_pair();
     let (table_a, table_b) = (EpochTable::default(), EpochTable::default());
-    let (a, b) = (Link::start(near, keys_a, &table_a), Link::start(far, keys_b, &table_b));
+    let (a, b) = (
+        Link::start(near, keys_a, &table_a),
+        Link::start(far, keys_b, &table_b),
+    );
     ((a, table_a), (b, table_b))
 }
 
 /// Bytes that tell their place.
 fn load(length: usize, seed: u8) -> Vec<u8> {
-    (0..length).map(|place| u8::try_from(place % 251).unwrap() ^ seed).collect()
+    (0..length)
+        .map(|place| u8::try_from(place % 251).unwrap() ^ seed)
+        .collect()
 }
 
 /// Sends `data` in pieces with pauses.
@@ -125,8 +130,15 @@ fn one_sided_epochs_change_nothing_and_cost_nothing() {
         table_b.insert(epoch, newest);
         sleep(Duration::from_secs(1)).await;
         for handle in [&a.handle, &b.handle] {
-            assert_eq!((handle.sending_epoch(), handle.receiving_epoch()), (epoch, epoch));
-            assert_eq!(handle.kept_epochs(), (0, 0), "secrets that nobody needs are kept");
+            assert_eq!(
+                (handle.sending_epoch(), handle.receiving_epoch()),
+                (epoch, epoch)
+            );
+            assert_eq!(
+                handle.kept_epochs(),
+                (0, 0),
+                "secrets that nobody needs are kept"
+            );
         }
     });
 }
@@ -136,11 +148,15 @@ fn a_dead_peer_is_noticed_within_the_idle_limit_and_an_idle_link_lives() {
     paused(async {
         let ((a, _ta), (b, _tb)) = linked(4096);
         assert!(
-            timeout(Duration::from_secs(60), a.handle.closed()).await.is_err(),
+            timeout(Duration::from_secs(60), a.handle.closed())
+                .await
+                .is_err(),
             "an idle link died"
         );
         drop(b);
-        let gone = timeout(Duration::from_secs(1), a.handle.closed()).await.unwrap();
+        let gone = timeout(Duration::from_secs(1), a.handle.closed())
+            .await
+            .unwrap();
         assert!(gone.contains("connection lost"), "{gone}");
 
         let (near, _silent) = duplex(4096);
@@ -159,8 +175,10 @@ fn a_peer_that_lives_but_takes_nothing_bounds_what_we_hold_and_is_dropped() {
         let mut link = Link::start(near, key_pair().0, &EpochTable::default());
         let (_unread, mut far_writer) = tokio::io::split(far);
         let alive = tokio::spawn(async move {
-            let mut sealer =
-                Sealer::new(&[2; 32], Ratchet::new(&[2; 32], [3; 32], Direction::FromResponder));
+            let mut sealer = Sealer::new(
+                &[2; 32],
+                Ratchet::new(&[2; 32], [3; 32], Direction::FromResponder),
+            );
             loop {
                 let mut out = Vec::new();
                 sealer.seal(Record::Heartbeat, &mut out).unwrap();
@@ -175,7 +193,10 @@ fn a_peer_that_lives_but_takes_nothing_bounds_what_we_hold_and_is_dropped() {
         while let Ok(length) = link.stream.write(&[0; 8192]).await {
             taken += length;
         }
-        assert!(taken <= 2 * (64 << 10) + 8192, "{taken} bytes taken for a peer that reads none");
+        assert!(
+            taken <= 2 * (64 << 10) + 8192,
+            "{taken} bytes taken for a peer that reads none"
+        );
         let reason = link.handle.closed().await;
         assert_eq!(reason, "the peer took nothing for 10s");
         assert!(before.elapsed() < Duration::from_secs(11));
@@ -186,9 +207,18 @@ fn a_peer_that_lives_but_takes_nothing_bounds_what_we_hold_and_is_dropped() {
 #[test]
 fn a_peer_that_moves_where_it_may_not_is_dropped() {
     for (epochs, expected) in [
-        (vec![9], "the peer moves to epoch 9, which this node did not announce"),
-        (vec![4, 4], "the peer moves from epoch 4 to 4; epochs only grow"),
-        (vec![4, 3], "the peer moves from epoch 4 to 3; epochs only grow"),
+        (
+            vec![9],
+            "the peer moves to epoch 9, which this node did not announce",
+        ),
+        (
+            vec![4, 4],
+            "the peer moves from epoch 4 to 4; epochs only grow",
+        ),
+        (
+            vec![4, 3],
+            "the peer moves from epoch 4 to 3; epochs only grow",
+        ),
     ] {
         paused(async move {
             let (near, mut far) = duplex(1 << 16);
@@ -199,8 +229,10 @@ fn a_peer_that_moves_where_it_may_not_is_dropped() {
             }
             let link = Link::start(near, key_pair().0, &table);
             sleep(Duration::from_millis(10)).await; // virtual: the announcements are out
-            let mut sealer =
-                Sealer::new(&[2; 32], Ratchet::new(&[2; 32], [3; 32], Direction::FromResponder));
+            let mut sealer = Sealer::new(
+                &[2; 32],
+                Ratchet::new(&[2; 32], [3; 32], Direction::FromResponder),
+            );
             let mut out = Vec::new();
             for epoch in epochs {
                 let (epoch, secret) = secret(epoch);
