@@ -15,9 +15,11 @@ pub mod invariants;
 mod network;
 mod node;
 mod outputs;
+mod replication;
 mod report;
 mod rng;
 mod trace;
+mod verdict;
 mod world;
 
 pub use invariants::Violation;

@@ -1,21 +1,21 @@
 //! The course of a run: events, faults, the replicated log, and the end.
 
 use crate::Report;
-use crate::invariants::{self as rule, Violation};
+use crate::invariants::Violation;
 use crate::network::{Cuts, Event, Queue};
-use crate::node::{Node, examples, name, number, roster};
+use crate::node::{Node, examples, name};
 use crate::rng::Dice;
 use crate::trace::Trace;
 use custody::EpochSecrets;
 use federation::{ParticipantInput, Update, model_digest};
-use ledger::{Applied, State, invariants::Step};
+use ledger::State;
 use machine::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Act, Digest, Frame, KeyEpoch, Record, Round};
+use wire::{Digest, Frame, KeyEpoch, Record, Round};
 
-type Checked = Result<(), Violation>;
+pub(crate) type Checked = Result<(), Violation>;
 
 /// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,6 @@ impl Default for Scenario {
     }
 }
 
-/// Rounds that must close in the calm.
-const ROUNDS_IN_CALM: u64 = 3;
-
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) crashes: u64,
@@ -60,16 +57,16 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     trace: Trace,
     /// The committed log and what each prefix folds to: roots by size.
-    log: Vec<Arc<Record>>,
-    roots: BTreeMap<u64, (tlog::Hash, KeyEpoch, Round)>,
-    leader: Option<usize>,
+    pub(crate) log: Vec<Arc<Record>>,
+    pub(crate) roots: BTreeMap<u64, (tlog::Hash, KeyEpoch, Round)>,
+    pub(crate) leader: Option<usize>,
     lives: u64,
     /// The model each closed round was closed with.
     pub(crate) models: BTreeMap<Round, Digest>,
     pub(crate) secrets: BTreeMap<KeyEpoch, EpochSecrets>,
     /// Payloads by the digest of their sealed bytes.
     pub(crate) sealed: BTreeMap<Digest, Vec<u8>>,
-    calm_since_round: u64,
+    pub(crate) calm_since_round: u64,
 }
 
 /// Run `scenario` with `seed` to its end or to the first broken rule.
@@ -135,7 +132,7 @@ impl World {
     }
 
     /// The replica that has folded most.
-    fn furthest(&self) -> State {
+    pub(crate) fn furthest(&self) -> State {
         self.nodes
             .iter()
             .map(|node| &node.replica)
@@ -185,50 +182,6 @@ impl World {
         }
         self.calm_since_round = self.furthest().rounds.closed;
         Ok(())
-    }
-
-    fn verdict(&mut self) -> Checked {
-        let state = self.furthest();
-        for n in 0..self.nodes.len() {
-            let node = &self.nodes[n];
-            let (size, of) = (node.replica.size, self.log.len() as u64);
-            rule::CAUGHT_UP.check(size + 20 >= of, n, || format!("{size} of {of} leaves"))?;
-            let (held, epoch) = (
-                node.keyring.current().map(|s| s.epoch),
-                node.replica.keys.epoch,
-            );
-            rule::IN_GROUP.check(held == Some(epoch), n, || {
-                format!("holds {held:?} at {epoch}")
-            })?;
-        }
-        let closed = state.rounds.closed - self.calm_since_round;
-        if self.nodes.len() >= federation::Config::default().min_cohort {
-            rule::ROUNDS_GO_ON.check(closed >= ROUNDS_IN_CALM, 0, || format!("{closed} closed"))?;
-        }
-        // Each round's end is told some time before its rotation is; the last may be under way.
-        let owed = self.unrotated();
-        rule::KEYS_FOLLOW.check(owed <= 1, 0, || format!("{owed} rounds without a rotation"))
-    }
-
-    /// Rounds that closed after the last winning rotation.
-    fn unrotated(&self) -> usize {
-        let mut state = State::new();
-        let mut owed = 0;
-        for (index, record) in self.log.iter().enumerate() {
-            let applied = state.apply(index as u64, record);
-            match (&applied, &record.act) {
-                (Applied::Effective, Act::RoundClosed { .. }) => owed += 1,
-                (
-                    Applied::Effective,
-                    Act::GroupCommit {
-                        kind: wire::GroupCommitKind::Rotated { .. },
-                        ..
-                    },
-                ) => owed = 0,
-                _ => {}
-            }
-        }
-        owed
     }
 
     fn alive(&self, node: usize, life: u64) -> bool {
@@ -459,304 +412,5 @@ impl World {
                 loss,
             },
         )
-    }
-
-    /// The leader takes a proposal if it still is one with a majority.
-    fn append(&mut self, from: usize, record: Arc<Record>) {
-        let Some(leader) = self.leader else { return };
-        if !self.cuts.linked(from, leader) || !self.has_majority(leader) {
-            return;
-        }
-        let leaf = wire::encode(&*record);
-        self.log(&format!(
-            "leaf {} by n{from}: {:?}",
-            self.log.len(),
-            Digest::of(&leaf)
-        ));
-        self.log.push(record);
-        for n in 0..self.nodes.len() {
-            if self.cuts.linked(leader, n) {
-                self.learn_soon(n);
-            }
-        }
-    }
-
-    fn learn_soon(&mut self, n: usize) {
-        let (life, upto) = (self.nodes[n].life, self.log.len());
-        let late = if self.faulty() && self.dice.percent(10) {
-            1_500
-        } else {
-            25
-        };
-        let when = self.dice.after(self.now, 1, late);
-        self.queue.at(
-            when,
-            Event::Learn {
-                node: n,
-                life,
-                upto,
-            },
-        );
-    }
-
-    fn has_majority(&self, node: usize) -> bool {
-        let reached = (0..self.nodes.len())
-            .filter(|n| self.nodes[*n].up && self.cuts.linked(node, *n))
-            .count();
-        self.nodes[node].up && 2 * reached > self.nodes.len()
-    }
-
-    /// Heartbeats: who leads, and whether anybody can.
-    fn elect(&mut self) -> Checked {
-        let when = self.dice.after(self.now, 150, 400);
-        self.queue.at(when, Event::Elect);
-        // A former leader that is linked again learns that it was replaced.
-        for n in 0..self.nodes.len() {
-            let stale = self.nodes[n].leads && self.leader != Some(n);
-            if stale
-                && self
-                    .leader
-                    .is_some_and(|leader| self.cuts.linked(n, leader))
-            {
-                self.nodes[n].leads = false;
-                if self.nodes[n].up {
-                    self.feed_aggregator(n, federation::Input::NotLeading)?;
-                    self.feed_custodian(n, custody::Input::Leader(false))?;
-                }
-            }
-        }
-        if self.leader.is_some_and(|leader| self.has_majority(leader)) {
-            for n in 0..self.nodes.len() {
-                if self
-                    .leader
-                    .is_some_and(|leader| self.cuts.linked(leader, n))
-                {
-                    self.learn_soon(n);
-                }
-            }
-            return Ok(());
-        }
-        let able: Vec<_> = (0..self.nodes.len())
-            .filter(|n| self.has_majority(*n) && self.nodes[*n].caught_up)
-            .collect();
-        if able.is_empty() {
-            return Ok(());
-        }
-        let leader = able[self.dice.index(able.len())];
-        self.counts.elections += 1;
-        self.log(&format!("n{leader} leads"));
-        self.leader = Some(leader);
-        self.nodes[leader].leads = true;
-        if self.log.is_empty() {
-            let roster = roster(self.nodes.len());
-            self.propose(
-                leader,
-                Act::Genesis {
-                    cluster: "simulation".to_owned(),
-                    roster,
-                },
-            );
-        }
-        // A leader has the whole log before it acts.
-        self.learn(leader, self.log.len())?;
-        self.lead(leader)
-    }
-
-    fn lead(&mut self, n: usize) -> Checked {
-        let rounds = &self.nodes[n].replica.rounds;
-        let input = federation::Input::Leading {
-            next: rounds.last.next(),
-            open: rounds.open.as_ref().map(|open| open.round),
-            model: rounds.model,
-        };
-        self.feed_aggregator(n, input)?;
-        self.feed_custodian(n, custody::Input::Leader(true))
-    }
-
-    /// The leader proposes who came up and who went down.
-    fn steward(&mut self) {
-        let when = self.dice.after(self.now, 200, 500);
-        self.queue.at(when, Event::Steward);
-        let Some(leader) = self.leader.filter(|leader| self.has_majority(*leader)) else {
-            return;
-        };
-        for n in 0..self.nodes.len() {
-            let reached = self.nodes[n].up && self.cuts.linked(leader, n);
-            let Some(member) = self.nodes[leader].replica.members.get(&name(n)) else {
-                return;
-            };
-            let incarnation = self.nodes[n].life;
-            if reached && (!member.up || member.incarnation != incarnation) {
-                self.propose(
-                    leader,
-                    Act::NodeUp {
-                        node: name(n),
-                        incarnation,
-                    },
-                );
-            } else if !reached && member.up {
-                let reason = "does not answer".to_owned();
-                self.propose(
-                    leader,
-                    Act::NodeDown {
-                        node: name(n),
-                        reason,
-                    },
-                );
-            }
-        }
-    }
-
-    /// Fold in what is committed, and tell the machines.
-    fn learn(&mut self, n: usize, upto: usize) -> Checked {
-        while (self.nodes[n].replica.size as usize) < upto {
-            let index = self.nodes[n].replica.size as usize;
-            let record = Arc::clone(&self.log[index]);
-            let node = &mut self.nodes[n];
-            let before = node.replica.clone();
-            let applied = node.replica.apply(index as u64, &record);
-            node.tree.append(&wire::encode(&*record));
-            let step = Step {
-                before: &before,
-                after: &node.replica,
-                applied: &applied,
-            };
-            if let Err(broken) = ledger::invariants::check(step) {
-                let (id, says) = (broken.id, broken.says);
-                return Err(Violation {
-                    id,
-                    says,
-                    node: format!("n{n}"),
-                    detail: broken.to_string(),
-                });
-            }
-            let here = (
-                node.tree.root(),
-                node.replica.keys.epoch,
-                node.replica.rounds.last,
-            );
-            let agreed = *self.roots.entry(node.replica.size).or_insert(here);
-            rule::REPLICAS_AGREE.check(agreed == here, n, || format!("at {} leaves", index + 1))?;
-            self.applied(n, &record, &applied, &before)?;
-        }
-        if !self.nodes[n].caught_up {
-            self.nodes[n].caught_up = true;
-            let epoch = self.nodes[n].replica.keys.epoch;
-            self.feed_custodian(n, custody::Input::CaughtUp { epoch })?;
-        }
-        Ok(())
-    }
-
-    fn applied(&mut self, n: usize, record: &Record, applied: &Applied, before: &State) -> Checked {
-        let effective = *applied == Applied::Effective;
-        if effective
-            && before.up().collect::<Vec<_>>() != self.nodes[n].replica.up().collect::<Vec<_>>()
-        {
-            let up = self.nodes[n].replica.up().cloned().collect();
-            self.feed_aggregator(n, federation::Input::Members(up))?;
-        }
-        match (record.act.clone(), applied) {
-            (
-                Act::RoundOpened {
-                    round,
-                    model,
-                    cohort,
-                },
-                Applied::Effective,
-            ) => {
-                let opened = ParticipantInput::Opened {
-                    round,
-                    model,
-                    cohort: cohort.clone(),
-                };
-                self.feed_participant(n, opened)?;
-                let by = record.proposer.clone();
-                self.feed_aggregator(
-                    n,
-                    federation::Input::Opened {
-                        round,
-                        model,
-                        cohort,
-                        by,
-                    },
-                )
-            }
-            (
-                Act::RoundClosed {
-                    round,
-                    model,
-                    participants,
-                    examples: sum,
-                    ..
-                },
-                Applied::Effective,
-            ) => {
-                let first = *self.models.entry(round).or_insert(model);
-                rule::ONE_MODEL.check(first == model, n, || format!("round {round}"))?;
-                let expected: u64 = participants.iter().map(|p| examples(number(p))).sum();
-                rule::COUNTED_ONCE.check(sum == expected, n, || {
-                    format!("round {round}: {sum} examples of {participants:?}")
-                })?;
-                self.feed_participant(n, ParticipantInput::Ended { round })?;
-                self.feed_aggregator(n, federation::Input::Closed { round, model })?;
-                self.feed_custodian(n, custody::Input::RoundClosed { round })
-            }
-            (Act::RoundAbandoned { round, .. }, Applied::Effective) => {
-                self.feed_participant(n, ParticipantInput::Ended { round })?;
-                self.feed_aggregator(n, federation::Input::Abandoned { round })
-            }
-            (
-                Act::GroupCommit {
-                    epoch,
-                    committer,
-                    kind,
-                    commit,
-                },
-                Applied::Effective,
-            ) => {
-                let input = custody::Input::Committed {
-                    epoch,
-                    committer,
-                    kind,
-                    commit,
-                };
-                self.feed_custodian(n, input)
-            }
-            (
-                Act::GroupCommit {
-                    epoch, committer, ..
-                },
-                Applied::Lost { .. },
-            ) => self.feed_custodian(n, custody::Input::Lost { epoch, committer }),
-            // No machine here cares.
-            _ => Ok(()),
-        }
-    }
-
-    /// The transport gave up on a proposal; whether it is on the log, the proposer finds out there.
-    fn unknown(&mut self, n: usize, record: &Record) -> Checked {
-        if self.nodes[n].replica.leaf_of(&record.id).is_some() {
-            return Ok(());
-        }
-        let reason = "no answer in time".to_owned();
-        match &record.act {
-            Act::GroupCommit { epoch, .. } => self.feed_custodian(
-                n,
-                custody::Input::ProposalFailed {
-                    epoch: *epoch,
-                    reason,
-                },
-            ),
-            Act::RoundOpened { round, .. }
-            | Act::RoundClosed { round, .. }
-            | Act::RoundAbandoned { round, .. } => self.feed_aggregator(
-                n,
-                federation::Input::ProposalFailed {
-                    round: *round,
-                    reason,
-                },
-            ),
-            _ => Ok(()),
-        }
     }
 }
