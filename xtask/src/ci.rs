@@ -4,7 +4,7 @@
 //! All of it uses the release profile: lints, documentation, tests, simulation and chaos then
 //! share one build of the libraries and one run of their build scripts (the bindings to
 //! libtorch alone are minutes of C++), and the tests try the code that ships. The profile keeps
-//! overflow checks. `cargo xtask test` is the developer's way, with the dev profile.
+//! overflow checks. `cargo xtask test` runs the very same.
 
 use crate::command::{Command, Failure};
 use crate::place::Place;
@@ -39,7 +39,7 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
             plain("clippy --release --workspace --all-targets -- -D warnings"),
         ),
         Step::new("documentation", || documentation(place)),
-        Step::new("tests", plain("test --release --workspace")),
+        Step::new("tests", || crate::test(place, &[])),
         Step::noting("licences and bans", || deny(place)),
         Step::new(
             "simulation",

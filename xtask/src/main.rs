@@ -88,14 +88,25 @@ fn run(place: &Place, task: Task) -> Result<(), Failure> {
         Task::Chaos(arguments) => demo::chaos(place, &arguments),
         Task::Test { arguments } => {
             setup::run(place, Need::Tests)?;
-            let chosen = arguments
-                .iter()
-                .any(|word| word == "-p" || word == "--package");
-            let all: &[&str] = if chosen { &[] } else { &["--workspace"] };
-            place.cargo().arg("test").args(all).args(arguments).run()
+            test(place, &arguments)
         }
         Task::Ci => ci::run(place),
         Task::Bench { name } => bench::run(place, name.as_deref()),
         Task::Purity => purity::run(place),
     }
+}
+
+/// The tests, with the release profile: it is the code that ships, and demo, gate and tests share one
+/// build of the libraries. The profile keeps overflow checks.
+fn test(place: &Place, arguments: &[OsString]) -> Result<(), Failure> {
+    let chosen = arguments
+        .iter()
+        .any(|word| word == "-p" || word == "--package");
+    let all: &[&str] = if chosen { &[] } else { &["--workspace"] };
+    let mut command = place.cargo();
+    command
+        .args(["test", "--release"])
+        .args(all)
+        .args(arguments);
+    command.run_unattended()
 }

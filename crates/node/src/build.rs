@@ -549,14 +549,13 @@ fn door(config: &Config) -> Result<Arc<dyn Fn() -> SmtpConfig + Send + Sync>, Se
     let limits = SmtpLimits {
         sessions: mailbox.max_sessions,
         sessions_per_address: mailbox.max_sessions_per_address,
-        ..SmtpLimits::default()
     };
     let listen = mailbox.listen;
     Ok(Arc::new(move || SmtpConfig {
         listen,
         policy: policy.clone(),
         tls: tls.clone(),
-        limits: limits.clone(),
+        limits,
     }))
 }
 

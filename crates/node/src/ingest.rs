@@ -82,10 +82,7 @@ mod tests {
         assert_eq!(log.take(), None);
         log.add(5, b"x");
         log.add(6, b"y");
-        let concatenated: Vec<u8> = [b"x", b"y"]
-            .iter()
-            .flat_map(|message| Sha256::digest(message))
-            .collect();
+        let concatenated: Vec<u8> = [b"x", b"y"].iter().flat_map(Sha256::digest).collect();
         let expected = Act::Ingested {
             node: "a".into(),
             source: Source::Mail,

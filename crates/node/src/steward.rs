@@ -42,11 +42,12 @@ impl Steward {
                 () = stop.stopped() => return Ok(()),
                 _ = look.tick() => {}
             }
+            // Followers watch, too: the next leader then knows since when a peer is gone.
+            let acts = self.observe(&mut unlinked_since);
             if !self.ledger.leads() {
-                unlinked_since.clear();
                 continue;
             }
-            for act in self.observe(&mut unlinked_since) {
+            for act in acts {
                 tracing::info!("steward: {act:?}");
                 if let Err(error) = self.ledger.propose(act).await {
                     // The next look decides anew.

@@ -54,12 +54,9 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     house
         .mail(
             "ups-1@hall.example",
-            &GOOD
-                .to_vec()
-                .iter()
-                .copied()
-                .collect::<Vec<u8>>()
-                .replace(b"good@hall", b"good2@hall"),
+            &String::from_utf8_lossy(GOOD)
+                .replace("good@hall", "good2@hall")
+                .into_bytes(),
         )
         .unwrap();
     let status = house.until("all is worked off", |status| {
@@ -84,20 +81,6 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     );
     let gone = house.glasshouse(&["quarantine", "show", "1", "--config", &config]);
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("no item 1"));
-}
-
-trait Replace {
-    fn replace(&self, from: &[u8], to: &[u8]) -> Vec<u8>;
-}
-impl Replace for Vec<u8> {
-    fn replace(&self, from: &[u8], to: &[u8]) -> Vec<u8> {
-        String::from_utf8_lossy(self)
-            .replace(
-                &String::from_utf8_lossy(from).into_owned(),
-                &String::from_utf8_lossy(to),
-            )
-            .into_bytes()
-    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
 /// All bytes that a round hands to links and ledger.
 fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
     let me = NodeId::new("me");
-    let base = Model::initial(Shape::default(), 1).unwrap();
+    let base = Model::initial(Shape::default(), 1).expect("the default shape is valid");
     let parameters = Arc::new(base.parameters());
     let model = federation::model_digest(&parameters);
     let mut crossed = Vec::new();
@@ -85,7 +85,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
         seed: 1,
         proximal: None,
     };
-    let trained = base.train(rows, config).unwrap();
+    let trained = base.train(rows, config).expect("finite rows train");
     let done = ParticipantInput::Trained {
         round: Round(1),
         delta: trained.delta,

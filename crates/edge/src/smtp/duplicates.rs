@@ -84,10 +84,10 @@ impl Remembered {
             return;
         }
         self.order.push_back(identity);
-        if self.order.len() > self.limit {
-            if let Some(oldest) = self.order.pop_front() {
-                self.seqs.remove(&oldest);
-            }
+        if self.order.len() > self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seqs.remove(&oldest);
         }
     }
 }

@@ -1,5 +1,10 @@
 //! A house of one node for tests: a cluster of one is a cluster, and everything in it is real.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helper may panic like the test itself"
+)]
+
 use ed25519_dalek::SigningKey;
 use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,13 +16,13 @@ use wire::status::Status;
 /// Nothing here takes longer than seconds, on a busy machine tens of them.
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub struct House {
-    pub dir: tempfile::TempDir,
-    pub config: PathBuf,
-    pub admin: SocketAddr,
-    pub mailbox: SocketAddr,
-    pub link: SocketAddr,
-    pub node: Option<Child>,
+pub(crate) struct House {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) config: PathBuf,
+    pub(crate) admin: SocketAddr,
+    pub(crate) mailbox: SocketAddr,
+    pub(crate) link: SocketAddr,
+    pub(crate) node: Option<Child>,
 }
 
 fn ports<const N: usize>() -> [SocketAddr; N] {
@@ -29,7 +34,7 @@ fn ports<const N: usize>() -> [SocketAddr; N] {
 
 impl House {
     /// Writes a configuration, with `more` at its end.
-    pub fn build(more: &str) -> Self {
+    pub(crate) fn build(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [admin, mailbox, link] = ports();
         let identity = dir.path().join("node.identity");
@@ -85,14 +90,14 @@ addresses = ["ups-1@hall.example"]
         }
     }
 
-    pub fn glasshouse(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn glasshouse(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_glasshouse"))
             .args(arguments)
             .output()
             .unwrap()
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -112,18 +117,18 @@ addresses = ["ups-1@hall.example"]
         });
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut node) = self.node.take() {
             node.kill().unwrap();
             node.wait().unwrap();
         }
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
 
-    pub fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(5)))
             .build()
@@ -138,7 +143,7 @@ addresses = ["ups-1@hall.example"]
     }
 
     /// Polls the status until it fits.
-    pub fn until(&self, what: &str, fits: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) fn until(&self, what: &str, fits: impl Fn(&Status) -> bool) -> Status {
         let deadline = Instant::now() + LIMIT;
         let mut last = None;
         while Instant::now() < deadline {
@@ -155,7 +160,7 @@ addresses = ["ups-1@hall.example"]
     }
 
     /// Sends raw bytes as a mail from `from`.
-    pub fn mail(&self, from: &str, raw: &[u8]) -> Result<(), MailerError> {
+    pub(crate) fn mail(&self, from: &str, raw: &[u8]) -> Result<(), MailerError> {
         let roots = std::fs::read_to_string(self.certificate()).unwrap();
         let mailer = Mailer::new(MailerConfig {
             host: "localhost".into(),
@@ -192,7 +197,7 @@ addresses = ["ups-1@hall.example"]
             .unwrap_or_else(|| panic!("no certificate in {}", data.display()))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         Path::new(self.dir.path()).join(name)
     }
 }

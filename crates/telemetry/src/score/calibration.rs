@@ -10,6 +10,9 @@ const MIN_DEVIATION: f64 = 0.1;
 const MAX_Z: f64 = 1_000.0;
 /// Features in the mean of the largest deviations.
 const TOP: usize = 3;
+/// The tail of one stretch of rows is thinner than that of the next: load moves in hours and days, and
+/// calibration has seen minutes. Thresholds stand this much above what calibration alone would say.
+const MARGIN: f64 = 1.5;
 /// A threshold never lies below this many deviations, however calm the calibration was.
 const MIN_THRESHOLD: f64 = 3.0;
 
@@ -147,7 +150,7 @@ impl Detector {
             .iter()
             .map(|row| detector.statistic(&detector.deviations(row)))
             .collect();
-        detector.threshold = tail_quantile(&statistics, rate).max(MIN_THRESHOLD);
+        detector.threshold = (MARGIN * tail_quantile(&statistics, rate)).max(MIN_THRESHOLD);
         detector
     }
 
