@@ -36,7 +36,9 @@ impl NodeProcess {
             .create(true)
             .append(true)
             .open(&self.log)?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        die_with_parent(&mut command);
+        let child = command
             .arg("node")
             .arg("--config")
             .arg(&self.config)
@@ -103,6 +105,20 @@ impl NodeProcess {
             }
         }
     }
+}
+
+/// A demo that is killed takes its nodes along: nobody else would stop them.
+#[expect(unsafe_code, reason = "prctl(2) between fork and exec, which is async-signal-safe")]
+fn die_with_parent(command: &mut Command) {
+    let set = || {
+        // SAFETY: a system call on two integers.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: `set` neither allocates nor locks.
+    unsafe { command.pre_exec(set) };
 }
 
 /// Sends a signal to a process of ours.

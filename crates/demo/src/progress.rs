@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const LOG_PERIOD: Duration = Duration::from_secs(5);
 /// Width of the loss sparkline.
 const SPARKS: usize = 40;
+/// Lines are cut here: one that wraps would take two rows and spoil the redrawing.
+const COLUMNS: usize = 79;
 
 /// Shows what happens while it happens.
 pub(crate) struct Progress {
@@ -59,6 +61,7 @@ impl Progress {
             let mut out = std::io::stdout().lock();
             for line in &lines {
                 // A terminal that went away must not stop the demo.
+                let line: String = line.chars().take(COLUMNS).collect();
                 let _ = writeln!(out, "\x1b[2K{line}");
             }
             let _ = out.flush();
@@ -137,15 +140,16 @@ fn block(observer: &Observer, outside: Outside) -> Vec<String> {
         "  kafka    {} produced, {} taken",
         outside.records_sent, totals.kafka_records
     ));
+    lines.push(format!(
+        "  dds      {} published, {} received ({} from other nodes)",
+        totals.published, totals.received, totals.received_remote
+    ));
     let latency = observer
         .mail_to_dds_ms()
         .map_or(String::new(), |(p50, p99)| {
             format!("; mail → reader p50 {p50:.1} ms, p99 {p99:.1} ms")
         });
-    lines.push(format!(
-        "  dds      {} published, {} received ({} from other nodes), {} readings{latency}",
-        totals.published, totals.received, totals.received_remote, totals.readings
-    ));
+    lines.push(format!("           {} readings{latency}", totals.readings));
     if let Some(status) = best {
         let losses: Vec<f64> = status
             .learning

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal as signal_stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::AlertKind;
@@ -70,6 +71,9 @@ struct Run<'a> {
     wire: Option<WireCheck>,
     wounds: Vec<Wound>,
     failures: Vec<String>,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
 /// Runs everything; true if every stage worked.
@@ -176,6 +180,9 @@ impl<'a> Run<'a> {
             wire: WireCheck::start(&MARKERS).ok(),
             wounds: Vec::new(),
             failures: Vec::new(),
+            interrupt: signal_stream(SignalKind::interrupt())?,
+            terminate: signal_stream(SignalKind::terminate())?,
+            hangup: signal_stream(SignalKind::hangup())?,
         };
         let ok = run.play(inventory).await;
         sink.shutdown().await;
@@ -488,7 +495,9 @@ impl<'a> Run<'a> {
         let outside = self.outside();
         self.progress.show(&self.observer, outside);
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => true,
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => true,
+            _ = self.hangup.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         }
     }

@@ -68,12 +68,15 @@ impl GatewayHandler for Gateway {
         }
     }
 
-    async fn call(&self, _from: NodeId, call: Call) -> Reply {
+    async fn call(&self, from: NodeId, call: Call) -> Reply {
         match call {
             Call::Consensus(bytes) => match self.ledger.get() {
                 Some(ledger) => Reply::Consensus(ledger.consensus(&bytes).await),
                 None => Reply::Refused(STARTING.into()),
             },
+            Call::Propose(record) if record.proposer != from => {
+                Reply::Refused(format!("{from} cannot propose in the name of {}", record.proposer))
+            }
             Call::Propose(record) => match self.ledger.get() {
                 Some(ledger) => ledger.handle_propose(*record).await,
                 None => Reply::Refused(STARTING.into()),
