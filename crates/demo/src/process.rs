@@ -108,7 +108,10 @@ impl NodeProcess {
 }
 
 /// A demo that is killed takes its nodes along: nobody else would stop them.
-#[expect(unsafe_code, reason = "prctl(2) between fork and exec, which is async-signal-safe")]
+#[expect(
+    unsafe_code,
+    reason = "prctl(2) between fork and exec, which is async-signal-safe"
+)]
 fn die_with_parent(command: &mut Command) {
     let set = || {
         // SAFETY: a system call on two integers.

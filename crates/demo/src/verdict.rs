@@ -181,11 +181,11 @@ fn learning(best: Option<&Status>, min_rounds: u64) -> (bool, bool, String) {
         .map(|(_, loss)| *loss)
         .collect();
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+    // The first round's loss is that of the untrained model; the end is a mean, since nodes that
+    // came back learn from young windows.
     let edge = (losses.len() / 4).max(1);
-    let (first, last) = (
-        mean(&losses[..edge.min(losses.len())]),
-        mean(&losses[losses.len().saturating_sub(edge)..]),
-    );
+    let first = losses.first().copied().unwrap_or_default();
+    let last = mean(&losses[losses.len().saturating_sub(edge)..]);
     let closed = status.learning.closed;
     (
         closed >= min_rounds,
