@@ -74,9 +74,10 @@ impl GatewayHandler for Gateway {
                 Some(ledger) => Reply::Consensus(ledger.consensus(&bytes).await),
                 None => Reply::Refused(STARTING.into()),
             },
-            Call::Propose(record) if record.proposer != from => {
-                Reply::Refused(format!("{from} cannot propose in the name of {}", record.proposer))
-            }
+            Call::Propose(record) if record.proposer != from => Reply::Refused(format!(
+                "{from} cannot propose in the name of {}",
+                record.proposer
+            )),
             Call::Propose(record) => match self.ledger.get() {
                 Some(ledger) => ledger.handle_propose(*record).await,
                 None => Reply::Refused(STARTING.into()),
