@@ -89,7 +89,7 @@ pub enum PublishError {
         /// What was given.
         partition: String,
     },
-    /// More topic and partition pairs than [`LANES_MAX`](crate::lane::LANES_MAX).
+    /// More topic and partition pairs than a node may have.
     #[error(
         "topic {topic}, partition {partition:?}, would be writer number {limit} + 1 of this node; merge rooms or spread them over nodes"
     )]

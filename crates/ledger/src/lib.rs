@@ -2,7 +2,7 @@
 //!
 //! Every committed act is a leaf, also one that breaks a rule. Such an act has no effect, and
 //! every replica agrees on why ([`Applied`]). [`invariants`] says what always holds;
-//! [`assign`] decides which node does which work.
+//! [`assign()`] decides which node does which work.
 
 pub mod assign;
 mod ingest;

@@ -2,15 +2,12 @@
 //! readers ([`Board::status`]) take a snapshot. No decision reads the board.
 
 use hdrhistogram::Histogram;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use wire::status::Status;
 use wire::{Alert, NodeId, Role};
 
-/// Open alerts shown.
-const MAX_OPEN: usize = 50;
 /// Raised alerts remembered for the page and the demo's comparison.
 const MAX_HISTORY: usize = 500;
 /// Longest latency told apart, in microseconds; longer ones count as this.
@@ -61,12 +58,6 @@ pub struct Counters {
     pub refused_handshakes: AtomicU64,
 }
 
-#[derive(Default)]
-struct Alerts {
-    open: BTreeMap<String, Alert>,
-    history: Vec<Alert>,
-}
-
 /// A part of the status that its owner computes on demand.
 type Section = Box<dyn Fn(&mut Status) + Send + Sync>;
 
@@ -76,7 +67,7 @@ pub struct Board {
     started: Instant,
     /// The counters.
     pub count: Counters,
-    alerts: Mutex<Alerts>,
+    raised: Mutex<Vec<Alert>>,
     roles: Mutex<Vec<Role>>,
     latency: Mutex<Histogram<u64>>,
     sections: Mutex<Vec<Section>>,
@@ -96,7 +87,7 @@ impl Board {
             node,
             started: Instant::now(),
             count: Counters::default(),
-            alerts: Mutex::default(),
+            raised: Mutex::default(),
             roles: Mutex::default(),
             latency: Mutex::new(histogram),
             sections: Mutex::default(),
@@ -116,20 +107,15 @@ impl Board {
     /// An alert was raised here.
     pub fn raised(&self, alert: &Alert) {
         self.count.raised.fetch_add(1, Relaxed);
-        let mut alerts = lock(&self.alerts);
-        alerts.open.insert(alert.id.clone(), alert.clone());
-        if alerts.open.len() > MAX_OPEN {
-            alerts.open.pop_first();
-        }
-        if alerts.history.len() < MAX_HISTORY {
-            alerts.history.push(alert.clone());
+        let mut raised = lock(&self.raised);
+        if raised.len() < MAX_HISTORY {
+            raised.push(alert.clone());
         }
     }
 
     /// An alert was cleared here.
-    pub fn cleared(&self, id: &str) {
+    pub fn cleared(&self) {
         self.count.cleared.fetch_add(1, Relaxed);
-        lock(&self.alerts).open.remove(id);
     }
 
     /// Time from a mail's end of data to its sample opened at the room's owner.
@@ -166,11 +152,7 @@ impl Board {
         status.alerts.cleared = count.cleared.load(Relaxed);
         status.alerts.mailed = count.mailed.load(Relaxed);
         status.alerts.waiting = count.waiting.load(Relaxed);
-        {
-            let alerts = lock(&self.alerts);
-            status.alerts.open = alerts.open.values().rev().cloned().collect();
-            status.alerts.history = alerts.history.clone();
-        }
+        status.alerts.history = lock(&self.raised).clone();
         {
             let latency = lock(&self.latency);
             let ms = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1_000.0;

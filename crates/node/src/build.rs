@@ -47,7 +47,7 @@ use telemetry::ebcdic::CodePage;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
 use tokio::sync::watch;
-use wire::{NodeId, Role, RoomId};
+use wire::{Alert, NodeId, Role, RoomId};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -56,6 +56,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// A participant that was silent for this long is gone: until then its readers hold back the
 /// writers of lossless topics. Twice the time in which a link notices a dead peer.
 const LEASE: Duration = Duration::from_secs(4);
+/// Open alerts shown; an operator with more of them needs another tool.
+const MAX_OPEN_SHOWN: usize = 50;
 /// Rows per training step: small enough for several steps on a young window.
 const BATCH: usize = 64;
 
@@ -252,6 +254,7 @@ impl Parts {
             let (size, root) = ledger.size_and_root();
             status.ledger.size = size;
             status.ledger.root = root.to_string();
+            status.alerts.open = newest(state.alerts.values());
             status.ledger.alerts_raised = state.alerts_raised;
             status.ledger.alerts_cleared = state.alerts_cleared;
             for ((_, source), total) in &state.ingest {
@@ -473,6 +476,14 @@ impl Parts {
             board: self.board.clone(),
         })
     }
+}
+
+/// The open alerts of the whole house, newest first.
+fn newest<'a>(alerts: impl Iterator<Item = &'a Alert>) -> Vec<Alert> {
+    let mut alerts: Vec<Alert> = alerts.cloned().collect();
+    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.at));
+    alerts.truncate(MAX_OPEN_SHOWN);
+    alerts
 }
 
 fn roster(config: &Config) -> BTreeMap<NodeId, [u8; 32]> {

@@ -11,7 +11,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     buffer
 }
 
-/// Fills `buffer` from the operating system's generator; panics as [`bytes`] does.
+/// Fills `buffer` from the operating system's generator; panics as [`bytes()`] does.
 pub fn fill(buffer: &mut [u8]) {
     getrandom::fill(buffer).expect("the operating system provides entropy once it has booted");
 }

@@ -149,7 +149,7 @@ pub struct AlertStatus {
     pub mailed: u64,
     /// Mails waiting for the relay.
     pub waiting: u64,
-    /// Open ones, newest first, at most 50.
+    /// Open ones of the whole house by the ledger, newest first, at most 50.
     pub open: Vec<Alert>,
     /// All raised by this node, oldest first, at most 500 (the demo compares them with labels).
     pub history: Vec<Alert>,

@@ -56,7 +56,7 @@ impl Effects<Monitor> for MonitorEffects {
             }
             Output::Clear { id, at } => {
                 tracing::info!("cleared: {id}");
-                self.board.cleared(&id);
+                self.board.cleared();
                 self.record(Act::AlertCleared { id, at });
             }
         }

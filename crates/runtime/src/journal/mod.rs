@@ -1,13 +1,13 @@
 //! An append-only journal with group commit: what [`Journal::append`] has answered is on disk.
 //!
-//! A directory of segments, each a run of checksummed records ([`record`]). One thread writes:
+//! A directory of segments, each a run of checksummed records (`record`). One thread writes:
 //! it takes whatever appends are waiting, writes them at once, calls `fdatasync` once and answers
-//! them all, so that the price of durability is shared by everyone who waited. [`recover`] brings a
+//! them all, so that the price of durability is shared by everyone who waited. `recover` brings a
 //! journal back after any crash: every whole record is kept, a torn tail is cut off and reported,
 //! and damage to something that had been durable is an error and never silently skipped.
 //!
 //! What the reader of the journal has worked off is told by [`Journal::mark_processed`]
-//! ([`watermark`]); [`Journal::release`] gives back the segments that nobody needs any more.
+//! (`watermark`); [`Journal::release`] gives back the segments that nobody needs any more.
 
 mod disk;
 mod error;

@@ -90,7 +90,7 @@ pub enum BatchError {
         /// Why.
         reason: String,
     },
-    /// Over [`MAX_DECOMPRESSED`].
+    /// Over `MAX_DECOMPRESSED`.
     #[error(
         "batch at offset {offset} would take a response over {MAX_DECOMPRESSED} bytes of decompressed records; fetch fewer bytes at a time"
     )]
