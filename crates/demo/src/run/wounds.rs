@@ -1,0 +1,151 @@
+//! Hurting nodes, and looking whether the others notice and the hurt one heals.
+
+use super::{Fault, Run};
+use crate::faults::{Blow, Strike, Victim};
+use crate::process::signal;
+use std::time::Instant;
+
+/// A fault in progress.
+pub(super) struct Wound {
+    strike: Strike,
+    node: usize,
+    since: Instant,
+    noticed: bool,
+    pub(super) undone: Option<Instant>,
+    pub(super) healed: bool,
+    pub(super) name: String,
+}
+
+impl Run<'_> {
+    pub(super) async fn strike(&mut self, strike: Strike) {
+        let leader = self
+            .observer
+            .best()
+            .and_then(|status| status.leader.clone());
+        let node = match strike.victim {
+            Victim::Node(node) => node,
+            Victim::Leader => self
+                .house
+                .nodes
+                .iter()
+                .position(|site| {
+                    leader
+                        .as_ref()
+                        .is_some_and(|leader| leader.as_str() == site.name)
+                })
+                .unwrap_or(0),
+        };
+        let name = self.house.nodes[node].name.clone();
+        let role = if leader
+            .as_ref()
+            .is_some_and(|leader| leader.as_str() == name)
+        {
+            ", the leader"
+        } else {
+            ""
+        };
+        let said = match strike.blow {
+            Blow::Kill => {
+                self.processes[node].kill().await;
+                format!("kill -9 {name}{role}")
+            }
+            Blow::Pause => {
+                if let Some(pid) = self.processes[node].pid() {
+                    signal(pid, libc::SIGSTOP);
+                }
+                format!(
+                    "SIGSTOP {name}{role}, for {:.1} s",
+                    strike.lasts.as_secs_f64()
+                )
+            }
+        };
+        self.progress.say(&said);
+        self.wounds.push(Wound {
+            strike,
+            node,
+            since: Instant::now(),
+            noticed: false,
+            undone: None,
+            healed: false,
+            name: said,
+        });
+    }
+
+    /// Looks after the wounded: was it noticed, is it time to undo it, is it healed.
+    pub(super) async fn tend(&mut self) -> Result<(), Fault> {
+        let whole = self.whole();
+        for index in 0..self.wounds.len() {
+            let wound = &self.wounds[index];
+            let name = self.house.nodes[wound.node].name.clone();
+            let down = self
+                .observer
+                .answering()
+                .any(|(other, status)| other != name && status.members.get(&name) == Some(&false));
+            if !wound.noticed && down {
+                let after = wound.since.elapsed().as_secs_f64();
+                let heirs: Vec<String> = self
+                    .observer
+                    .answering()
+                    .filter(|(other, _)| *other != name)
+                    .map(|(other, status)| format!("{other} has {} roles", status.roles.len()))
+                    .collect();
+                self.wounds[index].noticed = true;
+                self.progress.say(&format!(
+                    "{name} is held for down after {after:.1} s; {}",
+                    heirs.join(", ")
+                ));
+            }
+            let wound = &self.wounds[index];
+            if wound.undone.is_none() && wound.since.elapsed() >= wound.strike.lasts {
+                self.undo(index)?;
+            }
+            let wound = &self.wounds[index];
+            if !wound.healed && wound.undone.is_some() && whole {
+                self.wounds[index].healed = true;
+                self.progress.say(&format!(
+                    "{name} is back: up, in the key group, at the current epoch"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, index: usize) -> Result<(), Fault> {
+        let wound = &mut self.wounds[index];
+        wound.undone = Some(Instant::now());
+        let process = &mut self.processes[wound.node];
+        match wound.strike.blow {
+            Blow::Kill => process.start()?,
+            Blow::Pause => {
+                if let Some(pid) = process.pid() {
+                    signal(pid, libc::SIGCONT);
+                }
+            }
+        }
+        let name = process.name.clone();
+        self.progress.say(&format!("{name} runs again"));
+        Ok(())
+    }
+
+    pub(super) fn undo_all(&mut self) -> Result<(), Fault> {
+        let open: Vec<usize> = (0..self.wounds.len())
+            .filter(|index| self.wounds[*index].undone.is_none())
+            .collect();
+        open.into_iter().try_for_each(|index| self.undo(index))
+    }
+
+    /// Wounds that were not noticed or not healed. A pause shorter than what it takes to notice one,
+    /// as on a wide network, need not be noticed; a killed node must be.
+    pub(super) fn unhealed(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for wound in &self.wounds {
+            if !wound.noticed && wound.strike.blow == Blow::Kill {
+                missing.push(format!("{}: nobody noticed", wound.name));
+            }
+            if !wound.healed {
+                missing.push(format!("{}: not healed", wound.name));
+            }
+        }
+        missing
+    }
+}
