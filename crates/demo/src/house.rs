@@ -55,6 +55,8 @@ pub(crate) enum HouseError {
     },
     #[error("no free port on 127.0.0.1: {0}")]
     Port(std::io::Error),
+    #[error("{wanted} free ports are needed on 127.0.0.1, {found} were found")]
+    Ports { wanted: usize, found: usize },
     #[error(transparent)]
     Certificate(#[from] tls::TlsError),
     #[error("the system gave no randomness: {0}")]
@@ -77,14 +79,30 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), HouseError> {
     file.write_all(text.as_bytes()).map_err(failed)
 }
 
+/// Ports from here on are tried. Below the range from which the system gives ports to outgoing
+/// connections (32768 and up by default): one of those could take a killed node's port before it is
+/// back.
+const FIRST_PORT: u16 = 10_000;
+/// How many there are.
+const PORTS: u16 = 22_000;
+
 /// Free loopback ports. Bound all at once, so that no two are equal, and released together;
 /// another program may still take one before we do, and then the node says so.
 fn free_ports(count: usize) -> Result<Vec<SocketAddr>, HouseError> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| bind())
-        .collect::<Result<_, _>>()
-        .map_err(HouseError::Port)?;
+    let mut random = [0u8; 2];
+    getrandom::fill(&mut random).map_err(HouseError::Entropy)?;
+    let start = u16::from_le_bytes(random) % PORTS;
+    let listeners: Vec<TcpListener> = (0..PORTS)
+        .map(|offset| FIRST_PORT + (start + offset) % PORTS)
+        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .take(count)
+        .collect();
+    if listeners.len() < count {
+        return Err(HouseError::Ports {
+            wanted: count,
+            found: listeners.len(),
+        });
+    }
     listeners
         .iter()
         .map(TcpListener::local_addr)

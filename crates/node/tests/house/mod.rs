@@ -10,6 +10,7 @@ use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use wire::status::Status;
 
@@ -25,11 +26,20 @@ pub(crate) struct House {
     pub(crate) node: Option<Child>,
 }
 
+/// Loopback ports that nobody uses: below the range of outgoing connections, and never the same one
+/// twice in this process, for its tests run side by side.
 fn ports<const N: usize>() -> [SocketAddr; N] {
-    let listeners: Vec<TcpListener> = (0..N)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    std::array::from_fn(|index| listeners[index].local_addr().unwrap())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 20_000).unwrap();
+    std::array::from_fn(|_| {
+        loop {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed);
+            let port = 10_000 + (start + offset) % 22_000;
+            if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+                break listener.local_addr().unwrap();
+            }
+        }
+    })
 }
 
 impl House {
