@@ -17,7 +17,6 @@ pub(crate) struct Progress {
     drawn: usize,
     started: Instant,
     logged: Option<Instant>,
-    headline: String,
 }
 
 /// What gear and the operator's mailbox have seen so far.
@@ -42,7 +41,6 @@ impl Progress {
             drawn: 0,
             started: Instant::now(),
             logged: None,
-            headline: String::new(),
         }
     }
 
@@ -50,7 +48,6 @@ impl Progress {
     pub(crate) fn say(&mut self, text: &str) {
         self.erase();
         println!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
-        self.headline = text.into();
     }
 
     /// The moving part.

@@ -18,8 +18,6 @@ const MAX_LATENCY_US: u64 = 60_000_000;
 pub struct Counters {
     /// Mails that no decoder understood.
     pub mail_quarantined: AtomicU64,
-    /// Mails worked off.
-    pub mail_processed: AtomicU64,
     /// Kafka records taken.
     pub kafka_records: AtomicU64,
     /// Kafka records refused by the copybook.
@@ -54,8 +52,6 @@ pub struct Counters {
     pub waiting: AtomicU64,
     /// Payload bytes seen in clear on a socket (mail and Kafka without TLS).
     pub plaintext_payload_bytes: AtomicU64,
-    /// Handshakes refused on the cluster port.
-    pub refused_handshakes: AtomicU64,
 }
 
 /// A part of the status that its owner computes on demand.

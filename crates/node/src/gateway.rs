@@ -1,13 +1,13 @@
 //! What peers' frames and calls mean here.
 
-use crate::effects::aggregator_input;
+use crate::effects::{Served, aggregator_input};
 use crate::models::Models;
 use async_trait::async_trait;
 use federation::{Input, ParticipantInput};
 use runtime::cluster::GatewayHandler;
 use runtime::ledger::Ledger;
 use runtime::mailbox::Address;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use wire::{Call, Frame, NodeId, Reply};
 
 /// The node's side of the gateway. The ledger comes last, since it needs the cluster to exist.
@@ -21,7 +21,7 @@ pub struct Gateway {
     /// The participant on this node.
     pub participant: Address<ParticipantInput>,
     /// What `Call::GroupInfo` is answered with.
-    pub served: Arc<Mutex<Option<Vec<u8>>>>,
+    pub served: Served,
 }
 
 const STARTING: &str = "this node is still starting; ask again";

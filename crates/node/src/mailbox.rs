@@ -196,7 +196,6 @@ impl Mailbox {
                 )?;
             }
         }
-        self.board.count.mail_processed.fetch_add(1, Relaxed);
         Ok(())
     }
 }
