@@ -505,9 +505,7 @@ impl<'a> Run<'a> {
     fn verify_ledgers(&mut self) {
         for site in &self.house.nodes {
             let dir = site.data.join("ledger");
-            if let Err(error) =
-                runtime::ledger::verify(&dir, &runtime::ledger::VerifyOptions::default())
-            {
+            if let Err(error) = replica::verify(&dir, &replica::VerifyOptions::default()) {
                 self.failures
                     .push(format!("ledger of {}: {error}", site.name));
             }

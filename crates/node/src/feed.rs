@@ -10,8 +10,8 @@ use crate::space::SealedSpace;
 use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Snapshot,
 };
+use replica::Ledger;
 use runtime::clock;
-use runtime::ledger::Ledger;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;

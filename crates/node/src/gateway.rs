@@ -3,9 +3,9 @@
 use crate::effects::{Served, aggregator_input};
 use crate::models::Models;
 use async_trait::async_trait;
+use cluster::GatewayHandler;
 use federation::{Input, ParticipantInput};
-use runtime::cluster::GatewayHandler;
-use runtime::ledger::Ledger;
+use replica::Ledger;
 use runtime::mailbox::Address;
 use std::sync::{Arc, OnceLock, PoisonError};
 use wire::{Call, Frame, NodeId, Reply};

@@ -1,7 +1,7 @@
 //! What came in through a door since the last act about it: its digest goes onto the ledger, so
 //! that nothing accepted can be denied or slipped in later.
 
-use runtime::ledger::Ledger;
+use replica::Ledger;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use wire::{Act, Digest, NodeId, Source};

@@ -9,7 +9,7 @@ use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
 use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, SmtpServer, Stored};
-use runtime::ledger::{Ledger, View};
+use replica::{Ledger, View};
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,8 +1,8 @@
 //! The ledger's way to the other nodes: over the cluster's links.
 
+use cluster::{CallError, Cluster};
 use futures::future::BoxFuture;
-use runtime::cluster::{CallError, Cluster};
-use runtime::ledger::{ConsensusNet, NetError};
+use replica::{ConsensusNet, NetError};
 use std::time::Duration;
 use wire::{Call, NodeId, Record, Reply};
 

@@ -6,7 +6,7 @@
 use crate::board::Board;
 use edge::mailer::Mailer;
 use ledger::Applied;
-use runtime::ledger::{Committed, Ledger};
+use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! The steward: on the leader, keeps the ledger's view of members and roles true.
 
+use cluster::Cluster;
 use ledger::{Wanted, assign};
+use replica::Ledger;
 use runtime::clock;
-use runtime::cluster::Cluster;
-use runtime::ledger::Ledger;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

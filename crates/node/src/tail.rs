@@ -3,11 +3,11 @@
 use crate::board::Board;
 use crate::gateway::Gateway;
 use crate::models::Models;
+use cluster::Cluster;
 use custody::Input as Custody;
 use federation::{Input as Aggregation, ParticipantInput};
 use ledger::Applied;
-use runtime::cluster::Cluster;
-use runtime::ledger::{Committed, Ledger};
+use replica::{Committed, Ledger};
 use runtime::mailbox::Address;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root (one for one)
-//! ├── cluster          links to the peers (one for all, in runtime::cluster)
+//! ├── cluster          links to the peers (one for all, in the crate cluster)
 //! ├── house (rest for one): each part is restarted with everything that depends on it
 //! │   ├── custodian    key group
 //! │   ├── participant  local training

@@ -2,13 +2,13 @@
 
 use crate::config::{Config, FeedFields};
 use crate::gateway::Gateway;
+use cluster::noise::EpochTable;
+use cluster::{Cluster, ClusterConfig, TcpTransport};
 use ed25519_dalek::SigningKey;
 use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
 use edge::mailer::{Mailer, MailerConfig, Security};
 use edge::smtp::{Policy, Recipients, SmtpConfig, SmtpLimits};
 use edge::tls;
-use runtime::cluster::{Cluster, ClusterConfig, TcpTransport};
-use runtime::noise::EpochTable;
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use clap::Subcommand;
-use runtime::ledger::{VerifyOptions, inclusion, verify};
+use replica::{VerifyOptions, inclusion, verify};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]

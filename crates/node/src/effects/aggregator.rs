@@ -2,10 +2,10 @@
 
 use super::ask_all;
 use crate::models::Models;
+use cluster::Cluster;
 use federation::{Aggregator, Input, Output, ParticipantInput};
 use ractor::ActorProcessingErr;
-use runtime::cluster::Cluster;
-use runtime::ledger::Ledger;
+use replica::Ledger;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::Arc;

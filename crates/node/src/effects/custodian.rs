@@ -2,13 +2,13 @@
 
 use super::ask_all;
 use crate::space::SealedSpace;
+use cluster::Cluster;
+use cluster::noise::EpochTable;
 use custody::{Custodian, Input, Output};
 use machine::Machine;
 use ractor::ActorProcessingErr;
-use runtime::cluster::Cluster;
-use runtime::ledger::Ledger;
+use replica::Ledger;
 use runtime::mailbox::Address;
-use runtime::noise::EpochTable;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::{Act, Call, Reply};

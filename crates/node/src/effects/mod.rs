@@ -11,7 +11,7 @@ pub use monitor::MonitorEffects;
 pub use participant::ParticipantEffects;
 pub(crate) use participant::aggregator_input;
 
-use runtime::cluster::Cluster;
+use cluster::Cluster;
 use std::time::Duration;
 use wire::{Call, NodeId, Reply};
 

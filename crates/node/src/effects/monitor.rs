@@ -2,7 +2,7 @@
 
 use crate::board::Board;
 use ractor::ActorProcessingErr;
-use runtime::ledger::Ledger;
+use replica::Ledger;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::Arc;
 use std::time::Duration;

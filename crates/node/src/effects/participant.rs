@@ -1,11 +1,11 @@
 //! The participant's deeds: training on the learner's thread, answers to the aggregator.
 
 use crate::rooms::windows::Windows;
+use cluster::Cluster;
 use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput, Update};
 use learn::{Learner, TrainConfig};
 use machine::Machine;
 use ractor::ActorProcessingErr;
-use runtime::cluster::Cluster;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,8 +2,8 @@
 
 use super::handle::{Inner, Ledger};
 use super::types::Leaf;
-use crate::{clock, entropy};
 use openraft::error::{ClientWriteError, RaftError};
+use runtime::{clock, entropy};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::{Act, NodeId, ProposalId, Record, Reply};

@@ -3,8 +3,8 @@
 use super::links::{Links, count};
 use super::{Transport, session};
 use crate::noise::handshake;
-use crate::service::StopSignal;
-use crate::supervisor::ChildSpec;
+use runtime::service::StopSignal;
+use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;

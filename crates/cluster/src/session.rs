@@ -3,13 +3,13 @@
 use super::links::{Link, Links};
 use super::{gateway, side_door};
 use crate::noise::{self, Established};
-use crate::supervisor::ChildSpec;
 use ractor::{Actor, ActorCell, SpawnErr};
 use ractor_cluster::node::{NodeConnectionMode, NodeServerSessionInformation};
 use ractor_cluster::{
     BoxRead, BoxWrite, ClusterBidiStream, IncomingEncryptionMode, NodeEventSubscription,
     NodeServer, NodeServerMessage,
 };
+use runtime::supervisor::ChildSpec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -6,9 +6,9 @@
 //! `call PEER`, `epoch N`, `links`, `quit`. What happens is told on stdout, a line each.
 
 use async_trait::async_trait;
+use cluster::noise::EpochTable;
+use cluster::{Cluster, ClusterConfig, GatewayHandler, LinkEvent, TcpTransport};
 use ed25519_dalek::SigningKey;
-use runtime::cluster::{Cluster, ClusterConfig, GatewayHandler, LinkEvent, TcpTransport};
-use runtime::noise::EpochTable;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ fn program() -> PathBuf {
     path.push("examples/cluster_node");
     assert!(
         path.exists(),
-        "{} is missing: run `cargo build -p runtime --examples`",
+        "{} is missing: run `cargo build -p cluster --examples`",
         path.display()
     );
     path

@@ -2,10 +2,10 @@
 
 use super::links::{Link, Links};
 use super::{Transport, session};
-use crate::entropy;
 use crate::noise::handshake;
-use crate::service::StopSignal;
-use crate::supervisor::ChildSpec;
+use runtime::entropy;
+use runtime::service::StopSignal;
+use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::NodeId;

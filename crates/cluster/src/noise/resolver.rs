@@ -1,8 +1,8 @@
 //! The suite's primitives for snow, on x25519-dalek, chacha20poly1305 and sha2.
 
-use crate::entropy;
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
+use runtime::entropy;
 use sha2::{Digest as _, Sha256};
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};

@@ -1,6 +1,6 @@
 use super::HandshakeError;
-use crate::entropy;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use runtime::entropy;
 use std::collections::BTreeMap;
 use wire::{Certificate, CertificateBody, NodeId};
 use x25519_dalek::{PublicKey, StaticSecret};

@@ -1,9 +1,9 @@
 //! The one remotable actor of a node.
 
 use super::links::{Link, Links, count};
-use crate::supervisor::ChildSpec;
 use ractor::message::{BoxedDowncastErr, SerializedMessage};
 use ractor::{Actor, ActorProcessingErr, ActorRef, Message, RpcReplyPort};
+use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::{Cast, NodeId, Reply, Request};

@@ -1,7 +1,7 @@
 use super::link::LinkKeys;
 use super::resolver::Dalek;
 use super::{HandshakeError, Identity, Peer, Roster};
-use crate::entropy;
+use runtime::entropy;
 use snow::{Builder, HandshakeState};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
