@@ -335,6 +335,7 @@ impl World {
         let digest = Digest::of(&wire::encode(frame));
         self.log(&format!("n{from} → n{to} frame {digest:?}"));
         match frame.clone() {
+            Frame::Checkpoint { .. } => unreachable!("the simulated log signs nothing"),
             Frame::Train {
                 round,
                 model,

@@ -2,7 +2,10 @@
 //! before a leaf with the state after it; unit tests, simulations and `ledger verify` run the same
 //! predicates.
 
-use crate::{Applied, MAX_LOSSES, MAX_OPEN_ALERTS, MAX_ROLES, SEEN_WINDOW, State};
+use crate::{
+    Applied, MAX_FUNCTIONS, MAX_INVITATIONS, MAX_LOSSES, MAX_MEMBERS, MAX_OPEN_ALERTS, MAX_REMOVED,
+    MAX_ROLES, SEEN_WINDOW, State,
+};
 
 /// One step of the fold.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +57,9 @@ pub fn check(step: Step<'_>) -> Result<(), Broken> {
 pub const ALL: &[Invariant] = &[
     LEAVES_COUNTED,
     NO_EFFECT_NO_CHANGE,
-    ROSTER_FIXED,
+    ROSTER_BY_ONE,
+    ADMITTED_BY_INVITATION,
+    LEVEL_MONOTONIC,
     INCARNATION_MONOTONIC,
     ROLE_HELD_BY_MEMBER,
     ONE_OPEN_ROUND_NEXT_IN_LINE,
@@ -83,7 +88,11 @@ pub const NO_EFFECT_NO_CHANGE: Invariant = Invariant {
     holds: |step| {
         let same = |a: &State, b: &State| {
             a.cluster == b.cluster
+                && a.level == b.level
                 && a.members == b.members
+                && a.removed == b.removed
+                && a.invitations == b.invitations
+                && a.functions == b.functions
                 && a.roles == b.roles
                 && a.rounds == b.rounds
                 && a.keys == b.keys
@@ -99,19 +108,46 @@ pub const NO_EFFECT_NO_CHANGE: Invariant = Invariant {
     },
 };
 
-/// The roster is what the genesis said.
-pub const ROSTER_FIXED: Invariant = Invariant {
-    id: "ROSTER_FIXED",
-    says: "after the genesis nobody joins or leaves the roster and no identity changes",
+/// The roster changes by one member at a time: consensus changes its majorities one by one, too.
+pub const ROSTER_BY_ONE: Invariant = Invariant {
+    id: "ROSTER_BY_ONE",
+    says: "after the genesis a leaf adds or removes one member at most, and no identity changes",
     holds: |step| {
-        let keys = |state: &State| -> Vec<_> {
-            state
-                .members
-                .iter()
-                .map(|(node, member)| (node.clone(), member.identity))
-                .collect()
-        };
-        step.before.cluster.is_none() || keys(step.before) == keys(step.after)
+        let (before, after) = (&step.before.members, &step.after.members);
+        let gone = before.keys().filter(|node| !after.contains_key(*node));
+        let new = after.keys().filter(|node| !before.contains_key(*node));
+        let same_keys = before.iter().all(|(node, old)| {
+            after
+                .get(node)
+                .is_none_or(|new| new.identity == old.identity)
+        });
+        step.before.cluster.is_none()
+            || (gone.count() + new.count() <= 1 && same_keys && !after.is_empty())
+    },
+};
+
+/// Nobody enters without an invitation, and each is good once.
+pub const ADMITTED_BY_INVITATION: Invariant = Invariant {
+    id: "ADMITTED_BY_INVITATION",
+    says: "a new member uses up one open invitation",
+    holds: |step| {
+        let (before, after) = (step.before, step.after);
+        let used = before
+            .invitations
+            .keys()
+            .filter(|digest| !after.invitations.contains_key(*digest))
+            .count();
+        before.cluster.is_none() || after.members.len() <= before.members.len() || used == 1
+    },
+};
+
+/// Levels only rise.
+pub const LEVEL_MONOTONIC: Invariant = Invariant {
+    id: "LEVEL_MONOTONIC",
+    says: "the level stays or goes up by one",
+    holds: |step| {
+        let (before, after) = (step.before.level.0, step.after.level.0);
+        after == before || after == before + 1
     },
 };
 
@@ -124,7 +160,7 @@ pub const INCARNATION_MONOTONIC: Invariant = Invariant {
             step.after
                 .members
                 .get(node)
-                .is_some_and(|new| new.incarnation >= old.incarnation)
+                .is_none_or(|new| new.incarnation >= old.incarnation)
         })
     },
 };
@@ -209,10 +245,14 @@ pub const ALERTS_BALANCE: Invariant = Invariant {
 /// Nothing grows without limit.
 pub const BOUNDED: Invariant = Invariant {
     id: "BOUNDED",
-    says: "alerts, roles, losses and remembered proposals stay within their limits",
+    says: "members, invitations, functions, alerts, roles, losses and remembered proposals stay within their limits",
     holds: |step| {
         let state = step.after;
-        state.alerts.len() <= MAX_OPEN_ALERTS
+        state.members.len() <= MAX_MEMBERS
+            && state.removed.len() <= MAX_REMOVED
+            && state.invitations.len() <= MAX_INVITATIONS
+            && state.functions.len() <= MAX_FUNCTIONS
+            && state.alerts.len() <= MAX_OPEN_ALERTS
             && state.roles.len() <= MAX_ROLES
             && state.rounds.losses.len() <= MAX_LOSSES
             && state.seen.len() <= 2 * SEEN_WINDOW

@@ -5,6 +5,7 @@
 //! [`assign()`] decides which node does which work.
 
 pub mod assign;
+mod functions;
 mod ingest;
 pub mod invariants;
 mod members;
@@ -13,8 +14,9 @@ mod seen;
 mod state;
 
 pub use assign::{Wanted, assign};
+pub use functions::{Function, MAX_FUNCTIONS};
 pub use ingest::IngestTotal;
-pub use members::Member;
+pub use members::{Invited, MAX_INVITATIONS, MAX_MEMBERS, MAX_REMOVED, Member, Removed};
 pub use rounds::{MAX_LOSSES, OpenRound, Rounds};
 pub use seen::SEEN_WINDOW;
 pub use state::{Applied, Keys, MAX_OPEN_ALERTS, MAX_ROLES, State, Tally};

@@ -1,9 +1,12 @@
 //! The fold.
 
+use crate::members::Applicant;
 use crate::seen::Seen;
-use crate::{IngestTotal, Member, Rounds};
-use std::collections::BTreeMap;
-use wire::{Act, Alert, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role, Source};
+use crate::{Function, IngestTotal, Invited, Member, Removed, Rounds};
+use std::collections::{BTreeMap, BTreeSet};
+use wire::{
+    Act, Alert, Digest, GroupCommitKind, KeyEpoch, Level, NodeId, ProposalId, Record, Role, Source,
+};
 
 /// Most alerts open at once. An operator acts on dozens; a thousand says the house is on fire,
 /// and one more alert adds nothing but memory on every node.
@@ -56,6 +59,9 @@ pub struct Keys {
     pub group: Option<Vec<u8>>,
     /// Leaf and author of the winning commit for `epoch`.
     pub last_commit: Option<(u64, NodeId)>,
+    /// Nodes that are members no more and may still have a leaf in the group. Until a commit
+    /// removes them no other one wins: what is sent under the next epoch is out of their reach.
+    pub to_remove: BTreeSet<NodeId>,
 }
 
 /// How many leaves had which outcome.
@@ -78,8 +84,16 @@ pub struct State {
     pub size: u64,
     /// Name of the cluster, from the genesis.
     pub cluster: Option<String>,
+    /// What acts may be proposed.
+    pub level: Level,
     /// The roster.
     pub members: BTreeMap<NodeId, Member>,
+    /// Former members, by name; at most [`MAX_REMOVED`](crate::MAX_REMOVED), the latest.
+    pub removed: BTreeMap<NodeId, Removed>,
+    /// Invitations that may still be used, by digest.
+    pub invitations: BTreeMap<Digest, Invited>,
+    /// Functions and the version of each that is to be run.
+    pub functions: BTreeMap<String, Function>,
     /// Who does what. The holder may be down: then the steward assigns anew.
     pub roles: BTreeMap<Role, NodeId>,
     /// Learning.
@@ -166,6 +180,7 @@ impl State {
             return refuse("the first leaf must be the genesis");
         }
         self.member(&record.proposer)?;
+        self.check_level(&record.act)?;
         match &record.act {
             Act::Genesis { .. } => refuse("the log has its genesis already"),
             Act::NodeUp { node, incarnation } => self.node_up(node, *incarnation),
@@ -200,6 +215,36 @@ impl State {
             } => self.ingested(node, *source, (*first, *last), *count, *digest),
             Act::AlertRaised(alert) => self.alert_raised(alert),
             Act::AlertCleared { id, at: _ } => self.alert_cleared(id),
+            Act::LevelRaised { level } => self.level_raised(*level),
+            Act::Invited {
+                invitation,
+                node,
+                expires,
+            } => self.invited(record.time, *invitation, node.as_ref(), *expires),
+            Act::Admitted {
+                node,
+                identity,
+                address,
+                invitation,
+            } => {
+                let applicant = Applicant {
+                    node,
+                    identity: *identity,
+                    address,
+                };
+                self.admitted(index, record.time, &applicant, invitation)
+            }
+            Act::Removed { node, cause } => self.removed(index, &record.proposer, node, cause),
+            Act::Introduced {
+                node,
+                address,
+                store,
+            } => self.introduced(&record.proposer, node, address, *store),
+            Act::FunctionDeployed {
+                name,
+                version,
+                module,
+            } => self.function_deployed(index, name, *version, *module),
         }
     }
 
@@ -215,12 +260,25 @@ impl State {
         if epoch != self.keys.epoch.next() {
             return Err(Refusal::Lost);
         }
+        let created = matches!(kind, GroupCommitKind::Created { .. });
+        if !created && self.keys.group.is_none() {
+            return refuse("there is no key group yet; it must be created first");
+        }
         match kind {
-            GroupCommitKind::Created { group } => self.keys.group = Some(group.clone()),
+            GroupCommitKind::Created { group } => {
+                self.keys.group = Some(group.clone());
+                self.keys.to_remove.clear();
+            }
             GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => {
-                if self.keys.group.is_none() {
-                    return refuse("there is no key group yet; it must be created first");
+                if !self.keys.to_remove.is_empty() {
+                    return Err(Refusal::Lost);
                 }
+            }
+            GroupCommitKind::Removed { nodes } => {
+                if !nodes.iter().eq(&self.keys.to_remove) || nodes.is_empty() {
+                    return Err(Refusal::Lost);
+                }
+                self.keys.to_remove.clear();
             }
         }
         self.keys.epoch = epoch;

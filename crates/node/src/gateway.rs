@@ -53,6 +53,7 @@ impl GatewayHandler for Gateway {
                 self.publish_if_named();
                 Ok(())
             }
+            Frame::Checkpoint { .. } => Ok(()),
             frame @ (Frame::Update { .. } | Frame::Decline { .. }) => {
                 match aggregator_input(&from, frame) {
                     Some(input) => self.aggregator.try_send(input),
@@ -82,6 +83,9 @@ impl GatewayHandler for Gateway {
                 Some(ledger) => ledger.handle_propose(*record).await,
                 None => Reply::Refused(STARTING.into()),
             },
+            Call::Cosign { .. } | Call::ReadIndex | Call::Holdings | Call::Opinion(_) => {
+                Reply::Refused(STARTING.into())
+            }
             Call::GroupInfo => Reply::GroupInfo(
                 self.served
                     .lock()

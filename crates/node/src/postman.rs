@@ -97,7 +97,13 @@ impl Postman {
                 ),
                 id: format!("cleared.{}@{}.glasshouse", committed.index, self.cluster),
             }),
-            Act::Genesis { .. }
+            Act::LevelRaised { .. }
+            | Act::Invited { .. }
+            | Act::Admitted { .. }
+            | Act::Removed { .. }
+            | Act::Introduced { .. }
+            | Act::FunctionDeployed { .. }
+            | Act::Genesis { .. }
             | Act::NodeUp { .. }
             | Act::NodeDown { .. }
             | Act::RoleAssigned { .. }

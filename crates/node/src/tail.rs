@@ -224,6 +224,12 @@ impl Tail {
             // The postman follows alerts on his own; the others concern nobody here.
             Act::AlertRaised(_)
             | Act::AlertCleared { .. }
+            | Act::LevelRaised { .. }
+            | Act::Invited { .. }
+            | Act::Admitted { .. }
+            | Act::Removed { .. }
+            | Act::Introduced { .. }
+            | Act::FunctionDeployed { .. }
             | Act::Genesis { .. }
             | Act::Ingested { .. } => {}
         }

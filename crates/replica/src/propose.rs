@@ -174,9 +174,15 @@ impl Inner {
             Ok(Ok(Reply::Committed { index })) => Attempt::Committed(index),
             Ok(Ok(Reply::NotLeader { leader })) => Attempt::Elsewhere(leader),
             Ok(Ok(Reply::Refused(why))) => Attempt::Failed(why),
-            Ok(Ok(Reply::Consensus(_) | Reply::GroupInfo(_) | Reply::Model(_))) => {
-                Attempt::Failed(format!("{leader} answered another question"))
-            }
+            Ok(Ok(
+                Reply::Consensus(_)
+                | Reply::GroupInfo(_)
+                | Reply::Model(_)
+                | Reply::Cosigned(_)
+                | Reply::ReadIndex(_)
+                | Reply::Holdings { .. }
+                | Reply::Opinion { .. },
+            )) => Attempt::Failed(format!("{leader} answered another question")),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Acts: the leaves of the ledger. Whatever the cluster must agree on or answer for is one.
 
-use crate::{DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMillis};
+use crate::{
+    DeviceId, Digest, KeyEpoch, Level, NodeId, ProposalId, Removal, RoomId, Round, StoreId,
+    UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 /// One leaf: an act with its circumstances. Its encoding by [`crate::encode`] is the leaf's bytes.
@@ -112,6 +115,56 @@ pub enum Act {
         /// When.
         at: UnixMillis,
     },
+    /// Every member speaks this level: acts of it may follow.
+    LevelRaised {
+        /// One more than before.
+        level: Level,
+    },
+    /// Somebody may join, once.
+    Invited {
+        /// [`Invitation::digest`](crate::Invitation::digest).
+        invitation: Digest,
+        /// The only name that may use it, if restricted.
+        node: Option<NodeId>,
+        /// Not after this, by the clock of the member that admits.
+        expires: UnixMillis,
+    },
+    /// A node has become a member.
+    Admitted {
+        /// Its name.
+        node: NodeId,
+        /// Its ed25519 identity key.
+        identity: [u8; 32],
+        /// `host:port` where its links arrive.
+        address: String,
+        /// The invitation it used, which is thereby used up.
+        invitation: Digest,
+    },
+    /// A member is none any more.
+    Removed {
+        /// The node.
+        node: NodeId,
+        /// How.
+        cause: Removal,
+    },
+    /// What a member says of itself when it starts and something of it is new.
+    Introduced {
+        /// The member; only itself may say so.
+        node: NodeId,
+        /// `host:port` where its links arrive.
+        address: String,
+        /// The replica it takes part in consensus with.
+        store: StoreId,
+    },
+    /// A function is to be run in this version from now on.
+    FunctionDeployed {
+        /// Its name.
+        name: String,
+        /// One more than the version before; the first is 1.
+        version: u64,
+        /// SHA-256 of its module.
+        module: Digest,
+    },
 }
 
 impl Act {
@@ -128,7 +181,13 @@ impl Act {
             | Self::GroupCommit { .. }
             | Self::Ingested { .. }
             | Self::AlertRaised(_)
-            | Self::AlertCleared { .. } => None,
+            | Self::AlertCleared { .. }
+            | Self::LevelRaised { .. }
+            | Self::Invited { .. }
+            | Self::Admitted { .. }
+            | Self::Removed { .. }
+            | Self::Introduced { .. }
+            | Self::FunctionDeployed { .. } => None,
         }
     }
 
@@ -145,7 +204,13 @@ impl Act {
             | Self::RoundAbandoned { .. }
             | Self::Ingested { .. }
             | Self::AlertRaised(_)
-            | Self::AlertCleared { .. } => None,
+            | Self::AlertCleared { .. }
+            | Self::LevelRaised { .. }
+            | Self::Invited { .. }
+            | Self::Admitted { .. }
+            | Self::Removed { .. }
+            | Self::Introduced { .. }
+            | Self::FunctionDeployed { .. } => None,
         }
     }
 }
@@ -164,6 +229,11 @@ pub enum GroupCommitKind {
     Rotated {
         /// That round.
         round: Round,
+    },
+    /// Members that were removed from the roster lost their leaves.
+    Removed {
+        /// They.
+        nodes: Vec<NodeId>,
     },
 }
 

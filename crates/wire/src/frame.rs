@@ -1,7 +1,7 @@
 //! Messages between the nodes' gateways. A `Frame` is cast (at most once, may be lost); a `Call`
 //! is answered by a `Reply` within the caller's time limit.
 
-use crate::{Digest, NodeId, Record, Round};
+use crate::{Digest, NodeId, Record, Round, StoreId};
 use serde::{Deserialize, Serialize};
 
 /// One-way messages.
@@ -49,6 +49,11 @@ pub enum Frame {
         /// The parameters.
         parameters: Vec<f32>,
     },
+    /// Leader → all: a checkpoint of the ledger that a majority has cosigned.
+    Checkpoint {
+        /// The signed note.
+        note: String,
+    },
 }
 
 /// Requests that are answered.
@@ -62,6 +67,18 @@ pub enum Call {
     GroupInfo,
     /// Send the model with this digest.
     Model(Digest),
+    /// Leader → member: cosign this checkpoint, if your own log leads to the same root.
+    Cosign {
+        /// The note with the leader's own signature.
+        note: String,
+    },
+    /// To the leader: up to which leaf must a replica have applied the log, so that what it reads
+    /// is not older than this question? Answered after a majority has confirmed the leader.
+    ReadIndex,
+    /// Which replica are you, and how many leaves does it hold?
+    Holdings,
+    /// Do you hear this member?
+    Opinion(NodeId),
 }
 
 /// Answers.
@@ -85,4 +102,22 @@ pub enum Reply {
     Model(Option<(Round, Vec<f32>)>),
     /// The request could not be served; a sentence.
     Refused(String),
+    /// To `Call::Cosign`: the cosignature line (C2SP tlog-cosignature).
+    Cosigned(String),
+    /// To `Call::ReadIndex`: the size of the log that a reader must have applied.
+    ReadIndex(u64),
+    /// To `Call::Holdings`.
+    Holdings {
+        /// The replica.
+        store: StoreId,
+        /// Leaves applied; 0: an empty one.
+        leaves: u64,
+        /// Consensus has been started on it: it has voted or holds entries.
+        begun: bool,
+    },
+    /// To `Call::Opinion`.
+    Opinion {
+        /// Suspicion level φ; `None`: no link to it at all.
+        phi: Option<f64>,
+    },
 }

@@ -4,10 +4,13 @@
 
 pub mod act;
 pub mod codec;
+pub mod control;
 pub mod frame;
 pub mod id;
+pub mod level;
 pub mod link;
 pub mod mail;
+pub mod membership;
 pub mod quarantine;
 pub mod report;
 pub mod status;
@@ -18,7 +21,12 @@ pub use frame::{Call, Frame, Reply};
 pub use id::{
     DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis,
 };
+pub use level::Level;
 pub use link::{Capability, Cast, Certificate, CertificateBody, Hello, Request};
 pub use mail::StoredMail;
+pub use membership::{
+    Admission, Application, Greeting, Introduction, Invitation, MemberEntry, Purpose, Removal,
+    StoreId, Welcome,
+};
 pub use quarantine::Quarantined;
 pub use report::{DeviceEvent, Origin, Reading, Report};

@@ -23,6 +23,8 @@ pub struct Status {
     /// Peers with an authenticated link right now, with the key epoch the link's sending
     /// direction uses (0: still the handshake's key).
     pub links: BTreeMap<String, u64>,
+    /// What this node knows of each other member.
+    pub peers: BTreeMap<String, PeerStatus>,
     /// Roles held by this node.
     pub roles: Vec<Role>,
     /// Mail.
@@ -43,6 +45,24 @@ pub struct Status {
     pub plaintext_payload_bytes: u64,
     /// The supervision tree, flattened: name → restarts.
     pub actors: BTreeMap<String, u64>,
+}
+
+/// One other member, as this node hears it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerStatus {
+    /// Where its links arrive.
+    pub address: String,
+    /// Is there an authenticated link?
+    pub linked: bool,
+    /// Suspicion φ of the failure detector; 0: just heard.
+    pub phi: f64,
+    /// Milliseconds since it was last heard.
+    pub silent_ms: u64,
+    /// Of its process.
+    pub incarnation: u64,
+    /// Minor version spoken on the link.
+    pub level: u16,
 }
 
 /// Mail counters.
@@ -127,6 +147,16 @@ pub struct LedgerStatus {
     pub size: u64,
     /// Merkle root, hex.
     pub root: String,
+    /// Leaves under the newest checkpoint that a majority of the members cosigned.
+    pub cosigned: u64,
+    /// Minor version of the ledger's acts.
+    pub level: u16,
+    /// This node's replica.
+    pub store: u64,
+    /// Members with a vote in consensus.
+    pub voters: Vec<NodeId>,
+    /// Members that are being brought up to date before they get a vote.
+    pub learners: Vec<NodeId>,
     /// Mails that ingest acts account for, over all nodes.
     pub mails: u64,
     /// Kafka records that ingest acts account for.

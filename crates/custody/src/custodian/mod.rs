@@ -202,7 +202,9 @@ impl Custodian {
                 let reason = format!("{committer} created a new group");
                 self.drop_group(&reason, out);
             }
-            GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => {
+            GroupCommitKind::Joined
+            | GroupCommitKind::Rotated { .. }
+            | GroupCommitKind::Removed { .. } => {
                 if self.epoch != former.next() {
                     let reason = format!(
                         "no commit seen between key epochs {former} and {}",

@@ -131,7 +131,8 @@ pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation
         Frame::Update { .. }
         | Frame::Decline { .. }
         | Frame::Train { .. }
-        | Frame::Model { .. } => None,
+        | Frame::Model { .. }
+        | Frame::Checkpoint { .. } => None,
     }
 }
 

@@ -345,6 +345,7 @@ impl World {
                     }),
                 );
             }
+            Frame::Checkpoint { .. } => unreachable!("no round sends one"),
             Frame::Decline {
                 round,
                 node,

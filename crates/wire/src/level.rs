@@ -1,0 +1,90 @@
+//! Minor versions of what nodes say to each other and write on the ledger.
+//!
+//! The major version is the first byte of every encoded value ([`crate::codec::VERSION`]); a
+//! change of it needs the whole cluster to stop. A **level** only adds: new acts, frames and
+//! calls, as new last variants of their enums. Two nodes speak at the lower of their two levels.
+//! The ledger has a level of its own, raised by an act once every member speaks it, so that no
+//! member ever meets a leaf it cannot read. That is how one node at a time can be upgraded.
+
+use crate::{Act, Call, Frame, GroupCommitKind};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A minor version.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize,
+)]
+pub struct Level(pub u16);
+
+impl Level {
+    /// What the first release spoke: everything without a level of its own.
+    pub const FIRST: Self = Self(0);
+    /// Membership by acts, cosigned checkpoints, linearizable reads, opinions about peers,
+    /// versions of functions.
+    pub const MEMBERSHIP: Self = Self(1);
+    /// What this build speaks.
+    pub const NEWEST: Self = Self::MEMBERSHIP;
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Act {
+    /// The first level that knows this act.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Genesis { .. }
+            | Self::NodeUp { .. }
+            | Self::NodeDown { .. }
+            | Self::RoleAssigned { .. }
+            | Self::RoundOpened { .. }
+            | Self::RoundClosed { .. }
+            | Self::RoundAbandoned { .. }
+            | Self::Ingested { .. }
+            | Self::AlertRaised(_)
+            | Self::AlertCleared { .. } => Level::FIRST,
+            Self::GroupCommit { kind, .. } => match kind {
+                GroupCommitKind::Created { .. }
+                | GroupCommitKind::Joined
+                | GroupCommitKind::Rotated { .. } => Level::FIRST,
+                GroupCommitKind::Removed { .. } => Level::MEMBERSHIP,
+            },
+            Self::LevelRaised { .. }
+            | Self::Invited { .. }
+            | Self::Admitted { .. }
+            | Self::Removed { .. }
+            | Self::Introduced { .. }
+            | Self::FunctionDeployed { .. } => Level::MEMBERSHIP,
+        }
+    }
+}
+
+impl Frame {
+    /// The first level that knows this frame.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Train { .. }
+            | Self::Update { .. }
+            | Self::Decline { .. }
+            | Self::Model { .. } => Level::FIRST,
+            Self::Checkpoint { .. } => Level::MEMBERSHIP,
+        }
+    }
+}
+
+impl Call {
+    /// The first level that knows this call.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Consensus(_) | Self::Propose(_) | Self::GroupInfo | Self::Model(_) => {
+                Level::FIRST
+            }
+            Self::Cosign { .. } | Self::ReadIndex | Self::Holdings | Self::Opinion(_) => {
+                Level::MEMBERSHIP
+            }
+        }
+    }
+}
