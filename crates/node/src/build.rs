@@ -3,7 +3,6 @@
 mod configured;
 
 use crate::board::Board;
-use crate::config::Config;
 use crate::effects::{
     AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
 };
@@ -23,6 +22,7 @@ use crate::tail::Tail;
 use crate::tree;
 use cluster::Cluster;
 use cluster::noise::EpochTable;
+use config::Config;
 use configured::{devices, door, links, mailer, pipeline, roster};
 use custody::{Custodian, Grace, Sealer};
 use dds::{CycloneSpace, DomainConfig};

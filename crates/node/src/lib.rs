@@ -5,7 +5,6 @@ pub mod admin;
 pub mod board;
 pub mod build;
 pub mod cli;
-pub mod config;
 pub mod effects;
 pub mod feed;
 pub mod gateway;

@@ -22,7 +22,7 @@
 
 use crate::board::Board;
 use crate::build;
-use crate::config::Config;
+use config::Config;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, Intensity, Strategy, Supervisor, SupervisorSpec};
 use std::path::PathBuf;

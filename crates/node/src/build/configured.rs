@@ -1,9 +1,9 @@
 //! From keys of the configuration to what the libraries want to hear.
 
-use crate::config::{Config, FeedFields};
 use crate::gateway::Gateway;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, ClusterConfig, TcpTransport};
+use config::{Config, FeedFields};
 use ed25519_dalek::SigningKey;
 use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
 use edge::mailer::{Mailer, MailerConfig, Security};

@@ -6,7 +6,6 @@ mod ledger;
 mod quarantine;
 mod status;
 
-use crate::config;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;

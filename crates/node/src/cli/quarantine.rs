@@ -1,7 +1,7 @@
 //! `glasshouse quarantine list|show|discard`.
 
 use super::Outcome;
-use crate::{config, quarantine};
+use crate::quarantine;
 use clap::Subcommand;
 use std::io::Write;
 use std::path::{Path, PathBuf};

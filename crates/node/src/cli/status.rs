@@ -1,7 +1,7 @@
 //! `glasshouse status`.
 
 use super::Outcome;
-use crate::config;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
