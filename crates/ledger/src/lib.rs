@@ -12,6 +12,7 @@ mod members;
 mod rounds;
 mod seen;
 mod state;
+pub mod watch;
 
 pub use assign::{Wanted, assign};
 pub use functions::{Function, MAX_FUNCTIONS};

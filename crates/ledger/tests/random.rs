@@ -5,8 +5,8 @@ use ledger::invariants::{ALL, Step, check};
 use ledger::{Applied, State};
 use proptest::prelude::*;
 use wire::{
-    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role,
-    Round, Severity, Source, UnixMillis,
+    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, Level, NodeId, ProposalId, Record,
+    Removal, Role, Round, Severity, Source, StoreId, UnixMillis,
 };
 
 /// Three members and a stranger.
@@ -20,7 +20,8 @@ fn some_nodes() -> impl Strategy<Value = Vec<NodeId>> {
 
 fn act() -> impl Strategy<Value = Act> {
     let small = 0u64..6;
-    let digest = any::<u8>().prop_map(|byte| Digest([byte; 32]));
+    // Few, so that they meet.
+    let digest = (0u8..4).prop_map(|byte| Digest([byte; 32]));
     let id = prop::sample::select(vec!["x", "y"]).prop_map(String::from);
     let roster = some_nodes().prop_map(|names| names.into_iter().map(|n| (n, [1; 32])).collect());
     let kind = prop_oneof![
@@ -29,6 +30,29 @@ fn act() -> impl Strategy<Value = Act> {
         small
             .clone()
             .prop_map(|n| GroupCommitKind::Rotated { round: Round(n) }),
+        node().prop_map(|node| GroupCommitKind::Removed { nodes: vec![node] }),
+    ];
+    let name = id.clone();
+    let membership = prop_oneof![
+        1 => (0u16..3).prop_map(|n| Act::LevelRaised { level: Level(n) }),
+        2 => (digest.clone(), prop::option::of(node()), 0u64..9).prop_map(
+            |(invitation, node, expires)| Act::Invited {
+                invitation, node, expires: UnixMillis(expires)
+            }
+        ),
+        3 => (node(), any::<u8>(), digest.clone()).prop_map(|(node, key, invitation)| Act::Admitted {
+            node, identity: [key; 32], address: "localhost:1".into(), invitation
+        }),
+        2 => (node(), any::<bool>()).prop_map(|(node, left)| Act::Removed {
+            node,
+            cause: if left { Removal::Left } else { Removal::Evicted { reason: "stolen".into() } },
+        }),
+        1 => (node(), any::<u64>()).prop_map(|(node, store)| Act::Introduced {
+            node, address: "localhost:2".into(), store: StoreId(store)
+        }),
+        1 => (name, 0u64..4, digest.clone()).prop_map(|(name, version, module)| {
+            Act::FunctionDeployed { name, version, module }
+        }),
     ];
     let alert = |id: String| Alert {
         id,
@@ -62,6 +86,7 @@ fn act() -> impl Strategy<Value = Act> {
         }),
         2 => id.clone().prop_map(move |id| Act::AlertRaised(alert(id))),
         2 => id.prop_map(|id| Act::AlertCleared { id, at: UnixMillis(0) }),
+        12 => membership,
     ]
 }
 
@@ -82,8 +107,19 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
             roster: ["a", "b", "c"].map(|name| (name.into(), [7; 32])).to_vec(),
         },
     };
-    (any::<bool>(), prop::collection::vec(record, 0..120)).prop_map(
-        move |(founded, mut records)| {
+    // Half of the logs are founded, most of those at the newest level.
+    let raised = Record {
+        id: ProposalId([254; 16]),
+        act: Act::LevelRaised {
+            level: Level::NEWEST,
+        },
+        ..founding.clone()
+    };
+    (any::<(bool, bool)>(), prop::collection::vec(record, 0..120)).prop_map(
+        move |((founded, level), mut records)| {
+            if level {
+                records.insert(0, raised.clone());
+            }
             if founded {
                 records.insert(0, founding.clone());
             }
@@ -149,9 +185,14 @@ fn each_invariant_can_fail() {
     type Break = (&'static str, fn(&mut State));
     let broken: Vec<Break> = vec![
         ("LEAVES_COUNTED", |state| state.size += 1),
-        ("ROSTER_FIXED", |state| {
+        ("ROSTER_BY_ONE", |state| {
             state.members.get_mut(&"a".into()).unwrap().identity = [8; 32]
         }),
+        ("ADMITTED_BY_INVITATION", |state| {
+            let member = state.members[&"a".into()].clone();
+            state.members.insert("z".into(), member);
+        }),
+        ("LEVEL_MONOTONIC", |state| state.level = Level(2)),
         ("ROLE_HELD_BY_MEMBER", |state| {
             state.roles.insert(Role::Feed("f".into()), "z".into());
         }),
@@ -206,7 +247,7 @@ fn each_invariant_can_fail() {
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
     assert_eq!(
         ALL.len(),
-        11,
+        13,
         "a new invariant needs a state that breaks it here"
     );
 }
