@@ -108,11 +108,59 @@ impl Config {
                 "an ed25519 public key of 64 hex digits, as `glasshouse identity` prints it",
             );
         }
+        self.check_detection(found);
+        let newest = wire::Level::NEWEST.0;
         found.require(
-            names.contains(&self.node.name),
+            self.cluster.level.is_none_or(|level| level <= newest),
+            "cluster.level",
+            self.cluster.level,
+            format!("at most {newest}, which is the newest level of this program"),
+        );
+        found.require(
+            self.cluster.address.as_deref().is_none_or(is_host_port),
+            "cluster.address",
+            &self.cluster.address,
+            "`host:port` as other nodes reach it",
+        );
+        found.require(
+            self.cluster.address.is_some() || !self.cluster.listen.ip().is_unspecified(),
+            "cluster.address",
+            &self.cluster.address,
+            "given when `cluster.listen` is all addresses, for others cannot dial that",
+        );
+        found.require(
+            names.contains(&self.node.name) || self.cluster.admission.is_some(),
             "cluster.peer",
             &names,
             format!("a list that includes this node, `{}`", self.node.name),
+        );
+    }
+
+    fn check_detection(&self, found: &mut Problems) {
+        let detection = &self.cluster.detection;
+        found.require(
+            (20..=1_000).contains(&detection.heartbeat_ms),
+            "cluster.detection.heartbeat_ms",
+            detection.heartbeat_ms,
+            "between 20 and 1000: more often is load, more seldom finds no death in two seconds",
+        );
+        found.require(
+            detection.threshold >= 1.0 && detection.threshold <= 100.0,
+            "cluster.detection.threshold",
+            detection.threshold,
+            "between 1 and 100; 8 is usual",
+        );
+        found.require(
+            (1..=60_000).contains(&detection.pause_ms),
+            "cluster.detection.pause_ms",
+            detection.pause_ms,
+            "between 1 and 60000",
+        );
+        found.require(
+            (1..=60_000).contains(&detection.reconnect_ms),
+            "cluster.detection.reconnect_ms",
+            detection.reconnect_ms,
+            "between 1 and 60000",
         );
     }
 

@@ -10,7 +10,7 @@ mod tests;
 
 pub use check::Problem;
 pub use schema::{
-    Alerts, Cluster, Config, Dds, Device, Feed, FeedFields, Keys, Learning, Mailbox, Node, Peer,
+    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, Mailbox, Node, Peer,
     Room,
 };
 

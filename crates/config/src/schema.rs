@@ -54,13 +54,40 @@ pub struct Node {
 pub struct Cluster {
     /// Name of the cluster; nodes of another cluster are refused.
     pub name: String,
-    /// Where other nodes reach this one.
+    /// Where links from other nodes are taken.
     pub listen: SocketAddr,
+    /// Where others reach it, `host:port`, if that is not `listen` itself: behind address
+    /// translation, or when it listens on all addresses.
+    pub address: Option<String>,
     /// File with this node's ed25519 seed, 64 hex digits, readable by its owner only.
     pub identity: PathBuf,
-    /// All members, this one included.
+    /// File with this node's proof of admission, as `glasshouse node join` writes it. Founders
+    /// have none: they stand in the ledger's first leaf.
+    pub admission: Option<PathBuf>,
+    /// Speak no newer minor version than this one; for upgrading node by node, and back.
+    pub level: Option<u16>,
+    /// When a silent member is held for down.
+    #[serde(default)]
+    pub detection: Detection,
+    /// The founders, this one included; for a node that joined later, the members it met. Once
+    /// the ledger is there, it says who belongs to the cluster and this list is not looked at.
     #[serde(rename = "peer")]
     pub peers: Vec<Peer>,
+}
+
+/// `[cluster.detection]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detection {
+    /// Each end of a link shows life this often.
+    pub heartbeat_ms: u64,
+    /// Suspicion φ (Hayashibara et al. 2004) from which a member counts as silent: a chance of
+    /// one in 10^φ to be wrong, if its heartbeats keep to their habit.
+    pub threshold: f64,
+    /// A pause that is never suspicious: a busy scheduler, a slow disk.
+    pub pause_ms: u64,
+    /// A link may be gone for so long before its peer counts as silent.
+    pub reconnect_ms: u64,
 }
 
 /// `[[cluster.peer]]`
@@ -248,6 +275,16 @@ impl Default for Dds {
         }
     }
 }
+impl Default for Detection {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 100,
+            threshold: 8.0,
+            pause_ms: 700,
+            reconnect_ms: 500,
+        }
+    }
+}
 impl Default for FeedFields {
     fn default() -> Self {
         let names = telemetry::transactions::FieldNames::default();
@@ -321,6 +358,7 @@ impl Config {
         let resolve_some = |path: &mut Option<PathBuf>| path.as_mut().map(resolve);
         resolve(&mut self.node.data_dir);
         resolve(&mut self.cluster.identity);
+        resolve_some(&mut self.cluster.admission);
         resolve_some(&mut self.mailbox.certificate);
         resolve_some(&mut self.mailbox.key);
         if let Some(feed) = &mut self.feed {
