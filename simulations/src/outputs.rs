@@ -162,6 +162,7 @@ impl World {
                     }
                 }
                 Output::EpochRetired(epoch) => self.log(&format!("n{n} retires key epoch {epoch}")),
+                Output::Removed => self.log(&format!("n{n} is no member any more")),
                 Output::Note(note) => self.log(&format!("n{n} custodian: {note}")),
             }
         }

@@ -280,10 +280,21 @@ impl World {
             }
             (
                 Act::GroupCommit {
-                    epoch, committer, ..
+                    epoch,
+                    committer,
+                    kind,
+                    commit,
                 },
                 Applied::Lost { .. },
-            ) => self.feed_custodian(n, custody::Input::Lost { epoch, committer }),
+            ) => {
+                let input = custody::Input::Lost {
+                    epoch,
+                    committer,
+                    kind,
+                    commit,
+                };
+                self.feed_custodian(n, input)
+            }
             // No machine here cares.
             _ => Ok(()),
         }

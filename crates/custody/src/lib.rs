@@ -27,7 +27,7 @@ mod secrets;
 
 pub use custodian::{Custodian, Input, Output};
 pub use group::{GroupError, JoinInfo, KeyGroup, MAX_MESSAGE, PendingJoin};
-pub use roster::Roster;
+pub use roster::{Membership, Roster};
 pub use seal::{
     Grace, Keyring, MAX_PARKED, MAX_STREAMS, OpenError, Opened, Parking, Place, REPLAY_WINDOW,
     SealError, Sealer,

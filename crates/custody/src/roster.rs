@@ -1,5 +1,5 @@
 use ed25519_dalek::VerifyingKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::NodeId;
 
 /// The nodes that may be members of the group, with their ed25519 identity keys.
@@ -28,5 +28,31 @@ impl Roster {
     /// Whether it names nobody.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Who belongs to the group as of one place on the ledger. Each commit is judged by the membership
+/// at its own place, never by a later one: only so do all members judge alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Who may have a leaf in the group.
+    pub roster: Roster,
+    /// Former members that may still have one (`ledger::Keys::to_remove`). While there are any,
+    /// the ledger lets only the commit that removes exactly these win, or a new group.
+    pub to_remove: BTreeSet<NodeId>,
+}
+
+impl Membership {
+    /// Of a cluster from which nobody has to be removed.
+    pub fn of(roster: Roster) -> Self {
+        Self {
+            roster,
+            to_remove: BTreeSet::new(),
+        }
+    }
+
+    /// Whether `node` belongs to the group under this key.
+    pub fn knows(&self, node: &NodeId, key: &[u8]) -> bool {
+        self.roster.knows(node, key) && !self.to_remove.contains(node)
     }
 }

@@ -137,12 +137,17 @@ impl Tail {
             Applied::Effective => {}
             Applied::Lost { .. } => {
                 if let Act::GroupCommit {
-                    epoch, committer, ..
+                    epoch,
+                    committer,
+                    kind,
+                    commit,
                 } = &record.act
                 {
                     let lost = Custody::Lost {
                         epoch: *epoch,
                         committer: committer.clone(),
+                        kind: kind.clone(),
+                        commit: commit.clone(),
                     };
                     self.custodian.send(lost).await?;
                 }

@@ -1,7 +1,10 @@
-use crate::secrets::EpochSecrets;
+use crate::{roster::Roster, secrets::EpochSecrets};
+use std::collections::BTreeSet;
 use wire::{Act, GroupCommitKind, KeyEpoch, NodeId, Round};
 
-/// What can happen to a custodian. The first three come from the ledger's fold, in ledger order.
+/// What can happen to a custodian. [`Committed`](Input::Committed), [`Lost`](Input::Lost),
+/// [`Roster`](Input::Roster) and [`RoundClosed`](Input::RoundClosed) come from the ledger's fold, in
+/// ledger order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A group commit won its epoch.
@@ -15,12 +18,29 @@ pub enum Input {
         /// The MLS message; empty for `Created`.
         commit: Vec<u8>,
     },
-    /// A group commit came too late for its epoch. Those of other nodes may be left out.
+    /// A group commit came too late for its epoch, or somebody had to be removed first. Those of
+    /// other nodes may be left out.
     Lost {
         /// The epoch it was for.
         epoch: KeyEpoch,
         /// Who made it.
         committer: NodeId,
+        /// Why. With the bytes it tells which of a node's proposals for one epoch it was.
+        kind: GroupCommitKind,
+        /// The MLS message; empty for `Created`.
+        commit: Vec<u8>,
+    },
+    /// Who belongs to the cluster and who has to leave the group, as of this place on the ledger:
+    /// after each effective `Genesis`, `Admitted`, `Removed`, and after each effective
+    /// `GroupCommit` that changed `Keys::to_remove` (then following its
+    /// [`Committed`](Input::Committed)). It must be the fold up to exactly that leaf, not a later
+    /// one: commits that follow are judged by it. After a snapshot was installed: that of the
+    /// snapshot, before [`CaughtUp`](Input::CaughtUp).
+    Roster {
+        /// `State::members` with their identity keys.
+        roster: Roster,
+        /// `State::keys.to_remove`.
+        to_remove: BTreeSet<NodeId>,
     },
     /// The ledger as it was at this process's start has been replayed; act from here on. Again
     /// after a snapshot was installed.
@@ -69,6 +89,9 @@ pub enum Output {
     /// stood before it, the node is out of the group until the next one: it goes on with the
     /// retired keys, which its peers accept for as long as their grace lasts.
     EpochRetired(KeyEpoch),
+    /// The roster does not name this node, or not under its key: it has left or was evicted. It
+    /// holds no keys any more and does nothing until a roster names it again. Said once.
+    Removed,
     /// For the node's log.
     Note(String),
 }

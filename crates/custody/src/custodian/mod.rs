@@ -1,14 +1,18 @@
 //! The custodian: one on every node, driven by the ledger.
 //!
-//! Three rules make the races harmless:
+//! Four rules make the races harmless:
 //! * Only a commit that the ledger committed is applied, also by the node that made it.
 //! * A commit is built for exactly one epoch, the one after the state it was built on. As soon as
 //!   the ledger shows that epoch taken by another commit, ours can never win and is forgotten.
 //! * Until then a proposal's fate is unknown, whatever the proposing said; it is repeated with the
 //!   very same bytes. Committed twice, the second one loses, so repeating is safe.
+//! * Each commit is judged by the membership at its own place on the ledger. While somebody has to
+//!   be removed, only the commit that does it can win; whatever else was proposed is forgotten.
 
+mod commits;
 mod io;
 mod pending;
+mod removal;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -18,7 +22,7 @@ pub use io::{Input, Output};
 use crate::{
     drbg::Drbg,
     group::{GroupError, Identity, JoinInfo, KeyGroup},
-    roster::Roster,
+    roster::{Membership, Roster},
 };
 use ed25519_dalek::SigningKey;
 use machine::{Instant, Machine};
@@ -50,7 +54,8 @@ const MAX_ANSWERS: usize = 64;
 /// Decides when this node creates, joins and rotates the key group, and follows its epochs.
 pub struct Custodian {
     identity: Identity,
-    roster: Roster,
+    /// As of the last ledger entry seen.
+    membership: Membership,
     rng: Drbg,
     /// The last epoch the ledger decided, as far as this node has seen.
     epoch: KeyEpoch,
@@ -71,10 +76,15 @@ pub struct Custodian {
     rotated: Round,
     /// Not before this moment: the next rotation.
     rotate_from: Instant,
+    /// Not before this moment: the next removal.
+    remove_from: Instant,
+    /// Whether the node knows that it is no member.
+    told_removed: bool,
 }
 
 impl Custodian {
-    /// A custodian without a group. `seed` must be fresh entropy at each start of the process:
+    /// A custodian without a group. `roster` is who belongs to the cluster before the ledger says
+    /// (the founders); it may be empty, and then nothing happens until the ledger says. `seed` must be fresh entropy at each start of the process:
     /// equal seeds give equal keys.
     pub fn new(node: NodeId, key: SigningKey, roster: Roster, seed: [u8; 32]) -> Self {
         Self {
@@ -82,7 +92,7 @@ impl Custodian {
                 node,
                 key: Arc::new(key),
             },
-            roster,
+            membership: Membership::of(roster),
             rng: Drbg::new(seed),
             epoch: KeyEpoch(0),
             group: None,
@@ -96,6 +106,8 @@ impl Custodian {
             closed: Round(0),
             rotated: Round(0),
             rotate_from: Instant::ZERO,
+            remove_from: Instant::ZERO,
+            told_removed: false,
         }
     }
 
@@ -115,115 +127,6 @@ impl Custodian {
             .as_ref()
             .map(KeyGroup::members)
             .unwrap_or_default()
-    }
-
-    fn committed(
-        &mut self,
-        now: Instant,
-        epoch: KeyEpoch,
-        committer: &NodeId,
-        kind: &GroupCommitKind,
-        commit: &[u8],
-        out: &mut Vec<Output>,
-    ) {
-        if epoch <= self.epoch {
-            out.push(Output::Note(format!(
-                "group commit for key epoch {epoch} ignored: this node is at {} already",
-                self.epoch
-            )));
-            return;
-        }
-        let former = std::mem::replace(&mut self.epoch, epoch);
-        if let GroupCommitKind::Rotated { round } = kind {
-            self.rotated = self.rotated.max(*round);
-        }
-        let own = self.decide_pending(now, epoch, committer, kind, commit, out);
-        if !own {
-            self.follow(former, committer, kind, commit, out);
-        }
-        if self.group.is_some() {
-            self.failures = 0;
-            self.empty_polls = 0;
-            self.search = Search::Due;
-        } else if self.caught_up && self.pending.is_none() {
-            // Somebody holds a group at this epoch: worth asking soon, whatever the pause was.
-            self.empty_polls = 0;
-            self.rest_for(now, FIRST_PAUSE);
-        }
-    }
-
-    /// The epoch is taken: adopt our proposal if it is the one that took it, else forget it if it
-    /// was for this epoch or an earlier one. True when ours won.
-    fn decide_pending(
-        &mut self,
-        now: Instant,
-        epoch: KeyEpoch,
-        committer: &NodeId,
-        kind: &GroupCommitKind,
-        commit: &[u8],
-        out: &mut Vec<Output>,
-    ) -> bool {
-        let Some(pending) = self.pending.take_if(|pending| pending.epoch <= epoch) else {
-            return false;
-        };
-        if pending.epoch != epoch || *committer != self.identity.node || !pending.is(kind, commit) {
-            self.forget(now, pending, out);
-            return false;
-        }
-        match pending.state {
-            State::Create(group) | State::Join(group) => self.group = Some(*group),
-            State::Rotate => {
-                let merged = self
-                    .group
-                    .as_mut()
-                    .map_or(Ok(()), KeyGroup::merge_own_pending);
-                if let Err(error) = merged {
-                    self.drop_group(&error.to_string(), out);
-                }
-            }
-        }
-        true
-    }
-
-    /// Another node's commit took the epoch: go along with it or leave the group.
-    fn follow(
-        &mut self,
-        former: KeyEpoch,
-        committer: &NodeId,
-        kind: &GroupCommitKind,
-        commit: &[u8],
-        out: &mut Vec<Output>,
-    ) {
-        let Some(group) = self.group.as_mut() else {
-            return;
-        };
-        match kind {
-            GroupCommitKind::Created { .. } => {
-                let reason = format!("{committer} created a new group");
-                self.drop_group(&reason, out);
-            }
-            GroupCommitKind::Joined
-            | GroupCommitKind::Rotated { .. }
-            | GroupCommitKind::Removed { .. } => {
-                if self.epoch != former.next() {
-                    let reason = format!(
-                        "no commit seen between key epochs {former} and {}",
-                        self.epoch
-                    );
-                    self.drop_group(&reason, out);
-                } else if let Err(error) = group.process_commit(commit, committer, &self.roster) {
-                    self.drop_group(&error.to_string(), out);
-                }
-            }
-        }
-    }
-
-    fn drop_group(&mut self, reason: &str, out: &mut Vec<Output>) {
-        self.group = None;
-        out.push(Output::Note(format!(
-            "left the key group at key epoch {} and join again: {reason}",
-            self.epoch
-        )));
     }
 
     /// Tell the node about the keys it holds now, if it has not been told. New secrets come before
@@ -263,7 +166,7 @@ impl Custodian {
     fn forget(&mut self, now: Instant, pending: Pending, out: &mut Vec<Output>) {
         match pending.state {
             State::Create(_) | State::Join(_) => self.rest(now),
-            State::Rotate => {
+            State::Step => {
                 let cleared = self.group.as_mut().map_or(Ok(()), KeyGroup::clear_pending);
                 if let Err(error) = cleared {
                     self.drop_group(&error.to_string(), out);
@@ -277,6 +180,10 @@ impl Custodian {
         if !self.caught_up {
             return;
         }
+        if !self.is_member() {
+            self.say_removed(out);
+            return;
+        }
         if self.pending.is_some() {
             self.repeat_if_due(now, out);
             if self.pending.is_some() {
@@ -284,7 +191,11 @@ impl Custodian {
             }
         }
         if self.group.is_some() {
-            self.rotate_if_due(now, out);
+            if self.removal_due() {
+                self.remove_if_due(now, out);
+            } else {
+                self.rotate_if_due(now, out);
+            }
             return;
         }
         match &self.search {
@@ -328,11 +239,23 @@ impl Machine for Custodian {
             } => {
                 self.committed(now, epoch, &committer, &kind, &commit, out);
             }
-            Input::Lost { epoch, committer } => {
+            Input::Lost {
+                epoch,
+                committer,
+                kind,
+                commit,
+            } => {
+                // An earlier one for the same epoch may have lost to a removal that is under way.
                 let ours = committer == self.identity.node;
-                if let Some(pending) = self.pending.take_if(|p| ours && p.epoch == epoch) {
+                if let Some(pending) = self
+                    .pending
+                    .take_if(|p| ours && p.epoch == epoch && p.is(&kind, &commit))
+                {
                     self.forget(now, pending, out);
                 }
+            }
+            Input::Roster { roster, to_remove } => {
+                self.membership_changed(now, Membership { roster, to_remove }, out);
             }
             Input::CaughtUp { epoch } => {
                 self.caught_up = true;
@@ -353,6 +276,9 @@ impl Machine for Custodian {
                 if gained && matches!(self.search, Search::Resting { .. }) {
                     self.search = Search::Due;
                 }
+                if gained {
+                    self.schedule_removal(now);
+                }
             }
             Input::RoundClosed { round } => self.closed = self.closed.max(round),
             Input::GroupInfo { from, answer } => self.answered(&from, answer, out),
@@ -372,13 +298,16 @@ impl Machine for Custodian {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if !self.caught_up {
+        if !self.caught_up || !self.is_member() {
             return None;
         }
         if let Some(pending) = &self.pending {
             return Some(pending.due);
         }
         if self.group.is_some() {
+            if self.removal_due() {
+                return Some(self.remove_from);
+            }
             return self.rotation_wanted().then_some(self.rotate_from);
         }
         match &self.search {

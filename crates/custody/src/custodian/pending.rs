@@ -5,7 +5,8 @@ use super::{
     Output, PROPOSAL_LIMIT,
 };
 use crate::group::GroupError;
-use wire::Act;
+use std::collections::BTreeSet;
+use wire::{Act, NodeId};
 
 /// At most one exists at a time.
 pub(super) struct Pending {
@@ -24,11 +25,16 @@ pub(super) enum State {
     Create(Box<KeyGroup>),
     Join(Box<KeyGroup>),
     /// The group itself holds the pending commit.
-    Rotate,
+    Step,
 }
 
 impl Pending {
-    fn new(epoch: KeyEpoch, kind: GroupCommitKind, commit: Vec<u8>, state: State) -> Self {
+    pub(super) fn new(
+        epoch: KeyEpoch,
+        kind: GroupCommitKind,
+        commit: Vec<u8>,
+        state: State,
+    ) -> Self {
         Self {
             epoch,
             kind,
@@ -42,6 +48,15 @@ impl Pending {
     /// Whether a commit on the ledger is this one, not one of this node's former life.
     pub(super) fn is(&self, kind: &GroupCommitKind, commit: &[u8]) -> bool {
         self.kind == *kind && self.commit == commit
+    }
+
+    /// Whether the ledger can still let it win, if its epoch is free (`ledger::State::group_commit`).
+    pub(super) fn may_win(&self, to_remove: &BTreeSet<NodeId>) -> bool {
+        match &self.kind {
+            GroupCommitKind::Created { .. } => true,
+            GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => to_remove.is_empty(),
+            GroupCommitKind::Removed { nodes } => nodes.iter().eq(to_remove),
+        }
     }
 }
 
@@ -62,7 +77,7 @@ impl Custodian {
         let join = KeyGroup::external_join_with(
             &info.group_info,
             self.identity.clone(),
-            &self.roster,
+            &self.membership.roster,
             self.rng.clone(),
         )?;
         let state = State::Join(Box::new(join.group));
@@ -80,7 +95,7 @@ impl Custodian {
         let kind = GroupCommitKind::Rotated { round: self.closed };
         let epoch = self.epoch.next();
         let commit = self.group.as_mut()?.rotate();
-        Some(commit.map(|commit| Pending::new(epoch, kind, commit, State::Rotate)))
+        Some(commit.map(|commit| Pending::new(epoch, kind, commit, State::Step)))
     }
 
     pub(super) fn propose(&mut self, now: Instant, mut pending: Pending, out: &mut Vec<Output>) {
@@ -124,7 +139,8 @@ impl Custodian {
         let Some(mut pending) = self.pending.take_if(|pending| pending.due <= now) else {
             return;
         };
-        let rotation = matches!(pending.state, State::Rotate);
+        let rotation = matches!(pending.kind, GroupCommitKind::Rotated { .. });
+        let removal = matches!(pending.kind, GroupCommitKind::Removed { .. });
         if rotation && !self.leader {
             // The new leader sees to it; ours may still win, so it is kept and only kept.
             pending.due = now + PROPOSAL_LIMIT;
@@ -138,6 +154,9 @@ impl Custodian {
             )));
             if rotation {
                 self.rotate_from = now + MAX_PAUSE;
+            }
+            if removal {
+                self.remove_from = now + MAX_PAUSE;
             }
             self.forget(now, pending, out);
         }

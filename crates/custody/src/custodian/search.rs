@@ -72,6 +72,14 @@ impl Custodian {
         let heard_of_group = !answers.is_empty();
         answers.retain(|info| info.epoch >= self.epoch);
         answers.sort_by_key(|info| std::cmp::Reverse(info.epoch));
+        if self.removal_due() && !answers.is_empty() {
+            // Members will see to it; the next commit ends this pause.
+            out.push(Output::Note(format!(
+                "waiting to join the key group until {:?} are removed from it",
+                self.membership.to_remove
+            )));
+            answers.clear();
+        }
         for info in answers {
             match self.join(&info) {
                 Ok(pending) => return self.propose(now, pending, out),

@@ -42,8 +42,28 @@ pub enum GroupError {
         /// By the signature.
         found: String,
     },
-    /// More than a self-update or a join.
-    #[error("the commit of {committer} would change more than its own leaf ({what}); refused")]
+    /// The message is of another kind than the ledger says.
+    #[error(
+        "the commit of {committer} stands on the ledger as a {expected} but is a {found}; refused"
+    )]
+    WrongKind {
+        /// Who committed.
+        committer: NodeId,
+        /// By the ledger.
+        expected: &'static str,
+        /// By the message.
+        found: &'static str,
+    },
+    /// A removal that leaves somebody in the group who has to go.
+    #[error("the commit of {committer} leaves {left} in the group, who has to be removed; refused")]
+    Underreach {
+        /// Who committed.
+        committer: NodeId,
+        /// Who would stay.
+        left: NodeId,
+    },
+    /// More than a self-update, a join, or the removal of those that have to go.
+    #[error("the commit of {committer} would change more than it may ({what}); refused")]
     Overreach {
         /// Who committed.
         committer: NodeId,

@@ -1,5 +1,5 @@
 //! One MLS group as this house uses it: created by one node, entered only by external commit,
-//! moved on by self-updates; no key packages, no welcomes, no application messages.
+//! moved on by self-updates, left by removal; no key packages, no welcomes, no application messages.
 
 mod check;
 mod error;
@@ -11,7 +11,7 @@ pub use error::GroupError;
 use crate::{
     drbg::Drbg,
     provider::{IdentitySigner, Provider, SUITE},
-    roster::Roster,
+    roster::{Membership, Roster},
     secrets::EpochSecrets,
 };
 use ed25519_dalek::SigningKey;
@@ -24,7 +24,7 @@ use openmls_traits::OpenMlsProvider as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tls_codec::{DeserializeBytes, Serialize};
-use wire::{KeyEpoch, NodeId};
+use wire::{GroupCommitKind, KeyEpoch, NodeId};
 
 /// Largest group message or GroupInfo accepted. A commit or GroupInfo with its tree grows by some
 /// 300 bytes a member; this leaves room for 3,000 members and bounds what a peer can make us parse.
@@ -234,6 +234,32 @@ impl KeyGroup {
         to_bytes(bundle.commit())
     }
 
+    /// A commit that takes the leaves of `nodes` out of the group, as far as they have any, and
+    /// renews this node's keys with it: the new secrets are out of reach for whoever was removed.
+    /// Pending like [`rotate`](Self::rotate)'s.
+    pub fn remove(&mut self, nodes: &BTreeSet<NodeId>) -> Result<Vec<u8>, GroupError> {
+        let doing = "removing members";
+        let signer = IdentitySigner(&self.identity.key);
+        let leaves = check::leaves_of(&self.mls, nodes);
+        let bundle = self
+            .mls
+            .commit_builder()
+            .propose_removals(leaves.into_keys())
+            .force_self_update(true)
+            .load_psks(self.provider.storage())
+            .map_err(|error| GroupError::refused(doing, error))?
+            .build(
+                self.provider.rand(),
+                self.provider.crypto(),
+                &signer,
+                |_| true,
+            )
+            .map_err(|error| GroupError::refused(doing, error))?
+            .stage_commit(&self.provider)
+            .map_err(|error| GroupError::refused(doing, error))?;
+        to_bytes(bundle.commit())
+    }
+
     /// Our pending commit won: move on.
     pub fn merge_own_pending(&mut self) -> Result<(), GroupError> {
         self.mls
@@ -253,14 +279,16 @@ impl KeyGroup {
         self.mls.pending_commit().is_some()
     }
 
-    /// Apply the commit by which `committer` moved the group on. Refused unless it is a self-update
-    /// or an external join, signed by the key that `roster` holds for `committer`, and touches
-    /// nobody's leaf but the committer's own. On error the group has not moved.
+    /// Apply the commit by which `committer` moved the group on. Refused unless it is what `kind`
+    /// says, is signed by the key that the roster holds for `committer`, and touches nobody's leaf
+    /// but the committer's own; a removal must also take out every leaf of those that `membership`
+    /// wants removed, and nobody else's. On error the group has not moved.
     pub fn process_commit(
         &mut self,
         commit: &[u8],
         committer: &NodeId,
-        roster: &Roster,
+        kind: &GroupCommitKind,
+        membership: &Membership,
     ) -> Result<(), GroupError> {
         let message: ProtocolMessage = parse("commit", commit)?
             .try_into_protocol_message()
@@ -276,7 +304,12 @@ impl KeyGroup {
                 reason: "it is another kind of group message".to_owned(),
             });
         };
-        check::commit(&self.mls, &sender, &staged, committer, roster)?;
+        let claim = check::Claim {
+            committer,
+            kind,
+            membership,
+        };
+        claim.check(&self.mls, &sender, &staged)?;
         self.mls
             .merge_staged_commit(&self.provider, *staged)
             .map_err(|error| GroupError::refused("merging the commit", error))

@@ -80,6 +80,9 @@ impl Effects<Custodian> for CustodianEffects {
             }
             // The keyring and the links' table drop it when its grace is over.
             Output::EpochRetired(epoch) => tracing::debug!("key epoch {epoch} is retired"),
+            Output::Removed => {
+                tracing::warn!("this node is no member of the cluster any more; its keys are gone")
+            }
             Output::Note(note) => tracing::info!("custodian: {note}"),
         }
         Ok(())

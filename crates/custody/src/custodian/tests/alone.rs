@@ -26,6 +26,7 @@ fn kind(output: &Output) -> &'static str {
         Output::Serve(None) => "serve nothing",
         Output::EpochStarted(_) => "started",
         Output::EpochRetired(_) => "retired",
+        Output::Removed => "removed",
         Output::Note(_) => "note",
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Entry {
     Lost {
         epoch: KeyEpoch,
         committer: NodeId,
+        kind: GroupCommitKind,
+        commit: Vec<u8>,
     },
     RoundClosed(Round),
 }
@@ -177,6 +179,7 @@ impl World {
                     assert!(*first == secrets, "CUSTODY-2 at n{n}, key epoch {epoch}");
                 }
                 Output::EpochRetired(epoch) => self.nodes[n].retired.push(epoch),
+                Output::Removed => {}
                 Output::Note(note) => self.nodes[n].notes.push(note),
             }
         }
@@ -209,7 +212,12 @@ impl World {
                 commit,
             });
         } else {
-            self.ledger.push(Entry::Lost { epoch, committer });
+            self.ledger.push(Entry::Lost {
+                epoch,
+                committer,
+                kind,
+                commit,
+            });
         }
     }
 
@@ -250,7 +258,17 @@ impl World {
                 kind,
                 commit,
             },
-            Entry::Lost { epoch, committer } => Input::Lost { epoch, committer },
+            Entry::Lost {
+                epoch,
+                committer,
+                kind,
+                commit,
+            } => Input::Lost {
+                epoch,
+                committer,
+                kind,
+                commit,
+            },
             Entry::RoundClosed(round) => Input::RoundClosed { round },
         };
         self.feed(n, input);
