@@ -2,6 +2,7 @@
 //! entropy, the journal.
 
 pub mod clock;
+pub mod durable;
 pub mod entropy;
 pub mod journal;
 pub mod mailbox;

@@ -42,10 +42,6 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
-        sync_dir(dir)
+        crate::durable::sync_dir(dir)
     }
-}
-
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -1,5 +1,6 @@
 use super::JournalOptions;
-use super::disk::{Disk, RealDisk, sync_dir};
+use super::disk::{Disk, RealDisk};
+use crate::durable::sync_dir;
 use super::error::{JournalError, OpenError};
 use super::reader::Records;
 use super::record::MAX_PAYLOAD;

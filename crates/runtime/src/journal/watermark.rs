@@ -1,9 +1,8 @@
 //! How far the reader of the journal has got: one small checksummed file, replaced atomically.
 
-use super::disk::sync_dir;
 use super::error::OpenError;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const NAME: &str = "processed";
@@ -36,14 +35,9 @@ pub(super) fn damaged(dir: &Path, what: &str) -> OpenError {
     }
 }
 
-/// Write aside, sync, rename, sync the directory: at any moment either the old or the new mark.
+/// At any moment either the old or the new mark.
 pub(super) fn store(dir: &Path, seq: u64) -> io::Result<()> {
-    let aside = dir.join(format!("{NAME}.new"));
-    let mut file = File::create(&aside)?;
-    file.write_all(&encode(seq))?;
-    file.sync_data()?;
-    fs::rename(&aside, dir.join(NAME))?;
-    sync_dir(dir)
+    crate::durable::replace(&dir.join(NAME), &encode(seq))
 }
 
 fn encode(seq: u64) -> [u8; LEN] {
