@@ -16,7 +16,7 @@ fn a_first_start_ends_with_everybody_in_one_group() {
     for nodes in [1, 2, 3, 5] {
         let world = settled(nodes);
         assert_eq!(
-            world.epoch,
+            world.epoch(),
             KeyEpoch(nodes as u64),
             "one epoch for each node that came in"
         );
@@ -29,10 +29,10 @@ fn a_first_start_ends_with_everybody_in_one_group() {
 fn every_closed_round_makes_one_new_epoch_at_all() {
     let mut world = settled(3);
     for round in 1..=5 {
-        let before = world.epoch;
+        let before = world.epoch();
         world.close_round();
         assert!(world.settle(10), "{}", world.describe());
-        assert_eq!(world.epoch, before.next(), "round {round}");
+        assert_eq!(world.epoch(), before.next(), "round {round}");
     }
     assert_eq!(
         world.nodes[1].retired.len() + 1,
@@ -72,7 +72,7 @@ fn a_node_that_missed_epochs_catches_up_in_order() {
             while world.deliver(n) {}
         }
     }
-    let (away, now) = (world.nodes[2].started.len(), world.epoch);
+    let (away, now) = (world.nodes[2].started.len(), world.epoch());
     assert_eq!(now, KeyEpoch(53));
     while world.deliver(2) {}
     assert_eq!(
@@ -86,18 +86,18 @@ fn a_node_that_missed_epochs_catches_up_in_order() {
 #[test]
 fn when_all_lose_their_state_the_leader_makes_a_new_group() {
     let mut world = settled(3);
-    let before = world.epoch;
+    let before = world.epoch();
     (0..3).for_each(|n| world.crash(n));
     assert!(world.settle(100), "{}", world.describe());
-    assert_eq!(world.epoch, KeyEpoch(before.0 + 3));
-    let mut created = world.ledger.iter().filter(|entry| {
+    assert_eq!(world.epoch(), KeyEpoch(before.0 + 3));
+    let mut created = world.log.leaves.iter().filter(|leaf| {
         matches!(
-            entry,
-            super::world::Entry::Won {
+            leaf.record.act,
+            Act::GroupCommit {
                 kind: GroupCommitKind::Created { .. },
                 ..
             }
-        )
+        ) && leaf.applied == ledger::Applied::Effective
     });
     assert!(created.next().is_some() && created.next().is_some() && created.next().is_none());
 }
@@ -222,10 +222,11 @@ fn a_member_of_an_old_epoch_cannot_derive_newer_secrets() {
         commit: thief.commit,
     };
     world.proposals.push_back((2, act));
-    let before = world.epoch;
+    let before = world.epoch();
     world.commit(0, false);
     assert_eq!(
-        world.epoch, before,
+        world.epoch(),
+        before,
         "the ledger gave that epoch away long ago"
     );
     for epoch in 0..=before.0 {
@@ -242,6 +243,9 @@ enum Step {
     Answer { node: usize, reachable: u8 },
     Crash(usize),
     Lead(usize),
+    Evict(usize),
+    Leave(usize),
+    Readmit(usize),
     CloseRound,
     Advance(u64),
 }
@@ -254,6 +258,9 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
         4 => (0..nodes, any::<u8>()).prop_map(|(node, reachable)| Step::Answer { node, reachable }),
         1 => (0..nodes).prop_map(Step::Crash),
         1 => (0..nodes).prop_map(Step::Lead),
+        1 => (0..nodes).prop_map(Step::Evict),
+        1 => (0..nodes).prop_map(Step::Leave),
+        2 => (0..nodes).prop_map(Step::Readmit),
         2 => Just(Step::CloseRound),
         3 => (1..4_000_u64).prop_map(Step::Advance),
     ]
@@ -274,6 +281,9 @@ proptest! {
                 Step::Answer { node, reachable } => world.answer(node, reachable),
                 Step::Crash(node) => world.crash(node),
                 Step::Lead(node) => world.lead(node),
+                Step::Evict(node) => world.evict(node),
+                Step::Leave(node) => world.leave(node),
+                Step::Readmit(node) => { world.readmit(node); }
                 Step::CloseRound => world.close_round(),
                 Step::Advance(ms) => world.advance(Duration::from_millis(ms)),
             }

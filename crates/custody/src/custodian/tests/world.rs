@@ -1,37 +1,24 @@
-//! Custodians around a perfect, totally ordered ledger and a most imperfect everything else.
+//! Custodians around the real ledger's fold and a most imperfect everything else.
 //!
 //! Invariants, checked at every output:
 //! * `CUSTODY-1` a node's epochs only grow.
 //! * `CUSTODY-2` whoever holds the secrets of an epoch holds the same ones.
 //! * `CUSTODY-3` no epoch starts at a node before the ledger told it so.
 //! * `CUSTODY-4` what a node serves belongs to the epoch it announced last.
+//! * `CUSTODY-5` whoever holds the secrets of an epoch was a member where the ledger opened it.
+//! * `CUSTODY-6` a node is told that it is no member only by a roster that does not name it.
 
 use super::super::*;
+use super::log::Log;
 use crate::EpochSecrets;
 use std::collections::{BTreeMap, VecDeque};
 use wire::Act;
 
-/// An entry of the ledger, as the fold judged it.
-#[derive(Clone, Debug)]
-pub(super) enum Entry {
-    Won {
-        epoch: KeyEpoch,
-        committer: NodeId,
-        kind: GroupCommitKind,
-        commit: Vec<u8>,
-    },
-    Lost {
-        epoch: KeyEpoch,
-        committer: NodeId,
-        kind: GroupCommitKind,
-        commit: Vec<u8>,
-    },
-    RoundClosed(Round),
-}
-
 pub(super) struct Node {
     pub(super) custodian: Custodian,
-    /// Ledger entries seen.
+    /// How often this name has been admitted; each time under another identity key.
+    pub(super) admission: u8,
+    /// Leaves seen.
     pub(super) cursor: usize,
     pub(super) serves: Option<Vec<u8>>,
     /// Started epochs of this life.
@@ -40,12 +27,13 @@ pub(super) struct Node {
     pub(super) asking: bool,
     pub(super) notes: Vec<String>,
     pub(super) retired: Vec<KeyEpoch>,
+    /// How often it was told that it is no member.
+    pub(super) removed: usize,
 }
 
 pub(super) struct World {
     pub(super) nodes: Vec<Node>,
-    pub(super) ledger: Vec<Entry>,
-    pub(super) epoch: KeyEpoch,
+    pub(super) log: Log,
     pub(super) round: Round,
     /// Proposed and neither committed nor dropped: (proposer, act).
     pub(super) proposals: VecDeque<(usize, Act)>,
@@ -61,7 +49,14 @@ pub(super) fn name(node: usize) -> NodeId {
 }
 
 pub(super) fn key(node: usize) -> SigningKey {
-    SigningKey::from_bytes(&[node as u8 + 1; 32])
+    key_of(node, 0)
+}
+
+/// Of the node's `admission`th life as a member.
+pub(super) fn key_of(node: usize, admission: u8) -> SigningKey {
+    let mut seed = [node as u8 + 1; 32];
+    seed[0] = admission;
+    SigningKey::from_bytes(&seed)
 }
 
 pub(super) fn roster(nodes: usize) -> Roster {
@@ -72,8 +67,11 @@ impl World {
     pub(super) fn new(nodes: usize) -> Self {
         let mut world = Self {
             nodes: Vec::new(),
-            ledger: Vec::new(),
-            epoch: KeyEpoch(0),
+            log: Log::new(
+                (0..nodes)
+                    .map(|n| (name(n), key(n).verifying_key().to_bytes()))
+                    .collect(),
+            ),
             round: Round(0),
             proposals: VecDeque::new(),
             leader: 0,
@@ -82,7 +80,7 @@ impl World {
             lives: 0,
         };
         for n in 0..nodes {
-            let node = world.born(n, nodes);
+            let node = world.born(n, 0);
             world.nodes.push(node);
         }
         for n in 0..nodes {
@@ -91,34 +89,66 @@ impl World {
         world
     }
 
-    fn born(&mut self, n: usize, nodes: usize) -> Node {
+    fn born(&mut self, n: usize, admission: u8) -> Node {
         self.lives += 1;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.lives.to_be_bytes());
         Node {
-            custodian: Custodian::new(name(n), key(n), roster(nodes), seed),
+            // Who belongs to the cluster, it learns from the ledger.
+            custodian: Custodian::new(name(n), key_of(n, admission), Roster::default(), seed),
+            admission,
             cursor: 0,
             serves: None,
             started: Vec::new(),
             asking: false,
             notes: Vec::new(),
             retired: Vec::new(),
+            removed: 0,
         }
     }
 
     /// Replay the ledger to a fresh process, then let it act.
     fn start(&mut self, n: usize) {
         while self.deliver(n) {}
-        let epoch = self.epoch;
+        let epoch = self.epoch();
         self.feed(n, Input::CaughtUp { epoch });
         self.feed(n, Input::Leader(n == self.leader));
     }
 
     /// The process dies and comes back with nothing but its identity.
     pub(super) fn crash(&mut self, n: usize) {
-        let count = self.nodes.len();
-        self.nodes[n] = self.born(n, count);
+        self.nodes[n] = self.born(n, self.nodes[n].admission);
         self.start(n);
+    }
+
+    /// The ledger's key epoch.
+    pub(super) fn epoch(&self) -> KeyEpoch {
+        self.log.state.keys.epoch
+    }
+
+    pub(super) fn is_member(&self, n: usize) -> bool {
+        self.log.is_member(&name(n))
+    }
+
+    /// Others throw it out. Its process lives on, and may even go on hearing the ledger.
+    pub(super) fn evict(&mut self, n: usize) {
+        self.log.evict(&name(n));
+    }
+
+    pub(super) fn leave(&mut self, n: usize) {
+        self.log.leave(&name(n));
+    }
+
+    /// A former member comes back as a new process under a new identity key, if the ledger lets it.
+    pub(super) fn readmit(&mut self, n: usize) -> bool {
+        let admission = self.nodes[n].admission + 1;
+        let identity = key_of(n, admission).verifying_key().to_bytes();
+        let admitted = !self.is_member(n) && self.log.admit(&name(n), identity);
+        if admitted {
+            self.nodes[n] = self.born(n, admission);
+            self.start(n);
+        }
+        admitted
     }
 
     pub(super) fn lead(&mut self, n: usize) {
@@ -175,50 +205,37 @@ impl World {
                     );
                     assert_eq!(node.custodian.epoch(), epoch, "CUSTODY-3 at n{n}");
                     node.started.push(epoch);
+                    let key = key_of(n, node.admission).verifying_key();
+                    assert!(
+                        self.log.entitled[&epoch].knows(&name(n), key.as_bytes()),
+                        "CUSTODY-5 at n{n}, key epoch {epoch}"
+                    );
                     let first = self.secrets.entry(epoch).or_insert_with(|| secrets.clone());
                     assert!(*first == secrets, "CUSTODY-2 at n{n}, key epoch {epoch}");
                 }
                 Output::EpochRetired(epoch) => self.nodes[n].retired.push(epoch),
-                Output::Removed => {}
+                Output::Removed => {
+                    let node = &mut self.nodes[n];
+                    node.removed += 1;
+                    assert!(!node.custodian.is_member(), "CUSTODY-6 at n{n}");
+                    assert!(!node.custodian.in_group(), "CUSTODY-6 at n{n}");
+                }
                 Output::Note(note) => self.nodes[n].notes.push(note),
             }
         }
     }
 
-    /// The ledger takes proposal `i` and judges it, as its fold would. The proposal stays proposed
-    /// if `twice`: a retry of the transport that arrives again later.
+    /// The ledger takes proposal `i`, and its fold judges it. The proposal stays proposed if
+    /// `twice`: a retry of the transport that arrives again later.
     pub(super) fn commit(&mut self, i: usize, twice: bool) {
-        let Some((_, act)) = self.proposals.get(i).cloned() else {
+        let Some((n, act)) = self.proposals.get(i).cloned() else {
             return;
         };
         if !twice {
             self.proposals.remove(i);
         }
-        let Act::GroupCommit {
-            epoch,
-            committer,
-            kind,
-            commit,
-        } = act
-        else {
-            panic!("custodians propose group commits only: {act:?}")
-        };
-        if epoch == self.epoch.next() {
-            self.epoch = epoch;
-            self.ledger.push(Entry::Won {
-                epoch,
-                committer,
-                kind,
-                commit,
-            });
-        } else {
-            self.ledger.push(Entry::Lost {
-                epoch,
-                committer,
-                kind,
-                commit,
-            });
-        }
+        assert!(matches!(act, Act::GroupCommit { .. }), "{act:?}");
+        self.log.append(&name(n), act);
     }
 
     pub(super) fn fail(&mut self, i: usize, but_it_arrives: bool) {
@@ -240,39 +257,22 @@ impl World {
         );
     }
 
-    /// The next ledger entry reaches node `n`.
+    /// The next leaf reaches node `n`.
     pub(super) fn deliver(&mut self, n: usize) -> bool {
-        let Some(entry) = self.ledger.get(self.nodes[n].cursor).cloned() else {
+        let Some(leaf) = self.log.leaves.get(self.nodes[n].cursor) else {
             return false;
         };
+        let told = leaf.told.clone();
         self.nodes[n].cursor += 1;
-        let input = match entry {
-            Entry::Won {
-                epoch,
-                committer,
-                kind,
-                commit,
-            } => Input::Committed {
-                epoch,
-                committer,
-                kind,
-                commit,
-            },
-            Entry::Lost {
-                epoch,
-                committer,
-                kind,
-                commit,
-            } => Input::Lost {
-                epoch,
-                committer,
-                kind,
-                commit,
-            },
-            Entry::RoundClosed(round) => Input::RoundClosed { round },
-        };
-        self.feed(n, input);
+        for input in told {
+            self.feed(n, input);
+        }
         true
+    }
+
+    /// All leaves reach node `n`.
+    pub(super) fn catch_up(&mut self, n: usize) {
+        while self.deliver(n) {}
     }
 
     /// Node `n` hears from the peers in the bit set `reachable`, and that this was all.
@@ -280,7 +280,11 @@ impl World {
         if !std::mem::take(&mut self.nodes[n].asking) {
             return;
         }
-        for peer in (0..self.nodes.len()).filter(|peer| *peer != n && reachable >> peer & 1 == 1) {
+        // Links are between members only.
+        let linked = |peer: &usize| {
+            *peer != n && reachable >> peer & 1 == 1 && self.is_member(n) && self.is_member(*peer)
+        };
+        for peer in (0..self.nodes.len()).filter(linked).collect::<Vec<_>>() {
             let answer = self.nodes[peer].serves.clone();
             self.feed(
                 n,
@@ -294,12 +298,16 @@ impl World {
     }
 
     pub(super) fn close_round(&mut self) {
-        self.round = self.round.next();
-        self.ledger.push(Entry::RoundClosed(self.round));
+        self.round = self.log.close_round();
     }
 
     /// Everything works from here on; true when all is quiet within `steps`.
     pub(super) fn settle(&mut self, steps: usize) -> bool {
+        if !self.is_member(self.leader)
+            && let Some(heir) = (0..self.nodes.len()).find(|n| self.is_member(*n))
+        {
+            self.lead(heir);
+        }
         for _ in 0..steps {
             while !self.proposals.is_empty() {
                 self.commit(0, false);
@@ -318,17 +326,36 @@ impl World {
 
     pub(super) fn settled(&self) -> bool {
         self.proposals.is_empty()
-            && self.nodes.iter().all(|node| {
-                node.cursor == self.ledger.len()
-                    && node.custodian.in_group()
-                    && node.started.last() == Some(&self.epoch)
-                    && node.custodian.rotated >= self.round
+            && self.log.state.keys.to_remove.is_empty()
+            && self.nodes.iter().enumerate().all(|(n, node)| {
+                node.cursor == self.log.leaves.len()
+                    && if self.is_member(n) {
+                        node.custodian.in_group()
+                            && node.started.last() == Some(&self.epoch())
+                            && node.custodian.rotated >= self.round
+                            && node.custodian.members() == self.members()
+                    } else {
+                        !node.custodian.in_group()
+                            && node.serves.is_none()
+                            && node.removed == 1
+                            && node.custodian.deadline().is_none()
+                    }
             })
+    }
+
+    pub(super) fn members(&self) -> std::collections::BTreeSet<NodeId> {
+        self.log.state.members.keys().cloned().collect()
     }
 
     /// Why it is not.
     pub(super) fn describe(&self) -> String {
-        let mut text = format!("ledger at key epoch {}, round {}\n", self.epoch, self.round);
+        let mut text = format!(
+            "ledger at key epoch {}, round {}, members {:?}, to remove {:?}\n",
+            self.epoch(),
+            self.round,
+            self.members(),
+            self.log.state.keys.to_remove
+        );
         for (n, node) in self.nodes.iter().enumerate() {
             text.push_str(&format!(
                 "n{n}{}: epoch {}, in group {}, rotated {}, notes {:#?}\n",

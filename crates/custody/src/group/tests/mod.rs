@@ -235,3 +235,58 @@ fn equal_seeds_give_equal_bytes() {
         assert_eq!(run(), first);
     }
 }
+
+/// What an adversary with a member's whole memory can do with it.
+impl KeyGroup {
+    /// Merge a commit with none of the house's own rules asked.
+    pub(crate) fn force(&mut self, commit: &[u8]) -> Result<(), GroupError> {
+        let message = parse("commit", commit)?
+            .try_into_protocol_message()
+            .map_err(|error| GroupError::refused("reading the commit", error))?;
+        let processed = self
+            .mls
+            .process_message(&self.provider, message)
+            .map_err(|error| GroupError::refused("verifying the commit", error))?;
+        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
+            panic!("the ledger holds commits only");
+        };
+        self.mls
+            .merge_staged_commit(&self.provider, *staged)
+            .map_err(|error| GroupError::refused("merging the commit", error))
+    }
+
+    /// The ratchet tree with the public keys of all its nodes.
+    pub(crate) fn tree_bytes(&self) -> Vec<u8> {
+        self.mls
+            .export_ratchet_tree()
+            .tls_serialize_detached()
+            .unwrap()
+    }
+
+    /// Whatever looks like a key among the pairs of encryption keys that the state holds.
+    pub(crate) fn held_keys(&self) -> BTreeSet<Vec<u8>> {
+        fn keys(value: &serde_json::Value, into: &mut BTreeSet<Vec<u8>>) {
+            if let Ok(bytes) = serde_json::from_value::<Vec<u8>>(value.clone())
+                && bytes.len() == 32
+            {
+                into.insert(bytes);
+            }
+            match value {
+                serde_json::Value::Array(parts) => parts.iter().for_each(|part| keys(part, into)),
+                serde_json::Value::Object(parts) => {
+                    parts.values().for_each(|part| keys(part, into))
+                }
+                _ => {}
+            }
+        }
+        let mut found = BTreeSet::new();
+        let stored = self.provider.storage().values.read().unwrap();
+        for (_, value) in stored
+            .iter()
+            .filter(|(key, _)| key.starts_with(b"EpochKeyPairs"))
+        {
+            keys(&serde_json::from_slice(value).unwrap(), &mut found);
+        }
+        found
+    }
+}
