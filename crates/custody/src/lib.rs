@@ -24,6 +24,8 @@ mod provider;
 mod roster;
 mod seal;
 mod secrets;
+#[cfg(test)]
+mod vectors;
 
 pub use custodian::{Custodian, Input, Output};
 pub use group::{GroupError, JoinInfo, KeyGroup, MAX_MESSAGE, PendingJoin};
