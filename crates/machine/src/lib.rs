@@ -9,6 +9,19 @@ mod time;
 
 pub use time::Instant;
 
+/// What becomes of an input for which its machine's mailbox has no room, or no actor right now.
+///
+/// Chosen per input ([`Machine::overload`]), since only its meaning says what may be lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overload {
+    /// Dropped without a word to the sender, and counted: a newer one will say more.
+    Shed,
+    /// The sender waits, for a limited time: nothing else will ever say it again.
+    Delay,
+    /// The sender is told at once: it knows better what to do than to wait.
+    Refuse,
+}
+
 /// A synchronous state machine: inputs in, effects out, in an order that is a contract
 /// ("persist" stands before "send").
 pub trait Machine: Send + 'static {
@@ -26,5 +39,10 @@ pub trait Machine: Send + 'static {
     /// The next moment at which the machine wants [`tick`](Self::tick); `None`: not on its own.
     fn deadline(&self) -> Option<Instant> {
         None
+    }
+
+    /// What becomes of `input` when the mailbox is full. Timers are no inputs and always fire.
+    fn overload(_input: &Self::Input) -> Overload {
+        Overload::Delay
     }
 }

@@ -124,10 +124,10 @@ impl Parts {
         let learner = Arc::new(Learner::start(shape)?);
         let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
         let letters = Letters {
-            custodian: Address::new("custodian", LETTERS),
-            participant: Address::new("participant", LETTERS),
-            aggregator: Address::new("aggregator", LETTERS),
-            monitor: Address::new("monitor", LETTERS),
+            custodian: Address::of::<Custodian>("custodian", LETTERS),
+            participant: Address::of::<Participant>("participant", LETTERS),
+            aggregator: Address::of::<Aggregator>("aggregator", LETTERS),
+            monitor: Address::of::<Monitor>("monitor", LETTERS),
         };
         let served = Served::default();
         let gateway = Arc::new(Gateway {

@@ -89,7 +89,7 @@ fn init_log() {
 
 fn show(board: &Arc<Board>, tree: &Supervisor) {
     let tree = tree.tree().clone();
-    board.section(move |status| status.actors = tree.restarts());
+    board.section(move |status| status.tree = tree.snapshot());
 }
 
 fn root(parts: &build::Parts) -> SupervisorSpec {

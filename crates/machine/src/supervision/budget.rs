@@ -12,9 +12,18 @@ pub struct Intensity {
 }
 
 impl Intensity {
+    /// OTP's: 1 restart in 5 seconds.
+    pub const DEFAULT: Self = Self::new(1, Duration::from_secs(5));
+
     /// At most `restarts` within `period`.
     pub const fn new(restarts: u32, period: Duration) -> Self {
         Self { restarts, period }
+    }
+}
+
+impl Default for Intensity {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 
@@ -39,13 +48,21 @@ impl RestartBudget {
         self.intensity
     }
 
+    /// Restarts that count at `now`.
+    pub fn used(&self, now: Instant) -> usize {
+        self.spent
+            .iter()
+            .filter(|&&then| self.counts(then, now))
+            .count()
+    }
+
     /// One restart at `now`; false when it is one too many. A restart exactly one period ago
     /// still counts, as in OTP.
     pub fn spend(&mut self, now: Instant) -> bool {
         while self
             .spent
             .front()
-            .is_some_and(|&then| now.since(then) > self.intensity.period)
+            .is_some_and(|&then| !self.counts(then, now))
         {
             self.spent.pop_front();
         }
@@ -56,5 +73,9 @@ impl RestartBudget {
             self.spent.pop_front();
         }
         within
+    }
+
+    fn counts(&self, then: Instant, now: Instant) -> bool {
+        now.since(then) <= self.intensity.period
     }
 }

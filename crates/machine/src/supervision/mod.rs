@@ -1,61 +1,28 @@
 //! Supervision after OTP: which children to stop and start, in what order, and when to give up.
 //!
-//! Source: `supervisor(3)` of Erlang/OTP and "Supervision Principles" in its design guide. The
-//! table in `tests.rs` is that documentation, sentence by sentence.
+//! Source: `supervisor(3)` of Erlang/OTP and "Supervisor Behaviour" in its Design Principles. The
+//! table in `otp/table.txt` is that documentation, sentence by sentence; this machine, our actors
+//! and Erlang's own supervisor give the same answers to it.
 //!
 //! Children are known by their place in the list of specifications; places never change. The
 //! shell performs outputs in order, answers every [`Output::Start`] with [`Input::Started`] or
-//! [`Input::StartFailed`], and performs [`Output::Stop`] to its end before it goes on.
+//! [`Input::StartFailed`], and performs [`Output::Stop`] to its end before it goes on. Children
+//! that come and go at run time are [`Dynamic`]'s.
 
 mod budget;
+mod dynamic;
+mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use budget::{Intensity, RestartBudget};
+pub use dynamic::{ChildId, Dynamic, DynamicInput, DynamicOutput, Refusal};
+pub use spec::{
+    AutoShutdown, ChildSpec, Escalation, Exit, Finish, Flags, Restart, SpecError, Strategy,
+};
 
 use crate::{Instant, Machine};
 use std::collections::VecDeque;
-use std::fmt;
-
-/// What else is restarted when one child is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Strategy {
-    /// Only that child.
-    OneForOne,
-    /// Every child.
-    OneForAll,
-    /// That child and those after it in the list.
-    RestForOne,
-}
-
-/// When a child that ended is started again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Restart {
-    /// Always.
-    Permanent,
-    /// Only when it ended abnormally.
-    Transient,
-    /// Never, not even when its siblings are.
-    Temporary,
-}
-
-/// How a child ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Exit {
-    /// It was done, or was told to stop (OTP: `normal`, `shutdown`, `{shutdown, _}`).
-    Normal,
-    /// It failed, panicked or was killed.
-    Abnormal,
-}
-
-/// The part of a child specification that decisions need.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChildSpec {
-    /// For people and status pages.
-    pub name: String,
-    /// When it is started again.
-    pub restart: Restart,
-}
 
 /// What can happen to a supervisor.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +35,8 @@ pub enum Input {
     StartFailed(usize),
     /// A running child ended of its own accord.
     Exited(usize, Exit),
+    /// The answer to [`Output::TryAgain`].
+    TryAgain(usize),
     /// Stop the children, in the reverse order.
     Shutdown,
 }
@@ -77,49 +46,13 @@ pub enum Input {
 pub enum Output {
     /// Start this child; answer before anything else is put in.
     Start(usize),
-    /// Stop this child within its time limit, by force after that. It may have ended already.
+    /// Stop this child as its specification says. It may have ended already.
     Stop(usize),
+    /// Put in [`Input::TryAgain`] behind everything that has happened by now: a supervisor whose
+    /// child cannot be restarted still hears of other children, and that it shall stop.
+    TryAgain(usize),
     /// The supervisor is at its end; no output follows.
     Finish(Finish),
-}
-
-/// How a supervisor ends.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Finish {
-    /// As asked by [`Input::Shutdown`].
-    ShutDown,
-    /// Restarting does not help: its own supervisor, or at the top the process, has to act.
-    Escalate(Escalation),
-}
-
-/// Why a supervisor gave up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Escalation {
-    /// More restarts than [`Intensity`] allows; the last straw was this child.
-    TooManyRestarts {
-        /// The child's name.
-        child: String,
-        /// The limit that was passed.
-        intensity: Intensity,
-    },
-    /// A child could not be started when the supervisor itself was.
-    FirstStartFailed {
-        /// The child's name.
-        child: String,
-    },
-}
-
-impl fmt::Display for Escalation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooManyRestarts { child, intensity } => write!(
-                f,
-                "{child} had to be restarted more often than {} times within {:?}",
-                intensity.restarts, intensity.period
-            ),
-            Self::FirstStartFailed { child } => write!(f, "{child} could not be started"),
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,6 +60,8 @@ enum Child {
     /// Not running, but started again with its siblings.
     Down,
     Running,
+    /// Its restart failed and is to be tried again.
+    Restarting,
     /// A temporary child that ended: out of the list for good.
     Removed,
 }
@@ -144,37 +79,31 @@ enum Phase {
 /// The decisions of one supervisor.
 #[derive(Debug)]
 pub struct Supervision {
-    strategy: Strategy,
+    flags: Flags,
     budget: RestartBudget,
     specs: Vec<ChildSpec>,
     children: Vec<Child>,
-    starts: Vec<u64>,
     phase: Phase,
     /// Children yet to be started, the front one right now.
     starting: VecDeque<usize>,
-    /// Exits heard while `starting` is worked off, handled after it, as OTP's mailbox would.
-    /// At most one per child.
-    exits: VecDeque<(usize, Exit)>,
+    /// Heard while `starting` is worked off and handled after it, as OTP's mailbox would. At
+    /// most one exit and one further try per child.
+    waiting: VecDeque<Input>,
 }
 
 impl Supervision {
     /// Nothing happens before [`Input::Begin`].
-    pub fn new(strategy: Strategy, intensity: Intensity, specs: Vec<ChildSpec>) -> Self {
-        Self {
-            strategy,
-            budget: RestartBudget::new(intensity),
+    pub fn new(flags: Flags, specs: Vec<ChildSpec>) -> Result<Self, SpecError> {
+        spec::check(flags, &specs)?;
+        Ok(Self {
+            flags,
+            budget: RestartBudget::new(flags.intensity),
             children: vec![Child::Down; specs.len()],
-            starts: vec![0; specs.len()],
             specs,
             phase: Phase::New,
             starting: VecDeque::new(),
-            exits: VecDeque::new(),
-        }
-    }
-
-    /// How often this child was started again.
-    pub fn restarts(&self, child: usize) -> u64 {
-        self.starts[child].saturating_sub(1)
+            waiting: VecDeque::new(),
+        })
     }
 
     /// Whether this child runs.
@@ -182,21 +111,45 @@ impl Supervision {
         self.children[child] == Child::Running
     }
 
+    /// What is left of its intensity.
+    pub fn budget(&self) -> &RestartBudget {
+        &self.budget
+    }
+
     fn exited(&mut self, now: Instant, child: usize, exit: Exit, out: &mut Vec<Output>) {
         if self.children[child] != Child::Running {
             return;
         }
         self.children[child] = Child::Down;
-        let again = match (self.specs[child].restart, exit) {
-            (Restart::Permanent, _) | (Restart::Transient, Exit::Abnormal) => true,
-            (Restart::Transient, Exit::Normal) => false,
+        match (self.specs[child].restart, exit.is_normal()) {
+            (Restart::Permanent, _) | (Restart::Transient, false) => self.restart(now, child, out),
+            (Restart::Transient, true) => self.ended_for_good(child, out),
             (Restart::Temporary, _) => {
                 self.children[child] = Child::Removed;
-                false
+                self.ended_for_good(child, out);
+            }
+        }
+    }
+
+    fn ended_for_good(&mut self, child: usize, out: &mut Vec<Output>) {
+        if !self.specs[child].significant {
+            return;
+        }
+        let finished = match self.flags.auto_shutdown {
+            AutoShutdown::Never => false,
+            AutoShutdown::AnySignificant => true,
+            AutoShutdown::AllSignificant => {
+                let active = |child: &Child| match child {
+                    Child::Running | Child::Restarting => true,
+                    Child::Down | Child::Removed => false,
+                };
+                !(self.specs.iter().zip(&self.children))
+                    .any(|(spec, child)| spec.significant && active(child))
             }
         };
-        if again {
-            self.restart(now, child, out);
+        if finished {
+            let child = self.specs[child].name.clone();
+            self.finish(Finish::Auto { child }, out);
         }
     }
 
@@ -210,7 +163,7 @@ impl Supervision {
             self.finish(Finish::Escalate(escalation), out);
             return;
         }
-        let affected = match self.strategy {
+        let affected = match self.flags.strategy {
             Strategy::OneForOne => child..child + 1,
             Strategy::OneForAll => 0..self.specs.len(),
             Strategy::RestForOne => child..self.specs.len(),
@@ -225,16 +178,22 @@ impl Supervision {
     }
 
     fn stop(&mut self, child: usize, out: &mut Vec<Output>) {
-        if self.children[child] == Child::Running {
-            out.push(Output::Stop(child));
-            // A temporary sibling is stopped like the rest, yet nobody starts it again.
-            self.children[child] = match self.specs[child].restart {
-                Restart::Temporary => Child::Removed,
-                Restart::Permanent | Restart::Transient => Child::Down,
-            };
+        match self.children[child] {
+            Child::Running => {
+                out.push(Output::Stop(child));
+                // A temporary sibling is stopped like the rest, yet nobody starts it again.
+                self.children[child] = match self.specs[child].restart {
+                    Restart::Temporary => Child::Removed,
+                    Restart::Permanent | Restart::Transient => Child::Down,
+                };
+            }
+            // It is started with the others now; the further try finds nothing to do.
+            Child::Restarting => self.children[child] = Child::Down,
+            Child::Down | Child::Removed => {}
         }
         // What is heard of the stopped process from now on says nothing about its successor.
-        self.exits.retain(|(exited, _)| *exited != child);
+        self.waiting
+            .retain(|waiting| !matches!(waiting, Input::Exited(exited, _) if *exited == child));
     }
 
     fn start_next(&mut self, out: &mut Vec<Output>) {
@@ -249,23 +208,18 @@ impl Supervision {
         }
         self.starting.pop_front();
         self.children[child] = Child::Running;
-        self.starts[child] += 1;
         if !self.starting.is_empty() {
             return self.start_next(out);
         }
         self.phase = Phase::Steady;
-        while self.starting.is_empty() && self.phase == Phase::Steady {
-            let Some((child, exit)) = self.exits.pop_front() else {
-                break;
-            };
-            self.exited(now, child, exit, out);
-        }
+        self.catch_up(now, out);
     }
 
     fn start_failed(&mut self, now: Instant, child: usize, out: &mut Vec<Output>) {
         if self.starting.front() != Some(&child) {
             return;
         }
+        self.starting.clear();
         match self.phase {
             Phase::FirstStart => {
                 let child = self.specs[child].name.clone();
@@ -274,15 +228,29 @@ impl Supervision {
                     out,
                 );
             }
-            // Tried again at once, each attempt against the budget: that bounds the loop.
-            Phase::Steady => self.restart(now, child, out),
+            // Each further try counts against the budget: that bounds them.
+            Phase::Steady => {
+                self.children[child] = Child::Restarting;
+                out.push(Output::TryAgain(child));
+                self.catch_up(now, out);
+            }
             Phase::New | Phase::Finished => {}
+        }
+    }
+
+    /// Handles what was heard in the meantime, until it leads to another start.
+    fn catch_up(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while self.starting.is_empty() && self.phase == Phase::Steady {
+            let Some(input) = self.waiting.pop_front() else {
+                break;
+            };
+            self.handle(now, input, out);
         }
     }
 
     fn finish(&mut self, finish: Finish, out: &mut Vec<Output>) {
         self.starting.clear();
-        self.exits.clear();
+        self.waiting.clear();
         for child in (0..self.specs.len()).rev() {
             self.stop(child, out);
         }
@@ -313,13 +281,15 @@ impl Machine for Supervision {
             }
             Input::Started(child) => self.started(now, child, out),
             Input::StartFailed(child) => self.start_failed(now, child, out),
-            Input::Exited(child, exit) => {
-                if self.starting.is_empty() {
-                    self.exited(now, child, exit, out);
-                } else if self.is_running(child)
-                    && !self.exits.iter().any(|(known, _)| *known == child)
-                {
-                    self.exits.push_back((child, exit));
+            Input::Exited(..) | Input::TryAgain(_) if !self.starting.is_empty() => {
+                if !self.waiting.contains(&input) {
+                    self.waiting.push_back(input);
+                }
+            }
+            Input::Exited(child, exit) => self.exited(now, child, exit, out),
+            Input::TryAgain(child) => {
+                if self.children[child] == Child::Restarting {
+                    self.restart(now, child, out);
                 }
             }
             Input::Shutdown => self.finish(Finish::ShutDown, out),

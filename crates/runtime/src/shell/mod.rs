@@ -150,12 +150,13 @@ impl<M: Machine, E: Effects<M>> Actor for Shell<M, E> {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match mail {
-            Mail::Letter(input, permit) => {
+            Mail::Letter(input, mut ticket) => {
+                ticket.delivered();
                 state
                     .machine
                     .handle(clock::now(), input, &mut state.outputs);
                 let done = state.settle(&myself).await;
-                drop(permit);
+                drop(ticket); // the letter has its place until all is done
                 done
             }
             Mail::Tick(number) if number == state.armed => {

@@ -1,4 +1,6 @@
-use super::{Plan, SupervisorActor, SupervisorSpec, Tree};
+use super::dynamic::{DynamicActor, DynamicPlan, DynamicSupervisor};
+use super::tree::{MailboxView, Seat};
+use super::{Plan, SupervisorActor, SupervisorSpec};
 use crate::mailbox::Address;
 use crate::service::{Service, ServiceActor, ServiceError};
 use crate::shell::{Effects, Recipe, Shell};
@@ -8,7 +10,9 @@ use machine::Machine;
 use machine::supervision::{self, Restart};
 use ractor::{Actor, ActorCell, ActorProcessingErr, SpawnErr};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+use wire::status::ActorKind;
 
 /// Time given to a child to stop before it is killed, unless its specification says otherwise
 /// (OTP's default for workers).
@@ -18,17 +22,28 @@ pub const DEFAULT_STOP_LIMIT: Duration = Duration::from_secs(5);
 /// longer than this is stuck, and so would be its supervisor.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 
-type Start = Box<
-    dyn Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>
-        + Send
-        + Sync,
->;
+/// How a child is stopped (OTP: `shutdown` in a child specification).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shutdown {
+    /// Killed at once, without a word.
+    BrutalKill,
+    /// Told to stop, and killed when it has not by then.
+    Within(Duration),
+    /// Told to stop and waited for. For supervisors, whose children have limits of their own.
+    Infinity,
+}
+
+type Start =
+    Box<dyn Fn(ActorCell, Seat) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
 
 /// How one child is started, any number of times, and what its end means.
 pub struct ChildSpec {
     pub(super) name: String,
     restart: Restart,
-    pub(super) stop_limit: Duration,
+    significant: bool,
+    pub(super) shutdown: Shutdown,
+    pub(super) kind: ActorKind,
+    pub(super) mailbox: Option<MailboxView>,
     start: Start,
 }
 
@@ -43,7 +58,8 @@ impl ChildSpec {
         Fut: Future<Output = Result<(M, E), ActorProcessingErr>> + Send + 'static,
     {
         let name = address.name().to_owned();
-        Self::custom(name, move |supervisor, _, _| {
+        let view = address.clone();
+        let mut child = Self::custom(name, ActorKind::Machine, move |supervisor, _| {
             let recipe = Recipe {
                 address: address.clone(),
                 recover: recover().boxed(),
@@ -54,7 +70,9 @@ impl ChildSpec {
                 Ok(actor.get_cell())
             }
             .boxed()
-        })
+        });
+        child.mailbox = Some(Arc::new(move || view.status()));
+        child
     }
 
     /// A [`Service`]; it counts as started when `make` is done.
@@ -64,7 +82,7 @@ impl ChildSpec {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<S, ServiceError>> + Send + 'static,
     {
-        Self::custom(name.into(), move |supervisor, _, _| {
+        Self::custom(name.into(), ActorKind::Service, move |supervisor, _| {
             let make = make().boxed();
             async move {
                 let (actor, _) =
@@ -75,29 +93,46 @@ impl ChildSpec {
         })
     }
 
-    /// A supervisor of its own; its children appear as `name/child` in the tree.
+    /// A supervisor of its own; its children appear as `name/child` in the tree. It is given
+    /// all the time it needs to stop, as OTP demands: its children have their limits.
     pub fn supervisor(name: impl Into<String>, spec: SupervisorSpec) -> Self {
-        let limits: Duration = spec
-            .children
-            .iter()
-            .map(|child| child.stop_limit + super::KILL_LIMIT)
-            .sum();
-        let mut child = Self::custom(name.into(), move |supervisor, path, tree| {
-            let plan = Plan {
-                spec: spec.clone(),
-                path: format!("{path}/"),
-                tree,
-                on_escalation: None,
+        Self::custom(
+            name.into(),
+            ActorKind::Supervisor,
+            move |supervisor, seat| {
+                let plan = Plan {
+                    spec: spec.clone(),
+                    seat,
+                    on_end: None,
+                };
+                async move {
+                    let (actor, _) =
+                        Actor::spawn_linked(None, SupervisorActor, plan, supervisor).await?;
+                    Ok(actor.get_cell())
+                }
+                .boxed()
+            },
+        )
+        .shutdown(Shutdown::Infinity)
+    }
+
+    /// The supervisor behind `handle`, without children at each start.
+    pub fn dynamic_supervisor(handle: &DynamicSupervisor) -> Self {
+        let handle = handle.clone();
+        let (name, view) = (handle.name().to_owned(), handle.clone());
+        let mut child = Self::custom(name, ActorKind::Supervisor, move |supervisor, seat| {
+            let plan = DynamicPlan {
+                handle: handle.clone(),
+                seat,
             };
             async move {
-                let (actor, _) =
-                    Actor::spawn_linked(None, SupervisorActor, plan, supervisor).await?;
+                let (actor, _) = Actor::spawn_linked(None, DynamicActor, plan, supervisor).await?;
                 Ok(actor.get_cell())
             }
             .boxed()
-        });
-        // OTP gives supervisors infinity; the sum of what its children may take is the same and finite.
-        child.stop_limit = limits + super::KILL_LIMIT;
+        })
+        .shutdown(Shutdown::Infinity);
+        child.mailbox = Some(Arc::new(move || view.mailbox()));
         child
     }
 
@@ -107,7 +142,7 @@ impl ChildSpec {
         F: Fn(ActorCell) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<ActorCell, SpawnErr>> + Send + 'static,
     {
-        Self::custom(name.into(), move |supervisor, _, _| {
+        Self::custom(name.into(), ActorKind::Worker, move |supervisor, _| {
             start(supervisor).boxed()
         })
     }
@@ -119,16 +154,30 @@ impl ChildSpec {
         self
     }
 
-    /// Sets how long it may take to stop; unless told, [`DEFAULT_STOP_LIMIT`].
+    /// Makes its end for good count towards the supervisor's automatic shutdown.
     #[must_use]
-    pub fn stop_within(mut self, limit: Duration) -> Self {
-        self.stop_limit = limit;
+    pub fn significant(mut self) -> Self {
+        self.significant = true;
         self
+    }
+
+    /// Sets how it is stopped; unless told, within [`DEFAULT_STOP_LIMIT`].
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// Sets how long it may take to stop.
+    #[must_use]
+    pub fn stop_within(self, limit: Duration) -> Self {
+        self.shutdown(Shutdown::Within(limit))
     }
 
     fn custom(
         name: String,
-        start: impl Fn(ActorCell, String, Tree) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>
+        kind: ActorKind,
+        start: impl Fn(ActorCell, Seat) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>
         + Send
         + Sync
         + 'static,
@@ -136,7 +185,10 @@ impl ChildSpec {
         Self {
             name,
             restart: Restart::Permanent,
-            stop_limit: DEFAULT_STOP_LIMIT,
+            significant: false,
+            shutdown: Shutdown::Within(DEFAULT_STOP_LIMIT),
+            kind,
+            mailbox: None,
             start: Box::new(start),
         }
     }
@@ -145,20 +197,20 @@ impl ChildSpec {
         supervision::ChildSpec {
             name: self.name.clone(),
             restart: self.restart,
+            significant: self.significant,
         }
     }
 
     pub(super) async fn start(
         &self,
-        supervisor: &ActorCell,
-        path: &str,
-        tree: &Tree,
+        supervisor: ActorCell,
+        seat: &Seat,
     ) -> Result<ActorCell, SpawnErr> {
-        let start = (self.start)(supervisor.clone(), path.to_owned(), tree.clone());
+        let start = (self.start)(supervisor, seat.clone());
         tokio::time::timeout(START_LIMIT, start)
             .await
             .unwrap_or_else(|_| {
-                let error = format!("{path} did not start within {START_LIMIT:?}");
+                let error = format!("{} did not start within {START_LIMIT:?}", seat.path());
                 Err(SpawnErr::StartupFailed(error.into()))
             })
     }

@@ -1,73 +1,89 @@
-//! The actor that carries out [`machine::supervision`]: starts children in order, restarts them
-//! as the strategy says, stops them in reverse order within their time limits, and fails itself
-//! when that does not help, so that its own supervisor acts. At the top a callback does.
+//! The actors that carry out [`machine::supervision`]: they start children in order, restart
+//! them as the strategy says, stop them in reverse order as their specifications say, and end
+//! themselves when restarting does not help, so that their own supervisor acts. At the top a
+//! callback does.
 //!
 //! ractor's built-in supervision dies with any child and knows no intensity; only its links and
 //! its notices of death are used here.
 
 mod child;
+mod dynamic;
+mod lifecycle;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub use child::{ChildSpec, DEFAULT_STOP_LIMIT, START_LIMIT};
-pub use machine::supervision::{Intensity, Restart, Strategy};
-pub use tree::{Tree, TreeNode};
+pub use child::{ChildSpec, DEFAULT_STOP_LIMIT, START_LIMIT, Shutdown};
+pub use dynamic::{DynamicSupervisor, StartChildError, TerminateChildError};
+pub use lifecycle::ShutdownReason;
+pub use machine::supervision::{AutoShutdown, Intensity, Restart, Strategy};
+pub use tree::Tree;
 
 use crate::clock;
+use lifecycle::{End, SHUTDOWN};
 use machine::Machine;
-use machine::supervision::{Escalation, Exit, Finish, Input, Output, Supervision};
+use machine::supervision::{Finish, Flags, Input, Output, Supervision};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, Message, SpawnErr, SupervisionEvent};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a child that was killed may take to be gone. Killing drops its future at the next
-/// await; one that never awaits is left behind and logged.
-const KILL_LIMIT: Duration = Duration::from_secs(1);
+use tree::{Seat, SupervisorView, strategy_name};
+use wire::status::ActorKind;
 
 /// One supervisor with its children; cheap to clone, and good for any number of starts.
 #[derive(Clone)]
 pub struct SupervisorSpec {
-    strategy: Strategy,
-    intensity: Intensity,
+    flags: Flags,
     children: Arc<[ChildSpec]>,
 }
 
 impl SupervisorSpec {
     /// Children are started in this order and stopped in the reverse one.
     pub fn new(strategy: Strategy, intensity: Intensity, children: Vec<ChildSpec>) -> Self {
-        Self {
+        let flags = Flags {
             strategy,
             intensity,
+            auto_shutdown: AutoShutdown::Never,
+        };
+        Self {
+            flags,
             children: children.into(),
         }
+    }
+
+    /// Sets whether it ends with its significant children; unless told, never.
+    #[must_use]
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.flags.auto_shutdown = auto_shutdown;
+        self
     }
 }
 
 /// A running top supervisor.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
-    actor: ActorRef<Nothing>,
+    actor: ActorRef<SupervisorMessage>,
     tree: Tree,
 }
 
 impl Supervisor {
     /// Starts `spec` as the top of a tree; returns when every child has started.
-    /// `on_escalation` is called with a sentence if the tree gives up later; the process should
-    /// then end with it.
+    /// `on_end` is called with a sentence if the tree ends by itself later, because it gives up
+    /// or by its automatic shutdown; the process should then end with it.
     pub async fn start(
         spec: SupervisorSpec,
-        on_escalation: impl FnOnce(String) + Send + 'static,
+        on_end: impl FnOnce(String) + Send + 'static,
     ) -> Result<Self, SpawnErr> {
         let tree = Tree::default();
+        let seat = Seat::top(&tree);
+        seat.register(ActorKind::Supervisor, None);
+        seat.starting();
         let plan = Plan {
             spec,
-            path: String::new(),
-            tree: tree.clone(),
-            on_escalation: Some(Box::new(on_escalation)),
+            seat: seat.clone(),
+            on_end: Some(Box::new(on_end)),
         };
         let (actor, _) = Actor::spawn(None, SupervisorActor, plan).await?;
+        seat.started();
         Ok(Self { actor, tree })
     }
 
@@ -81,63 +97,84 @@ impl Supervisor {
             .await;
     }
 
-    /// Who runs and how often each was restarted.
+    /// Who runs, how often each was restarted and why, and what waits in the mailboxes.
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 }
 
-/// ractor reports a killed actor as terminated with this reason.
-const KILLED: &str = "killed";
-const SHUTDOWN: &str = "shutdown";
-
-/// Supervisors take no mail.
+/// What a supervisor tells itself.
 #[derive(Debug)]
-pub(crate) enum Nothing {}
+pub(crate) enum SupervisorMessage {
+    /// See [`Output::TryAgain`].
+    TryAgain(usize),
+}
 
-impl Message for Nothing {}
+impl Message for SupervisorMessage {}
 
 pub(crate) struct SupervisorActor;
 
 pub(crate) struct Plan {
-    pub(crate) spec: SupervisorSpec,
-    /// Names of the supervisors above, each followed by `/`.
-    pub(crate) path: String,
-    pub(crate) tree: Tree,
-    pub(crate) on_escalation: Option<Box<dyn FnOnce(String) + Send>>,
+    spec: SupervisorSpec,
+    seat: Seat,
+    /// At the top: what is done when it ends by itself.
+    on_end: Option<Box<dyn FnOnce(String) + Send>>,
 }
 
-/// A supervisor gave up.
+/// A supervisor ended by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("supervisor {path:?} gives up: {escalation}")]
-struct GaveUp {
+#[error("supervisor {path} ends: {finish}")]
+struct Ended {
     path: String,
-    escalation: Escalation,
+    finish: Finish,
+}
+
+impl Ended {
+    fn new(seat: &Seat, finish: Finish) -> Self {
+        let path = match seat.path() {
+            "" => "at the top".to_owned(),
+            path => path.to_owned(),
+        };
+        Self { path, finish }
+    }
 }
 
 pub(crate) struct SupervisorState {
     machine: Supervision,
     plan: Plan,
+    seats: Vec<Seat>,
     running: BTreeMap<usize, ActorCell>,
 }
 
 impl SupervisorState {
     /// Feeds `input` and works off everything that follows from it.
-    async fn drive(&mut self, myself: &ActorCell, input: Input) -> Result<(), GaveUp> {
+    async fn drive(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        input: Input,
+    ) -> Result<(), Ended> {
         let mut inputs = VecDeque::from([input]);
         let mut out = Vec::new();
         while let Some(input) = inputs.pop_front() {
             self.machine.handle(clock::now(), input, &mut out);
+            self.plan.seat.budget(self.machine.budget());
             for output in out.drain(..) {
                 match output {
                     Output::Start(child) => inputs.push_back(self.start(myself, child).await),
-                    Output::Stop(child) => self.stop(child).await,
+                    Output::Stop(child) => {
+                        if let Some(cell) = self.running.remove(&child) {
+                            let shutdown = self.plan.spec.children[child].shutdown;
+                            lifecycle::stop(shutdown, &self.seats[child], cell).await;
+                        }
+                    }
+                    Output::TryAgain(child) => {
+                        self.seats[child].tried_in_vain();
+                        // Fails only when this actor ends, and then nobody tries again.
+                        let _ = myself.send_message(SupervisorMessage::TryAgain(child));
+                    }
                     Output::Finish(Finish::ShutDown) => {}
-                    Output::Finish(Finish::Escalate(escalation)) => {
-                        return Err(GaveUp {
-                            path: self.plan.path.clone(),
-                            escalation,
-                        });
+                    Output::Finish(finish @ (Finish::Auto { .. } | Finish::Escalate(_))) => {
+                        return Err(Ended::new(&self.plan.seat, finish));
                     }
                 }
             }
@@ -145,148 +182,113 @@ impl SupervisorState {
         Ok(())
     }
 
-    async fn start(&mut self, myself: &ActorCell, child: usize) -> Input {
+    async fn start(&mut self, myself: &ActorRef<SupervisorMessage>, child: usize) -> Input {
         let spec = &self.plan.spec.children[child];
-        let path = format!("{}{}", self.plan.path, spec.name);
-        match spec.start(myself, &path, &self.plan.tree).await {
+        match lifecycle::start(spec, &self.seats[child], myself.get_cell()).await {
             Ok(cell) => {
-                self.plan.tree.started(&path);
                 self.running.insert(child, cell);
                 Input::Started(child)
             }
-            Err(error) => {
-                tracing::error!(child = path, "could not be started: {error}");
-                Input::StartFailed(child)
-            }
+            Err(_) => Input::StartFailed(child),
         }
     }
 
-    async fn stop(&mut self, child: usize) {
-        let spec = &self.plan.spec.children[child];
-        let path = format!("{}{}", self.plan.path, spec.name);
-        self.plan.tree.stopped(&path);
-        let Some(cell) = self.running.remove(&child) else {
-            return;
-        };
-        let stopped = cell
-            .stop_and_wait(Some(SHUTDOWN.to_owned()), Some(spec.stop_limit))
-            .await;
-        if matches!(stopped, Err(ractor::RactorErr::Timeout)) {
-            tracing::warn!(
-                child = path,
-                "did not stop within {:?}; killed",
-                spec.stop_limit
-            );
-            if let Err(ractor::RactorErr::Timeout) = cell.kill_and_wait(Some(KILL_LIMIT)).await {
-                tracing::error!(
-                    child = path,
-                    "did not even die within {KILL_LIMIT:?}; left behind"
-                );
-            }
-        }
-    }
-
-    async fn ended(
-        &mut self,
-        myself: &ActorCell,
-        cell: &ActorCell,
-        exit: Exit,
-        why: &str,
-    ) -> Result<(), GaveUp> {
-        let known = self
-            .running
-            .iter()
-            .find(|(_, running)| running.get_id() == cell.get_id());
-        // Unknown: the echo of a child that was stopped on purpose.
-        let Some((&child, _)) = known else {
-            return Ok(());
-        };
+    /// What a child's end means. `None`: it is the echo of a child that was stopped on purpose.
+    fn ended(&mut self, end: End) -> Option<Input> {
+        let known = |(_, running): &(&usize, &ActorCell)| running.get_id() == end.cell.get_id();
+        let child = *self.running.iter().find(known)?.0;
         self.running.remove(&child);
-        let path = format!("{}{}", self.plan.path, self.plan.spec.children[child].name);
-        self.plan.tree.stopped(&path);
-        match exit {
-            Exit::Normal => tracing::info!(child = path, "ended: {why}"),
-            Exit::Abnormal => tracing::error!(child = path, "failed: {why}"),
-        }
-        self.drive(myself, Input::Exited(child, exit)).await
+        let seat = &self.seats[child];
+        lifecycle::log_end(seat, &end);
+        seat.ended(end.why);
+        Some(Input::Exited(child, end.exit))
     }
 
-    fn escalate(&mut self, gave_up: GaveUp) -> ActorProcessingErr {
-        if let Some(callback) = self.plan.on_escalation.take() {
-            callback(gave_up.to_string());
+    /// All children are gone: ends the supervisor itself, with OTP's reason `shutdown`.
+    fn end(&mut self, myself: &ActorRef<SupervisorMessage>, ended: &Ended) {
+        let why = ended.to_string();
+        myself.stop(Some(format!("{SHUTDOWN}: {why}")));
+        if let Some(callback) = self.plan.on_end.take() {
+            self.plan.seat.ended(why.clone());
+            callback(why);
         }
-        gave_up.into()
     }
 }
 
 impl Actor for SupervisorActor {
-    type Msg = Nothing;
+    type Msg = SupervisorMessage;
     type State = SupervisorState;
     type Arguments = Plan;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<Nothing>,
+        myself: ActorRef<SupervisorMessage>,
         plan: Plan,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let specs = plan.spec.children.iter().map(ChildSpec::decision).collect();
-        let machine = Supervision::new(plan.spec.strategy, plan.spec.intensity, specs);
+        let children = &plan.spec.children;
+        let specs = children.iter().map(ChildSpec::decision).collect();
+        let machine = Supervision::new(plan.spec.flags, specs)?;
+        plan.seat.supervises(SupervisorView {
+            strategy: strategy_name(plan.spec.flags.strategy),
+            budget: machine.budget().clone(),
+            max_children: None,
+        });
+        let seats: Vec<Seat> = (0..)
+            .zip(children.iter())
+            .map(|(number, child)| plan.seat.child(number, &child.name))
+            .collect();
+        for (seat, child) in seats.iter().zip(children.iter()) {
+            seat.register(child.kind, child.mailbox.clone());
+        }
         let mut state = SupervisorState {
             machine,
             plan,
+            seats,
             running: BTreeMap::new(),
         };
         // A failure here is returned to whoever starts this supervisor: no callback.
-        state.drive(&myself.get_cell(), Input::Begin).await?;
+        state.drive(&myself, Input::Begin).await?;
         Ok(state)
     }
 
     async fn handle(
         &self,
-        _: ActorRef<Nothing>,
-        message: Nothing,
-        _: &mut SupervisorState,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        match message {}
+        let SupervisorMessage::TryAgain(child) = message;
+        if let Err(ended) = state.drive(&myself, Input::TryAgain(child)).await {
+            state.end(&myself, &ended);
+        }
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Nothing>,
+        myself: ActorRef<SupervisorMessage>,
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let myself = myself.get_cell();
-        let done = match event {
-            SupervisionEvent::ActorTerminated(cell, _, reason) => {
-                let exit = if reason.as_deref() == Some(KILLED) {
-                    Exit::Abnormal
-                } else {
-                    Exit::Normal
-                };
-                let why = reason.as_deref().unwrap_or("done");
-                state.ended(&myself, &cell, exit, why).await
-            }
-            SupervisionEvent::ActorFailed(cell, error) => {
-                state
-                    .ended(&myself, &cell, Exit::Abnormal, &error.to_string())
-                    .await
-            }
-            SupervisionEvent::ActorStarted(_)
-            | SupervisionEvent::ProcessGroupChanged(_)
-            | SupervisionEvent::PidLifecycleEvent(_) => Ok(()),
-        };
-        done.map_err(|gave_up| state.escalate(gave_up))
+        let input = lifecycle::end_of(event).and_then(|end| state.ended(end));
+        if let Some(input) = input
+            && let Err(ended) = state.drive(&myself, input).await
+        {
+            state.end(&myself, &ended);
+        }
+        Ok(())
     }
 
     async fn post_stop(
         &self,
-        myself: ActorRef<Nothing>,
+        myself: ActorRef<SupervisorMessage>,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        state
-            .drive(&myself.get_cell(), Input::Shutdown)
-            .await
-            .map_err(Into::into)
+        // Nothing happens when the children are gone already.
+        state.drive(&myself, Input::Shutdown).await?;
+        if state.plan.on_end.is_some() {
+            state.plan.seat.ended("stopped".to_owned());
+        }
+        Ok(())
     }
 }

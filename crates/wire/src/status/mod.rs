@@ -1,5 +1,9 @@
 //! What a node tells about itself: `GET /status.json`, `glasshouse status`, the live page.
 
+mod tree;
+
+pub use tree::{ActorKind, ActorState, ActorStatus, MailboxStatus, StrategyName, SupervisorStatus};
+
 use crate::{Alert, KeyEpoch, NodeId, Role, Round};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,8 +47,18 @@ pub struct Status {
     pub alerts: AlertStatus,
     /// Bytes of application payload this node put on or took from any socket without encryption.
     pub plaintext_payload_bytes: u64,
-    /// The supervision tree, flattened: name → restarts.
-    pub actors: BTreeMap<String, u64>,
+    /// The supervision tree: parents before their children, children in start order.
+    pub tree: Vec<ActorStatus>,
+}
+
+impl Status {
+    /// Path → restarts, of every actor.
+    pub fn restarts(&self) -> BTreeMap<String, u64> {
+        self.tree
+            .iter()
+            .map(|actor| (actor.path.clone(), actor.restarts))
+            .collect()
+    }
 }
 
 /// One other member, as this node hears it.
