@@ -88,6 +88,15 @@ impl Config {
             &self.cluster.name,
             NAME,
         );
+        found.require(
+            !self.cluster.allow_faults || self.cluster.listen.ip().is_loopback(),
+            "cluster.allow_faults",
+            self.cluster.allow_faults,
+            format!(
+                "false, for `cluster.listen` is {} and links are cut on command only in trials on loopback",
+                self.cluster.listen
+            ),
+        );
         let mut names = BTreeSet::new();
         for (i, peer) in self.cluster.peers.iter().enumerate() {
             let key = |field: &str| format!("cluster.peer[{i}].{field}");

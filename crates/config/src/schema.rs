@@ -61,6 +61,10 @@ pub struct Cluster {
     pub address: Option<String>,
     /// File with this node's ed25519 seed, 64 hex digits, readable by its owner only.
     pub identity: PathBuf,
+    /// Let an operator cut this node's links on command (`glasshouse cluster split`). For trials on
+    /// one machine; a node that others reach over a network refuses it.
+    #[serde(default)]
+    pub allow_faults: bool,
     /// File with this node's proof of admission, as `glasshouse node join` writes it. Founders
     /// have none: they stand in the ledger's first leaf.
     pub admission: Option<PathBuf>,

@@ -40,6 +40,7 @@ fn a_good_file_is_read_with_its_defaults_and_paths_relative_to_it() {
     assert_eq!(config.node.data_dir, Path::new("/etc/glasshouse/data"));
     assert!(config.mailbox.require_tls);
     assert_eq!(config.learning.min_cohort, 2);
+    assert!(!config.cluster.allow_faults);
     assert!(config.feed.is_none() && config.alerts.is_none());
 }
 
@@ -105,6 +106,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             "data_dir = \"data\"",
             "data_dir = \"data\"\nadmin = \"0.0.0.0:7100\"",
             &["`node.admin`", "loopback"],
+        ),
+        (
+            "listen = \"127.0.0.1:7201\"",
+            "listen = \"192.0.2.1:7201\"\nallow_faults = true",
+            &["`cluster.allow_faults`", "192.0.2.1:7201", "loopback"],
         ),
         ("[node]", "[node", &["house.toml"]),
     ];

@@ -1,0 +1,216 @@
+//! A network of its own for a cluster: one network namespace per node, joined by a bridge in
+//! another one (network_namespaces(7), veth(4)).
+//!
+//! The bridge stands in a namespace, too, so the host's network is not touched: no interface, no
+//! address and no route of the host changes, nothing leaves the machine, and every cluster can use
+//! the same addresses. They are from 198.18.0.0/15, which RFC 2544 keeps for tests of network
+//! equipment.
+
+use crate::filter;
+use crate::tool::{self, ToolError};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Where `ip netns` keeps its names.
+const NAMED: &str = "/run/netns";
+/// The interface in each node's namespace.
+pub(crate) const INTERFACE: &str = "eth0";
+
+/// Address of the node with this number.
+pub fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, 0, number)
+}
+
+/// Why the network could not be made, changed or entered.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The wrong user.
+    #[error(
+        "network namespaces need root, and this is user {0}; run it as root, or use --network loopback"
+    )]
+    NotRoot(u32),
+    /// `ip` or `tc`.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// No such namespace.
+    #[error(
+        "cannot enter the network namespace {name}: {source}; `glasshouse cluster up` makes it again"
+    )]
+    Enter {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The namespaces of one cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Namespaces {
+    tag: String,
+}
+
+impl Namespaces {
+    /// Those of the cluster in `dir` (absolute): names are made from a digest of the path, so that
+    /// several clusters live side by side.
+    pub fn of(dir: &Path) -> Self {
+        let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
+        Self {
+            tag: hex::encode(&digest[..4]),
+        }
+    }
+
+    /// Name of a node's namespace, as `ip netns exec` wants it.
+    pub fn name(&self, node: &str) -> String {
+        format!("gh-{}-{node}", self.tag)
+    }
+
+    /// The file that stands for it.
+    pub fn path(&self, node: &str) -> PathBuf {
+        Path::new(NAMED).join(self.name(node))
+    }
+
+    /// Makes what is missing for these nodes (name, number). On an error, what was made is removed.
+    pub fn raise(&self, nodes: &[(String, u8)]) -> Result<(), NetworkError> {
+        let user = user();
+        if user != 0 {
+            return Err(NetworkError::NotRoot(user));
+        }
+        let mut made = Vec::new();
+        let outcome = self.raise_noting(nodes, &mut made);
+        if outcome.is_err() {
+            for name in made {
+                // The first error is the one worth reporting.
+                let _ = tool::run_with("ip", &["netns", "del", &name]);
+            }
+        }
+        outcome
+    }
+
+    fn raise_noting(
+        &self,
+        nodes: &[(String, u8)],
+        made: &mut Vec<String>,
+    ) -> Result<(), NetworkError> {
+        let hub = self.name(HUB);
+        if !self.path(HUB).exists() {
+            tool::run("ip", &format!("netns add {hub}"))?;
+            made.push(hub.clone());
+            // Without spanning tree a port forwards at once.
+            tool::run("ip", &format!("-n {hub} link add {BRIDGE} type bridge"))?;
+            tool::run("ip", &format!("-n {hub} link set {BRIDGE} up"))?;
+        }
+        for (node, number) in nodes {
+            if self.path(node).exists() {
+                continue;
+            }
+            let space = self.name(node);
+            tool::run("ip", &format!("netns add {space}"))?;
+            made.push(space.clone());
+            // The other end may stay from a namespace that is just being taken down.
+            let _ = tool::run("ip", &format!("-n {hub} link del p{number}"));
+            for arguments in [
+                format!(
+                    "link add {INTERFACE} netns {space} type veth peer name p{number} netns {hub}"
+                ),
+                format!("-n {hub} link set p{number} master {BRIDGE} up"),
+                format!("-n {space} link set lo up"),
+                format!(
+                    "-n {space} address add {}/24 dev {INTERFACE}",
+                    address(*number)
+                ),
+                format!("-n {space} link set {INTERFACE} up"),
+            ] {
+                tool::run("ip", &arguments)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all of them, and with them interfaces, addresses and filters. The processes in them
+    /// must have ended. Nothing there: nothing done.
+    pub fn remove(&self) -> Result<(), NetworkError> {
+        let mine = format!("gh-{}-", self.tag);
+        let Ok(entries) = std::fs::read_dir(NAMED) else {
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            if name.starts_with(&mine)
+                && let Err(error) = tool::run_with("ip", &["netns", "del", &name])
+            {
+                outcome = Err(error.into());
+            }
+        }
+        outcome
+    }
+
+    /// Whether any is left.
+    pub fn exist(&self) -> bool {
+        let mine = format!("gh-{}-", self.tag);
+        std::fs::read_dir(NAMED).is_ok_and(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .any(|entry| entry.file_name().to_string_lossy().starts_with(&mine))
+        })
+    }
+
+    /// From now on `node` loses what comes from these numbers; empty: it loses nothing.
+    pub fn lose(&self, node: &str, from: &[u8]) -> Result<(), NetworkError> {
+        let from: Vec<Ipv4Addr> = from.iter().copied().map(address).collect();
+        Ok(filter::lose(&self.name(node), INTERFACE, &from)?)
+    }
+
+    /// From now on `node` loses this share of what arrives, and gets the rest; 0: nothing.
+    pub fn lose_share(&self, node: &str, percent: u8) -> Result<(), NetworkError> {
+        Ok(filter::lose_share(&self.name(node), INTERFACE, percent)?)
+    }
+
+    /// Runs `work` in a thread whose sockets are in the namespace of `node`.
+    pub fn inside<T: Send>(
+        &self,
+        node: &str,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T, NetworkError> {
+        let failed = |source| NetworkError::Enter {
+            name: self.name(node),
+            source,
+        };
+        let file = File::open(self.path(node)).map_err(failed)?;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                enter(&file).map_err(failed)?;
+                Ok(work())
+            });
+            match thread.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
+
+/// Name of the bridge's namespace, where a node's name stands in the others.
+const HUB: &str = "hub";
+/// The bridge.
+const BRIDGE: &str = "br0";
+
+#[expect(unsafe_code, reason = "setns(2) takes a descriptor and a number")]
+fn enter(namespace: &File) -> io::Result<()> {
+    // SAFETY: the descriptor is open; only the calling thread moves.
+    match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Who runs this.
+#[expect(unsafe_code, reason = "geteuid(2) has no arguments and cannot fail")]
+pub fn user() -> u32 {
+    // SAFETY: see above.
+    unsafe { libc::geteuid() }
+}
