@@ -15,11 +15,15 @@
 //! commit (`docs/decisions/0005-mls-join-by-external-commit.md`).
 //!
 //! What these keys do not give: any member of the group can seal in another member's name, since
-//! they share the data key. They keep outsiders and past members out; they do not sign.
+//! they share the data key. They keep outsiders and past members out; they do not sign. Whoever was
+//! removed reads nothing of the next epoch, but can still seal under the ones before it, for as
+//! long as their grace lasts.
 
 mod custodian;
 mod drbg;
 mod group;
+#[cfg(test)]
+mod interop;
 mod provider;
 mod roster;
 mod seal;

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::world::{key, name, roster};
+use std::collections::BTreeSet;
 use wire::Act;
 
 const T: Instant = Instant::from_millis(500);
@@ -264,4 +265,120 @@ fn answers_it_cannot_use_are_noted_and_survived() {
         ["note"]
     );
     assert_eq!(feed(&mut custodian, [Input::AnswersDone]), ["note"]);
+}
+
+fn standing(members: usize, to_remove: &[usize]) -> Input {
+    Input::Roster {
+        roster: roster(members),
+        to_remove: to_remove.iter().map(|n| name(*n)).collect(),
+    }
+}
+
+#[test]
+fn an_empty_roster_is_no_word_yet_and_nothing_happens_until_one_comes() {
+    let mut custodian = Custodian::new(name(0), key(0), Roster::default(), [1; 32]);
+    let start = [Input::Leader(true), caught_up(0), Input::AnswersDone];
+    assert_eq!(feed(&mut custodian, start), [""; 0]);
+    assert_eq!(custodian.deadline(), None);
+    assert_eq!(feed(&mut custodian, [standing(3, &[])]), ["ask"]);
+}
+
+#[test]
+fn a_member_that_goes_drops_everything_and_says_so_once() {
+    let others = || Input::Roster {
+        roster: Roster::new([(name(1), key(1).verifying_key().to_bytes())]),
+        to_remove: [name(0)].into(),
+    };
+    let under_another_key = || Input::Roster {
+        roster: Roster::new([(name(0), key(7).verifying_key().to_bytes())]),
+        to_remove: BTreeSet::new(),
+    };
+    for gone in [others(), under_another_key(), standing(3, &[0])] {
+        let mut custodian = member();
+        // With a commit of its own under way.
+        assert_eq!(
+            feed(&mut custodian, [Input::RoundClosed { round: Round(1) }]),
+            ["propose"]
+        );
+        assert_eq!(
+            feed(&mut custodian, [gone.clone()]),
+            ["retired", "serve nothing", "removed"]
+        );
+        assert!(!custodian.in_group());
+        assert_eq!(custodian.deadline(), None);
+        let afterwards = [
+            gone,
+            rotated_by_other(2),
+            Input::Leader(false),
+            Input::Leader(true),
+            Input::RoundClosed { round: Round(2) },
+            Input::AnswersDone,
+        ];
+        assert_eq!(feed(&mut custodian, afterwards), [""; 0]);
+        // It may come back, and go once more.
+        assert_eq!(feed(&mut custodian, [standing(3, &[])]), ["ask"]);
+        assert_eq!(feed(&mut custodian, [others()]), ["removed"]);
+    }
+}
+
+#[test]
+fn the_replay_passes_former_lives_by_in_silence() {
+    let mut custodian = Custodian::new(name(0), key(0), Roster::default(), [1; 32]);
+    let gone = Input::Roster {
+        roster: Roster::new([(name(1), key(1).verifying_key().to_bytes())]),
+        to_remove: [name(0)].into(),
+    };
+    let replay = [standing(3, &[]), gone, standing(3, &[]), caught_up(4)];
+    assert_eq!(feed(&mut custodian, replay), ["ask"]);
+}
+
+#[test]
+fn who_removes_and_when() {
+    let mut leader = member();
+    assert_eq!(feed(&mut leader, [standing(2, &[2])]), ["propose"]);
+    assert_eq!(
+        feed(&mut leader, [standing(2, &[2])]),
+        [""; 0],
+        "the same once more is nothing new"
+    );
+
+    let mut other = member();
+    feed(&mut other, [Input::Leader(false)]);
+    assert_eq!(feed(&mut other, [standing(2, &[2])]), [""; 0]);
+    let due = other.deadline().expect("it is ready to step in");
+    assert!(T + PROPOSAL_LIMIT <= due && due <= T + PROPOSAL_LIMIT * 2);
+    assert_eq!(feed(&mut other, [Input::Leader(true)]), ["propose"]);
+
+    let mut patient = member();
+    feed(&mut patient, [Input::Leader(false), standing(2, &[2])]);
+    let mut out = Vec::new();
+    patient.tick(patient.deadline().expect("steps in"), &mut out);
+    assert_eq!(out.iter().map(kind).collect::<Vec<_>>(), ["propose"]);
+}
+
+/// Between the removal's commit and the roster that follows it there is nothing left to do.
+#[test]
+fn the_removal_s_win_ends_the_removal() {
+    let mut custodian = member();
+    let mut out = Vec::new();
+    custodian.handle(T, standing(2, &[2]), &mut out);
+    let Some(Output::Propose(Act::GroupCommit {
+        epoch,
+        committer,
+        kind,
+        commit,
+    })) = out.pop()
+    else {
+        panic!("the leader removes at once")
+    };
+    let won = Input::Committed {
+        epoch,
+        committer,
+        kind,
+        commit,
+    };
+    assert_eq!(
+        feed(&mut custodian, [won, standing(2, &[])]),
+        ["started", "retired", "serve"]
+    );
 }
