@@ -251,7 +251,7 @@ impl Machine for Custodian {
                     .pending
                     .take_if(|p| ours && p.epoch == epoch && p.is(&kind, &commit))
                 {
-                    self.forget(now, pending, out);
+                    self.lost(now, pending, out);
                 }
             }
             Input::Roster { roster, to_remove } => {

@@ -134,6 +134,23 @@ impl Custodian {
         )));
     }
 
+    /// The ledger says that it cannot win. As a rule this node knows why, having been told of
+    /// whatever stands before it on the ledger. Where it does not, the ledger must not be flooded
+    /// with one like it after the other.
+    pub(super) fn lost(&mut self, now: Instant, pending: Pending, out: &mut Vec<Output>) {
+        if pending.epoch > self.epoch && pending.may_win(&self.membership.to_remove) {
+            out.push(Output::Note(format!(
+                "the ledger refused the commit for key epoch {} for no reason that this node knows; \
+                 the next attempt is made in {} s",
+                pending.epoch,
+                MAX_PAUSE.as_secs()
+            )));
+            self.rotate_from = now + MAX_PAUSE;
+            self.remove_from = now + MAX_PAUSE;
+        }
+        self.forget(now, pending, out);
+    }
+
     /// The same bytes again, as long as they can still win; built anew when that led nowhere.
     pub(super) fn repeat_if_due(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(mut pending) = self.pending.take_if(|pending| pending.due <= now) else {

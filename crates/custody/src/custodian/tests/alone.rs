@@ -382,3 +382,34 @@ fn the_removal_s_win_ends_the_removal() {
         ["started", "retired", "serve"]
     );
 }
+
+/// Whatever the reason: one attempt and a pause, not a stream of leaves.
+#[test]
+fn a_loss_that_it_cannot_explain_is_not_answered_at_once() {
+    let due = [Input::RoundClosed { round: Round(1) }, standing(2, &[2])];
+    for due in due {
+        let mut custodian = member();
+        let mut out = Vec::new();
+        custodian.handle(T, due, &mut out);
+        let Some(Output::Propose(Act::GroupCommit {
+            epoch,
+            committer,
+            kind,
+            commit,
+        })) = out.pop()
+        else {
+            panic!("the leader proposes")
+        };
+        let lost = Input::Lost {
+            epoch,
+            committer,
+            kind,
+            commit,
+        };
+        assert_eq!(feed(&mut custodian, [lost]), ["note"]);
+        assert_eq!(custodian.deadline(), Some(T + MAX_PAUSE));
+        assert!(custodian.in_group());
+        custodian.tick(T + MAX_PAUSE, &mut out);
+        assert!(matches!(out[..], [Output::Propose(_)]), "{out:?}");
+    }
+}
