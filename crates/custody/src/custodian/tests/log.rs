@@ -116,6 +116,24 @@ impl Log {
         applied
     }
 
+    /// The commits that won the epochs after `since`.
+    pub(super) fn won(
+        &self,
+        since: KeyEpoch,
+    ) -> impl Iterator<Item = (KeyEpoch, NodeId, Vec<u8>)> + '_ {
+        let effective = |leaf: &&Leaf| leaf.applied == Applied::Effective;
+        let leaves = self.leaves.iter().filter(effective);
+        leaves.filter_map(move |leaf| match &leaf.record.act {
+            Act::GroupCommit {
+                epoch,
+                committer,
+                kind: _,
+                commit,
+            } if *epoch > since => Some((*epoch, committer.clone(), commit.clone())),
+            _ => None,
+        })
+    }
+
     pub(super) fn is_member(&self, node: &NodeId) -> bool {
         self.state.members.contains_key(node)
     }

@@ -243,7 +243,7 @@ enum Step {
     Answer { node: usize, reachable: u8 },
     Crash(usize),
     Lead(usize),
-    Evict(usize),
+    Evict { node: usize, stolen: bool },
     Leave(usize),
     Readmit(usize),
     CloseRound,
@@ -258,7 +258,7 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
         4 => (0..nodes, any::<u8>()).prop_map(|(node, reachable)| Step::Answer { node, reachable }),
         1 => (0..nodes).prop_map(Step::Crash),
         1 => (0..nodes).prop_map(Step::Lead),
-        1 => (0..nodes).prop_map(Step::Evict),
+        1 => (0..nodes, any::<bool>()).prop_map(|(node, stolen)| Step::Evict { node, stolen }),
         1 => (0..nodes).prop_map(Step::Leave),
         2 => (0..nodes).prop_map(Step::Readmit),
         2 => Just(Step::CloseRound),
@@ -281,7 +281,8 @@ proptest! {
                 Step::Answer { node, reachable } => world.answer(node, reachable),
                 Step::Crash(node) => world.crash(node),
                 Step::Lead(node) => world.lead(node),
-                Step::Evict(node) => world.evict(node),
+                Step::Evict { node, stolen: false } => world.evict(node),
+                Step::Evict { node, stolen: true } => world.evict_stolen(node),
                 Step::Leave(node) => world.leave(node),
                 Step::Readmit(node) => { world.readmit(node); }
                 Step::CloseRound => world.close_round(),
@@ -289,5 +290,6 @@ proptest! {
             }
         }
         prop_assert!(world.settle(200), "no convergence\n{}", world.describe());
+        world.thieves_get_nothing();
     }
 }

@@ -7,6 +7,8 @@
 //! * `CUSTODY-4` what a node serves belongs to the epoch it announced last.
 //! * `CUSTODY-5` whoever holds the secrets of an epoch was a member where the ledger opened it.
 //! * `CUSTODY-6` a node is told that it is no member only by a roster that does not name it.
+//! * `CUSTODY-7` whoever was not a member there cannot derive them, with a former member's whole
+//!   state and all commits ever made.
 
 use super::super::*;
 use super::log::Log;
@@ -31,7 +33,16 @@ pub(super) struct Node {
     pub(super) removed: usize,
 }
 
+/// The group state of a node that was thrown out, in the hands of a thief.
+struct Stolen {
+    from: usize,
+    admission: u8,
+    group: KeyGroup,
+    epoch: KeyEpoch,
+}
+
 pub(super) struct World {
+    stolen: Vec<Stolen>,
     pub(super) nodes: Vec<Node>,
     pub(super) log: Log,
     pub(super) round: Round,
@@ -66,6 +77,7 @@ pub(super) fn roster(nodes: usize) -> Roster {
 impl World {
     pub(super) fn new(nodes: usize) -> Self {
         let mut world = Self {
+            stolen: Vec::new(),
             nodes: Vec::new(),
             log: Log::new(
                 (0..nodes)
@@ -133,6 +145,45 @@ impl World {
     /// Others throw it out. Its process lives on, and may even go on hearing the ledger.
     pub(super) fn evict(&mut self, n: usize) {
         self.log.evict(&name(n));
+    }
+
+    /// The same, but somebody has taken its memory before it noticed.
+    pub(super) fn evict_stolen(&mut self, n: usize) {
+        let was_member = self.is_member(n);
+        self.evict(n);
+        if !was_member || self.is_member(n) {
+            return;
+        }
+        let node = &mut self.nodes[n];
+        if let Some(group) = node.custodian.group.take() {
+            self.stolen.push(Stolen {
+                from: n,
+                admission: node.admission,
+                epoch: node.custodian.epoch,
+                group,
+            });
+        }
+    }
+
+    /// `CUSTODY-7`: each thief goes through all commits, and is bound by no rule of ours.
+    pub(super) fn thieves_get_nothing(&mut self) {
+        for thief in &mut self.stolen {
+            let key = key_of(thief.from, thief.admission).verifying_key();
+            for (epoch, committer, commit) in self.log.won(thief.epoch) {
+                let own = committer == name(thief.from) && thief.group.has_pending();
+                if !own || thief.group.merge_own_pending().is_err() {
+                    let _ = thief.group.force(&commit);
+                }
+                let entitled = self.log.entitled[&epoch].knows(&name(thief.from), key.as_bytes());
+                if let (false, Some(real), Ok(theirs)) = (
+                    entitled,
+                    self.secrets.get(&epoch),
+                    thief.group.secrets(epoch),
+                ) {
+                    assert!(theirs != *real, "CUSTODY-7 n{}, {epoch}", thief.from);
+                }
+            }
+        }
     }
 
     pub(super) fn leave(&mut self, n: usize) {
