@@ -252,27 +252,30 @@ enum Step {
 
 fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..nodes).prop_map(Step::Deliver),
-        5 => (0..4_usize, proptest::bool::weighted(0.2)).prop_map(|(at, twice)| Step::Commit { at, twice }),
-        1 => (0..4_usize, any::<bool>()).prop_map(|(at, but_it_arrives)| Step::Fail { at, but_it_arrives }),
-        4 => (0..nodes, any::<u8>()).prop_map(|(node, reachable)| Step::Answer { node, reachable }),
+        16 => (0..nodes).prop_map(Step::Deliver),
+        10 => (0..4_usize, proptest::bool::weighted(0.2)).prop_map(|(at, twice)| Step::Commit { at, twice }),
+        2 => (0..4_usize, any::<bool>()).prop_map(|(at, but_it_arrives)| Step::Fail { at, but_it_arrives }),
+        8 => (0..nodes, any::<u8>()).prop_map(|(node, reachable)| Step::Answer { node, reachable }),
         1 => (0..nodes).prop_map(Step::Crash),
-        1 => (0..nodes).prop_map(Step::Lead),
-        1 => (0..nodes, any::<bool>()).prop_map(|(node, stolen)| Step::Evict { node, stolen }),
+        2 => (0..nodes).prop_map(Step::Lead),
+        2 => (0..nodes, any::<bool>()).prop_map(|(node, stolen)| Step::Evict { node, stolen }),
         1 => (0..nodes).prop_map(Step::Leave),
-        2 => (0..nodes).prop_map(Step::Readmit),
-        2 => Just(Step::CloseRound),
-        3 => (1..4_000_u64).prop_map(Step::Advance),
+        3 => (0..nodes).prop_map(Step::Readmit),
+        4 => Just(Step::CloseRound),
+        6 => (1..4_000_u64).prop_map(Step::Advance),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Safety at every step (the invariants of `World`), then everything heals and all agree.
     #[test]
-    fn whatever_happens_the_living_converge(steps in proptest::collection::vec(step(4), 1..160)) {
-        let mut world = World::new(4);
+    fn whatever_happens_the_living_converge(
+        from_scratch in proptest::bool::weighted(0.3),
+        steps in proptest::collection::vec(step(4), 1..160),
+    ) {
+        let mut world = if from_scratch { World::new(4) } else { settled(4) };
         for step in steps {
             match step {
                 Step::Deliver(node) => { world.deliver(node); }
