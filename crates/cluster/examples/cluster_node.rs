@@ -7,14 +7,19 @@
 
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
-use cluster::{Cluster, ClusterConfig, GatewayHandler, LinkEvent, TcpTransport};
+use cluster::{
+    Applicant, Cluster, ClusterConfig, Detection, GatewayHandler, LinkEvent, MemberTable, Members,
+    TcpTransport,
+};
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use wire::{Call, Digest, Frame, KeyEpoch, NodeId, Reply, Round};
+use wire::{
+    Application, Call, Digest, Frame, KeyEpoch, Level, MemberEntry, NodeId, Reply, Round, Welcome,
+};
 
 struct Handler;
 
@@ -28,6 +33,10 @@ impl GatewayHandler for Handler {
 
     async fn call(&self, from: NodeId, _: Call) -> Reply {
         Reply::Refused(format!("{from} called"))
+    }
+
+    async fn apply(&self, _: Applicant, _: Application) -> Welcome {
+        Welcome::Refused("there is no ledger here to admit anybody".to_owned())
     }
 }
 
@@ -47,18 +56,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
         addresses.insert(NodeId::from(peer), address.to_owned());
     }
     let listen = addresses.get(&me).ok_or(usage)?.parse()?;
-    let roster = addresses
-        .keys()
-        .map(|name| (name.clone(), identity(name).verifying_key().to_bytes()))
-        .collect();
+    let members = addresses.iter().map(|(name, address)| MemberEntry {
+        node: name.clone(),
+        identity: identity(name).verifying_key().to_bytes(),
+        address: address.clone(),
+    });
+    let members = Members::new(MemberTable::founding(members));
     let config = ClusterConfig {
         cluster: "example".to_owned(),
         identity: identity(&me),
         me,
         incarnation,
-        roster,
+        members,
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
     };
-    let transport = TcpTransport::bind(listen, addresses).await?;
+    let transport = TcpTransport::bind(listen).await?;
     let epochs = EpochTable::default();
     let escalated = |why| {
         eprintln!("{why}");
@@ -89,6 +103,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::select! {
             event = events.recv() => match event? {
                 LinkEvent::Up { node, incarnation } => println!("up {node} {incarnation}"),
+                LinkEvent::Dismissed { node, reason } => println!("dismissed {node} {reason}"),
                 LinkEvent::Down { node, reason } => println!("down {node} {reason}"),
             },
             line = lines.recv() => match line {

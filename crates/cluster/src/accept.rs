@@ -1,13 +1,16 @@
 //! Connections from outside.
 
+use super::door::Door;
 use super::links::{Links, count};
+use super::quiet::Quiet;
 use super::{Transport, session};
-use crate::noise::handshake;
+use crate::noise::{self, HandshakeError};
 use runtime::service::StopSignal;
 use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wire::Purpose;
 
 /// Connections that have not yet proven who they are. More wait in the kernel's queue; each one
 /// is gone after the handshake's time limit.
@@ -20,25 +23,37 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn child<T: Transport>(links: &Arc<Links>, transport: &Arc<T>) -> ChildSpec {
     let (links, transport) = (Arc::clone(links), Arc::clone(transport));
     ChildSpec::service("accept", move || {
-        let (links, transport) = (Arc::clone(&links), Arc::clone(&transport));
+        let reception = Arc::new(Reception {
+            links: Arc::clone(&links),
+            transport: Arc::clone(&transport),
+            door: Door::new(&links),
+            quiet: Quiet::default(),
+        });
         async move {
             Ok(move |mut stop: StopSignal| async move {
                 tokio::select! {
-                    () = accept(&links, &transport) => {}
+                    () = accept(&reception) => {}
                     () = stop.stopped() => {}
                 }
-                links.close_all("this node stops");
+                reception.links.close_all("this node stops");
                 Ok(())
             })
         }
     })
 }
 
-async fn accept<T: Transport>(links: &Arc<Links>, transport: &Arc<T>) {
+struct Reception<T> {
+    links: Arc<Links>,
+    transport: Arc<T>,
+    door: Door,
+    quiet: Quiet,
+}
+
+async fn accept<T: Transport>(reception: &Arc<Reception<T>>) {
     let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     loop {
         let permit = Arc::clone(&strangers).acquire_owned().await; // never closed
-        let mut connection = match transport.accept().await {
+        let connection = match reception.transport.accept().await {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::warn!("cannot accept connections: {error}; trying again");
@@ -46,19 +61,55 @@ async fn accept<T: Transport>(links: &Arc<Links>, transport: &Arc<T>) {
                 continue;
             }
         };
-        let links = Arc::clone(links);
+        let reception = Arc::clone(reception);
         tokio::spawn(async move {
-            let result = handshake(&mut connection, &links.identity, &links.roster, None).await;
-            drop(permit);
-            match result {
-                Ok(established) => {
-                    session::adopt(&links, connection, established, true).await;
-                }
-                Err(error) => {
-                    count(&links.counters.refused_handshakes);
-                    tracing::warn!("refused a connection: {error}");
-                }
+            if let Err(error) = reception.receive(connection, permit.ok()).await {
+                reception.refuse(&error);
             }
         });
+    }
+}
+
+impl<T: Transport> Reception<T> {
+    async fn receive(
+        &self,
+        connection: T::Stream,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), HandshakeError> {
+        let links = &self.links;
+        let greeted = noise::listen(connection, &links.identity, links.level).await?;
+        let table = links.members.current();
+        let side = links.side(&table, None);
+        match greeted.purpose() {
+            Purpose::Link => {
+                let (mut connection, established) = greeted.link(side).await?;
+                drop(permit);
+                let peer = &established.proven.peer.node;
+                self.transport.proven(&mut connection, peer);
+                session::adopt(links, connection, established, false).await;
+                Ok(())
+            }
+            Purpose::Join => {
+                let entry = self.door.enter()?;
+                let channel = greeted.applicant(side).await?;
+                // From here on the door's own limits hold.
+                drop(permit);
+                self.door.hear(entry, channel).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(&self, error: &HandshakeError) {
+        let counters = &self.links.counters;
+        match error {
+            HandshakeError::TooManyApplicants => count(&counters.refused_applications),
+            HandshakeError::Removed { .. } => {
+                count(&counters.refused_handshakes);
+                count(&counters.refused_former);
+            }
+            _ => count(&counters.refused_handshakes),
+        }
+        self.quiet.warn(format!("refused a connection: {error}"));
     }
 }

@@ -1,5 +1,5 @@
 use std::time::Duration;
-use wire::{DecodeError, NodeId};
+use wire::{DecodeError, Level, NodeId};
 
 /// Why a cluster could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -7,9 +7,10 @@ pub enum ClusterError {
     /// Its actors did not come up.
     #[error("the cluster's actors did not start: {0}")]
     Start(#[source] ractor::SpawnErr),
-    /// The own entry of the roster has another key.
+    /// The own entry of the members' table has another key.
     #[error(
-        "the roster's identity key for this node, {node}, is not the one it holds; fix the key file or [peers]"
+        "the members' table has another identity key for this node, {node}, than the one it holds; fix the \
+         key file or [peers]"
     )]
     OtherKey {
         /// This node.
@@ -39,6 +40,18 @@ pub enum CastError {
         /// Bytes in flight.
         bytes: usize,
     },
+    /// The link's level does not have it.
+    #[error(
+        "node {node} is linked at level {level}, this needs level {needed}; upgrade the older node"
+    )]
+    NotSpoken {
+        /// The peer.
+        node: NodeId,
+        /// Spoken on the link.
+        level: Level,
+        /// Needed.
+        needed: Level,
+    },
     /// Over the limit of an encoded value.
     #[error("a frame of {len} bytes is over the limit of {limit}")]
     TooLarge {
@@ -49,8 +62,8 @@ pub enum CastError {
     },
 }
 
-/// Why a call has no answer. Except for `NotLinked` and `TooLarge`, the peer may have carried it
-/// out.
+/// Why a call has no answer. Except for `NotLinked`, `NotSpoken`, `Congested` and `TooLarge`,
+/// the peer may have carried it out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No link.
@@ -72,6 +85,30 @@ pub enum CallError {
         node: NodeId,
         /// The caller's limit.
         limit: Duration,
+    },
+    /// The link's level does not have it.
+    #[error(
+        "node {node} is linked at level {level}, this needs level {needed}; upgrade the older node"
+    )]
+    NotSpoken {
+        /// The peer.
+        node: NodeId,
+        /// Spoken on the link.
+        level: Level,
+        /// Needed.
+        needed: Level,
+    },
+    /// Too many calls to this peer are waiting already; this one was not sent.
+    #[error(
+        "{calls} calls ({bytes} bytes) to node {node} are waiting already; this one was not sent"
+    )]
+    Congested {
+        /// The peer.
+        node: NodeId,
+        /// Calls in flight or waiting.
+        calls: usize,
+        /// Their bytes.
+        bytes: usize,
     },
     /// Over the limit of an encoded value.
     #[error("a call of {len} bytes is over the limit of {limit}")]

@@ -1,4 +1,4 @@
-//! The window of frames in flight on one link. Pure.
+//! What may be in flight or waiting on one link. Pure.
 
 use std::collections::VecDeque;
 
@@ -56,6 +56,40 @@ impl Window {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// Calls in flight to one peer or waiting for their turn. A caller that does not slow down when
+/// its peer does is refused instead of remembered.
+pub const MAX_WAITING_CALLS: usize = 512;
+
+/// Bytes of those calls: as much as frames may take.
+pub const MAX_WAITING_BYTES: usize = WINDOW_BYTES;
+
+/// Calls in flight or waiting.
+#[derive(Debug, Default)]
+pub(super) struct CallBudget {
+    calls: usize,
+    bytes: usize,
+}
+
+impl CallBudget {
+    /// Takes a call of `bytes` in; the error says how many there are and of how many bytes.
+    pub(super) fn admit(&mut self, bytes: usize) -> Result<(), (usize, usize)> {
+        let room = self.calls < MAX_WAITING_CALLS
+            && (self.calls == 0 || self.bytes + bytes <= MAX_WAITING_BYTES);
+        if !room {
+            return Err((self.calls, self.bytes));
+        }
+        self.calls += 1;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// A call that was admitted is over.
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.calls -= 1;
+        self.bytes -= bytes;
     }
 }
 

@@ -6,7 +6,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, Message, RpcReplyPort};
 use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Cast, NodeId, Reply, Request};
+use wire::{Call, Cast, Level, NodeId, Reply, Request};
 
 /// Longest time a call is served when its caller names none; ours always do.
 const SERVE_LIMIT: Duration = Duration::from_secs(30);
@@ -82,6 +82,20 @@ impl Message for GatewayMessage {
     }
 }
 
+/// The level that a call needs, what it carries included.
+pub(super) fn level_of(call: &Call) -> Level {
+    match call {
+        Call::Propose(record) => call.level().max(record.act.level()),
+        Call::Consensus(_)
+        | Call::GroupInfo
+        | Call::Model(_)
+        | Call::Cosign { .. }
+        | Call::ReadIndex
+        | Call::Holdings
+        | Call::Opinion(_) => call.level(),
+    }
+}
+
 struct Gateway {
     links: Arc<Links>,
 }
@@ -97,7 +111,13 @@ impl Gateway {
                 let Some(link) = self.links.link_by_capability(&capability) else {
                     return self.refuse("a frame without a valid capability");
                 };
-                if link.inbound.try_send((number, *frame)).is_err() {
+                let frame = if frame.level() <= link.level {
+                    Some(*frame)
+                } else {
+                    self.refuse("a frame above its link's level");
+                    None
+                };
+                if link.inbound.try_send((number, frame)).is_err() {
                     self.refuse("a frame beyond its sender's window");
                     link.handle.close("the peer ignores its window");
                 }
@@ -124,6 +144,12 @@ impl Gateway {
                 &Reply::Refused("no valid capability with this call".to_owned()),
             );
         };
+        let needed = level_of(&request.call);
+        if needed > link.level {
+            let level = link.level;
+            let why = format!("a call of level {needed} on a link of level {level}");
+            return self.answer(port, &Reply::Refused(why));
+        }
         let Ok(permit) = Arc::clone(&link.serving).try_acquire_owned() else {
             return self.answer(
                 port,

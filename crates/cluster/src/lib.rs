@@ -8,8 +8,8 @@
 //! What `ractor_cluster` leaves open is closed here:
 //! - Its own TCP listener, guarded by a cookie only, is bound to loopback behind a TLS acceptor
 //!   that has no certificate: nothing gets in that way (`side_door.rs`, tested).
-//! - It does not redial, and it ignores missing pongs: our dialer and the links' heartbeats do both. Of two
-//!   nodes the one with the smaller name dials, so two links never race.
+//! - It does not redial, and it ignores missing pongs: our dialers and the links' heartbeats do both.
+//!   The heartbeats feed an accrual detector per member ([`Cluster::suspicion`]).
 //! - Its node names are claims. A link's proven peer is bound to its messages by a
 //!   [`wire::Capability`]: a random secret which each end hands to the other inside the Noise
 //!   handshake and which every frame and call must show. The gateway looks the sender up by it;
@@ -17,18 +17,32 @@
 //! - Casts vanish and pile up without limit: each link has a window of frames and bytes, refilled
 //!   by credits of the receiver. A full window refuses ([`CastError::Congested`]).
 //!
+//! Who may link is said by [`Members`], which the node sets from its ledger. A removed member's link
+//! ends at once and it is told why; a new one that the table does not know yet is let in if it
+//! shows that a majority admitted it ([`admission`]); and a stranger with an invitation can ask to
+//! become one ([`join()`], [`GatewayHandler::apply`]).
+//!
+//! Nodes of different releases speak at the lower of their two levels ([`wire::Level`]).
+//!
 //! A frame is delivered at most once and in order per sender; it may be lost with its link. A
 //! call is answered within its time limit or fails; then it may or may not have been carried out.
 
 mod accept;
+pub mod admission;
 mod config;
+mod detect;
 mod dial;
+mod door;
 mod error;
 mod flow;
+mod follow;
 mod gateway;
 pub mod idle;
+mod join;
 mod links;
+mod members;
 pub mod noise;
+mod quiet;
 mod session;
 mod side_door;
 mod status;
@@ -36,10 +50,18 @@ mod status;
 mod tests;
 mod transport;
 
-pub use config::{ClusterConfig, GatewayHandler};
+pub use admission::AdmissionError;
+pub use config::{Applicant, ClusterConfig, GatewayHandler};
+pub use detect::{Detection, Suspicion};
+pub use door::{APPLY_LIMIT, MAX_APPLICANTS};
 pub use error::{CallError, CastError, ClusterError};
-pub use flow::{WINDOW_BYTES, WINDOW_FRAMES};
+pub use flow::{MAX_WAITING_BYTES, MAX_WAITING_CALLS, WINDOW_BYTES, WINDOW_FRAMES};
+pub use join::{
+    AttemptError, Attempts, JoinError, Joined, TOKEN_PREFIX, TokenError, decode_token,
+    encode_token, join,
+};
 pub use links::MAX_CALLS;
+pub use members::{Former, MemberTable, Members, Standing};
 pub use status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
 pub use transport::{TcpTransport, Transport};
 
@@ -50,7 +72,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
-use wire::{Call, Frame, NodeId, Reply};
+use wire::{Admission, Call, Frame, NodeId, Reply};
 
 /// Restarts of the cluster's own actors before the node gives up. They fail only on our own
 /// mistakes or with the machine; a handful of tries tells which.
@@ -73,11 +95,7 @@ impl Cluster {
         let transport = Arc::new(transport);
         let mut children = vec![gateway::child(&links), session::child(&links)];
         children.push(accept::child(&links, &transport));
-        children.extend(
-            links
-                .dialed_peers()
-                .map(|peer| dial::child(&links, &transport, peer)),
-        );
+        children.push(follow::child(&links, &transport));
         let spec = SupervisorSpec::new(Strategy::OneForAll, INTENSITY, children);
         Ok((Self(links), spec))
     }
@@ -121,6 +139,22 @@ impl Cluster {
     /// The peers that can be reached right now.
     pub fn links(&self) -> BTreeMap<NodeId, LinkStatus> {
         self.0.status()
+    }
+
+    /// What this node thinks of a member's health; `None` for who is neither a member nor linked.
+    /// This node itself is not among them.
+    pub fn suspicion(&self, node: &NodeId) -> Option<Suspicion> {
+        self.0.suspicion(node)
+    }
+
+    /// Whom this node takes for members; a handle to the one table there is.
+    pub fn members(&self) -> Members {
+        self.0.members.clone()
+    }
+
+    /// Proof of this node's own membership, shown from the next link on.
+    pub fn set_admission(&self, admission: Admission) {
+        self.0.set_admission(admission);
     }
 
     /// Links coming and going from now on. A receiver that lags behind misses some and should

@@ -1,21 +1,23 @@
 //! The state that sessions, gateway, dialers and the acceptor share: one link per peer.
 
 use super::config::{ClusterConfig, GatewayHandler};
+use super::detect::{Detectors, Suspicion};
 use super::error::{CallError, CastError, ClusterError};
-use super::flow::{CREDIT_EVERY, WINDOW_FRAMES, Window};
-use super::gateway::GatewayMessage;
+use super::flow::{CREDIT_EVERY, CallBudget, WINDOW_FRAMES, Window};
+use super::gateway::{GatewayMessage, level_of};
+use super::members::{MemberTable, Members, Standing};
 use super::status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
-use crate::noise::{EpochTable, Identity, LinkHandle, Peer, Roster};
+use crate::noise::{EpochTable, Identity, LinkHandle, Peer, Proven, Side};
 use ractor::ActorRef;
 use ractor::rpc::CallResult;
 use ractor_cluster::NodeServerMessage;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use wire::codec::MAX_ENCODED;
-use wire::{Call, Capability, Cast, Frame, KeyEpoch, NodeId, Reply, Request};
+use wire::{Admission, Call, Capability, Cast, Frame, KeyEpoch, Level, NodeId, Reply, Request};
 
 /// Calls in flight to one peer, and calls of one peer served at a time. Consensus keeps a few
 /// going, people and rounds a few more.
@@ -31,6 +33,12 @@ pub(super) struct Link {
     /// Distinguishes links to one peer; label of the session.
     pub(super) number: u64,
     pub(super) peer: Peer,
+    /// The lower one of both ends' levels.
+    pub(super) level: Level,
+    /// What entitled the peer to it.
+    standing: Standing,
+    /// Was it this node that dialed?
+    pub(super) dialed: bool,
     pub(super) handle: LinkHandle,
     /// What the peer shows us.
     pub(super) capability_in: Capability,
@@ -40,10 +48,11 @@ pub(super) struct Link {
     pub(super) gateway: watch::Sender<Option<GatewayRef>>,
     window: Mutex<Window>,
     calling: Arc<Semaphore>,
+    waiting: Mutex<CallBudget>,
     /// Calls of the peer being served.
     pub(super) serving: Arc<Semaphore>,
-    /// Frames of the peer, to be handled in order.
-    pub(super) inbound: mpsc::Sender<(u64, Frame)>,
+    /// Frames of the peer, to be handled in order; `None`: refused, but counted in its window.
+    pub(super) inbound: mpsc::Sender<(u64, Option<Frame>)>,
 }
 
 impl Link {
@@ -70,6 +79,10 @@ impl Link {
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) refused_handshakes: AtomicU64,
+    pub(super) refused_former: AtomicU64,
+    pub(super) applications: AtomicU64,
+    pub(super) refused_applications: AtomicU64,
+    pub(super) calls_shed: AtomicU64,
     pub(super) frames_sent: AtomicU64,
     pub(super) frames_shed: AtomicU64,
     pub(super) frames_received: AtomicU64,
@@ -82,12 +95,16 @@ pub(super) fn count(counter: &AtomicU64) {
 
 pub(super) struct Links {
     pub(super) identity: Identity,
-    pub(super) roster: Roster,
+    pub(super) members: Members,
+    pub(super) level: Level,
+    /// Proof of our own membership.
+    admission: Mutex<Option<Arc<Admission>>>,
+    pub(super) detectors: Detectors,
     me: NodeId,
     pub(super) incarnation: u64,
     pub(super) cluster: String,
-    /// All peers, each with the lock that lets one new link to it be set up at a time.
-    pub(super) peers: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
+    /// For each peer the lock that lets one new link to it be set up at a time.
+    setup: Mutex<BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>>,
     pub(super) epochs: EpochTable,
     pub(super) handler: Arc<dyn GatewayHandler>,
     table: Mutex<BTreeMap<NodeId, Arc<Link>>>,
@@ -106,26 +123,31 @@ impl Links {
         epochs: EpochTable,
         handler: Arc<dyn GatewayHandler>,
     ) -> Result<Self, ClusterError> {
-        let (me, incarnation, cluster) = (
-            config.me.clone(),
-            config.incarnation,
-            config.cluster.clone(),
-        );
-        let own = config.roster.get(&me);
-        if own.is_some_and(|key| *key != config.identity.verifying_key().to_bytes()) {
+        let ClusterConfig {
+            cluster,
+            me,
+            incarnation,
+            identity,
+            members,
+            level,
+            admission,
+            detection,
+        } = config;
+        let table = members.current();
+        let own = table.members.get(&me);
+        if own.is_some_and(|own| own.identity != identity.verifying_key().to_bytes()) {
             return Err(ClusterError::OtherKey { node: me });
         }
-        let (identity, roster, peers) = config.split();
         Ok(Self {
-            identity,
-            roster,
+            identity: Identity::new(&cluster, me.clone(), incarnation, &identity),
+            members,
+            level,
+            admission: Mutex::new(admission.map(Arc::new)),
+            detectors: Detectors::new(detection),
             me,
             incarnation,
             cluster,
-            peers: peers
-                .into_iter()
-                .map(|peer| (peer, tokio::sync::Mutex::new(())))
-                .collect(),
+            setup: Mutex::default(),
             epochs,
             handler,
             table: Mutex::default(),
@@ -141,9 +163,68 @@ impl Links {
         &self.me
     }
 
-    /// Of two nodes the one with the smaller name dials.
-    pub(super) fn dialed_peers(&self) -> impl Iterator<Item = NodeId> {
-        self.peers.keys().filter(|peer| self.me < **peer).cloned()
+    /// What this node brings to a handshake at this moment.
+    pub(super) fn side<'a>(
+        &'a self,
+        table: &'a MemberTable,
+        admission: Option<&'a Arc<Admission>>,
+    ) -> Side<'a> {
+        Side {
+            me: &self.identity,
+            table,
+            level: self.level,
+            admission: admission.map(Arc::as_ref),
+        }
+    }
+
+    pub(super) fn admission(&self) -> Option<Arc<Admission>> {
+        let admission = self.admission.lock();
+        admission.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_admission(&self, admission: Admission) {
+        let mut own = self
+            .admission
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *own = Some(Arc::new(admission));
+    }
+
+    /// Of two nodes the one with the smaller name dials; the other one only when it is not dialed.
+    pub(super) fn dials_first(&self, peer: &NodeId) -> bool {
+        self.me < *peer
+    }
+
+    /// The lock under which a link to `node` is set up.
+    pub(super) fn setup(&self, node: &NodeId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut setup = self.setup.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever holds or awaits a lock has a clone; the others are as good as new ones.
+        setup.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(setup.entry(node.clone()).or_default())
+    }
+
+    /// Ends the links of all who are no members by `table`, and waits for signs of life of those
+    /// who are.
+    pub(super) fn follow(&self, table: &MemberTable) {
+        let links: Vec<_> = self.table().values().cloned().collect();
+        let mut expected: BTreeSet<NodeId> = table.members.keys().cloned().collect();
+        expected.remove(&self.me);
+        for link in links {
+            if let Err(why) = table.still_stands(&link.peer, link.standing) {
+                self.expel(&link, &why);
+            } else {
+                expected.insert(link.peer.node.clone());
+            }
+        }
+        self.detectors.keep(&expected);
+    }
+
+    /// Out of the table at once, so that nothing more goes or comes over it; then it is told.
+    fn expel(&self, link: &Link, why: &str) {
+        self.table()
+            .retain(|_, current| current.number != link.number);
+        tracing::warn!(peer = %link.peer.node, "link ended: {why}");
+        link.handle.dismiss(why);
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Link>>> {
@@ -173,27 +254,36 @@ impl Links {
     /// Enters a fresh link; frames of its peer are handled from now on, until it ends.
     pub(super) fn enter(
         self: &Arc<Self>,
-        peer: Peer,
-        capability_in: Capability,
-        capability_out: Capability,
+        proven: Proven,
         handle: LinkHandle,
+        dialed: bool,
     ) -> Arc<Link> {
         let (inbound, frames) = mpsc::channel(WINDOW_FRAMES);
         let link = Arc::new(Link {
             number: self.next_number.fetch_add(1, Ordering::Relaxed),
-            peer,
+            peer: proven.peer,
+            level: proven.level,
+            standing: proven.standing,
+            dialed,
             handle,
-            capability_in,
-            capability_out,
+            capability_in: proven.capability_in,
+            capability_out: proven.capability_out,
             gateway: watch::Sender::new(None),
             window: Mutex::default(),
             calling: Arc::new(Semaphore::new(MAX_CALLS)),
+            waiting: Mutex::default(),
             serving: Arc::new(Semaphore::new(MAX_CALLS)),
             inbound,
         });
         self.table()
             .insert(link.peer.node.clone(), Arc::clone(&link));
         tokio::spawn(Arc::clone(self).serve_frames(Arc::clone(&link), frames));
+        // The members may have changed since the handshake looked, and whoever follows them may
+        // have looked at the links before this one was among them.
+        let table = self.members.current();
+        if let Err(why) = table.still_stands(&link.peer, link.standing) {
+            self.expel(&link, &why);
+        }
         link
     }
 
@@ -201,7 +291,7 @@ impl Links {
     async fn serve_frames(
         self: Arc<Self>,
         link: Arc<Link>,
-        mut frames: mpsc::Receiver<(u64, Frame)>,
+        mut frames: mpsc::Receiver<(u64, Option<Frame>)>,
     ) {
         let _closer = CloseOnDrop(link.handle.clone());
         let mut gateway = link.gateway.subscribe();
@@ -210,8 +300,10 @@ impl Links {
             let _ = gateway.wait_for(Option::is_some).await; // the sender lives in `link`
             let mut credited = 0;
             while let Some((number, frame)) = frames.recv().await {
-                self.handler.frame(link.peer.node.clone(), frame).await;
-                count(&self.counters.frames_received);
+                if let Some(frame) = frame {
+                    self.handler.frame(link.peer.node.clone(), frame).await;
+                    count(&self.counters.frames_received);
+                }
                 if frames.is_empty() || number.saturating_sub(credited) >= CREDIT_EVERY {
                     link.give_credit(number);
                     credited = number;
@@ -227,8 +319,10 @@ impl Links {
     /// The peer's gateway is known: the link can be used.
     pub(super) fn ready(&self, link: &Link, gateway: GatewayRef) {
         link.gateway.send_replace(Some(gateway));
-        let Peer { node, incarnation } = link.peer.clone();
-        tracing::info!(peer = %node, incarnation, "link up");
+        let Peer {
+            node, incarnation, ..
+        } = link.peer.clone();
+        tracing::info!(peer = %node, incarnation, level = %link.level, "link up");
         let _ = self.events.send(LinkEvent::Up { node, incarnation }); // nobody may be listening
     }
 
@@ -244,6 +338,12 @@ impl Links {
         drop(table);
         let was_up = link.gateway.send_replace(None).is_some();
         tracing::info!(peer = %link.peer.node, was_up, "link down: {reason}");
+        if let Some(why) = link.handle.dismissed() {
+            let node = link.peer.node.clone();
+            tracing::warn!(peer = %node, "the peer does not take this node for a member: {why}");
+            let reason = why.to_owned();
+            let _ = self.events.send(LinkEvent::Dismissed { node, reason }); // nobody may be listening
+        }
         if was_up {
             let node = link.peer.node.clone();
             let _ = self.events.send(LinkEvent::Down { node, reason }); // nobody may be listening
@@ -265,6 +365,14 @@ impl Links {
     pub(super) fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
         let not_linked = || CastError::NotLinked { node: to.clone() };
         let (link, gateway) = self.reach(to).ok_or_else(not_linked)?;
+        let needed = frame.level();
+        if needed > link.level {
+            return Err(CastError::NotSpoken {
+                node: to.clone(),
+                level: link.level,
+                needed,
+            });
+        }
         // Held while encoding and sending: numbers go out in order.
         let mut window = link.window();
         let (capability, number) = (link.capability_out, window.next());
@@ -306,6 +414,14 @@ impl Links {
         let (link, gateway) = self
             .reach(to)
             .ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
+        let needed = level_of(&call);
+        if needed > link.level {
+            return Err(CallError::NotSpoken {
+                node: to.clone(),
+                level: link.level,
+                needed,
+            });
+        }
         let request = wire::encode(&Request {
             capability: link.capability_out,
             call,
@@ -316,6 +432,14 @@ impl Links {
                 limit: MAX_ENCODED,
             });
         }
+        let _waiting = Waiting::admit(&link, request.len()).map_err(|(calls, bytes)| {
+            count(&self.counters.calls_shed);
+            CallError::Congested {
+                node: to.clone(),
+                calls,
+                bytes,
+            }
+        })?;
         let asking = async {
             let _permit = Arc::clone(&link.calling).acquire_owned().await;
             gateway
@@ -336,6 +460,11 @@ impl Links {
         }
     }
 
+    /// What is thought of a member, or of a linked node that is about to be one.
+    pub(super) fn suspicion(&self, node: &NodeId) -> Option<Suspicion> {
+        self.detectors.suspicion(node, self.reach(node).is_some())
+    }
+
     pub(super) fn disconnect(&self, node: &NodeId, reason: &str) {
         if let Some(link) = self.link(node) {
             link.handle.close(reason);
@@ -348,7 +477,11 @@ impl Links {
 
     pub(super) fn status(&self) -> BTreeMap<NodeId, LinkStatus> {
         let holds_epoch = self.epochs.newest().is_some();
+        let members = self.members.current();
         let status = |link: &Link| {
+            let node = &link.peer.node;
+            let (phi, silent) = self.detectors.pulse(node).read();
+            let member = members.members.get(node);
             let (sending_epoch, receiving_epoch) =
                 (link.handle.sending_epoch(), link.handle.receiving_epoch());
             let age = link.handle.age();
@@ -361,6 +494,10 @@ impl Links {
                     && sending_epoch.min(receiving_epoch) == KeyEpoch(0),
                 age,
                 frames_in_flight: link.window().frames(),
+                level: link.level,
+                phi,
+                silent,
+                address: member.map_or_else(String::new, |member| member.address.clone()),
             }
         };
         let table = self.table();
@@ -376,11 +513,37 @@ impl Links {
         let counters = &self.counters;
         ClusterCounters {
             refused_handshakes: read(&counters.refused_handshakes),
+            refused_former: read(&counters.refused_former),
+            applications: read(&counters.applications),
+            refused_applications: read(&counters.refused_applications),
+            calls_shed: read(&counters.calls_shed),
             frames_sent: read(&counters.frames_sent),
             frames_shed: read(&counters.frames_shed),
             frames_received: read(&counters.frames_received),
             gateway_refused: read(&counters.gateway_refused),
         }
+    }
+}
+
+/// A call's place in its link's budget, until it is over.
+struct Waiting<'a> {
+    link: &'a Link,
+    bytes: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn admit(link: &'a Link, bytes: usize) -> Result<Self, (usize, usize)> {
+        let mut waiting = link.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.admit(bytes)?;
+        Ok(Self { link, bytes })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let waiting = self.link.waiting.lock();
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        waiting.release(self.bytes);
     }
 }
 

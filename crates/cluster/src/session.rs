@@ -15,8 +15,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use wire::NodeId;
 use wire::codec::MAX_ENCODED;
+use wire::{Level, NodeId};
 
 /// Time for a session to be ready after its handshake: three small messages each way.
 const SESSION_LIMIT: Duration = Duration::from_secs(5);
@@ -131,41 +131,54 @@ impl ClusterBidiStream for LabelledStream {
     }
 }
 
-/// Turns an established connection into the one link to its peer; `None` when the peer has a
-/// newer incarnation or no session server runs. A peer that comes anew has lost its former link,
-/// whatever we think of it: the newest one wins.
+/// Turns an established connection into the one link to its peer; `None` when it is not to be, or
+/// no session server runs.
+///
+/// A peer that comes anew has lost its former link, whatever we think of it: the newest one wins.
+/// Two exceptions: an older incarnation never replaces a newer one; and when both ends dialed at
+/// the same moment, both must choose the same connection, which is the one that the smaller name
+/// dialed.
 pub(super) async fn adopt<S>(
     links: &Arc<Links>,
     connection: S,
     established: Established,
-    is_server: bool,
+    dialed: bool,
 ) -> Option<Arc<Link>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Established {
-        peer,
-        capability_in,
-        capability_out,
-        keys,
-    } = established;
-    let _one_at_a_time = links.peers.get(&peer.node)?.lock().await;
-    if let Some(former) = links.link(&peer.node) {
-        if former.peer.incarnation > peer.incarnation {
+    let node = established.proven.peer.node.clone();
+    let setup = links.setup(&node);
+    let _one_at_a_time = setup.lock().await;
+    if let Some(former) = links.link(&node) {
+        let (old, new) = (former.peer.incarnation, established.proven.peer.incarnation);
+        if old > new {
             tracing::warn!(
-                peer = %peer.node,
-                "refused incarnation {} beside the linked incarnation {}: two processes with one identity?",
-                peer.incarnation, former.peer.incarnation
+                peer = %node,
+                "refused incarnation {new} beside the linked incarnation {old}: two processes with one identity?",
             );
+            return None;
+        }
+        let preferred = |dialed: bool| dialed == links.dials_first(&node);
+        if old == new && preferred(former.dialed) && !preferred(dialed) {
             return None;
         }
         former.handle.close("replaced by a newer link");
     }
-    wait_for_former_session(links, &peer.node).await;
+    wait_for_former_session(links, &node).await;
     let server = links.server.borrow().clone()?;
 
-    let noise::Link { stream, handle } = noise::Link::start(connection, keys, &links.epochs);
-    let link = links.enter(peer, capability_in, capability_out, handle);
+    let detection = links.detectors.detection;
+    let pace = noise::Pace {
+        heartbeat: detection.heartbeat,
+        silence_limit: detection.silence_limit,
+        dismisses: established.proven.level >= Level::MEMBERSHIP,
+    };
+    let pulse = links.detectors.linked(&node, established.proven.level);
+    let Established { proven, keys } = established;
+    let noise::Link { stream, handle } =
+        noise::Link::start(connection, keys, &links.epochs, pace, pulse);
+    let link = links.enter(proven, handle, dialed);
     links.sessions.send_modify(|sessions| {
         sessions.insert(link.number, link.peer.node.clone());
     });
@@ -175,7 +188,10 @@ where
         number: link.number,
     });
     if server
-        .cast(NodeServerMessage::ConnectionOpenedExternal { stream, is_server })
+        .cast(NodeServerMessage::ConnectionOpenedExternal {
+            stream,
+            is_server: !dialed,
+        })
         .is_err()
     {
         link.handle.close("the session server is gone");

@@ -1,12 +1,12 @@
 use std::time::Duration;
-use wire::{KeyEpoch, NodeId};
+use wire::{KeyEpoch, Level, NodeId};
 
 /// A link should have left the handshake's key after this time if this node holds any epoch at
 /// all: announcing and moving takes a round trip, joining the group a few seconds.
 pub const EPOCH_GRACE: Duration = Duration::from_secs(10);
 
 /// A link as seen from here.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct LinkStatus {
     /// The peer's incarnation.
     pub incarnation: u64,
@@ -21,6 +21,14 @@ pub struct LinkStatus {
     pub age: Duration,
     /// Frames sent and not yet handled by the peer.
     pub frames_in_flight: usize,
+    /// Level spoken on the link: the lower one of both ends'.
+    pub level: Level,
+    /// Suspicion φ of the peer; 0 up to about 1 is normal.
+    pub phi: f64,
+    /// Time since the peer was last heard.
+    pub silent: Duration,
+    /// `host:port` of the peer by the table of members; empty while the table does not know it.
+    pub address: String,
 }
 
 /// A link came or went.
@@ -32,6 +40,14 @@ pub enum LinkEvent {
         node: NodeId,
         /// Its incarnation.
         incarnation: u64,
+    },
+    /// The peer says that this node is no member, and will not talk to it. One member's word: it
+    /// can be behind, or wrong.
+    Dismissed {
+        /// Who says so.
+        node: NodeId,
+        /// Why, in a sentence.
+        reason: String,
     },
     /// It no longer can.
     Down {
@@ -47,13 +63,21 @@ pub enum LinkEvent {
 pub struct ClusterCounters {
     /// Connections from outside that did not prove to be a peer.
     pub refused_handshakes: u64,
+    /// Of those, former members.
+    pub refused_former: u64,
+    /// Applications to join that reached the node.
+    pub applications: u64,
+    /// Applications turned away unread: too many, too slow, or malformed.
+    pub refused_applications: u64,
     /// Frames handed to a link.
     pub frames_sent: u64,
     /// Frames shed because the peer's window was full.
     pub frames_shed: u64,
     /// Frames handled here.
     pub frames_received: u64,
-    /// Messages at our gateway that were unreadable, over their window, or without a valid
-    /// capability.
+    /// Calls not even sent because too many to the peer were waiting already.
+    pub calls_shed: u64,
+    /// Messages at our gateway that were unreadable, over their window, above their link's
+    /// level, or without a valid capability.
     pub gateway_refused: u64,
 }

@@ -2,7 +2,7 @@
 
 use super::gateway::GatewayMessage;
 use super::*;
-use crate::noise::{Identity, handshake};
+use crate::noise::{Identity, Side, dial};
 use async_trait::async_trait;
 use ed25519_dalek::SigningKey;
 use ractor::Actor;
@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use wire::{Capability, Cast, KeyEpoch, Round};
+use wire::{Application, Capability, Cast, KeyEpoch, Level, MemberEntry, Round, Welcome};
 
 /// Far more than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +49,10 @@ impl GatewayHandler for Handler {
             }
         }
     }
+
+    async fn apply(&self, applicant: Applicant, _: Application) -> Welcome {
+        Welcome::Refused(format!("{} is not wanted in this test", applicant.node))
+    }
 }
 
 struct Node {
@@ -65,20 +69,20 @@ fn key(name: &str) -> SigningKey {
 
 /// Nodes of one cluster. Names must be unique in this process: its actor registry is shared.
 async fn nodes(names: &[&str]) -> Vec<Node> {
-    let roster: BTreeMap<NodeId, [u8; 32]> = names
-        .iter()
-        .map(|name| (NodeId::from(*name), key(name).verifying_key().to_bytes()))
-        .collect();
     let mut listeners = Vec::new();
     for _ in names {
         listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
     }
     let address = |listener: &TcpListener| listener.local_addr().unwrap();
-    let addresses: BTreeMap<NodeId, String> = names
+    let members = names
         .iter()
         .zip(&listeners)
-        .map(|(name, l)| (NodeId::from(*name), address(l).to_string()))
-        .collect();
+        .map(|(name, listener)| MemberEntry {
+            node: NodeId::from(*name),
+            identity: key(name).verifying_key().to_bytes(),
+            address: address(listener).to_string(),
+        });
+    let table = MemberTable::founding(members);
     let mut nodes = Vec::new();
     for (name, listener) in names.iter().zip(listeners) {
         let config = ClusterConfig {
@@ -86,14 +90,17 @@ async fn nodes(names: &[&str]) -> Vec<Node> {
             me: NodeId::from(*name),
             incarnation: 1,
             identity: key(name),
-            roster: roster.clone(),
+            members: Members::new(table.clone()),
+            level: Level::NEWEST,
+            admission: None,
+            detection: Detection::default(),
         };
         let (handler, epochs, address) = (
             Arc::new(Handler::default()),
             EpochTable::default(),
             address(&listener),
         );
-        let transport = TcpTransport::new(listener, addresses.clone());
+        let transport = TcpTransport::new(listener);
         let served: Arc<dyn GatewayHandler> = handler.clone();
         let (cluster, supervisor) =
             Cluster::start(config, transport, epochs.clone(), served, |why| {
@@ -304,14 +311,15 @@ async fn strangers_impostors_and_noise_are_refused_and_counted() {
     let mut refused = 0;
     for intruder in intruders {
         let mut connection = TcpStream::connect(b.address).await.unwrap();
-        let roster = [(
-            NodeId::from("guard-b"),
-            key("guard-b").verifying_key().to_bytes(),
-        )]
-        .into_iter()
-        .collect();
+        let table = b.cluster.members().current();
+        let side = Side {
+            me: &intruder,
+            table: &table,
+            level: Level::NEWEST,
+            admission: None,
+        };
         // The initiator is through when it has shown itself; what counts is what comes then.
-        let _ = handshake(&mut connection, &intruder, &roster, Some(b.cluster.me())).await;
+        let _ = dial(&mut connection, side, b.cluster.me()).await;
         let mut rest = Vec::new();
         let _ = connection.read_to_end(&mut rest).await; // reset or end: closed either way
         refused += 1;
@@ -477,20 +485,25 @@ async fn the_right_cookie_does_not_open_the_side_door() {
 }
 
 #[test]
-fn a_key_that_the_roster_contradicts_is_refused_at_once() {
+fn a_key_that_the_table_contradicts_is_refused_at_once() {
     let config = ClusterConfig {
         cluster: "house".to_owned(),
         me: "me".into(),
         incarnation: 1,
         identity: key("me"),
-        roster: [(NodeId::from("me"), [7; 32])].into_iter().collect(),
+        members: Members::new(MemberTable::founding([MemberEntry {
+            node: "me".into(),
+            identity: [7; 32],
+            address: "127.0.0.1:1".to_owned(),
+        }])),
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
     };
     let error = Links::new(config, EpochTable::default(), Arc::new(Handler::default()))
         .err()
         .unwrap();
-    assert!(
-        error
-            .to_string()
-            .starts_with("the roster's identity key for this node, me, is not the one it holds")
-    );
+    assert!(error.to_string().starts_with(
+        "the members' table has another identity key for this node, me, than the one it holds"
+    ));
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,35 +11,39 @@ pub trait Transport: Send + Sync + 'static {
     /// A connection. Nothing about it is trusted.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Connects to where `peer` is said to be.
-    fn dial(&self, peer: &NodeId) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Connects to `address` (`host:port`), where `peer` is said to be.
+    fn dial(
+        &self,
+        peer: &NodeId,
+        address: &str,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// The next connection from outside.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The handshake on an accepted connection has shown that `peer` is at its other end. Nothing
+    /// depends on it but transports that treat peers differently.
+    fn proven(&self, _connection: &mut Self::Stream, _peer: &NodeId) {}
 }
 
 /// TCP.
 #[derive(Debug)]
 pub struct TcpTransport {
     listener: TcpListener,
-    addresses: BTreeMap<NodeId, String>,
 }
 
 impl TcpTransport {
-    /// Listens on `listen`; peers are dialed at their `host:port`.
-    pub async fn bind(listen: SocketAddr, addresses: BTreeMap<NodeId, String>) -> io::Result<Self> {
+    /// Listens on `listen`.
+    pub async fn bind(listen: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
         })?;
-        Ok(Self::new(listener, addresses))
+        Ok(Self::new(listener))
     }
 
     /// Uses a listener that is bound already.
-    pub fn new(listener: TcpListener, addresses: BTreeMap<NodeId, String>) -> Self {
-        Self {
-            listener,
-            addresses,
-        }
+    pub fn new(listener: TcpListener) -> Self {
+        Self { listener }
     }
 
     /// Where it listens.
@@ -52,14 +55,10 @@ impl TcpTransport {
 impl Transport for TcpTransport {
     type Stream = TcpStream;
 
-    async fn dial(&self, peer: &NodeId) -> io::Result<TcpStream> {
-        let address = self.addresses.get(peer).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("no address for node {peer} in [peers]"),
-            )
-        })?;
-        let stream = TcpStream::connect(address).await?;
+    async fn dial(&self, _peer: &NodeId, address: &str) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
         // Calls are small and their latency counts.
         stream.set_nodelay(true)?;
         Ok(stream)

@@ -195,7 +195,7 @@ fn a_frozen_node_is_noticed_and_linked_again_when_it_thaws() {
     q.wait_for("up p 1", PATIENCE);
     q.signal("-STOP");
     let down = p.wait_for("down q", NOTICED);
-    assert!(down.contains("nothing heard for 2s"), "{down}");
+    assert!(down.contains("nothing heard for 1.9s"), "{down}");
     q.signal("-CONT");
     p.wait_for("up q 1", PATIENCE);
     p.call("q");

@@ -4,6 +4,7 @@
 //! reads a clock, draws entropy, opens a file or a socket: time comes in as an argument,
 //! effects go out as values. That is what makes replay and simulation free of charge.
 
+pub mod accrual;
 pub mod supervision;
 mod time;
 

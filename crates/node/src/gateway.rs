@@ -3,12 +3,12 @@
 use crate::effects::{Served, aggregator_input};
 use crate::models::Models;
 use async_trait::async_trait;
-use cluster::GatewayHandler;
+use cluster::{Applicant, GatewayHandler};
 use federation::{Input, ParticipantInput};
 use replica::Ledger;
 use runtime::mailbox::Address;
 use std::sync::{Arc, OnceLock, PoisonError};
-use wire::{Call, Frame, NodeId, Reply};
+use wire::{Application, Call, Frame, NodeId, Reply, Welcome};
 
 /// The node's side of the gateway. The ledger comes last, since it needs the cluster to exist.
 pub struct Gateway {
@@ -98,6 +98,13 @@ impl GatewayHandler for Gateway {
                     .map(|model| (model.round, model.parameters.to_vec())),
             ),
         }
+    }
+
+    async fn apply(&self, applicant: Applicant, _: Application) -> Welcome {
+        Welcome::Refused(format!(
+            "this node cannot admit {} yet; ask again",
+            applicant.node
+        ))
     }
 }
 

@@ -27,7 +27,10 @@ fn net_error(error: CallError) -> NetError {
     match error {
         CallError::NotLinked { node } => NetError::NoLink(node),
         CallError::Lost { node } | CallError::TimedOut { node, .. } => NetError::NoAnswer(node),
-        CallError::TooLarge { .. } | CallError::Malformed(_) => NetError::Unexpected {
+        CallError::Congested { .. }
+        | CallError::NotSpoken { .. }
+        | CallError::TooLarge { .. }
+        | CallError::Malformed(_) => NetError::Unexpected {
             peer: NodeId::new("peer"),
             what: error.to_string(),
         },

@@ -1,20 +1,9 @@
 use super::HandshakeError;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use runtime::entropy;
-use std::collections::BTreeMap;
 use wire::{Certificate, CertificateBody, NodeId};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
-
-/// The nodes of the cluster and their ed25519 identity keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster(BTreeMap<NodeId, [u8; 32]>);
-
-impl FromIterator<(NodeId, [u8; 32])> for Roster {
-    fn from_iter<T: IntoIterator<Item = (NodeId, [u8; 32])>>(members: T) -> Self {
-        Self(members.into_iter().collect())
-    }
-}
 
 /// Who is at the other end of a link, proven.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +12,9 @@ pub struct Peer {
     pub node: NodeId,
     /// Its incarnation.
     pub incarnation: u64,
+    /// Its ed25519 identity key. That it is the right one for this name is for the table of
+    /// members to say.
+    pub identity: [u8; 32],
 }
 
 /// This node as its peers see it, for one run of the process.
@@ -62,11 +54,11 @@ impl Identity {
         &self.static_secret
     }
 
-    pub(super) fn cluster(&self) -> &str {
+    pub(crate) fn cluster(&self) -> &str {
         &self.certificate.body.cluster
     }
 
-    pub(super) fn node(&self) -> &NodeId {
+    pub(crate) fn node(&self) -> &NodeId {
         &self.certificate.body.node
     }
 
@@ -77,48 +69,40 @@ impl Identity {
     }
 }
 
-impl Roster {
-    /// Checks `certificate` from the handshake of `me` in which the peer proved to hold
-    /// `static_key`.
-    pub(super) fn verify(
-        &self,
-        me: &Identity,
-        certificate: &Certificate,
-        static_key: &[u8],
-    ) -> Result<Peer, HandshakeError> {
-        let body = &certificate.body;
-        let node = body.node.clone();
-        if body.cluster != me.cluster() {
-            return Err(HandshakeError::ForeignCluster {
-                found: body.cluster.clone(),
-                expected: me.cluster().to_owned(),
-            });
-        }
-        if node == *me.node() {
-            return Err(HandshakeError::Myself { node });
-        }
-        let Some(identity) = self.0.get(&node) else {
-            return Err(HandshakeError::UnknownNode { node });
-        };
-        if *identity != body.identity {
-            return Err(HandshakeError::WrongIdentity { node });
-        }
-        let signed = VerifyingKey::from_bytes(identity)
-            .ok()
-            .zip(Signature::from_slice(&certificate.signature).ok());
-        let valid = signed.is_some_and(|(key, signature)| {
-            key.verify_strict(&Certificate::signed_bytes(body), &signature)
-                .is_ok()
+/// Checks `certificate` from a handshake of `me` in which the peer proved to hold `static_key`:
+/// whoever is there holds the identity key that it names.
+pub(crate) fn verify(
+    me: &Identity,
+    certificate: &Certificate,
+    static_key: &[u8],
+) -> Result<Peer, HandshakeError> {
+    let body = &certificate.body;
+    let node = body.node.clone();
+    if body.cluster != me.cluster() {
+        return Err(HandshakeError::ForeignCluster {
+            found: body.cluster.clone(),
+            expected: me.cluster().to_owned(),
         });
-        if !valid {
-            return Err(HandshakeError::BadSignature { node });
-        }
-        if body.static_key != static_key {
-            return Err(HandshakeError::WrongStaticKey { node });
-        }
-        Ok(Peer {
-            node,
-            incarnation: body.incarnation,
-        })
     }
+    if node == *me.node() {
+        return Err(HandshakeError::Myself { node });
+    }
+    let signed = VerifyingKey::from_bytes(&body.identity)
+        .ok()
+        .zip(Signature::from_slice(&certificate.signature).ok());
+    let valid = signed.is_some_and(|(key, signature)| {
+        key.verify_strict(&Certificate::signed_bytes(body), &signature)
+            .is_ok()
+    });
+    if !valid {
+        return Err(HandshakeError::BadSignature { node });
+    }
+    if body.static_key != static_key {
+        return Err(HandshakeError::WrongStaticKey { node });
+    }
+    Ok(Peer {
+        node,
+        incarnation: body.incarnation,
+        identity: body.identity,
+    })
 }

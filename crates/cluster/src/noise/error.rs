@@ -1,5 +1,6 @@
+use crate::admission::AdmissionError;
 use std::time::Duration;
-use wire::{DecodeError, KeyEpoch, NodeId};
+use wire::{DecodeError, KeyEpoch, Level, NodeId};
 
 /// Why a handshake ended without a link. Whoever was at the other end learns nothing of it.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +40,67 @@ pub enum HandshakeError {
         /// Ours.
         expected: String,
     },
-    /// A name that the roster lacks.
+    /// The second or third message's payload is no answer to the first one's.
+    #[error("a greeting of level {level} by a node that then introduces itself as level {found}")]
+    OtherLevel {
+        /// In the greeting.
+        level: Level,
+        /// In the introduction.
+        found: Level,
+    },
+    /// A name that the members' table lacks.
     #[error(
-        "node {node} is not in the roster; add it to [peers] of the configuration if it belongs here"
+        "node {node} is not a member as far as this node knows and has no proof of admission; if it \
+         belongs here, let it join with an invitation"
     )]
     UnknownNode {
         /// The name claimed.
         node: NodeId,
     },
-    /// A name of the roster with another identity key.
+    /// A former member.
+    #[error("node {node} is not a member any more: {why}")]
+    Removed {
+        /// The node.
+        node: NodeId,
+        /// Why, a sentence.
+        why: String,
+    },
+    /// An admission that does not hold.
+    #[error("node {node} is not a member as far as this node knows, and of its admission {error}")]
+    Admission {
+        /// The node.
+        node: NodeId,
+        /// What is wrong with it.
+        #[source]
+        error: AdmissionError,
+    },
+    /// An admission by a leaf that is known here, while its node is no member: it was removed
+    /// since.
     #[error(
-        "node {node} shows an identity key that differs from the roster's; an impostor, or its key was replaced"
+        "node {node} was admitted by leaf {leaf}, but by leaf {leaves} it was not a member any more"
+    )]
+    StaleAdmission {
+        /// The node.
+        node: NodeId,
+        /// Leaf of the admission.
+        leaf: u64,
+        /// Leaves known here.
+        leaves: u64,
+    },
+    /// Too many applications.
+    #[error("more applications to join than this node takes at a time; try again in a second")]
+    TooManyApplicants,
+    /// The member that was asked to admit a node speaks as the first release does.
+    #[error(
+        "node {node} runs a release that admits nobody, or is held at its level; ask another member"
+    )]
+    AdmitsNobody {
+        /// The member.
+        node: NodeId,
+    },
+    /// A name of the table with another identity key.
+    #[error(
+        "node {node} shows an identity key that differs from the member's; an impostor, or its key was replaced"
     )]
     WrongIdentity {
         /// The name claimed.
@@ -69,8 +120,8 @@ pub enum HandshakeError {
         /// The name claimed.
         node: NodeId,
     },
-    /// Somebody of the roster, yet not the one that was dialed.
-    #[error("dialed {expected}, answered by {found}; check the addresses in [peers]")]
+    /// A member, yet not the one that was dialed.
+    #[error("dialed {expected}, answered by {found}; check the addresses of both")]
     WrongPeer {
         /// Who was dialed.
         expected: NodeId,
@@ -78,7 +129,7 @@ pub enum HandshakeError {
         found: NodeId,
     },
     /// A link to ourselves.
-    #[error("node {node} reached itself; check the addresses in [peers]")]
+    #[error("node {node} reached itself; check the addresses of both")]
     Myself {
         /// This node.
         node: NodeId,
@@ -141,6 +192,26 @@ pub enum LinkError {
         /// The one named.
         to: KeyEpoch,
     },
+    /// The peer says that this node is no member.
+    #[error("the peer says: {why}")]
+    Dismissed {
+        /// What it says.
+        why: String,
+    },
+    /// A single message over its limit.
+    #[error("a message of {len} bytes is over the limit of {limit}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A single message that is none of ours.
+    #[error("unreadable message: {0}")]
+    Malformed(#[from] DecodeError),
+    /// A control record where a single message was expected.
+    #[error("a control record where a message was expected")]
+    OutOfPlace,
     /// 2^64 − 1 records under one key.
     #[error("the record counter is used up; a new link starts from zero")]
     Exhausted,

@@ -4,9 +4,10 @@ use super::LinkError;
 use super::epochs::{EpochTable, LinkSecret};
 use super::ratchet::{Direction, Ratchet};
 use super::record::{HEADER, MAX_DATA, Opener, Record, Sealer};
+use crate::detect::Pulse;
 use crate::idle::IdleLimit;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream,
@@ -16,15 +17,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use wire::KeyEpoch;
 
-/// Each end shows life this often.
-pub const HEARTBEAT: Duration = Duration::from_millis(500);
-
-/// A peer that is silent for so long is dead: four heartbeats, so that one lost in a busy
-/// scheduler does no harm, and well below the three seconds in which a death must be noticed.
-pub const IDLE_LIMIT: Duration = Duration::from_millis(2000);
-
 /// A peer that takes nothing for so long is of no use, however alive.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A peer that is sent away is told so at once, or not at all: the link must be gone well within
+/// a second.
+pub const DISMISS_LIMIT: Duration = Duration::from_millis(200);
 
 /// Plain bytes between a link and the session above, each way. Back-pressure starts here.
 const PIPE: usize = 64 << 10;
@@ -39,8 +37,8 @@ const MAX_ANNOUNCED: usize = 64;
 
 /// The two directions' first keys.
 pub struct LinkKeys {
-    sealer: Sealer,
-    opener: Opener,
+    pub(super) sealer: Sealer,
+    pub(super) opener: Opener,
 }
 
 impl LinkKeys {
@@ -72,6 +70,10 @@ struct Shared {
     epochs: Mutex<Epochs>,
     /// The peer's offers have changed.
     offered: Notify,
+    /// Why the peer is to be sent away.
+    dismissal: watch::Sender<Option<String>>,
+    /// Why the peer sent us away.
+    dismissed: OnceLock<String>,
     /// Why the link ended.
     end: watch::Sender<Option<String>>,
     since: Instant,
@@ -135,6 +137,25 @@ impl LinkHandle {
         self.0.end(reason);
     }
 
+    /// Ends the link and tells the peer why, if it takes that within [`DISMISS_LIMIT`].
+    pub fn dismiss(&self, why: impl Into<String>) {
+        let why = why.into();
+        self.0.dismissal.send_replace(Some(why.clone()));
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut end = shared.end.subscribe();
+            let ended = end.wait_for(Option::is_some);
+            if tokio::time::timeout(DISMISS_LIMIT, ended).await.is_err() {
+                shared.end(why);
+            }
+        });
+    }
+
+    /// What the peer said if it sent us away.
+    pub fn dismissed(&self) -> Option<&str> {
+        self.0.dismissed.get().map(String::as_str)
+    }
+
     /// Returns when the link has ended, with the reason.
     pub async fn closed(&self) -> String {
         let mut end = self.0.end.subscribe();
@@ -168,6 +189,17 @@ impl LinkHandle {
     }
 }
 
+/// Life signs of a link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// We show life this often.
+    pub(crate) heartbeat: Duration,
+    /// The link ends when the peer is silent for so long.
+    pub(crate) silence_limit: Duration,
+    /// The peer understands [`Record::Dismissed`].
+    pub(crate) dismisses: bool,
+}
+
 /// A link: the plain stream for the session above, and a handle.
 pub struct Link {
     /// Reads and writes plain bytes; ends when the link does, and ends it when dropped.
@@ -178,7 +210,13 @@ pub struct Link {
 
 impl Link {
     /// Runs the record layer over `connection` on two tasks of its own.
-    pub fn start<S>(connection: S, keys: LinkKeys, table: &EpochTable) -> Self
+    pub(crate) fn start<S>(
+        connection: S,
+        keys: LinkKeys,
+        table: &EpochTable,
+        pace: Pace,
+        pulse: Pulse,
+    ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -188,6 +226,8 @@ impl Link {
         let shared = Arc::new(Shared {
             epochs: Mutex::default(),
             offered: Notify::new(),
+            dismissal: watch::Sender::new(None),
+            dismissed: OnceLock::new(),
             end: watch::Sender::new(None),
             since: Instant::now(),
         });
@@ -196,12 +236,14 @@ impl Link {
             sealer: keys.sealer,
             out: Vec::new(),
             writer,
+            pace,
         };
         let receiver = Receiver {
             shared: Arc::clone(&shared),
             opener: keys.opener,
-            reader: BufReader::new(IdleLimit::new(reader, IDLE_LIMIT)),
+            reader: BufReader::new(IdleLimit::new(reader, pace.silence_limit)),
             plain: plain_out,
+            pulse,
         };
         let (handle, table) = (LinkHandle(Arc::clone(&shared)), table.clone());
         spawn_until_end(Arc::clone(&shared), sender.run(plain_in, table));
@@ -234,6 +276,7 @@ struct Sender<S> {
     /// Records sealed and not yet written.
     out: Vec<u8>,
     writer: WriteHalf<S>,
+    pace: Pace,
 }
 
 impl<S: AsyncWrite + Unpin> Sender<S> {
@@ -243,13 +286,15 @@ impl<S: AsyncWrite + Unpin> Sender<S> {
         table: EpochTable,
     ) -> Result<(), LinkError> {
         let mut table = table.subscribe();
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut dismissal = self.shared.dismissal.subscribe();
+        let mut heartbeat = tokio::time::interval(self.pace.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut data = vec![0; MAX_DATA];
         loop {
             tokio::select! {
                 // Control first: keys and signs of life must not wait behind bulk data.
                 biased;
+                why = wait_for_dismissal(&mut dismissal) => return self.dismiss(why).await,
                 () = self.shared.offered.notified() => {}
                 changed = table.changed() => {
                     if changed.is_err() {
@@ -270,6 +315,17 @@ impl<S: AsyncWrite + Unpin> Sender<S> {
             self.advance()?;
             self.write().await?;
         }
+    }
+
+    /// The last record, if the peer can read it.
+    async fn dismiss(&mut self, why: String) -> Result<(), LinkError> {
+        if self.pace.dismisses {
+            self.sealer.seal(Record::Dismissed(&why), &mut self.out)?;
+            self.write().await?;
+        }
+        let _ = self.writer.shutdown().await; // the peer may be gone
+        self.shared.end(why);
+        Ok(())
     }
 
     /// Tells the peer of epochs it has not been told of. From then on records under them can
@@ -317,6 +373,13 @@ struct Receiver<S> {
     opener: Opener,
     reader: BufReader<IdleLimit<ReadHalf<S>>>,
     plain: WriteHalf<DuplexStream>,
+    pulse: Pulse,
+}
+
+async fn wait_for_dismissal(dismissal: &mut watch::Receiver<Option<String>>) -> String {
+    let why = dismissal.wait_for(Option::is_some).await;
+    // The sender lives as long as the link's tasks do.
+    why.ok().and_then(|why| why.clone()).unwrap_or_default()
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
@@ -328,8 +391,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             sealed.resize(usize::from(u16::from_be_bytes(header)), 0);
             self.reader.read_exact(&mut sealed).await?;
             match self.opener.open(&mut sealed)? {
-                Record::Data(data) => self.plain.write_all(data).await?,
-                Record::Heartbeat => {}
+                Record::Data(data) => {
+                    self.pulse.heard();
+                    self.plain.write_all(data).await?;
+                }
+                Record::Heartbeat => self.pulse.heartbeat(),
+                Record::Dismissed(why) => {
+                    // It goes to the log: one line, whatever the peer put in.
+                    let why = why.replace(char::is_control, " ");
+                    let _ = self.shared.dismissed.set(why.clone()); // the first one stays
+                    return Err(LinkError::Dismissed { why });
+                }
                 Record::Have(epoch) => {
                     let mut epochs = self.shared.epochs();
                     epochs.offered.insert(epoch);

@@ -2,8 +2,11 @@
 //! revision 34) on the dalek crates, and after it records of our own that can move to new keys
 //! while data flows.
 //!
-//! - The handshake carries a [`wire::Certificate`] each way: an ed25519 identity from the roster
+//! - The handshake carries a [`wire::Certificate`] each way: an ed25519 identity of a member
 //!   vouches for the x25519 static key of this incarnation.
+//! - From level 1 on the initiator greets in the first message and both introduce themselves in
+//!   the other two, with their level and, the initiator, with the proof of its admission. The
+//!   first release greets with nothing and is answered with what it knows.
 //! - After `Split()` each direction has its own key. A record is a big-endian `u16` length and a
 //!   ChaCha20-Poly1305 ciphertext with a 64-bit counter as nonce, as in Noise §5.1; the first
 //!   plaintext byte is its kind.
@@ -14,6 +17,7 @@
 //!   them, and an evicted member who kept a link open loses it.
 
 mod certificate;
+mod channel;
 mod epochs;
 mod error;
 mod handshake;
@@ -24,8 +28,11 @@ mod resolver;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{Identity, Peer, Roster};
+pub(crate) use certificate::verify;
+pub use certificate::{Identity, Peer};
+pub use channel::Channel;
 pub use epochs::{EpochTable, LinkSecret, MAX_EPOCHS};
 pub use error::{HandshakeError, LinkError};
-pub use handshake::{Established, HANDSHAKE_LIMIT, handshake};
-pub use link::{HEARTBEAT, IDLE_LIMIT, Link, LinkHandle, LinkKeys, WRITE_LIMIT};
+pub use handshake::{Established, Greeted, HANDSHAKE_LIMIT, Proven, Side, dial, knock, listen};
+pub(crate) use link::Pace;
+pub use link::{DISMISS_LIMIT, Link, LinkHandle, LinkKeys, WRITE_LIMIT};

@@ -18,6 +18,11 @@ const DATA: u8 = 0;
 const HEARTBEAT: u8 = 1;
 const HAVE: u8 = 2;
 const MOVED: u8 = 3;
+/// From level 1 on.
+const DISMISSED: u8 = 4;
+
+/// Most bytes of a dismissal's reason: a few sentences.
+pub(super) const MAX_WHY: usize = 1024;
 
 /// What a record says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +35,9 @@ pub(super) enum Record<'a> {
     Have(KeyEpoch),
     /// The last record under the present key: the next one is under this epoch's.
     Moved(KeyEpoch),
+    /// The receiver is no member in the sender's eyes, and why; the last record. Not sent below
+    /// [`wire::Level::MEMBERSHIP`].
+    Dismissed(&'a str),
 }
 
 /// Encrypts one direction.
@@ -67,6 +75,11 @@ impl Sealer {
             Record::Heartbeat => out.push(HEARTBEAT),
             Record::Have(epoch) => control(HAVE, epoch, out),
             Record::Moved(epoch) => control(MOVED, epoch, out),
+            Record::Dismissed(why) => {
+                out.push(DISMISSED);
+                let end = why.floor_char_boundary(MAX_WHY);
+                out.extend_from_slice(&why.as_bytes()[..end]);
+            }
         }
         let tag = self
             .cipher
@@ -143,6 +156,13 @@ impl Opener {
             HEARTBEAT => Ok(Record::Heartbeat),
             HAVE => Ok(Record::Have(epoch(kind, rest)?)),
             MOVED => Ok(Record::Moved(epoch(kind, rest)?)),
+            DISMISSED => match std::str::from_utf8(rest) {
+                Ok(why) if why.len() <= MAX_WHY => Ok(Record::Dismissed(why)),
+                Ok(_) | Err(_) => Err(LinkError::BadBody {
+                    kind,
+                    len: rest.len(),
+                }),
+            },
             _ => Err(LinkError::UnknownKind { kind }),
         }
     }

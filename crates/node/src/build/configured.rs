@@ -2,7 +2,7 @@
 
 use crate::gateway::Gateway;
 use cluster::noise::EpochTable;
-use cluster::{Cluster, ClusterConfig, TcpTransport};
+use cluster::{Cluster, ClusterConfig, Detection, MemberTable, Members, TcpTransport};
 use config::{Config, FeedFields};
 use ed25519_dalek::SigningKey;
 use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
@@ -19,7 +19,7 @@ use telemetry::copybook::Copybook;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
 use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
-use wire::{NodeId, RoomId};
+use wire::{Level, MemberEntry, NodeId, RoomId};
 
 /// A file named in the configuration.
 fn read(key: &str, path: &Path) -> Result<String, ServiceError> {
@@ -49,19 +49,24 @@ pub(super) async fn links(
     epochs: &EpochTable,
     gateway: &Arc<Gateway>,
 ) -> Result<(Cluster, SupervisorSpec), ServiceError> {
-    let addresses = config
-        .cluster
-        .peers
-        .iter()
-        .map(|peer| (NodeId::new(peer.name.clone()), peer.address.to_string()))
-        .collect();
-    let transport = TcpTransport::bind(config.cluster.listen, addresses).await?;
+    let members = config.cluster.peers.iter().filter_map(|peer| {
+        let node = NodeId::new(peer.name.clone());
+        Some(MemberEntry {
+            identity: *roster.get(&node)?,
+            node,
+            address: peer.address.to_string(),
+        })
+    });
+    let transport = TcpTransport::bind(config.cluster.listen).await?;
     let cluster = ClusterConfig {
         cluster: config.cluster.name.clone(),
         me: me.clone(),
         incarnation,
         identity: identity.clone(),
-        roster: roster.clone(),
+        members: Members::new(MemberTable::founding(members)),
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
     };
     Ok(Cluster::new(
         cluster,

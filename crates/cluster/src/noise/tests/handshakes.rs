@@ -4,44 +4,57 @@ use wire::Certificate;
 
 type Outcome = Result<Established, HandshakeError>;
 
-async fn meet(
-    initiator: (&Identity, &Roster, &str),
-    responder: (&Identity, &Roster),
-) -> (Outcome, Outcome) {
-    let (mut near, mut far) = duplex(4096);
-    let dialed = NodeId::from(initiator.2);
+fn side<'a>(me: &'a Identity, table: &'a MemberTable) -> Side<'a> {
+    Side {
+        me,
+        table,
+        level: Level::NEWEST,
+        admission: None,
+    }
+}
+
+async fn meet(initiator: Side<'_>, dialed: &str, responder: Side<'_>) -> (Outcome, Outcome) {
+    let (mut near, far) = duplex(4096);
+    let dialed = NodeId::from(dialed);
     tokio::join!(
         // Ends are dropped as soon as one side is through, as a socket would be closed.
-        async move { handshake(&mut near, initiator.0, initiator.1, Some(&dialed)).await },
-        async move { handshake(&mut far, responder.0, responder.1, None).await },
+        async move { dial(&mut near, initiator, &dialed).await },
+        accept(far, responder),
     )
+}
+
+async fn accept(stream: DuplexStream, side: Side<'_>) -> Outcome {
+    let greeted = listen(stream, side.me, side.level).await?;
+    Ok(greeted.link(side).await?.1)
 }
 
 fn complaint(outcome: Outcome) -> String {
     outcome.map_or_else(
         |error| error.to_string(),
-        |established| format!("linked {:?}", established.peer),
+        |established| format!("linked {:?}", established.proven.peer),
     )
 }
 
 #[tokio::test]
-async fn two_of_the_roster_prove_themselves_and_trade_capabilities() {
-    let both = roster(&[("a", 1), ("b", 2)]);
+async fn two_members_prove_themselves_and_trade_capabilities() {
+    let both = table(&[("a", 1), ("b", 2)]);
     let (a, b) = (node("a", 1), node("b", 2));
-    let (at_a, at_b) = meet((&a, &both, "b"), (&b, &both)).await;
-    let (at_a, at_b) = (at_a.unwrap(), at_b.unwrap());
+    let (at_a, at_b) = meet(side(&a, &both), "b", side(&b, &both)).await;
+    let (at_a, at_b) = (at_a.unwrap().proven, at_b.unwrap().proven);
     assert_eq!(
         at_a.peer,
         Peer {
             node: "b".into(),
-            incarnation: 7
+            incarnation: 7,
+            identity: signing(2).verifying_key().to_bytes(),
         }
     );
     assert_eq!(
         at_b.peer,
         Peer {
             node: "a".into(),
-            incarnation: 7
+            incarnation: 7,
+            identity: signing(1).verifying_key().to_bytes(),
         }
     );
     assert!(at_a.capability_in == at_b.capability_out && at_b.capability_in == at_a.capability_out);
@@ -49,8 +62,8 @@ async fn two_of_the_roster_prove_themselves_and_trade_capabilities() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_in_the_roster_is_refused_with_the_reason() {
-    let both = roster(&[("a", 1), ("b", 2)]);
+async fn whoever_is_not_a_member_is_refused_with_the_reason() {
+    let both = table(&[("a", 1), ("b", 2)]);
     let b = node("b", 2);
     let a = node("a", 1);
     let forged = {
@@ -68,7 +81,10 @@ async fn whoever_is_not_in_the_roster_is_refused_with_the_reason() {
         })
     };
     let table = [
-        (node("c", 3), "node c is not in the roster"),
+        (
+            node("c", 3),
+            "node c is not a member as far as this node knows",
+        ),
         (node("a", 3), "node a shows an identity key that differs"),
         (forged, "the certificate of node a is not signed"),
         (signed_by_other, "the certificate of node a is not signed"),
@@ -78,7 +94,7 @@ async fn whoever_is_not_in_the_roster_is_refused_with_the_reason() {
         ),
     ];
     for (intruder, expected) in table {
-        let (_, at_b) = meet((&intruder, &both, "b"), (&b, &both)).await;
+        let (_, at_b) = meet(side(&intruder, &both), "b", side(&b, &both)).await;
         let complaint = complaint(at_b);
         assert!(
             complaint.starts_with(expected),
@@ -86,18 +102,16 @@ async fn whoever_is_not_in_the_roster_is_refused_with_the_reason() {
         );
     }
     let barn = Identity::new("barn", "a".into(), 7, &signing(1));
-    let (at_a, at_b) = meet((&barn, &both, "b"), (&b, &both)).await;
+    let (at_a, at_b) = meet(side(&barn, &both), "b", side(&b, &both)).await;
     assert!(complaint(at_a).starts_with("not the handshake of this cluster"));
     assert!(complaint(at_b).starts_with("connection lost in the handshake"));
 }
 
 #[test]
 fn a_certificate_of_another_cluster_is_refused_whatever_the_prologue_said() {
-    let both = roster(&[("a", 1), ("b", 2)]);
     let barn = Identity::new("barn", "a".into(), 7, &signing(1));
     let static_key = barn.certificate().body.static_key;
-    let error = both
-        .verify(&node("b", 2), barn.certificate(), &static_key)
+    let error = verify(&node("b", 2), barn.certificate(), &static_key)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -108,31 +122,30 @@ fn a_certificate_of_another_cluster_is_refused_whatever_the_prologue_said() {
 
 #[tokio::test]
 async fn the_dialer_checks_whom_it_reached_before_it_shows_itself() {
-    let all = roster(&[("a", 1), ("b", 2), ("c", 3)]);
-    let (at_a, at_c) = meet((&node("a", 1), &all, "b"), (&node("c", 3), &all)).await;
+    let all = table(&[("a", 1), ("b", 2), ("c", 3)]);
+    let (at_a, at_c) = meet(side(&node("a", 1), &all), "b", side(&node("c", 3), &all)).await;
     assert_eq!(
         complaint(at_a),
-        "dialed b, answered by c; check the addresses in [peers]"
+        "dialed b, answered by c; check the addresses of both"
     );
     assert!(complaint(at_c).starts_with("connection lost"));
-    let (at_a, _) = meet((&node("a", 1), &all, "b"), (&node("a", 1), &all)).await;
+    let (at_a, _) = meet(side(&node("a", 1), &all), "b", side(&node("a", 1), &all)).await;
     assert_eq!(
         complaint(at_a),
-        "node a reached itself; check the addresses in [peers]"
+        "node a reached itself; check the addresses of both"
     );
-    let (at_a, _) = meet((&node("a", 1), &all, "b"), (&node("b", 3), &all)).await;
+    let (at_a, _) = meet(side(&node("a", 1), &all), "b", side(&node("b", 3), &all)).await;
     assert!(complaint(at_a).starts_with("node b shows an identity key that differs"));
 }
 
 async fn against(bytes: &[u8], then_close: bool) -> String {
-    let both = roster(&[("a", 1), ("b", 2)]);
-    let (mut near, mut far): (DuplexStream, _) = duplex(1 << 20);
+    let both = table(&[("a", 1), ("b", 2)]);
+    let (mut near, far) = duplex(1 << 20);
     near.write_all(bytes).await.unwrap();
     if then_close {
         near.shutdown().await.unwrap();
     }
-    let outcome = handshake(&mut far, &node("b", 2), &both, None).await;
-    drop(far);
+    let outcome = accept(far, side(&node("b", 2), &both)).await;
     let mut answer = Vec::new();
     near.read_to_end(&mut answer).await.unwrap();
     assert!(answer.len() < 1024, "{} bytes for a stranger", answer.len());

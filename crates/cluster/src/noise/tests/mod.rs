@@ -4,8 +4,11 @@ mod rekey;
 mod vectors;
 
 use super::*;
+use crate::detect::{Detection, Pulse};
+use crate::members::MemberTable;
 use ed25519_dalek::SigningKey;
-use wire::{KeyEpoch, NodeId};
+use tokio::io::{AsyncRead, AsyncWrite};
+use wire::{KeyEpoch, Level, MemberEntry, NodeId};
 
 pub(super) const CLUSTER: &str = "house";
 
@@ -18,16 +21,26 @@ pub(super) fn node(name: &str, seed: u8) -> Identity {
     Identity::new(CLUSTER, NodeId::from(name), 7, &signing(seed))
 }
 
-pub(super) fn roster(members: &[(&str, u8)]) -> Roster {
-    members
-        .iter()
-        .map(|(name, seed)| {
-            (
-                NodeId::from(*name),
-                signing(*seed).verifying_key().to_bytes(),
-            )
-        })
-        .collect()
+pub(super) fn table(members: &[(&str, u8)]) -> MemberTable {
+    MemberTable::founding(members.iter().map(|(name, seed)| MemberEntry {
+        node: NodeId::from(*name),
+        identity: signing(*seed).verifying_key().to_bytes(),
+        address: format!("{name}:1"),
+    }))
+}
+
+/// A link at the usual pace.
+pub(super) fn start<S>(connection: S, keys: LinkKeys, table: &EpochTable) -> Link
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let detection = Detection::default();
+    let pace = Pace {
+        heartbeat: detection.heartbeat,
+        silence_limit: detection.silence_limit,
+        dismisses: true,
+    };
+    Link::start(connection, keys, table, pace, Pulse::for_tests())
 }
 
 /// First keys of both ends, as a handshake would leave them.
