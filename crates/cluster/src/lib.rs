@@ -34,6 +34,7 @@ mod detect;
 mod dial;
 mod door;
 mod error;
+mod faulty;
 mod flow;
 mod follow;
 mod gateway;
@@ -55,6 +56,7 @@ pub use config::{Applicant, ClusterConfig, GatewayHandler};
 pub use detect::{Detection, Suspicion};
 pub use door::{APPLY_LIMIT, MAX_APPLICANTS};
 pub use error::{CallError, CastError, ClusterError};
+pub use faulty::{Faults, FaultyStream, FaultyTransport};
 pub use flow::{MAX_WAITING_BYTES, MAX_WAITING_CALLS, WINDOW_BYTES, WINDOW_FRAMES};
 pub use join::{
     AttemptError, Attempts, JoinError, Joined, TOKEN_PREFIX, TokenError, decode_token,

@@ -1,4 +1,5 @@
 mod handshakes;
+mod levels;
 mod records;
 mod rekey;
 mod vectors;

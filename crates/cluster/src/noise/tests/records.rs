@@ -1,5 +1,5 @@
 use super::super::ratchet::{Direction, Ratchet};
-use super::super::record::{HEADER, Opener, Record, Sealer};
+use super::super::record::{HEADER, MAX_WHY, Opener, Record, Sealer};
 use super::super::resolver::nonce;
 use super::*;
 use chacha20poly1305::ChaCha20Poly1305;
@@ -33,10 +33,28 @@ fn every_kind_survives_the_trip() {
         Record::Heartbeat,
         Record::Have(KeyEpoch(u64::MAX)),
         Record::Moved(KeyEpoch(3)),
+        Record::Dismissed("node a was evicted: stolen"),
     ] {
         let mut bytes = sealed(&mut sealer, record);
         assert_eq!(opener.open(&mut bytes).unwrap(), record);
     }
+}
+
+#[test]
+fn a_long_reason_is_cut_between_characters() {
+    let (mut sealer, mut opener) = ends();
+    let why = "é".repeat(MAX_WHY);
+    let mut bytes = sealed(&mut sealer, Record::Dismissed(&why));
+    assert_eq!(
+        opener.open(&mut bytes).unwrap(),
+        Record::Dismissed(&why[..MAX_WHY])
+    );
+    let why = format!("x{why}");
+    let mut bytes = sealed(&mut sealer, Record::Dismissed(&why));
+    assert_eq!(
+        opener.open(&mut bytes).unwrap(),
+        Record::Dismissed(&why[..MAX_WHY - 1])
+    );
 }
 
 #[test]
@@ -99,8 +117,9 @@ fn moves_go_forward_only() {
 
 #[test]
 fn malformed_records_are_refused_even_from_a_key_holder() {
-    let table: [(&[u8], &str); 5] = [
-        (&[4], "record kind 4 is unknown to this build"),
+    let table: [(&[u8], &str); 6] = [
+        (&[5], "record kind 5 is unknown to this build"),
+        (&[4, 0xff], "a control record of kind 4 has 1 bytes of body"),
         (&[0xff, 1, 2], "record kind 255 is unknown to this build"),
         (&[2], "a control record of kind 2 has 0 bytes of body"),
         (

@@ -1,4 +1,7 @@
-//! Several nodes in one process, over TCP on loopback. Deaths of processes: `tests/cluster.rs`.
+//! Several nodes in one process, over TCP on loopback. Deaths of processes: `tests/processes.rs`.
+
+pub(crate) mod book;
+mod membership;
 
 use super::gateway::GatewayMessage;
 use super::*;
@@ -12,17 +15,21 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use wire::{Application, Capability, Cast, KeyEpoch, Level, MemberEntry, Round, Welcome};
+use wire::{Application, Capability, Cast, KeyEpoch, Level, Round, Welcome};
 
 /// Far more than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Notes frames; answers `GroupInfo` with the caller's name, `Propose` never.
 #[derive(Default)]
-struct Handler {
+pub(crate) struct Handler {
     frames: Mutex<Vec<(NodeId, Round)>>,
     /// While set, each frame takes a permit.
     gate: Mutex<Option<Arc<Semaphore>>>,
+    /// Who applied, with what.
+    pub(crate) applied: Mutex<Vec<(Applicant, Application)>>,
+    /// What who applies with this secret is told; others are refused.
+    pub(crate) welcome: Mutex<Option<([u8; 16], Welcome)>>,
 }
 
 #[async_trait]
@@ -50,20 +57,80 @@ impl GatewayHandler for Handler {
         }
     }
 
-    async fn apply(&self, applicant: Applicant, _: Application) -> Welcome {
-        Welcome::Refused(format!("{} is not wanted in this test", applicant.node))
+    async fn apply(&self, applicant: Applicant, application: Application) -> Welcome {
+        let secret = application.secret;
+        self.applied.lock().unwrap().push((applicant, application));
+        match &*self.welcome.lock().unwrap() {
+            Some((expected, welcome)) if *expected == secret => welcome.clone(),
+            Some(_) | None => {
+                Welcome::Refused("the invitation is unknown, used or expired".to_owned())
+            }
+        }
     }
 }
 
-struct Node {
-    cluster: Cluster,
+pub(crate) struct Node {
+    pub(crate) cluster: Cluster,
     supervisor: Supervisor,
-    handler: Arc<Handler>,
+    pub(crate) handler: Arc<Handler>,
     epochs: EpochTable,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
-fn key(name: &str) -> SigningKey {
+pub(crate) async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// The table with these nodes at these listeners.
+fn table_of(names: &[&str], listeners: &[TcpListener]) -> MemberTable {
+    let entry = |(name, listener): (&&str, &TcpListener)| {
+        book::entry(name, &listener.local_addr().unwrap().to_string())
+    };
+    MemberTable::founding(names.iter().zip(listeners).map(entry))
+}
+
+/// A configuration as most tests need it.
+pub(crate) fn config(name: &str, table: MemberTable) -> ClusterConfig {
+    ClusterConfig {
+        cluster: "house".to_owned(),
+        me: NodeId::from(name),
+        incarnation: 1,
+        identity: key(name),
+        members: Members::new(table),
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
+    }
+}
+
+pub(crate) async fn start<T: Transport>(
+    config: ClusterConfig,
+    transport: T,
+    address: SocketAddr,
+) -> Node {
+    let (handler, epochs) = (Arc::new(Handler::default()), EpochTable::default());
+    let served: Arc<dyn GatewayHandler> = handler.clone();
+    let (cluster, supervisor) = Cluster::start(config, transport, epochs.clone(), served, |why| {
+        panic!("{why}")
+    })
+    .await
+    .unwrap();
+    Node {
+        cluster,
+        supervisor,
+        handler,
+        epochs,
+        address,
+    }
+}
+
+/// [`start`] over TCP.
+pub(crate) async fn start_at(config: ClusterConfig, listener: TcpListener) -> Node {
+    let address = listener.local_addr().unwrap();
+    start(config, TcpTransport::new(listener), address).await
+}
+
+pub(crate) fn key(name: &str) -> SigningKey {
     SigningKey::from_bytes(&wire::Digest::of(name.as_bytes()).0)
 }
 
@@ -71,50 +138,12 @@ fn key(name: &str) -> SigningKey {
 async fn nodes(names: &[&str]) -> Vec<Node> {
     let mut listeners = Vec::new();
     for _ in names {
-        listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        listeners.push(listener().await);
     }
-    let address = |listener: &TcpListener| listener.local_addr().unwrap();
-    let members = names
-        .iter()
-        .zip(&listeners)
-        .map(|(name, listener)| MemberEntry {
-            node: NodeId::from(*name),
-            identity: key(name).verifying_key().to_bytes(),
-            address: address(listener).to_string(),
-        });
-    let table = MemberTable::founding(members);
+    let table = table_of(names, &listeners);
     let mut nodes = Vec::new();
     for (name, listener) in names.iter().zip(listeners) {
-        let config = ClusterConfig {
-            cluster: "house".to_owned(),
-            me: NodeId::from(*name),
-            incarnation: 1,
-            identity: key(name),
-            members: Members::new(table.clone()),
-            level: Level::NEWEST,
-            admission: None,
-            detection: Detection::default(),
-        };
-        let (handler, epochs, address) = (
-            Arc::new(Handler::default()),
-            EpochTable::default(),
-            address(&listener),
-        );
-        let transport = TcpTransport::new(listener);
-        let served: Arc<dyn GatewayHandler> = handler.clone();
-        let (cluster, supervisor) =
-            Cluster::start(config, transport, epochs.clone(), served, |why| {
-                panic!("{why}")
-            })
-            .await
-            .unwrap();
-        nodes.push(Node {
-            cluster,
-            supervisor,
-            handler,
-            epochs,
-            address,
-        });
+        nodes.push(start_at(config(name, table.clone()), listener).await);
     }
     for node in &nodes {
         until("all linked", || {
@@ -125,7 +154,7 @@ async fn nodes(names: &[&str]) -> Vec<Node> {
     nodes
 }
 
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(
@@ -486,20 +515,12 @@ async fn the_right_cookie_does_not_open_the_side_door() {
 
 #[test]
 fn a_key_that_the_table_contradicts_is_refused_at_once() {
-    let config = ClusterConfig {
-        cluster: "house".to_owned(),
-        me: "me".into(),
-        incarnation: 1,
-        identity: key("me"),
-        members: Members::new(MemberTable::founding([MemberEntry {
-            node: "me".into(),
-            identity: [7; 32],
-            address: "127.0.0.1:1".to_owned(),
-        }])),
-        level: Level::NEWEST,
-        admission: None,
-        detection: Detection::default(),
-    };
+    let mut table = MemberTable::founding([book::entry("me", "127.0.0.1:1")]);
+    table
+        .members
+        .values_mut()
+        .for_each(|me| me.identity = [7; 32]);
+    let config = config("me", table);
     let error = Links::new(config, EpochTable::default(), Arc::new(Handler::default()))
         .err()
         .unwrap();
