@@ -152,11 +152,13 @@ impl Parts {
             LedgerConfig {
                 dir: tree::ledger_dir(&config),
                 me: me.clone(),
-                roster: roster
+                founders: roster
                     .iter()
                     .map(|(node, key)| (node.clone(), *key))
                     .collect(),
                 identity: identity.clone(),
+                address: config.cluster.listen.to_string(),
+                level: wire::Level::NEWEST,
                 cluster: config.cluster.name.clone(),
                 timings: Timings::default(),
                 compaction: Compaction::default(),

@@ -53,7 +53,13 @@ impl GatewayHandler for Gateway {
                 self.publish_if_named();
                 Ok(())
             }
-            Frame::Checkpoint { .. } => Ok(()),
+            Frame::Checkpoint { note } => {
+                if let Some(ledger) = self.ledger.get().cloned() {
+                    // It may have to wait until this replica has the leaves; frames must not.
+                    tokio::spawn(async move { ledger.checkpoint(&from, note).await });
+                }
+                Ok(())
+            }
             frame @ (Frame::Update { .. } | Frame::Decline { .. }) => {
                 match aggregator_input(&from, frame) {
                     Some(input) => self.aggregator.try_send(input),
@@ -71,21 +77,18 @@ impl GatewayHandler for Gateway {
 
     async fn call(&self, from: NodeId, call: Call) -> Reply {
         match call {
-            Call::Consensus(bytes) => match self.ledger.get() {
-                Some(ledger) => Reply::Consensus(ledger.consensus(&bytes).await),
-                None => Reply::Refused(STARTING.into()),
-            },
-            Call::Propose(record) if record.proposer != from => Reply::Refused(format!(
-                "{from} cannot propose in the name of {}",
-                record.proposer
-            )),
-            Call::Propose(record) => match self.ledger.get() {
-                Some(ledger) => ledger.handle_propose(*record).await,
-                None => Reply::Refused(STARTING.into()),
-            },
-            Call::Cosign { .. } | Call::ReadIndex | Call::Holdings | Call::Opinion(_) => {
-                Reply::Refused(STARTING.into())
+            call @ (Call::Consensus(_)
+            | Call::Propose(_)
+            | Call::Cosign { .. }
+            | Call::ReadIndex
+            | Call::Holdings) => {
+                let answer = match self.ledger.get() {
+                    Some(ledger) => ledger.serve(&from, call).await,
+                    None => None,
+                };
+                answer.unwrap_or_else(|| Reply::Refused(STARTING.into()))
             }
+            Call::Opinion(_) => Reply::Refused(STARTING.into()),
             Call::GroupInfo => Reply::GroupInfo(
                 self.served
                     .lock()

@@ -4,7 +4,7 @@ use cluster::{CallError, Cluster};
 use futures::future::BoxFuture;
 use replica::{ConsensusNet, NetError};
 use std::time::Duration;
-use wire::{Call, NodeId, Record, Reply};
+use wire::{Call, Frame, NodeId, Reply};
 
 /// A consensus message is answered within an election's time or not worth waiting for.
 const CONSENSUS_LIMIT: Duration = Duration::from_secs(2);
@@ -38,38 +38,29 @@ fn net_error(error: CallError) -> NetError {
 }
 
 impl ConsensusNet for Peers {
-    fn call<'a>(
-        &'a self,
-        to: &'a NodeId,
-        bytes: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
+    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>> {
         Box::pin(async move {
-            match self
-                .cluster
-                .call(to, Call::Consensus(bytes), CONSENSUS_LIMIT)
-                .await
-            {
-                Ok(Reply::Consensus(bytes)) => Ok(bytes),
-                Ok(other) => Err(NetError::Unexpected {
-                    peer: to.clone(),
-                    what: format!("{other:?}"),
-                }),
-                Err(error) => Err(net_error(error)),
-            }
+            let limit = match &call {
+                Call::Propose(_) => PROPOSE_LIMIT,
+                Call::Consensus(_)
+                | Call::GroupInfo
+                | Call::Model(_)
+                | Call::Cosign { .. }
+                | Call::ReadIndex
+                | Call::Holdings
+                | Call::Opinion(_) => CONSENSUS_LIMIT,
+            };
+            self.cluster.call(to, call, limit).await.map_err(net_error)
         })
     }
 
-    fn propose<'a>(
-        &'a self,
-        to: &'a NodeId,
-        record: Record,
-    ) -> BoxFuture<'a, Result<Reply, NetError>> {
-        Box::pin(async move {
-            let call = Call::Propose(Box::new(record));
-            self.cluster
-                .call(to, call, PROPOSE_LIMIT)
-                .await
-                .map_err(net_error)
-        })
+    fn cast(&self, to: &NodeId, frame: Frame) {
+        if let Err(error) = self.cluster.cast(to, frame) {
+            tracing::debug!("{error}");
+        }
+    }
+
+    fn peers(&self) -> Vec<NodeId> {
+        self.cluster.links().into_keys().collect()
     }
 }

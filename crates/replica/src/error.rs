@@ -18,9 +18,9 @@ pub enum StoreError {
     },
     /// Bytes that were written once are not what they were.
     #[error(
-        "{path} is damaged at byte {offset}: {what}. The disk or somebody altered it; move the whole \
-         ledger directory away for examination and start the node with an empty one: it fetches \
-         the log from its peers"
+        "{path} is damaged at byte {offset}: {what}. The disk or somebody altered it; with a majority \
+         of the other members up and linked the node sets the ledger directory aside and fetches the \
+         log from them"
     )]
     Damaged {
         /// The file.
@@ -38,6 +38,14 @@ pub enum StoreError {
         /// What does not fit, and what to do.
         what: String,
     },
+    /// A file of another cluster's ledger.
+    #[error("{path} does not belong here: {what}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        what: String,
+    },
 }
 
 impl StoreError {
@@ -50,6 +58,22 @@ impl StoreError {
         Self::Damaged {
             path: path.to_owned(),
             offset,
+            what: what.into(),
+        }
+    }
+
+    /// Is it something that a fresh copy from the peers heals? A disk that refuses is not, nor is
+    /// the directory of another cluster.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Mismatch { .. } => true,
+            Self::Io { .. } | Self::Foreign { .. } => false,
+        }
+    }
+
+    pub(super) fn foreign(path: &Path, what: impl Into<String>) -> Self {
+        Self::Foreign {
+            path: path.to_owned(),
             what: what.into(),
         }
     }

@@ -1,284 +1,303 @@
 //! Opening a ledger and looking at it.
 
-use super::checkpoint::{self, CheckpointWriter};
-use super::keeper::{self, Keeper, Leadership};
+use super::arrival;
+use super::batcher::Batcher;
+use super::config::{Compaction, LedgerConfig, OpenError, Timings};
+use super::held::{Held, Reader};
+use super::lead::{self, Leadership};
 use super::log::RaftLog;
-use super::machine::LeafMachine;
-use super::net::{self, ConsensusNet, PeerClients};
+use super::net::ConsensusNet;
+use super::notary::{self, Notary};
+use super::notes::{self, NoteWriter};
+use super::phase::Phase;
 use super::store::{Store, View};
-use super::types::{Raft, raft_id};
-use super::{StoreError, Subscription};
+use super::types::Raft;
+use super::{StoreError, Subscription, introduce, reconcile};
 use ed25519_dalek::SigningKey;
 use ledger::State;
-use openraft::error::{InitializeError, RaftError};
-use openraft::{BasicNode, Config, SnapshotPolicy};
-use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tlog::{Hash, NoteSigner};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tlog::{Hash, KeyName, NoteSigner, NoteVerifier};
 use tokio::sync::watch;
-use wire::NodeId;
+use tokio::task::{AbortHandle, JoinHandle};
+use wire::{Level, NodeId, StoreId};
 
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
-/// Bytes of a snapshot sent at once; well under `wire::codec::MAX_ENCODED`.
-const SNAPSHOT_CHUNK: u64 = 1 << 20;
-
-/// Entries in one replication message. The byte limit (`MAX_READ` in `log.rs`) is the one that
-/// counts; this bounds the number of small ones.
-const MAX_BATCH: u64 = 1024;
-
-/// Everything that waits. The defaults suit nodes in one house.
-///
-/// openraft's follower stands for election after a silence of `election_max` (the leader's lease)
-/// and a time drawn between `election_min` and `election_max`: 1.0 to 1.3 s by default, seven
-/// heartbeats, so that a slow disk or a busy processor does not depose a leader.
-#[derive(Clone, Copy, Debug)]
-pub struct Timings {
-    /// The leader's heartbeats.
-    pub heartbeat: Duration,
-    /// Least of what a follower waits once the leader's lease is over.
-    pub election_min: Duration,
-    /// Most of it; each node draws its own in between. Also the leader's lease.
-    pub election_max: Duration,
-    /// How long [`Ledger::propose`] tries.
-    pub propose_limit: Duration,
-    /// How long one attempt of it may take.
-    pub attempt_limit: Duration,
-    /// Shortest time between two signed checkpoints.
-    pub checkpoint_every: Duration,
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(350),
-            election_max: Duration::from_millis(650),
-            propose_limit: Duration::from_secs(10),
-            attempt_limit: Duration::from_secs(2),
-            checkpoint_every: Duration::from_millis(250),
-        }
-    }
-}
-
-/// When Raft's own log is shortened. The leaves never are: a node that needs older entries than
-/// Raft's log still has gets all leaves as a snapshot.
-///
-/// Limits: snapshots cover whole logs, so such a node receives everything again; and openraft's
-/// leader does not shorten its log while it cannot reach a follower, which costs disk only.
-#[derive(Clone, Copy, Debug)]
-pub struct Compaction {
-    /// Entries between two snapshots.
-    pub every: u64,
-    /// Entries kept although a snapshot holds them, so that a node that was away briefly is fed
-    /// from the log.
-    pub keep: u64,
-}
-
-impl Default for Compaction {
-    fn default() -> Self {
-        Self {
-            every: 20_000,
-            keep: 20_000,
-        }
-    }
-}
-
-/// What a replica needs to know.
-pub struct LedgerConfig {
-    /// Its directory; created if missing.
-    pub dir: PathBuf,
-    /// Name of the cluster.
-    pub cluster: String,
-    /// This node; one of the roster.
-    pub me: NodeId,
-    /// All members with their ed25519 identity keys; the same on every node.
-    pub roster: Vec<(NodeId, [u8; 32])>,
-    /// Signs this node's checkpoints; must belong to `me`'s key in the roster.
-    pub identity: SigningKey,
-    /// Waiting times.
-    pub timings: Timings,
-    /// Log length.
-    pub compaction: Compaction,
-}
-
-/// Why a ledger could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The configuration contradicts itself.
-    #[error("the ledger cannot start with this configuration: {0}")]
-    Config(String),
-    /// Another process has it open.
-    #[error(
-        "{0} is in use by another process; only one may open a ledger, stop the other node first"
-    )]
-    InUse(PathBuf),
-    /// A file is unusable.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// openraft refused to start.
-    #[error("consensus cannot start: {0}")]
-    Raft(String),
-}
-
-pub(super) struct Inner {
-    pub(super) me: NodeId,
-    pub(super) roster: Vec<(NodeId, [u8; 32])>,
+/// Consensus, once it is known which replica this is.
+pub(super) struct Core {
+    pub(super) id: u64,
+    pub(super) store_id: StoreId,
     pub(super) raft: Raft,
+    pub(super) log: RaftLog,
+    pub(super) batcher: Batcher,
+}
+
+/// What all tasks of a replica share.
+pub(super) struct Inner {
+    pub(super) dir: PathBuf,
+    pub(super) cluster: String,
+    pub(super) me: NodeId,
+    pub(super) founders: Vec<(NodeId, [u8; 32])>,
+    pub(super) address: String,
+    pub(super) level: Level,
+    pub(super) identity: SigningKey,
+    pub(super) origin: KeyName,
+    pub(super) own: NoteVerifier,
+    pub(super) timings: Timings,
+    pub(super) compaction: Compaction,
     pub(super) store: Arc<Store>,
     pub(super) net: Arc<dyn ConsensusNet>,
-    pub(super) names: BTreeMap<u64, NodeId>,
-    pub(super) timings: Timings,
-    pub(super) leadership: watch::Receiver<Leadership>,
-    keeper: Keeper,
+    pub(super) notary: Notary,
+    pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) core: OnceLock<Core>,
+    /// The directory holds a replica that is not used (yet): it is not one of an empty node.
+    pub(super) in_doubt: bool,
+    /// Somebody asks about this node's replica: he may be founding, too.
+    pub(super) asked: tokio::sync::Notify,
+}
+
+impl Inner {
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader {
+            dir: &self.dir,
+            cluster: &self.cluster,
+            origin: &self.origin,
+            own: &self.own,
+        }
+    }
+
+    /// Consensus, or why there is none.
+    pub(super) fn core(&self) -> Result<&Core, String> {
+        self.core.get().ok_or_else(|| self.phase.borrow().to_string())
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.borrow().leader.as_ref() == Some(&self.me)
+    }
+
+    pub(super) fn signer(&self) -> NoteSigner<'_> {
+        NoteSigner::new(&self.origin, &self.identity)
+    }
+}
+
+/// The tasks of one replica; they end with the last handle.
+pub(super) struct Replica {
+    pub(super) inner: Arc<Inner>,
+    tasks: Vec<AbortHandle>,
+    arrival: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<File>>,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl Replica {
+    fn abort(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
 }
 
 /// A replica of the ledger. Clones are handles on the same one.
 #[derive(Clone)]
-pub struct Ledger(pub(super) Arc<Inner>);
+pub struct Ledger(pub(super) Arc<Replica>);
 
 impl Ledger {
     /// Opens or creates the replica in `config.dir` and starts to take part in consensus.
     ///
-    /// Recovers from whatever a crash left; refuses, with the file and the remedy, what a crash
-    /// cannot have left. On the first start every node initialises Raft with the whole roster,
-    /// and the first leader writes the genesis.
+    /// Recovers from whatever a crash left. Where the directory is empty or damaged, what follows
+    /// depends on the peers and happens behind the scenes: the handle can be used meanwhile and
+    /// shows an empty ledger, [`phase`](Self::phase) tells what it waits for.
+    ///
+    /// Refuses at once what peers cannot heal: a contradictory configuration, a disk that refuses,
+    /// another cluster's directory, and damage where this node is the only member.
     pub async fn open(config: LedgerConfig, net: Arc<dyn ConsensusNet>) -> Result<Self, OpenError> {
+        config.check()?;
         let LedgerConfig {
             dir,
             cluster,
             me,
-            roster,
+            founders,
+            address,
+            level,
             identity,
             timings,
             compaction,
         } = config;
-        let names = names(&me, &roster, &identity)?;
+        super::config::raft_config(&cluster, timings, compaction)?;
         let origin =
-            checkpoint::origin(&cluster).map_err(|error| OpenError::Config(error.to_string()))?;
+            notes::origin(&cluster).map_err(|error| OpenError::Config(error.to_string()))?;
         fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
         let lock = lock(&dir)?;
-
-        let verifier = NoteSigner::new(&origin, &identity).verifier();
-        let signed = checkpoint::read(&dir, &[verifier])?;
-        let store = Arc::new(Store::open(&dir, &cluster, signed.as_ref())?);
-        let log = RaftLog::open(&dir)?;
-        let size = signed.map(|file| file.checkpoint.size);
-        let writer = CheckpointWriter::open(&dir, &origin, &identity, size)?;
-
-        let raft_config = raft_config(&cluster, timings, compaction)?;
-        let members: Vec<NodeId> = roster.iter().map(|(node, _)| node.clone()).collect();
-        let clients = PeerClients::new(net.clone(), &members);
-        let machine = LeafMachine::new(store.clone());
-        let raft = Raft::new(raft_id(&me), Arc::new(raft_config), clients, log, machine).await;
-        let raft = raft.map_err(|error| OpenError::Raft(error.to_string()))?;
-        initialize(&raft, &members).await?;
-
-        let genesis = keeper::genesis(&cluster, &me, &roster);
-        let (keeper, leadership) = Keeper::start(
-            raft.clone(),
-            store.clone(),
-            me.clone(),
-            names.clone(),
-            timings,
-            genesis,
-            writer,
-            identity,
-        );
-        let lock = Mutex::new(Some(lock));
-        Ok(Self(Arc::new(Inner {
+        let own = NoteSigner::new(&origin, &identity).verifier();
+        let store = Arc::new(Store::empty());
+        let reader = Reader {
+            dir: &dir,
+            cluster: &cluster,
+            origin: &origin,
+            own: &own,
+        };
+        let held = reader.look(&store)?;
+        let in_doubt = matches!(held, Held::Damaged(_));
+        let plan = match held {
+            Held::Replica(log) => arrival::Plan::GoOn(log),
+            Held::Nothing => arrival::Plan::Ask,
+            Held::Vow => arrival::Plan::Return,
+            Held::Damaged(error) => {
+                let others = arrival::others(&reader.fold_what_is_intact(), &founders, &me);
+                if others.is_empty() {
+                    return Err(OpenError::Alone(error));
+                }
+                arrival::Plan::Repair(error, others)
+            }
+        };
+        let inner = Arc::new(Inner {
+            dir,
+            cluster,
             me,
-            roster,
-            raft,
+            founders,
+            address,
+            level,
+            identity,
+            origin,
+            own,
+            timings,
+            compaction,
             store,
             net,
-            names,
-            timings,
-            leadership,
-            keeper,
-            lock,
+            notary: Notary::default(),
+            leadership: watch::Sender::default(),
+            phase: watch::Sender::new(plan.phase()),
+            core: OnceLock::new(),
+            in_doubt,
+            asked: tokio::sync::Notify::new(),
+        });
+        let arrival = match plan {
+            arrival::Plan::GoOn(log) => {
+                arrival::go_on(&inner, log).await?;
+                None
+            }
+            plan @ (arrival::Plan::Ask | arrival::Plan::Return | arrival::Plan::Repair(..)) => Some(tokio::spawn(arrival::arrive(inner.clone(), plan))),
+        };
+        let tasks = [
+            arrival.as_ref().map(JoinHandle::abort_handle),
+            Some(tokio::spawn(lead::watch(inner.clone())).abort_handle()),
+            Some(tokio::spawn(reconcile::run(inner.clone())).abort_handle()),
+            Some(tokio::spawn(introduce::run(inner.clone())).abort_handle()),
+            Some(tokio::spawn(notary::run(inner.clone())).abort_handle()),
+        ];
+        Ok(Self(Arc::new(Replica {
+            inner,
+            tasks: tasks.into_iter().flatten().collect(),
+            arrival: Mutex::new(arrival),
+            lock: Mutex::new(Some(lock)),
         })))
     }
 
-    /// Serves a peer's consensus message (`wire::Call::Consensus`); always answers.
-    pub async fn consensus(&self, bytes: &[u8]) -> Vec<u8> {
-        net::serve(&self.0.raft, bytes).await
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0.inner
     }
 
     /// The fold of all leaves applied here.
     pub fn state(&self) -> Arc<State> {
-        self.0.store.now().state
+        self.inner().store.now().state
     }
 
     /// State and root, with notice of every change.
     pub fn watch(&self) -> watch::Receiver<View> {
-        self.0.store.watch()
+        self.inner().store.watch()
     }
 
     /// Leaves applied here and the Merkle root over them.
     pub fn size_and_root(&self) -> (u64, Hash) {
-        let View { state, root } = self.0.store.now();
+        let View { state, root } = self.inner().store.now();
         (state.size, root)
     }
 
     /// Who leads, as far as this node knows, with notice of every change.
     pub fn leader(&self) -> watch::Receiver<Leadership> {
-        self.0.leadership.clone()
+        self.inner().leadership.subscribe()
     }
 
     /// Is this node the leader, with a quorum that answered lately?
     pub fn leads(&self) -> bool {
-        self.0.leadership.borrow().leader.as_ref() == Some(&self.0.me)
+        self.inner().leads()
+    }
+
+    /// How far this replica has come with taking part, with notice of every change.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.inner().phase.subscribe()
     }
 
     /// This node.
     pub fn me(&self) -> &NodeId {
-        &self.0.me
+        &self.inner().me
     }
 
-    /// All members with their identity keys, as configured.
-    pub fn roster(&self) -> &[(NodeId, [u8; 32])] {
-        &self.0.roster
+    /// Which replica this is; `None` while that is not yet known.
+    pub fn store_id(&self) -> Option<StoreId> {
+        self.inner().core.get().map(|core| core.store_id)
     }
 
     /// Committed acts from leaf `from` on, in order and without gaps.
     pub fn subscribe(&self, from: u64) -> Subscription {
-        Subscription::new(self.0.store.clone(), from)
+        Subscription::new(self.inner().store.clone(), from)
     }
 
-    /// Waits until this replica can no longer take part (a full or broken disk) and says why.
-    /// Ends without a fault only by [`shutdown`](Self::shutdown).
+    /// Waits until this replica can no longer take part (a full or broken disk, damage that
+    /// cannot be healed) and says why. Ends without a fault only by [`shutdown`](Self::shutdown).
     pub async fn stopped(&self) -> String {
-        let mut metrics = self.0.raft.metrics();
-        loop {
-            if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                return fatal.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return "consensus has ended".to_owned();
-            }
-        }
+        let mut phase = self.phase();
+        let ended = |phase: &Phase| match phase {
+            Phase::Refused(why) => Some(why.clone()),
+            Phase::Founding { .. }
+            | Phase::Repairing { .. }
+            | Phase::CatchingUp
+            | Phase::Ready => None,
+        };
+        let refused = phase.wait_for(|phase| ended(phase).is_some()).await;
+        refused.ok().and_then(|phase| ended(&phase)).unwrap_or_default()
     }
 
-    /// Leaves consensus, signs a last checkpoint and frees the directory.
+    /// Leaves consensus, signs for what it holds and frees the directory.
     pub async fn shutdown(&self) -> Result<(), StoreError> {
-        // An error here says that the task had ended already, which is what was asked for.
-        let _ = self.0.raft.shutdown().await;
-        let signed = self.0.keeper.stop().await;
+        let inner = self.inner();
+        notary::last_round(inner).await;
+        self.0.abort();
+        self.end_arrival().await;
+        let mut result = Ok(());
+        if let Some(core) = inner.core.get() {
+            // An error here says that the task had ended already, which is what was asked for.
+            let _ = core.raft.shutdown().await;
+            result = notary::sign_alone(inner).and_then(|()| core.log.close());
+        }
         self.free();
-        signed
+        result
     }
 
     /// Stops at once and signs nothing, as a killed process would.
     #[cfg(test)]
     pub(super) async fn kill(&self) {
-        self.0.keeper.abort();
-        let _ = self.0.raft.shutdown().await;
+        self.0.abort();
+        self.end_arrival().await;
+        if let Some(core) = self.inner().core.get() {
+            let _ = core.raft.shutdown().await;
+        }
         self.free();
+    }
+
+    /// The task that opens consensus must not do so behind our back.
+    async fn end_arrival(&self) {
+        let arrival = self.0.arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(arrival) = arrival {
+            arrival.abort();
+            let _ = arrival.await;
+        }
     }
 
     fn free(&self) {
@@ -292,28 +311,10 @@ impl Ledger {
     }
 }
 
-fn names(
-    me: &NodeId,
-    roster: &[(NodeId, [u8; 32])],
-    identity: &SigningKey,
-) -> Result<BTreeMap<u64, NodeId>, OpenError> {
-    let names: BTreeMap<u64, NodeId> = roster
-        .iter()
-        .map(|(node, _)| (raft_id(node), node.clone()))
-        .collect();
-    if names.len() != roster.len() {
-        let what = "the roster names a member twice, or two names share a consensus id; rename one of them";
-        return Err(OpenError::Config(what.to_owned()));
-    }
-    match roster.iter().find(|(node, _)| node == me) {
-        None => Err(OpenError::Config(format!("{me} is not in the roster"))),
-        Some((_, key)) if *key != identity.verifying_key().to_bytes() => {
-            Err(OpenError::Config(format!(
-                "the roster has another identity key for {me} than this node's; copy the key of this node into the roster"
-            )))
-        }
-        Some(_) => Ok(names),
-    }
+/// Opens the notes' files of a replica that is about to start.
+pub(super) fn open_notes(inner: &Inner) -> Result<(), StoreError> {
+    inner.notary.open(NoteWriter::open(&inner.dir, &inner.own)?);
+    Ok(())
 }
 
 fn lock(dir: &std::path::Path) -> Result<File, OpenError> {
@@ -328,44 +329,5 @@ fn lock(dir: &std::path::Path) -> Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error).into()),
-    }
-}
-
-fn raft_config(
-    cluster: &str,
-    timings: Timings,
-    compaction: Compaction,
-) -> Result<Config, OpenError> {
-    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let config = Config {
-        cluster_name: cluster.to_owned(),
-        heartbeat_interval: millis(timings.heartbeat),
-        election_timeout_min: millis(timings.election_min),
-        election_timeout_max: millis(timings.election_max),
-        install_snapshot_timeout: millis(timings.attempt_limit),
-        max_payload_entries: MAX_BATCH,
-        snapshot_max_chunk_size: SNAPSHOT_CHUNK,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(compaction.every),
-        max_in_snapshot_log_to_keep: compaction.keep,
-        // A follower is fed from the log as long as the log reaches back to it.
-        replication_lag_threshold: compaction.every.saturating_add(compaction.keep),
-        // The log is rewritten when its head goes: not for every entry.
-        purge_batch_size: compaction.every,
-        ..Config::default()
-    };
-    config
-        .validate()
-        .map_err(|error| OpenError::Config(error.to_string()))
-}
-
-/// The same call with the same members on every node: Raft sees one identical first entry.
-async fn initialize(raft: &Raft, members: &[NodeId]) -> Result<(), OpenError> {
-    let members: BTreeMap<u64, BasicNode> = members
-        .iter()
-        .map(|node| (raft_id(node), BasicNode::new(node)))
-        .collect();
-    match raft.initialize(members).await {
-        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-        Err(error) => Err(OpenError::Raft(error.to_string())),
     }
 }

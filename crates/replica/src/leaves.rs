@@ -5,6 +5,7 @@ use super::frames::{self, Frames, Stop};
 use super::types::LogId;
 use super::{StoreError, disk};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,64 @@ pub(super) struct StoredLeaf {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads stored leaves in order, for start, snapshots and verification alike.
+/// First byte of a stored leaf that shares its entry with others; a leaf alone is encoded as the
+/// first release did, and begins with the codec's version.
+const SHARED: u8 = 0xb1;
+
+impl StoredLeaf {
+    /// The payload of its frame. `place` is the leaf's place in its entry and how many there are:
+    /// recovery must tell a whole entry from the torn beginning of one.
+    pub(super) fn encode(&self, place: Place) -> Vec<u8> {
+        let mut bytes = wire::encode(self);
+        if place.of > 1 {
+            let mut head = vec![SHARED];
+            head.extend_from_slice(&place.at.to_le_bytes());
+            head.extend_from_slice(&place.of.to_le_bytes());
+            bytes.splice(0..0, head);
+        }
+        bytes
+    }
+
+    fn decode(payload: &[u8]) -> Result<(Self, Place), wire::DecodeError> {
+        if payload.first() != Some(&SHARED) {
+            return Ok((wire::decode(payload)?, Place::ALONE));
+        }
+        let short = || wire::DecodeError::Malformed("its place in the entry is cut off".to_owned());
+        let (at, rest) = payload[1..].split_first_chunk().ok_or_else(short)?;
+        let (of, rest) = rest.split_first_chunk().ok_or_else(short)?;
+        let place = Place {
+            at: u32::from_le_bytes(*at),
+            of: u32::from_le_bytes(*of),
+        };
+        Ok((wire::decode(rest)?, place))
+    }
+}
+
+/// Place of a leaf among those of its entry, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub(super) at: u32,
+    pub(super) of: u32,
+}
+
+impl Place {
+    pub(super) const ALONE: Self = Self { at: 0, of: 1 };
+}
+
+/// Reads stored leaves in order, for start, snapshots and verification alike. Leaves of one entry
+/// come together or not at all.
 pub(super) struct LeafReader {
     path: PathBuf,
     frames: Frames,
+    /// Leaves of the present entry that are still to be given.
+    whole: VecDeque<Read>,
+}
+
+struct Read {
+    leaf: StoredLeaf,
+    place: Place,
+    offset: u64,
+    end: u64,
 }
 
 impl LeafReader {
@@ -32,22 +87,71 @@ impl LeafReader {
         Ok(Self {
             path: path.to_owned(),
             frames: Frames::open(path)?,
+            whole: VecDeque::new(),
         })
     }
 
     /// The next leaf with its offset and end, or why there is none.
     pub(super) fn next(&mut self) -> Result<Result<(StoredLeaf, u64, u64), Stop>, StoreError> {
-        let frame = match self.frames.next()? {
-            Ok(frame) => frame,
-            Err(stop) => return Ok(Err(stop)),
-        };
-        match wire::decode(&frame.payload) {
-            Ok(leaf) => Ok(Ok((leaf, frame.offset, frame.end()))),
-            Err(error) => Err(StoreError::damaged(
-                &self.path,
-                frame.offset,
-                error.to_string(),
-            )),
+        let read = self.next_read()?;
+        Ok(read.map(|read| (read.leaf, read.offset, read.end)))
+    }
+
+    /// The next leaf with its place in its entry, or why there is none.
+    pub(super) fn next_placed(&mut self) -> Result<Result<(StoredLeaf, Place), Stop>, StoreError> {
+        let read = self.next_read()?;
+        Ok(read.map(|read| (read.leaf, read.place)))
+    }
+
+    fn next_read(&mut self) -> Result<Result<Read, Stop>, StoreError> {
+        if self.whole.is_empty()
+            && let Err(stop) = self.read_entry()?
+        {
+            return Ok(Err(stop));
+        }
+        // An entry has a leaf, or `read_entry` would have stopped.
+        Ok(self.whole.pop_front().ok_or(Stop::End))
+    }
+
+    fn read_entry(&mut self) -> Result<Result<(), Stop>, StoreError> {
+        let mut start = None;
+        loop {
+            let frame = match self.frames.next()? {
+                Ok(frame) => frame,
+                Err(stop) => {
+                    let Some((start, _)) = start else {
+                        return Ok(Err(stop));
+                    };
+                    self.whole.clear();
+                    return Ok(Err(match stop {
+                        Stop::End | Stop::Torn { .. } => Stop::Torn { offset: start },
+                        Stop::Damaged { .. } => stop,
+                    }));
+                }
+            };
+            let (leaf, place) = StoredLeaf::decode(&frame.payload).map_err(|error| {
+                StoreError::damaged(&self.path, frame.offset, error.to_string())
+            })?;
+            let expected = self.whole.len() as u32;
+            let (_, of) = *start.get_or_insert((frame.offset, place.of));
+            let first = self.whole.front();
+            let same = first.is_none_or(|first| first.leaf.log_id == leaf.log_id);
+            if place.at != expected || place.of != of || of == 0 || !same {
+                let what = format!(
+                    "leaf {} of {} in its entry stands where leaf {expected} of {of} belongs",
+                    place.at, place.of
+                );
+                return Err(StoreError::damaged(&self.path, frame.offset, what));
+            }
+            self.whole.push_back(Read {
+                leaf,
+                place,
+                offset: frame.offset,
+                end: frame.end(),
+            });
+            if place.at + 1 == of {
+                return Ok(Ok(()));
+            }
         }
     }
 }
@@ -107,8 +211,10 @@ impl LeafFile {
             );
             return Err(StoreError::damaged(&opened.path, offset, what));
         }
-        if let Stop::Torn { offset } | Stop::Damaged { offset, .. } = stop {
-            // These leaves were never signed; Raft's log still has them and applies them again.
+        if let Stop::Torn { .. } | Stop::Damaged { .. } = stop {
+            // These leaves were never signed; Raft's log still has them and applies them again. An
+            // entry that is there in part goes as a whole.
+            let offset = opened.end;
             tracing::warn!(file = %opened.path.display(), offset, "cut off leaves that were not yet durable");
             let cut = opened
                 .file
@@ -120,11 +226,11 @@ impl LeafFile {
     }
 
     /// Appends without waiting for the disk; see [`sync`](Self::sync).
-    pub(super) fn append(&mut self, leaves: &[StoredLeaf]) -> Result<(), StoreError> {
+    pub(super) fn append(&mut self, leaves: &[(StoredLeaf, Place)]) -> Result<(), StoreError> {
         let (mut bytes, mut offsets) = (Vec::new(), Vec::with_capacity(leaves.len()));
-        for leaf in leaves {
+        for (leaf, place) in leaves {
             let offset = self.end + bytes.len() as u64;
-            frames::encode(offset, &wire::encode(leaf), &mut bytes);
+            frames::encode(offset, &leaf.encode(*place), &mut bytes);
             offsets.push(offset);
         }
         self.file
@@ -170,7 +276,8 @@ impl LeafFile {
             ));
         };
         let payload = frames::read_at(&self.file, &self.path, offset)?;
-        wire::decode(&payload)
+        StoredLeaf::decode(&payload)
+            .map(|(leaf, _)| leaf)
             .map_err(|error| StoreError::damaged(&self.path, offset, error.to_string()))
     }
 }

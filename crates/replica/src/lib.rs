@@ -19,18 +19,32 @@
 //! Deliberately absent: change of the raft membership at run time (the roster is the genesis'),
 //! linearizable reads, cosignatures by other nodes, repair of damaged files from peers.
 
-mod checkpoint;
+mod admission;
+mod arrival;
+mod batch;
+mod batcher;
+mod config;
 mod disk;
 mod error;
+mod founding;
 mod frames;
 mod handle;
-mod keeper;
+mod held;
+mod introduce;
+mod lead;
 mod leaves;
 mod log;
 mod machine;
 mod net;
+mod notary;
+mod notes;
+mod phase;
 mod propose;
+mod read;
+mod reconcile;
+mod serve;
 mod snapshot;
+mod status;
 mod store;
 mod subscribe;
 mod types;
@@ -39,12 +53,17 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::origin;
+pub use admission::AdmissionError;
+pub use config::{Compaction, LedgerConfig, OpenError, Timings};
 pub use error::StoreError;
-pub use handle::{Compaction, Ledger, LedgerConfig, OpenError, Timings};
-pub use keeper::Leadership;
+pub use handle::Ledger;
+pub use lead::Leadership;
 pub use net::{ConsensusNet, NetError};
+pub use notes::origin;
+pub use phase::Phase;
 pub use propose::{MAX_LEAF, ProposeError};
+pub use read::ReadError;
+pub use status::ConsensusMembers;
 pub use store::View;
 pub use subscribe::{Committed, Subscription};
 pub use verify::{InclusionReport, VerifyError, VerifyOptions, VerifyReport, inclusion, verify};

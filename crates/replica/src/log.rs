@@ -1,7 +1,11 @@
 //! Raft's log and vote on the disk.
 //!
-//! `raft.log` starts with a frame that says what was purged; each further frame is an entry. It
-//! is cut at a conflict and rewritten (rarely: see `PURGE_BATCH`) when its head is purged.
+//! `raft.log` starts with a frame that says what was purged and, unless it is the founding one,
+//! which store it is of; each further frame is an entry. It is cut at a conflict and rewritten
+//! (rarely: see `purge_batch_size`) when its head is purged.
+//!
+//! `closed` is there while the node is stopped in order, and says how long the log was: without it
+//! a log that was cut short would look like one whose last write was torn.
 
 use super::frames::{self, Frames, HEADER, Stop};
 use super::types::{Entry, LogId, StorageError, Types, Vote};
@@ -10,22 +14,33 @@ use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{AnyError, RaftLogReader, StorageIOError};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wire::StoreId;
 
 pub(super) const LOG: &str = "raft.log";
 pub(super) const VOTE: &str = "vote";
+pub(super) const CLOSED: &str = "closed";
 
 /// Bytes of entries handed to replication at once. With `wire::codec::MAX_ENCODED` as the limit
 /// of one message this leaves room for the largest single entry on top.
 const MAX_READ: u64 = 4 << 20;
 
+/// Of a founding store, as the first release writes it.
 #[derive(Serialize, Deserialize)]
 struct Head {
     purged: Option<LogId>,
+}
+
+/// Of any other store. In the log itself, so that votes and entries cannot come under the name of
+/// another store.
+#[derive(Serialize, Deserialize)]
+struct StoreHead {
+    purged: Option<LogId>,
+    store: StoreId,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +53,7 @@ struct LogFile {
     dir: PathBuf,
     path: PathBuf,
     file: File,
+    store: StoreId,
     purged: Option<LogId>,
     /// Ascending by index.
     slots: Vec<Slot>,
@@ -50,18 +66,28 @@ struct LogFile {
 pub(super) struct RaftLog(Arc<Mutex<LogFile>>);
 
 impl RaftLog {
+    /// A new log without entries.
+    pub(super) fn create(dir: &Path, store: StoreId) -> Result<Self, StoreError> {
+        disk::replace(dir, LOG, &head(None, store))?;
+        Self::open(dir)
+    }
+
+    /// The log in `dir`. What a torn write left at its end is cut off.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOG);
-        if !path.exists() {
-            disk::replace(dir, LOG, &head(None))?;
-        }
-        let (purged, slots, end) = scan(&path)?;
+        let Scanned {
+            store,
+            purged,
+            slots,
+            end,
+        } = scan(&path)?;
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(StoreError::io("open", &path))?;
         let len = file
             .metadata()
             .map_err(StoreError::io("read", &path))?
             .len();
+        expect_closed(dir, &path, end)?;
         if len > end {
             tracing::warn!(file = %path.display(), bytes = len - end, "cut off a torn write at the end");
             file.set_len(end)
@@ -69,16 +95,54 @@ impl RaftLog {
                 .map_err(StoreError::io("cut", &path))?;
         }
         let vote = read_vote(dir)?;
+        expect_vote(dir, vote, &slots, purged)?;
+        let marker = dir.join(CLOSED);
+        if marker.exists() {
+            // From here on the log grows.
+            fs::remove_file(&marker).map_err(StoreError::io("remove", &marker))?;
+            disk::sync_dir(dir)?;
+        }
         let dir = dir.to_owned();
         Ok(Self(Arc::new(Mutex::new(LogFile {
             dir,
             path,
             file,
+            store,
             purged,
             slots,
             end,
             vote,
         }))))
+    }
+
+    /// Which store this is the log of.
+    pub(super) fn store(&self) -> StoreId {
+        self.lock().store
+    }
+
+    /// Has consensus been started on it?
+    pub(super) fn begun(&self) -> bool {
+        let log = self.lock();
+        log.vote.is_some() || log.last().is_some()
+    }
+
+    /// What was purged, and the last entry.
+    pub(super) fn ends(&self) -> (Option<LogId>, Option<LogId>) {
+        let log = self.lock();
+        (log.purged, log.last())
+    }
+
+    /// Forgets all up to an entry that is applied.
+    pub(super) fn shorten(&self, upto: LogId) -> Result<(), StoreError> {
+        self.lock().purge(upto)
+    }
+
+    /// Says how long the log is; after the last write.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        let log = self.lock();
+        let mut bytes = Vec::new();
+        frames::encode(0, &wire::encode(&log.end), &mut bytes);
+        disk::replace(&log.dir, CLOSED, &bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, LogFile> {
@@ -89,8 +153,43 @@ impl RaftLog {
 
 /// Reads the whole log for its sake: is every frame intact and in place?
 pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
-    scan(&dir.join(LOG))?;
-    read_vote(dir).map(drop)
+    let path = dir.join(LOG);
+    let scanned = scan(&path)?;
+    expect_closed(dir, &path, scanned.end)?;
+    expect_vote(dir, read_vote(dir)?, &scanned.slots, scanned.purged)
+}
+
+/// A log that was closed in order is as long as it was then.
+fn expect_closed(dir: &Path, path: &Path, end: u64) -> Result<(), StoreError> {
+    let marker = dir.join(CLOSED);
+    let Some(bytes) = frames::read_single(&marker)? else {
+        return Ok(());
+    };
+    let closed: u64 = wire::decode(&bytes)
+        .map_err(|error| StoreError::damaged(&marker, HEADER, error.to_string()))?;
+    if closed == end {
+        return Ok(());
+    }
+    let what = format!("the log ends here, yet it had {closed} bytes when the node was stopped");
+    Err(StoreError::damaged(path, end, what))
+}
+
+/// Whoever holds entries has voted: a vote that is gone would be cast again. Only the entry that
+/// founds a cluster is written before the first vote.
+fn expect_vote(
+    dir: &Path,
+    vote: Option<Vote>,
+    slots: &[Slot],
+    purged: Option<LogId>,
+) -> Result<(), StoreError> {
+    let last = slots.last().map(|slot| slot.log_id).or(purged);
+    let term = last.map_or(0, |last| last.leader_id.term);
+    let voted = vote.map_or(0, |vote| vote.leader_id.term);
+    if voted >= term {
+        return Ok(());
+    }
+    let what = format!("the log has entries of term {term}, the vote is of term {voted}");
+    Err(StoreError::damaged(&dir.join(VOTE), 0, what))
 }
 
 fn read_vote(dir: &Path) -> Result<Option<Vote>, StoreError> {
@@ -103,13 +202,25 @@ fn read_vote(dir: &Path) -> Result<Option<Vote>, StoreError> {
         .map_err(|error| StoreError::damaged(&path, HEADER, error.to_string()))
 }
 
-fn head(purged: Option<LogId>) -> Vec<u8> {
+fn head(purged: Option<LogId>, store: StoreId) -> Vec<u8> {
+    let payload = if store == StoreId::FOUNDING {
+        wire::encode(&Head { purged })
+    } else {
+        wire::encode(&StoreHead { purged, store })
+    };
     let mut out = Vec::new();
-    frames::encode(0, &wire::encode(&Head { purged }), &mut out);
+    frames::encode(0, &payload, &mut out);
     out
 }
 
-fn scan(path: &Path) -> Result<(Option<LogId>, Vec<Slot>, u64), StoreError> {
+struct Scanned {
+    store: StoreId,
+    purged: Option<LogId>,
+    slots: Vec<Slot>,
+    end: u64,
+}
+
+fn scan(path: &Path) -> Result<Scanned, StoreError> {
     let mut frames = Frames::open(path)?;
     let malformed =
         |offset, error: wire::DecodeError| StoreError::damaged(path, offset, error.to_string());
@@ -121,12 +232,26 @@ fn scan(path: &Path) -> Result<(Option<LogId>, Vec<Slot>, u64), StoreError> {
         }
     };
     let mut end = head.end();
-    let Head { purged } = wire::decode(&head.payload).map_err(|error| malformed(0, error))?;
+    let (purged, store) = match wire::decode::<StoreHead>(&head.payload) {
+        Ok(StoreHead { purged, store }) => (purged, store),
+        Err(_) => {
+            let Head { purged } =
+                wire::decode(&head.payload).map_err(|error| malformed(0, error))?;
+            (purged, StoreId::FOUNDING)
+        }
+    };
     let mut slots: Vec<Slot> = Vec::new();
     loop {
         let frame = match frames.next()? {
             Ok(frame) => frame,
-            Err(Stop::End | Stop::Torn { .. }) => return Ok((purged, slots, end)),
+            Err(Stop::End | Stop::Torn { .. }) => {
+                return Ok(Scanned {
+                    store,
+                    purged,
+                    slots,
+                    end,
+                });
+            }
             Err(Stop::Damaged { offset, what }) => {
                 return Err(StoreError::damaged(path, offset, what));
             }
@@ -202,7 +327,7 @@ impl LogFile {
             return Ok(());
         }
         let keep = self.slots.split_off(self.position(upto.index + 1));
-        let mut bytes = head(Some(upto));
+        let mut bytes = head(Some(upto), self.store);
         let mut slots = Vec::with_capacity(keep.len());
         for slot in keep {
             let payload = frames::read_at(&self.file, &self.path, slot.offset)?;

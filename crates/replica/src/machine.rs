@@ -1,6 +1,7 @@
 //! Raft's state machine over the store.
 
-use super::leaves::{LeafReader, StoredLeaf};
+use super::leaves::{LeafReader, Place, StoredLeaf};
+use super::log::RaftLog;
 use super::snapshot::LeavesFile;
 use super::store::{Apply, ApplyWhat, Store};
 use super::types::{Answer, Entry, LogId, Membership, StorageError, Types};
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub(super) struct LeafMachine {
     store: Arc<Store>,
+    /// Shortened together with the installation of a snapshot.
+    log: RaftLog,
     /// The last snapshot built or installed in this run, and its length; builders share it.
     snapshot: Arc<Mutex<Option<Current>>>,
 }
@@ -23,9 +26,10 @@ pub(super) struct LeafMachine {
 type Current = (SnapshotMeta<u64, openraft::BasicNode>, u64);
 
 impl LeafMachine {
-    pub(super) fn new(store: Arc<Store>) -> Self {
+    pub(super) fn new(store: Arc<Store>, log: RaftLog) -> Self {
         Self {
             store,
+            log,
             snapshot: Arc::default(),
         }
     }
@@ -77,7 +81,7 @@ impl RaftStateMachine<Types> for LeafMachine {
             log_id: entry.log_id,
             what: match entry.payload {
                 EntryPayload::Blank => ApplyWhat::Nothing,
-                EntryPayload::Normal(leaf) => ApplyWhat::Leaf(leaf.0),
+                EntryPayload::Normal(leaf) => ApplyWhat::Leaves(leaf.0),
                 EntryPayload::Membership(membership) => {
                     ApplyWhat::Membership(Membership::new(Some(entry.log_id), membership))
                 }
@@ -93,7 +97,7 @@ impl RaftStateMachine<Types> for LeafMachine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<LeavesFile>, StorageError> {
-        let file = LeavesFile::incoming(self.store.dir());
+        let file = self.store.dir().map_or_else(|error| Err(std::io::Error::other(error)), |dir| LeavesFile::incoming(&dir));
         file.map(Box::new)
             .map_err(|error| StorageIOError::write_snapshot(None, AnyError::new(&error)).into())
     }
@@ -112,6 +116,11 @@ impl RaftStateMachine<Types> for LeafMachine {
                 meta.last_membership.clone(),
                 received,
             )?;
+            // The file stays until the log no longer ends before what is applied: a log that does
+            // so without it was cut short.
+            if let Some(last) = meta.last_log_id {
+                self.log.shorten(last)?;
+            }
             fs::remove_file(&path).map_err(StoreError::io("remove", &path))
         };
         disk::blocking(install).map_err(|error| {
@@ -133,7 +142,10 @@ impl RaftStateMachine<Types> for LeafMachine {
         let Some((meta, len)) = current else {
             return Ok(None);
         };
-        let path = self.store.dir().join(super::leaves::LEAVES);
+        let dir = self.store.dir().map_err(|error| {
+            StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error))
+        })?;
+        let path = dir.join(super::leaves::LEAVES);
         let file = LeavesFile::prefix(&path, len).map_err(|error| {
             StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error))
         })?;
@@ -148,11 +160,11 @@ impl RaftStateMachine<Types> for LeafMachine {
 fn received(
     mut reader: LeafReader,
     path: &std::path::Path,
-) -> impl Iterator<Item = Result<StoredLeaf, StoreError>> + use<> {
+) -> impl Iterator<Item = Result<(StoredLeaf, Place), StoreError>> + use<> {
     use super::frames::Stop;
     let path = path.to_owned();
-    std::iter::from_fn(move || match reader.next() {
-        Ok(Ok((leaf, _, _))) => Some(Ok(leaf)),
+    std::iter::from_fn(move || match reader.next_placed() {
+        Ok(Ok(leaf)) => Some(Ok(leaf)),
         Ok(Err(Stop::End)) => None,
         Ok(Err(Stop::Torn { offset })) => Some(Err(StoreError::damaged(
             &path,

@@ -1,6 +1,6 @@
 //! Raft's messages between nodes. Links, encryption and identity are the cluster's business.
 
-use super::types::{Raft, Types, raft_id};
+use super::types::{Raft, Types};
 use futures::future::BoxFuture;
 use openraft::error::{
     InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable,
@@ -12,10 +12,9 @@ use openraft::raft::{
 };
 use openraft::{AnyError, BasicNode};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{NodeId, Record, Reply};
+use wire::{Call, Frame, NodeId, Reply};
 
 /// Pause before an unreachable peer is tried again: long against a link's round trip, short against
 /// an election, so that a returning node hears of the leader before it votes for itself.
@@ -30,6 +29,9 @@ pub enum NetError {
     /// The call was sent and no answer came in time.
     #[error("no answer from {0}")]
     NoAnswer(NodeId),
+    /// The peer is of an older release, which does not know this call; nothing was sent.
+    #[error("{0} is of an older release and does not know this call; upgrade it")]
+    NotSpoken(NodeId),
     /// The peer answered with something else.
     #[error("{peer} answered unexpectedly: {what}")]
     Unexpected {
@@ -43,21 +45,15 @@ pub enum NetError {
 /// How the ledger reaches the other replicas. Calls may fail, be lost or be answered late; they are
 /// dropped (cancelled) when their time is over.
 pub trait ConsensusNet: Send + Sync + 'static {
-    /// Carries `bytes` to the peer's [`Ledger::consensus`](super::Ledger::consensus) and back
-    /// (`wire::Call::Consensus`).
-    fn call<'a>(
-        &'a self,
-        to: &'a NodeId,
-        bytes: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>>;
+    /// Carries a call to the peer's [`Ledger::serve`](super::Ledger::serve) and its reply back.
+    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>>;
 
-    /// Carries a proposal to the leader's
-    /// [`Ledger::handle_propose`](super::Ledger::handle_propose) (`wire::Call::Propose`).
-    fn propose<'a>(
-        &'a self,
-        to: &'a NodeId,
-        record: Record,
-    ) -> BoxFuture<'a, Result<Reply, NetError>>;
+    /// Sends a frame to the peer, at best: it may be lost, and where there is no link or the link
+    /// does not speak the frame's level it is.
+    fn cast(&self, to: &NodeId, frame: Frame);
+
+    /// The peers that are linked right now.
+    fn peers(&self) -> Vec<NodeId>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,37 +88,16 @@ pub(super) async fn serve(raft: &Raft, bytes: &[u8]) -> Vec<u8> {
     wire::encode(&response)
 }
 
-/// Makes a [`PeerClient`] for each peer.
-pub(super) struct PeerClients {
-    net: Arc<dyn ConsensusNet>,
-    peers: Arc<BTreeMap<u64, NodeId>>,
-}
-
-impl PeerClients {
-    pub(super) fn new(net: Arc<dyn ConsensusNet>, members: &[NodeId]) -> Self {
-        let peers = members
-            .iter()
-            .map(|node| (raft_id(node), node.clone()))
-            .collect();
-        Self {
-            net,
-            peers: Arc::new(peers),
-        }
-    }
-}
+/// Makes a [`PeerClient`] for each peer. The membership itself says which node a replica is of.
+pub(super) struct PeerClients(pub(super) Arc<dyn ConsensusNet>);
 
 impl RaftNetworkFactory<Types> for PeerClients {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
-        let peer = self
-            .peers
-            .get(&target)
-            .cloned()
-            .unwrap_or_else(|| NodeId::new(node.addr.clone()));
         PeerClient {
-            net: self.net.clone(),
-            peer,
+            net: self.0.clone(),
+            peer: NodeId::new(node.addr.clone()),
             target,
         }
     }
@@ -145,15 +120,18 @@ impl PeerClient {
         option: &RPCOption,
     ) -> Rpc<Response, E> {
         let unreachable = |error: NetError| RPCError::Unreachable(Unreachable::new(&error));
-        let call = self.net.call(&self.peer, wire::encode(request));
+        let call = Call::Consensus(wire::encode(request));
+        let call = self.net.call(&self.peer, call);
         match tokio::time::timeout(option.hard_ttl(), call).await {
             Err(_) => Err(unreachable(NetError::NoAnswer(self.peer.clone()))),
             Ok(Err(error)) => Err(unreachable(error)),
-            Ok(Ok(bytes)) => match wire::decode(&bytes) {
+            Ok(Ok(Reply::Refused(what))) => Err(unreachable(self.unexpected(what))),
+            Ok(Ok(Reply::Consensus(bytes))) => match wire::decode(&bytes) {
                 Ok(Response::Refused(what)) => Err(unreachable(self.unexpected(what))),
                 Ok(response) => Ok(response),
                 Err(error) => Err(RPCError::Network(NetworkError::new(&error))),
             },
+            Ok(Ok(_)) => self.other_kind(),
         }
     }
 

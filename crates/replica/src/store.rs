@@ -1,22 +1,28 @@
 //! Leaves, tree and state of one replica, kept in step.
 
-use super::checkpoint::{self, CheckpointFile};
-use super::leaves::{LeafFile, StoredLeaf};
+use super::batch;
+use super::leaves::{LEAVES, LeafFile, Place, StoredLeaf};
 use super::types::{LogId, Membership};
 use super::{Committed, StoreError, disk, frames};
 use ledger::{Applied, State};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tlog::{Frontier, Hash};
+use tlog::{Checkpoint, Frontier, Hash};
 use tokio::sync::watch;
+use wire::NodeId;
 
 pub(super) const APPLIED: &str = "applied";
 
 /// Committed acts kept in memory for subscribers; slower ones read the disk. At a hundred acts a
 /// second this is ten seconds of patience, and a few MiB at most with ordinary acts.
 const RECENT: usize = 1024;
+
+/// Roots remembered, one for each entry of Raft's log: what a checkpoint may be asked to be
+/// cosigned for. The leader asks within its round; at ten thousand entries a second this reaches
+/// back a quarter of a second more than `Timings::checkpoint_every`.
+const MARKS: usize = 5_000;
 
 /// A moment of this replica.
 #[derive(Clone, Debug)]
@@ -25,6 +31,26 @@ pub struct View {
     pub state: Arc<State>,
     /// Merkle root over those leaves.
     pub root: Hash,
+}
+
+/// Members and their identity keys.
+pub(super) type Roster = BTreeMap<NodeId, [u8; 32]>;
+
+/// What there is to sign for: the log up to an entry of Raft's, and who were the members then.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    pub(super) size: u64,
+    pub(super) root: Hash,
+    pub(super) roster: Arc<Roster>,
+}
+
+/// What was signed before, and binds this replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vows {
+    /// Signed for by this very replica: these leaves must be here.
+    pub(super) kept: Vec<Checkpoint>,
+    /// Signed by this node before it lost its replica: the log that its peers bring must agree.
+    pub(super) awaited: Option<Checkpoint>,
 }
 
 /// What cannot be told from the leaves: Raft's own entries leave none.
@@ -36,23 +62,33 @@ struct Floor {
     membership: Membership,
 }
 
-struct Inner {
+/// The files, once it is known which replica this is.
+struct Files {
+    dir: PathBuf,
     leaves: LeafFile,
+}
+
+#[derive(Default)]
+struct Inner {
+    files: Option<Files>,
     frontier: Frontier,
     state: State,
+    roster: Arc<Roster>,
+    marks: VecDeque<Mark>,
+    awaited: Option<Checkpoint>,
     applied: Option<LogId>,
     membership: Membership,
     recent: VecDeque<Arc<Committed>>,
 }
 
-/// The store; shared by Raft's state machine, the subscribers and the checkpoint writer.
+/// The store; shared by Raft's state machine, the subscribers and the notary. Empty until
+/// [`load`](Self::load): a node that has to ask its peers first can be looked at meanwhile.
 pub(super) struct Store {
-    dir: PathBuf,
     inner: Mutex<Inner>,
     published: watch::Sender<View>,
 }
 
-/// An entry to apply: its id and the leaf's bytes, where it makes one.
+/// An entry to apply: its id and what it carries.
 pub(super) struct Apply {
     pub(super) log_id: LogId,
     pub(super) what: ApplyWhat,
@@ -61,63 +97,61 @@ pub(super) struct Apply {
 pub(super) enum ApplyWhat {
     Nothing,
     Membership(Membership),
-    Leaf(Vec<u8>),
+    /// One act or several, see [`batch`].
+    Leaves(Vec<u8>),
 }
 
 impl Store {
-    pub(super) fn open(
-        dir: &Path,
-        cluster: &str,
-        signed: Option<&CheckpointFile>,
-    ) -> Result<Self, StoreError> {
-        let floor = read_floor(dir)?.unwrap_or_default();
-        let (mut frontier, mut state, mut applied) = (Frontier::new(), State::new(), floor.applied);
-        let signed_size = signed.map_or(0, |file| file.checkpoint.size);
-        let mut signed_root = (signed_size == 0).then(tlog::empty_root);
-        let leaves = LeafFile::open(dir, floor.leaves.max(signed_size), |index, leaf| {
-            let record = decode(dir, index, &leaf.bytes)?;
-            frontier.append(&leaf.bytes);
-            state.apply(index, &record);
-            applied = applied.max(Some(leaf.log_id));
-            if index + 1 == signed_size {
-                signed_root = Some(frontier.root());
-            }
-            Ok(())
-        })?;
-        if let Some(file) = signed {
-            checkpoint::expect_root(dir, &file.checkpoint, signed_root)?;
+    /// Without files, without leaves.
+    pub(super) fn empty() -> Self {
+        let inner = Inner::default();
+        let published = watch::Sender::new(inner.view());
+        Self {
+            inner: Mutex::new(inner),
+            published,
         }
-        if let Some(found) = state.cluster.as_deref().filter(|found| *found != cluster) {
+    }
+
+    /// Opens or creates the files in `dir` and folds the leaves that are there.
+    pub(super) fn load(&self, dir: &Path, cluster: &str, vows: Vows) -> Result<(), StoreError> {
+        let floor = read_floor(dir)?.unwrap_or_default();
+        let mut new = Inner {
+            applied: floor.applied,
+            membership: floor.membership,
+            awaited: vows.awaited,
+            ..Inner::default()
+        };
+        let signed = vows.kept.iter().map(|kept| kept.size).max().unwrap_or(0);
+        let leaves = LeafFile::open(dir, floor.leaves.max(signed), |index, leaf| {
+            new.fold_one(dir, &leaf.bytes, index)?;
+            new.applied = new.applied.max(Some(leaf.log_id));
+            let signed = vows.kept.iter().filter(|kept| kept.size == index + 1);
+            new.expect_roots(&dir.join(LEAVES), signed)
+        })?;
+        if let Some(found) = new.state.cluster.as_deref().filter(|found| *found != cluster) {
             let what = format!(
                 "its log is that of cluster {found:?}, not of {cluster:?}; give each cluster its own directory"
             );
-            return Err(StoreError::mismatch(leaves.path(), what));
+            return Err(StoreError::foreign(leaves.path(), what));
         }
-        let published = View {
-            state: Arc::new(state.clone()),
-            root: frontier.root(),
-        };
-        let inner = Inner {
-            leaves,
-            frontier,
-            state,
-            applied,
-            membership: floor.membership,
-            recent: VecDeque::new(),
-        };
-        Ok(Self {
+        new.recent.clear();
+        new.mark();
+        new.files = Some(Files {
             dir: dir.to_owned(),
-            inner: Mutex::new(inner),
-            published: watch::Sender::new(published),
-        })
+            leaves,
+        });
+        let mut inner = self.lock();
+        *inner = new;
+        self.publish(&inner);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
+    pub(super) fn dir(&self) -> Result<PathBuf, StoreError> {
+        Ok(self.lock().files()?.dir.clone())
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<View> {
@@ -133,28 +167,32 @@ impl Store {
         (inner.applied, inner.membership.clone())
     }
 
-    /// Applies committed entries in order; answers the leaf of each, where it has one.
-    pub(super) fn apply(&self, entries: Vec<Apply>) -> Result<Vec<Option<u64>>, StoreError> {
+    /// Applies committed entries in order; answers the leaves of each.
+    pub(super) fn apply(&self, entries: Vec<Apply>) -> Result<Vec<Vec<u64>>, StoreError> {
         let mut inner = self.lock();
+        let dir = inner.files()?.dir.clone();
         let mut answers = Vec::with_capacity(entries.len());
-        let mut batch = Vec::new();
+        let mut written = Vec::new();
         let mut membership = None;
         for Apply { log_id, what } in entries {
             let answer = match what {
-                ApplyWhat::Nothing => None,
+                ApplyWhat::Nothing => Vec::new(),
                 ApplyWhat::Membership(new) => {
                     membership = Some(new);
-                    None
+                    Vec::new()
                 }
-                ApplyWhat::Leaf(bytes) => Some(inner.fold(&self.dir, log_id, bytes, &mut batch)?),
+                ApplyWhat::Leaves(entry) => {
+                    let acts = batch::split(entry, &dir.join(super::log::LOG))?;
+                    inner.fold_entry(&dir, log_id, acts, &mut written)?
+                }
             };
             answers.push(answer);
             inner.applied = Some(log_id);
         }
-        inner.leaves.append(&batch)?;
+        inner.leaves()?.append(&written)?;
         if let Some(membership) = membership {
             inner.membership = membership;
-            self.write_floor(&inner)?;
+            inner.write_floor()?;
         }
         self.publish(&inner);
         Ok(answers)
@@ -162,14 +200,11 @@ impl Store {
 
     /// Makes all leaves durable and says so; gives what a snapshot is made of.
     pub(super) fn settle(&self) -> Result<(Option<LogId>, Membership, PathBuf, u64), StoreError> {
-        let inner = self.lock();
-        self.write_floor(&inner)?;
-        Ok((
-            inner.applied,
-            inner.membership.clone(),
-            inner.leaves.path().to_owned(),
-            inner.leaves.len(),
-        ))
+        let mut inner = self.lock();
+        inner.write_floor()?;
+        let (applied, membership) = (inner.applied, inner.membership.clone());
+        let leaves = &inner.files()?.leaves;
+        Ok((applied, membership, leaves.path().to_owned(), leaves.len()))
     }
 
     /// Takes over leaves from a snapshot: ours must be the beginning of theirs, for a log only
@@ -179,16 +214,17 @@ impl Store {
         from: &Path,
         applied: Option<LogId>,
         membership: Membership,
-        received: impl Iterator<Item = Result<StoredLeaf, StoreError>>,
+        received: impl Iterator<Item = Result<(StoredLeaf, Place), StoreError>>,
     ) -> Result<(), StoreError> {
         let mut inner = self.lock();
-        let have = inner.leaves.count();
-        let mut batch = Vec::new();
+        let dir = inner.files()?.dir.clone();
+        let have = inner.files()?.leaves.count();
+        let mut written = Vec::new();
         let mut count = 0;
         for leaf in received {
-            let leaf = leaf?;
+            let (leaf, place) = leaf?;
             if count < have {
-                if inner.leaves.read(count)?.bytes != leaf.bytes {
+                if inner.files()?.leaves.read(count)?.bytes != leaf.bytes {
                     let what = format!(
                         "leaf {count} of the leader's snapshot differs from ours: the log has forked; \
                          run `glasshouse ledger verify` on both nodes and keep both directories"
@@ -196,7 +232,11 @@ impl Store {
                     return Err(StoreError::mismatch(from, what));
                 }
             } else {
-                inner.fold(&self.dir, leaf.log_id, leaf.bytes, &mut batch)?;
+                inner.fold_one(&dir, &leaf.bytes, count)?;
+                if place.at + 1 == place.of {
+                    inner.mark();
+                }
+                written.push((leaf, place));
             }
             count += 1;
         }
@@ -206,26 +246,34 @@ impl Store {
             );
             return Err(StoreError::mismatch(from, what));
         }
-        inner.leaves.append(&batch)?;
+        inner.leaves()?.append(&written)?;
         inner.applied = inner.applied.max(applied);
         inner.membership = membership;
-        self.write_floor(&inner)?;
+        inner.write_floor()?;
         self.publish(&inner);
         Ok(())
     }
 
-    /// Size and root with every leaf below the size durable.
-    pub(super) fn durable(&self) -> Result<(u64, Hash), StoreError> {
-        let (size, root, (file, path)) = {
+    /// Everything applied, made durable.
+    pub(super) fn durable(&self) -> Result<Mark, StoreError> {
+        let (mark, (file, path)) = {
             let inner = self.lock();
-            (
-                inner.frontier.size(),
-                inner.frontier.root(),
-                inner.leaves.syncer(),
-            )
+            (inner.present(), inner.files()?.leaves.syncer())
         };
         file.sync_data().map_err(StoreError::io("sync", &path))?;
-        Ok((size, root))
+        Ok(mark)
+    }
+
+    /// Root and members at a size, if that is remembered: the end of one of the last entries.
+    pub(super) fn mark_at(&self, size: u64) -> Option<Mark> {
+        let inner = self.lock();
+        let at = inner.marks.binary_search_by_key(&size, |mark| mark.size).ok()?;
+        inner.marks.get(at).cloned()
+    }
+
+    /// What this node signed before it lost its replica, until the log has been shown to agree.
+    pub(super) fn awaited(&self) -> Option<Checkpoint> {
+        self.lock().awaited.clone()
     }
 
     /// A committed act that is still in memory.
@@ -240,8 +288,12 @@ impl Store {
 
     /// A committed act from the disk, with its outcome as told by folding it into `state`.
     pub(super) fn replay(&self, index: u64, state: &mut State) -> Result<Committed, StoreError> {
-        let leaf = self.lock().leaves.read(index)?;
-        let record = decode(&self.dir, index, &leaf.bytes)?;
+        let (leaf, dir) = {
+            let inner = self.lock();
+            let files = inner.files()?;
+            (files.leaves.read(index)?, files.dir.clone())
+        };
+        let record = decode(&dir, index, &leaf.bytes)?;
         let applied = state.apply(index, &record);
         Ok(Committed {
             index,
@@ -251,42 +303,74 @@ impl Store {
     }
 
     fn publish(&self, inner: &Inner) {
-        let grown = self.published.borrow().state.size != inner.state.size;
-        if grown {
-            let state = Arc::new(inner.state.clone());
-            self.published.send_replace(View {
-                state,
-                root: inner.frontier.root(),
-            });
+        if self.published.borrow().state.size != inner.state.size {
+            self.published.send_replace(inner.view());
         }
-    }
-
-    fn write_floor(&self, inner: &Inner) -> Result<(), StoreError> {
-        inner.leaves.sync()?;
-        let floor = Floor {
-            applied: inner.applied,
-            leaves: inner.leaves.count(),
-            membership: inner.membership.clone(),
-        };
-        let mut bytes = Vec::new();
-        frames::encode(0, &wire::encode(&floor), &mut bytes);
-        disk::replace(&self.dir, APPLIED, &bytes)
     }
 }
 
 impl Inner {
-    /// Folds one leaf into tree and state and puts it on the batch to be written.
-    fn fold(
+    fn files(&self) -> Result<&Files, StoreError> {
+        self.files.as_ref().ok_or_else(no_files)
+    }
+
+    fn leaves(&mut self) -> Result<&mut LeafFile, StoreError> {
+        self.files.as_mut().map(|files| &mut files.leaves).ok_or_else(no_files)
+    }
+
+    fn view(&self) -> View {
+        View {
+            state: Arc::new(self.state.clone()),
+            root: self.frontier.root(),
+        }
+    }
+
+    fn present(&self) -> Mark {
+        Mark {
+            size: self.frontier.size(),
+            root: self.frontier.root(),
+            roster: self.roster.clone(),
+        }
+    }
+
+    fn mark(&mut self) {
+        if self.marks.len() == MARKS {
+            self.marks.pop_front();
+        }
+        let mark = self.present();
+        self.marks.push_back(mark);
+    }
+
+    /// Folds the leaves of one entry and puts them on what is to be written; answers where each
+    /// proposal stands.
+    fn fold_entry(
         &mut self,
         dir: &Path,
         log_id: LogId,
-        bytes: Vec<u8>,
-        batch: &mut Vec<StoredLeaf>,
-    ) -> Result<u64, StoreError> {
-        let index = self.frontier.size();
-        let record = decode(dir, index, &bytes)?;
-        self.frontier.append(&bytes);
+        acts: Vec<Vec<u8>>,
+        written: &mut Vec<(StoredLeaf, Place)>,
+    ) -> Result<Vec<u64>, StoreError> {
+        let of = acts.len() as u32;
+        let mut answers = Vec::with_capacity(acts.len());
+        for (at, bytes) in (0..).zip(acts) {
+            answers.push(self.fold_one(dir, &bytes, self.frontier.size())?);
+            written.push((StoredLeaf { log_id, bytes }, Place { at, of }));
+        }
+        self.mark();
+        Ok(answers)
+    }
+
+    /// Folds one leaf into tree and state; gives the leaf that carries its proposal.
+    fn fold_one(&mut self, dir: &Path, bytes: &[u8], index: u64) -> Result<u64, StoreError> {
+        let record = decode(dir, index, bytes)?;
+        self.frontier.append(bytes);
         let applied = self.state.apply(index, &record);
+        // A leaf adds or removes one member at most, and no identity changes (ROSTER_BY_ONE).
+        if self.roster.len() != self.state.members.len() {
+            let members = self.state.members.iter();
+            let roster = members.map(|(node, member)| (node.clone(), member.identity));
+            self.roster = Arc::new(roster.collect());
+        }
         let answer = match applied {
             Applied::Duplicate { first } => first,
             Applied::Effective | Applied::Lost { .. } | Applied::Ignored { .. } => index,
@@ -299,15 +383,62 @@ impl Inner {
             record: Arc::new(record),
             applied,
         }));
-        batch.push(StoredLeaf { log_id, bytes });
+        if let Some(awaited) = self.awaited.take_if(|awaited| awaited.size == index + 1) {
+            self.expect_roots(&dir.join(LEAVES), std::iter::once(&awaited))?;
+            super::notes::remove_awaited(dir)?;
+            tracing::info!(
+                size = awaited.size,
+                "the log brought by the peers agrees with what this node had signed before"
+            );
+        }
         Ok(answer)
     }
+
+    fn expect_roots<'a>(
+        &self,
+        path: &Path,
+        mut signed: impl Iterator<Item = &'a Checkpoint>,
+    ) -> Result<(), StoreError> {
+        let root = self.frontier.root();
+        signed.try_for_each(|signed| {
+            if signed.root == root {
+                return Ok(());
+            }
+            let what = format!(
+                "the first {} leaves lead to root {root}, but this node signed {}: a leaf was altered, \
+                 added or removed after signing. Compare with the other nodes' logs \
+                 (`glasshouse ledger verify`) before anything else is started",
+                signed.size, signed.root,
+            );
+            Err(StoreError::mismatch(path, what))
+        })
+    }
+
+    fn write_floor(&mut self) -> Result<(), StoreError> {
+        let files = self.files()?;
+        files.leaves.sync()?;
+        let floor = Floor {
+            applied: self.applied,
+            leaves: files.leaves.count(),
+            membership: self.membership.clone(),
+        };
+        let mut bytes = Vec::new();
+        frames::encode(0, &wire::encode(&floor), &mut bytes);
+        disk::replace(&files.dir, APPLIED, &bytes)
+    }
+}
+
+fn no_files() -> StoreError {
+    StoreError::mismatch(
+        Path::new(LEAVES),
+        "this replica is not open yet; it is still asking its peers",
+    )
 }
 
 fn decode(dir: &Path, index: u64, bytes: &[u8]) -> Result<wire::Record, StoreError> {
     wire::decode(bytes).map_err(|error| {
         let what = format!("leaf {index} cannot be read: {error}");
-        StoreError::mismatch(&dir.join(super::leaves::LEAVES), what)
+        StoreError::mismatch(&dir.join(LEAVES), what)
     })
 }
 
@@ -334,4 +465,32 @@ pub(super) fn check_floor(dir: &Path, leaves: u64) -> Result<(), StoreError> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Does `raft.log`, which begins behind `purged` and ends with `last`, go with what is applied?
+pub(super) fn check_applied(
+    dir: &Path,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    applied: Option<LogId>,
+) -> Result<(), StoreError> {
+    let log = dir.join(super::log::LOG);
+    let index = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
+    if last < applied {
+        let what = format!(
+            "it ends after {} entries, yet {} were applied: entries that were acknowledged are gone",
+            index(last),
+            index(applied)
+        );
+        return Err(StoreError::mismatch(&log, what));
+    }
+    if applied < purged {
+        let what = format!(
+            "it begins behind entry {}, yet only {} were applied: leaves or the file {APPLIED} are gone",
+            index(purged),
+            index(applied)
+        );
+        return Err(StoreError::mismatch(&log, what));
+    }
+    Ok(())
 }

@@ -1,25 +1,29 @@
-//! Proving a ledger directory from the outside: nothing is trusted but the signature.
+//! Proving a ledger directory from the outside: nothing is trusted but signatures, and a checkpoint
+//! counts only if a strict majority of those who were members at its size stands for it.
 //!
 //! Reads only, so it works on the directory of a running node.
 
-use super::checkpoint::{self, CheckpointFile};
 use super::frames::Stop;
 use super::leaves::{LEAVES, LeafReader};
+use super::notes::{self, AWAITED, CHECKPOINT, NoteFile, SIGNED};
+use super::store::Roster;
 use super::{StoreError, log, store};
 use ledger::invariants::{self, Broken, Step};
 use ledger::{State, Tally};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tlog::{
-    Checkpoint, CheckpointError, Hash, InclusionProof, NoteVerifier, ProofError, Tree, TreeError,
+    Checkpoint, CheckpointError, Hash, InclusionProof, KeyName, NoteVerifier, ProofError, SignedNote,
+    Tree, TreeError,
 };
-use wire::Record;
+use wire::{Level, NodeId, Record};
 
 /// Whom to trust.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// Keys of which one must have signed the checkpoint. Empty: the key in the directory's own
-    /// `vkey`, which shows that the log is whole, but not whose it is.
+    /// Keys of which one must have signed the checkpoint, besides the majority of the members.
+    /// Empty: the members that the log itself names, which shows that the log is whole, but not
+    /// whose it is.
     pub trusted: Vec<NoteVerifier>,
 }
 
@@ -40,14 +44,28 @@ pub enum VerifyError {
         /// Why.
         error: wire::DecodeError,
     },
-    /// The checkpoint's signer is not of this cluster.
+    /// Too few members stand for the checkpoint.
     #[error(
-        "the checkpoint is signed by a key that the genesis does not list; the log or its key was exchanged"
+        "the checkpoint over {size} leaves is signed by {signed} of {members} members; a majority is \
+         {majority}. Missing: {missing}. {remedy}"
     )]
-    Stranger,
-    /// The checkpoint belongs to another log.
+    NoMajority {
+        /// Its leaves.
+        size: u64,
+        /// Members that signed.
+        signed: usize,
+        /// Members at that size.
+        members: usize,
+        /// What it takes.
+        majority: usize,
+        /// Those that did not sign.
+        missing: String,
+        /// Why that may be, and what to do.
+        remedy: &'static str,
+    },
+    /// A signature is wrong, nobody trusted signed, or it is another log's.
     #[error(transparent)]
-    Origin(#[from] CheckpointError),
+    Checkpoint(#[from] CheckpointError),
     /// Leaves are missing, or one was altered.
     #[error("leaf {leaf} is not what was signed: {error}")]
     Inclusion {
@@ -85,10 +103,12 @@ pub struct VerifyReport {
     pub size: u64,
     /// Their root.
     pub root: Hash,
-    /// The keys that signed.
-    pub signed_by: Vec<String>,
-    /// Whether those keys were given, or found in the directory itself.
-    pub key_from_directory: bool,
+    /// The members that signed.
+    pub signed_by: Vec<NodeId>,
+    /// The members at that size that did not.
+    pub missing: Vec<NodeId>,
+    /// Nobody was trusted beforehand: the members are those that the log itself names.
+    pub keys_from_log: bool,
     /// Leaves whose inclusion was proved.
     pub included: u64,
     /// Earlier checkpoints of which the log was proved to be a continuation.
@@ -107,12 +127,22 @@ impl fmt::Display for VerifyReport {
         writeln!(f, "log        {}", self.origin)?;
         writeln!(f, "size       {}", self.size)?;
         writeln!(f, "root       {}", self.root)?;
-        let source = if self.key_from_directory {
-            " (key from the directory itself)"
+        let members = self.signed_by.len() + self.missing.len();
+        write!(
+            f,
+            "signed by  {} of {members} members: {}",
+            self.signed_by.len(),
+            names(&self.signed_by)
+        )?;
+        if !self.missing.is_empty() {
+            write!(f, "; missing: {}", names(&self.missing))?;
+        }
+        let source = if self.keys_from_log {
+            " (by the members the log itself names)"
         } else {
             ""
         };
-        writeln!(f, "signed by  {}{source}", self.signed_by.join(", "))?;
+        writeln!(f, "{source}")?;
         writeln!(
             f,
             "proved     inclusion of {} leaves, continuation of {} earlier checkpoints",
@@ -166,39 +196,31 @@ impl fmt::Display for InclusionReport {
     }
 }
 
+fn names(nodes: &[NodeId]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+    names.join(", ")
+}
+
 /// Recomputes and proves everything in a ledger directory: checksums of every file, the root
-/// against the signed checkpoint, the inclusion of every leaf, that the log continues each earlier
-/// checkpoint, and that the fold keeps its invariants.
+/// against the checkpoint, that a majority of the members signed it, the inclusion of every leaf,
+/// that the log continues each earlier checkpoint, and that the fold keeps its invariants.
 pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, VerifyError> {
     // The history first, then the checkpoint, then the leaves: a running node writes in the
     // opposite order, so what is read later covers what was read earlier.
-    let (history, _) = checkpoint::read_history(dir)?;
-    let own = checkpoint::read_vkey(dir)?;
-    let trusted = if options.trusted.is_empty() {
-        vec![own]
-    } else {
-        options.trusted.clone()
-    };
-    let signed = signed(dir, &trusted)?;
+    let (history, _) = notes::read_history(dir)?;
+    let vkey = notes::read_vkey(dir)?;
+    let own = std::slice::from_ref(&vkey);
+    let vows = [notes::read(dir, SIGNED, own)?, notes::read(dir, AWAITED, own)?];
+    let signed = checkpoint(dir, vkey.name())?;
     let log = read_log(dir)?;
     let size = signed.checkpoint.size;
-    let root = log.tree.root_at(size).ok();
-    checkpoint::expect_root(dir, &signed.checkpoint, root)?;
-
-    let (_, signers) = Checkpoint::open(&signed.note, &trusted)?;
-    let listed = |key: &&NoteVerifier| {
-        log.state
-            .members
-            .values()
-            .any(|member| member.identity == *key.key().as_bytes())
-    };
-    if size > 0 && !signers.iter().any(listed) {
-        return Err(VerifyError::Stranger);
-    }
-    if let Some(cluster) = &log.state.cluster {
-        signed
-            .checkpoint
-            .expect_origin(&checkpoint::origin(cluster).map_err(|_| VerifyError::Stranger)?)?;
+    let (signed_by, missing) = check_signed(dir, &log, &signed, options)?;
+    for vow in vows.iter().flatten() {
+        let found = log.tree.root_at(vow.checkpoint.size).ok();
+        // What was signed with a former replica may still have to be fetched.
+        if found.is_some() || vow.checkpoint.size <= size {
+            expect_root(dir, &vow.checkpoint, found)?;
+        }
     }
     for leaf in 0..size {
         let proof = log.tree.prove_inclusion(leaf, size)?;
@@ -210,7 +232,10 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
         proved.map_err(|error| VerifyError::Inclusion { leaf, error })?;
     }
     for (number, note) in history.iter().enumerate() {
-        let (old, _) = Checkpoint::open(note, &trusted)?;
+        let text = SignedNote::parse(note).map_err(CheckpointError::from)?;
+        let claimed = Checkpoint::parse_text(text.text())?.size;
+        let members = notes::verifiers(&signed.checkpoint.origin, log.roster_at(claimed));
+        let (old, _) = Checkpoint::open(note, &members)?;
         old.expect_origin(&signed.checkpoint.origin)?;
         // A running node may have signed the last of these after we read the checkpoint.
         let newer = log.tree.size().max(size);
@@ -228,8 +253,9 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
         origin: signed.checkpoint.origin.to_string(),
         size,
         root: signed.checkpoint.root,
-        signed_by: signers.iter().map(ToString::to_string).collect(),
-        key_from_directory: options.trusted.is_empty(),
+        signed_by,
+        missing,
+        keys_from_log: options.trusted.is_empty(),
         included: size,
         consistent_with: history.len(),
         unsigned: log.tree.size() - size,
@@ -244,29 +270,13 @@ pub fn inclusion(
     index: u64,
     options: &VerifyOptions,
 ) -> Result<InclusionReport, VerifyError> {
-    let own = checkpoint::read_vkey(dir)?;
-    let trusted = if options.trusted.is_empty() {
-        vec![own]
-    } else {
-        options.trusted.clone()
-    };
-    let CheckpointFile { checkpoint, note } = signed(dir, &trusted)?;
-    let mut reader = LeafReader::open(&dir.join(LEAVES))?;
-    let (mut tree, mut leaf) = (Tree::new(), Vec::new());
-    while tree.size() < checkpoint.size {
-        match reader.next()? {
-            Ok((stored, _, _)) => {
-                if tree.append(&stored.bytes) == index {
-                    leaf = stored.bytes;
-                }
-            }
-            Err(Stop::Damaged { offset, what }) => {
-                return Err(StoreError::damaged(&dir.join(LEAVES), offset, what).into());
-            }
-            Err(Stop::End | Stop::Torn { .. }) => break,
-        }
-    }
-    let proof = tree.prove_inclusion(index, checkpoint.size)?;
+    let vkey = notes::read_vkey(dir)?;
+    let signed = checkpoint(dir, vkey.name())?;
+    let log = read_log(dir)?;
+    check_signed(dir, &log, &signed, options)?;
+    let NoteFile { checkpoint, note } = signed;
+    let leaf = read_leaf(dir, index)?;
+    let proof = log.tree.prove_inclusion(index, checkpoint.size)?;
     let checked = proof.verify(&leaf, &checkpoint.root);
     checked.map_err(|error| VerifyError::Inclusion { leaf: index, error })?;
     let record = wire::decode(&leaf).map_err(|error| VerifyError::Leaf { leaf: index, error })?;
@@ -282,14 +292,98 @@ pub fn inclusion(
     })
 }
 
-fn signed(dir: &Path, trusted: &[NoteVerifier]) -> Result<CheckpointFile, VerifyError> {
-    checkpoint::read(dir, trusted)?.ok_or_else(|| VerifyError::NoCheckpoint(dir.to_owned()))
+fn read_leaf(dir: &Path, index: u64) -> Result<Vec<u8>, VerifyError> {
+    let mut reader = LeafReader::open(&dir.join(LEAVES))?;
+    let mut at = 0;
+    while let Ok((stored, _, _)) = reader.next()? {
+        if at == index {
+            return Ok(stored.bytes);
+        }
+        at += 1;
+    }
+    Err(TreeError::NoSuchLeaf { index, size: at }.into())
+}
+
+fn checkpoint(dir: &Path, origin: &KeyName) -> Result<NoteFile, VerifyError> {
+    notes::read_unverified(dir, CHECKPOINT, origin)?
+        .ok_or_else(|| VerifyError::NoCheckpoint(dir.to_owned()))
+}
+
+/// Does the log lead to the root that was signed, and did a majority sign it? Gives the members
+/// that did and those that did not.
+fn check_signed(
+    dir: &Path,
+    log: &WholeLog,
+    signed: &NoteFile,
+    options: &VerifyOptions,
+) -> Result<(Vec<NodeId>, Vec<NodeId>), VerifyError> {
+    let Checkpoint { origin, size, .. } = &signed.checkpoint;
+    expect_root(dir, &signed.checkpoint, log.tree.root_at(*size).ok())?;
+    if let Some(cluster) = &log.state.cluster
+        && let Ok(expected) = notes::origin(cluster)
+    {
+        signed.checkpoint.expect_origin(&expected)?;
+    }
+    if !options.trusted.is_empty() {
+        Checkpoint::open(&signed.note, &options.trusted)?;
+    }
+    let roster = log.roster_at(*size);
+    let members = notes::verifiers(origin, roster);
+    let (_, keys) = Checkpoint::open(&signed.note, &members)?;
+    let by = |identity: &[u8; 32]| keys.iter().any(|key| key.key().as_bytes() == identity);
+    let (signed_by, missing): (Vec<_>, Vec<_>) =
+        roster.iter().partition(|(_, identity)| by(identity));
+    let nodes = |members: Vec<(&NodeId, &[u8; 32])>| -> Vec<NodeId> {
+        members.into_iter().map(|(node, _)| node.clone()).collect()
+    };
+    let (signed_by, missing) = (nodes(signed_by), nodes(missing));
+    if signed_by.len() * 2 > roster.len() {
+        return Ok((signed_by, missing));
+    }
+    Err(VerifyError::NoMajority {
+        size: *size,
+        signed: signed_by.len(),
+        members: roster.len(),
+        majority: roster.len() / 2 + 1,
+        missing: names(&missing),
+        remedy: if log.state.level < Level::MEMBERSHIP {
+            "The ledger is of level 0, where each node signs alone: upgrade every node, then a \
+             majority signs"
+        } else {
+            "The first checkpoint by a majority is still to come: start the cluster and wait for it"
+        },
+    })
+}
+
+fn expect_root(dir: &Path, signed: &Checkpoint, found: Option<Hash>) -> Result<(), StoreError> {
+    if found == Some(signed.root) {
+        return Ok(());
+    }
+    let what = format!(
+        "the first {} leaves lead to root {}, but {} was signed: a leaf was altered, added or removed \
+         after signing",
+        signed.size,
+        found.map_or_else(|| "(too few leaves)".to_owned(), |root| root.to_string()),
+        signed.root,
+    );
+    Err(StoreError::mismatch(&dir.join(LEAVES), what))
 }
 
 struct WholeLog {
     tree: Tree,
     state: State,
+    /// The members from a size of the log on, ascending.
+    rosters: Vec<(u64, Roster)>,
     unfinished: u64,
+}
+
+impl WholeLog {
+    fn roster_at(&self, size: u64) -> &Roster {
+        static NOBODY: Roster = Roster::new();
+        let known = self.rosters.partition_point(|(from, _)| *from <= size);
+        let last = known.checked_sub(1).and_then(|at| self.rosters.get(at));
+        last.map_or(&NOBODY, |(_, roster)| roster)
+    }
 }
 
 fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
@@ -298,6 +392,7 @@ fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
     let mut log = WholeLog {
         tree: Tree::new(),
         state: State::new(),
+        rosters: Vec::new(),
         unfinished: 0,
     };
     loop {
@@ -322,6 +417,11 @@ fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
             wire::decode(&stored.bytes).map_err(|error| VerifyError::Leaf { leaf, error })?;
         let before = log.state.clone();
         let applied = log.state.apply(leaf, &record);
+        if log.state.members.len() != before.members.len() {
+            let members = log.state.members.iter();
+            let roster = members.map(|(node, member)| (node.clone(), member.identity));
+            log.rosters.push((leaf + 1, roster.collect()));
+        }
         invariants::check(Step {
             before: &before,
             after: &log.state,

@@ -1,6 +1,7 @@
 //! The transparency log as pure data: RFC 6962 Merkle trees, their inclusion and consistency
 //! proofs (verification after RFC 9162 §2.1.3 and §2.1.4), and checkpoints in the C2SP
-//! tlog-checkpoint format, signed as C2SP signed notes with ed25519 keys.
+//! tlog-checkpoint format, signed as C2SP signed notes with ed25519 keys and cosigned after C2SP
+//! tlog-cosignature.
 //!
 //! Nothing here stores anything. [`Frontier`] is what an appender needs (O(log n) memory),
 //! [`Tree`] is what a prover needs (two hashes a leaf).

@@ -1,5 +1,6 @@
 //! Signed notes, <https://c2sp.org/signed-note>: a text and the lines of those who stand for it.
-//! Only ed25519 keys (algorithm 0x01), verified strictly.
+//! Ed25519 keys only, verified strictly: plain signatures (algorithm 0x01), and cosignatures
+//! (0x04, <https://c2sp.org/tlog-cosignature>), which also state when they were made.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
@@ -13,8 +14,22 @@ pub const MAX_NOTE_BYTES: usize = 64 << 10;
 /// Most signature lines in a note; the limit of the reference implementation.
 pub const MAX_SIGNATURES: usize = 100;
 
-/// Algorithm byte of plain ed25519 signatures in key ids and verifier keys.
-const ED25519: u8 = 0x01;
+/// What an ed25519 key signs; the numbers are the algorithm bytes in key ids and verifier keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The note's text.
+    Plain = 0x01,
+    /// `cosignature/v1`, a time, and the note's text: "consistent with all I have signed before,
+    /// as of then".
+    Cosignature = 0x04,
+}
+
+/// Bytes of a cosignature: the time in seconds since the Unix epoch (big-endian), the signature.
+const COSIGNATURE: usize = 8 + Signature::BYTE_SIZE;
+
+fn cosigned_message(text: &str, time: u64) -> String {
+    format!("cosignature/v1\ntime {time}\n{text}")
+}
 const DASH: &str = "\u{2014} ";
 
 /// Why a text cannot name a key.
@@ -53,11 +68,11 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// First four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key).
-fn key_id(name: &KeyName, key: &VerifyingKey) -> [u8; 4] {
+/// First four bytes of SHA-256(name ‖ 0x0A ‖ algorithm ‖ public key).
+fn key_id(name: &KeyName, kind: Kind, key: &VerifyingKey) -> [u8; 4] {
     let digest = Sha256::new()
         .chain_update(name.as_str())
-        .chain_update([b'\n', ED25519])
+        .chain_update([b'\n', kind as u8])
         .chain_update(key.as_bytes())
         .finalize();
     [digest[0], digest[1], digest[2], digest[3]]
@@ -78,9 +93,24 @@ impl<'a> NoteSigner<'a> {
 
     /// What others need to verify.
     pub fn verifier(&self) -> NoteVerifier {
-        NoteVerifier {
+        NoteVerifier::new(self.name.clone(), self.key.verifying_key())
+    }
+
+    /// The line of a cosignature over `text`, made at `time` (seconds since the Unix epoch), for
+    /// [`SignedNote::add_line`].
+    pub fn cosignature_line(&self, text: &str, time: u64) -> Result<String, NoteError> {
+        if !is_note_text(text) {
+            return Err(NoteError::NotText);
+        }
+        Ok(self.cosignature(text, time).encode())
+    }
+
+    fn cosignature(&self, text: &str, time: u64) -> SignatureLine {
+        let signature = self.key.sign(cosigned_message(text, time).as_bytes());
+        SignatureLine {
             name: self.name.clone(),
-            key: self.key.verifying_key(),
+            id: key_id(self.name, Kind::Cosignature, &self.key.verifying_key()),
+            signature: [time.to_be_bytes().as_slice(), &signature.to_bytes()].concat(),
         }
     }
 }
@@ -106,15 +136,25 @@ pub enum VerifierKeyError {
 pub struct NoteVerifier {
     name: KeyName,
     key: VerifyingKey,
+    /// What its text form says. The key of a log signs plainly and may cosign as well; one that
+    /// was published as a cosigner's only cosigns.
+    kind: Kind,
 }
 
 impl NoteVerifier {
-    /// From a name and a public key.
+    /// From a name and a public key. Accepts the key's plain signatures and its cosignatures.
     pub fn new(name: KeyName, key: VerifyingKey) -> Self {
-        Self { name, key }
+        let kind = Kind::Plain;
+        Self { name, key, kind }
     }
 
-    /// From a vkey, `name+id+base64(0x01 ‖ key)`, without a line end.
+    /// From a name and a public key that only cosigns.
+    pub fn cosigner(name: KeyName, key: VerifyingKey) -> Self {
+        let kind = Kind::Cosignature;
+        Self { name, key, kind }
+    }
+
+    /// From a vkey, `name+id+base64(algorithm ‖ key)`, without a line end.
     pub fn parse(vkey: &str) -> Result<Self, VerifierKeyError> {
         let malformed = || VerifierKeyError::Malformed(vkey.to_owned());
         let mut parts = vkey.splitn(3, '+');
@@ -122,12 +162,13 @@ impl NoteVerifier {
         let (name, id, key) = (part()?, part()?, part()?);
         let name = KeyName::new(name).map_err(|_| malformed())?;
         let key = BASE64.decode(key).map_err(|_| malformed())?;
-        let key = match key.split_first() {
-            Some((&ED25519, key)) => <[u8; 32]>::try_from(key).map_err(|_| malformed())?,
-            _ => return Err(malformed()),
-        };
+        let (algorithm, key) = key.split_first().ok_or_else(malformed)?;
+        let kinds = [Kind::Plain, Kind::Cosignature];
+        let kind = kinds.into_iter().find(|kind| *kind as u8 == *algorithm);
+        let kind = kind.ok_or_else(malformed)?;
+        let key = <[u8; 32]>::try_from(key).map_err(|_| malformed())?;
         let key = VerifyingKey::from_bytes(&key).map_err(|_| malformed())?;
-        let verifier = Self { name, key };
+        let verifier = Self { name, key, kind };
         if verifier.id_hex() == id {
             Ok(verifier)
         } else {
@@ -145,9 +186,36 @@ impl NoteVerifier {
         &self.key
     }
 
-    /// The key's id in signature lines.
+    /// The key's id in its text form, and in lines of that kind.
     pub fn id(&self) -> [u8; 4] {
-        key_id(&self.name, &self.key)
+        key_id(&self.name, self.kind, &self.key)
+    }
+
+    /// Which of the key's kinds of signature a line claims to be, if any.
+    fn kind_of(&self, line: &SignatureLine) -> Option<Kind> {
+        let kinds: &[Kind] = match self.kind {
+            Kind::Plain => &[Kind::Plain, Kind::Cosignature],
+            Kind::Cosignature => &[Kind::Cosignature],
+        };
+        let claims = |kind: &&Kind| key_id(&self.name, **kind, &self.key) == line.id;
+        kinds.iter().find(claims).copied().filter(|_| self.name == line.name)
+    }
+
+    fn verifies(&self, kind: Kind, text: &str, signature: &[u8]) -> bool {
+        let strict = |message: &str, signature: &[u8]| {
+            Signature::from_slice(signature)
+                .and_then(|signature| self.key.verify_strict(message.as_bytes(), &signature))
+                .is_ok()
+        };
+        match kind {
+            Kind::Plain => strict(text, signature),
+            Kind::Cosignature => match signature.split_first_chunk() {
+                Some((time, rest)) if signature.len() == COSIGNATURE => {
+                    strict(&cosigned_message(text, u64::from_be_bytes(*time)), rest)
+                }
+                Some(_) | None => false,
+            },
+        }
     }
 
     fn id_hex(&self) -> String {
@@ -157,7 +225,7 @@ impl NoteVerifier {
 
 impl fmt::Display for NoteVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519];
+        let mut key = vec![self.kind as u8];
         key.extend_from_slice(self.key.as_bytes());
         write!(f, "{}+{}+{}", self.name, self.id_hex(), BASE64.encode(key))
     }
@@ -224,6 +292,15 @@ struct SignatureLine {
     signature: Vec<u8>,
 }
 
+impl SignatureLine {
+    /// Without a line end.
+    fn encode(&self) -> String {
+        let mut blob = self.id.to_vec();
+        blob.extend_from_slice(&self.signature);
+        format!("{DASH}{} {}", self.name, BASE64.encode(blob))
+    }
+}
+
 /// A text with signature lines. Parsing checks the form only; call [`verify`](Self::verify).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedNote {
@@ -275,6 +352,29 @@ impl SignedNote {
         Ok(())
     }
 
+    /// Adds a line that somebody else made ([`NoteSigner::cosignature_line`]); not verified here.
+    pub fn add_line(&mut self, line: &str) -> Result<(), NoteError> {
+        let malformed = || NoteError::SignatureLine {
+            line: self.lines.len() + 1,
+            text: line.to_owned(),
+        };
+        let new = parse_line(line).ok_or_else(malformed)?;
+        if self
+            .lines
+            .iter()
+            .any(|line| line.id == new.id && line.name == new.name)
+        {
+            return Err(NoteError::SignedTwice { name: new.name });
+        }
+        if self.lines.len() == MAX_SIGNATURES {
+            return Err(NoteError::TooManySignatures {
+                found: MAX_SIGNATURES + 1,
+            });
+        }
+        self.lines.push(new);
+        Ok(())
+    }
+
     /// Strict: what this accepts, [`encode`](Self::encode) gives back byte for byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         if bytes.len() > MAX_NOTE_BYTES {
@@ -313,9 +413,8 @@ impl SignedNote {
     pub fn encode(&self) -> String {
         let mut note = format!("{}\n", self.text);
         for line in &self.lines {
-            let mut blob = line.id.to_vec();
-            blob.extend_from_slice(&line.signature);
-            note.push_str(&format!("{DASH}{} {}\n", line.name, BASE64.encode(blob)));
+            note.push_str(&line.encode());
+            note.push('\n');
         }
         note
     }
@@ -330,31 +429,33 @@ impl SignedNote {
         self.lines.iter().map(|line| &line.name)
     }
 
-    /// The trusted keys that signed. At least one must have; a wrong signature by any trusted key
-    /// is an error; signatures by unknown keys are ignored, as the specification requires.
+    /// The trusted keys that signed, each once. At least one must have; a wrong signature by any
+    /// trusted key is an error; signatures by unknown keys are ignored, as the specification
+    /// requires. A key may sign plainly and cosign, but each only once.
     pub fn verify<'a>(
         &self,
         trusted: &'a [NoteVerifier],
     ) -> Result<Vec<&'a NoteVerifier>, NoteError> {
-        let mut signed: Vec<&NoteVerifier> = Vec::new();
+        let mut lines: Vec<(&NoteVerifier, Kind)> = Vec::new();
         for line in &self.lines {
-            let by = |key: &&NoteVerifier| key.name == line.name && key.id() == line.id;
-            let Some(key) = trusted.iter().find(by) else {
+            let by = |key: &'a NoteVerifier| Some((key, key.kind_of(line)?));
+            let Some((key, kind)) = trusted.iter().find_map(by) else {
                 continue;
             };
-            if signed.contains(&key) {
-                return Err(NoteError::SignedTwice {
-                    name: line.name.clone(),
-                });
+            let name = || line.name.clone();
+            if lines.contains(&(key, kind)) {
+                return Err(NoteError::SignedTwice { name: name() });
             }
-            let good = Signature::from_slice(&line.signature)
-                .and_then(|signature| key.key.verify_strict(self.text.as_bytes(), &signature));
-            if good.is_err() {
-                return Err(NoteError::BadSignature {
-                    name: line.name.clone(),
-                });
+            if !key.verifies(kind, &self.text, &line.signature) {
+                return Err(NoteError::BadSignature { name: name() });
             }
-            signed.push(key);
+            lines.push((key, kind));
+        }
+        let mut signed: Vec<&NoteVerifier> = Vec::new();
+        for (key, _) in lines {
+            if !signed.contains(&key) {
+                signed.push(key);
+            }
         }
         if signed.is_empty() {
             let found = self

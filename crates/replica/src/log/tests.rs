@@ -14,9 +14,12 @@ struct OnDisk;
 impl StoreBuilder<Types, RaftLog, LeafMachine, TempDir> for OnDisk {
     async fn build(&self) -> Result<(TempDir, RaftLog, LeafMachine), StorageError> {
         let dir = TempDir::new().expect("a temporary directory");
-        let log = RaftLog::open(dir.path()).map_err(read_failed)?;
-        let store = Store::open(dir.path(), "demo", None).map_err(read_failed)?;
-        Ok((dir, log, LeafMachine::new(Arc::new(store))))
+        let log = RaftLog::create(dir.path(), StoreId::FOUNDING).map_err(read_failed)?;
+        let store = Store::empty();
+        let loaded = store.load(dir.path(), "demo", Default::default());
+        loaded.map_err(read_failed)?;
+        let machine = LeafMachine::new(Arc::new(store), log.clone());
+        Ok((dir, log, machine))
     }
 }
 
@@ -33,7 +36,8 @@ fn entry(index: u64) -> Entry {
 }
 
 fn filled(dir: &Path, entries: u64) -> RaftLog {
-    let log = RaftLog::open(dir).unwrap();
+    let log = RaftLog::create(dir, StoreId::FOUNDING).unwrap();
+    log.lock().save_vote(&Vote::new(1, 0)).unwrap();
     log.lock().append((0..entries).map(entry)).unwrap();
     log
 }
@@ -78,7 +82,7 @@ fn a_torn_tail_is_cut_off_at_every_length() {
     drop(filled(dir.path(), 3));
     let path = dir.path().join(LOG);
     let whole = fs::read(&path).unwrap();
-    let (_, slots, _) = scan(&path).unwrap();
+    let slots = scan(&path).unwrap().slots;
     for len in slots[2].offset..whole.len() as u64 {
         fs::write(&path, &whole[..len as usize]).unwrap();
         let log = RaftLog::open(dir.path()).unwrap();
@@ -133,7 +137,7 @@ fn a_frame_in_the_wrong_place_is_refused() {
     let dir = TempDir::new().unwrap();
     drop(filled(dir.path(), 3));
     let path = dir.path().join(LOG);
-    let (_, slots, end) = scan(&path).unwrap();
+    let Scanned { slots, end, .. } = scan(&path).unwrap();
     let whole = fs::read(&path).unwrap();
     let at = |slot: usize| slots[slot].offset as usize;
     // Entries 1 and 2 exchanged, each intact in itself.

@@ -13,16 +13,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use wire::{Act, Digest, NodeId, Record, Reply, Source};
+use wire::{Act, Call, Digest, Frame, Level, NodeId, Record, Reply, Source};
 
 /// Virtual time within which everything here must have happened.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The network: who runs, and which pairs cannot hear each other.
+/// The network: who runs, which pairs cannot hear each other, and who is of an older release.
 #[derive(Default)]
 struct Switch {
     running: Mutex<BTreeMap<NodeId, Ledger>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
+    older: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Switch {
@@ -34,6 +35,11 @@ impl Switch {
         peer.filter(|_| !severed)
             .ok_or_else(|| NetError::NoLink(to.clone()))
     }
+
+    fn speaks(&self, from: &NodeId, to: &NodeId, level: Level) -> bool {
+        let older = self.older.lock().unwrap();
+        level == Level::FIRST || !(older.contains(from) || older.contains(to))
+    }
 }
 
 /// One node's socket on the switch.
@@ -43,27 +49,39 @@ struct Port {
 }
 
 impl ConsensusNet for Port {
-    fn call<'a>(
-        &'a self,
-        to: &'a NodeId,
-        bytes: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
+    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>> {
         Box::pin(async move {
-            let answer = self.switch.peer(&self.me, to)?.consensus(&bytes).await;
+            let peer = self.switch.peer(&self.me, to)?;
+            if !self.switch.speaks(&self.me, to, call.level()) {
+                return Err(NetError::NotSpoken(to.clone()));
+            }
+            // As over a link: encoded, and the caller may go away meanwhile.
+            let call: Call = wire::decode(&wire::encode(&call)).unwrap();
+            let me = self.me.clone();
+            let served = tokio::spawn(async move { peer.serve(&me, call).await });
+            let answer = served.await.ok().flatten();
             // The way back may have been cut meanwhile.
-            self.switch.peer(&self.me, to).map(|_| answer)
+            self.switch.peer(&self.me, to)?;
+            answer.ok_or_else(|| NetError::NoAnswer(to.clone()))
         })
     }
 
-    fn propose<'a>(
-        &'a self,
-        to: &'a NodeId,
-        record: Record,
-    ) -> BoxFuture<'a, Result<Reply, NetError>> {
-        Box::pin(async move {
-            let answer = self.switch.peer(&self.me, to)?.handle_propose(record).await;
-            self.switch.peer(&self.me, to).map(|_| answer)
-        })
+    fn cast(&self, to: &NodeId, frame: Frame) {
+        let Ok(peer) = self.switch.peer(&self.me, to) else {
+            return;
+        };
+        if let Frame::Checkpoint { note } = frame
+            && self.switch.speaks(&self.me, to, Level::MEMBERSHIP)
+        {
+            let me = self.me.clone();
+            tokio::spawn(async move { peer.checkpoint(&me, note).await });
+        }
+    }
+
+    fn peers(&self) -> Vec<NodeId> {
+        let running: Vec<NodeId> = self.switch.running.lock().unwrap().keys().cloned().collect();
+        let linked = |node: &NodeId| *node != self.me && self.switch.peer(&self.me, node).is_ok();
+        running.into_iter().filter(linked).collect()
     }
 }
 
@@ -101,7 +119,9 @@ impl House {
             dir: self.dir(node),
             cluster: "demo".into(),
             me: node.into(),
-            roster: self.names.iter().map(public).collect(),
+            founders: self.names.iter().map(public).collect(),
+            address: format!("{node}.house:7000"),
+            level: Level::NEWEST,
             identity: self.key(&node.into()),
             timings: self.timings,
             compaction: self.compaction,
@@ -161,6 +181,10 @@ impl House {
     fn heal(&self) {
         self.switch.cut.lock().unwrap().clear();
     }
+}
+
+fn raft(ledger: &Ledger) -> &types::Raft {
+    &ledger.inner().core.get().unwrap().raft
 }
 
 /// An act that always takes effect, told apart by `n`.
@@ -247,10 +271,10 @@ async fn converge(ledgers: &[Ledger], size: u64) {
 /// Waits for the checkpoint over all leaves.
 async fn checkpointed(ledger: &Ledger, dir: &std::path::Path) {
     let size = ledger.size_and_root().0;
-    let key = checkpoint::read_vkey(dir).unwrap();
+    let key = notes::read_vkey(dir).unwrap();
     let signed = async {
         loop {
-            let signed = checkpoint::read(dir, std::slice::from_ref(&key)).unwrap();
+            let signed = notes::read(dir, notes::SIGNED, std::slice::from_ref(&key)).unwrap();
             if signed.is_some_and(|file| file.checkpoint.size >= size) {
                 return;
             }

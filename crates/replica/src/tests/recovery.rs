@@ -133,9 +133,7 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot() {
     // Once that one leads, entries from the beginning cannot be had any more.
     let heir = rest.remove(0);
     let purged = |ledger: &Ledger| {
-        ledger
-            .0
-            .raft
+        raft(ledger)
             .metrics()
             .borrow()
             .purged
@@ -158,7 +156,7 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot() {
     .unwrap();
     size_reaches(&back, 121).await;
     assert!(
-        back.0.raft.metrics().borrow().snapshot.is_some(),
+        raft(&back).metrics().borrow().snapshot.is_some(),
         "it came by snapshot"
     );
     let all = [house.start(&former).await, heir, back];

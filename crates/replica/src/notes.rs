@@ -1,66 +1,98 @@
-//! Checkpoints on the disk: what this node signs for.
+//! Signed notes on the disk: what this node stood for, and what the cluster did.
 
 use super::frames::{self, Frames, Stop};
+use super::store::Roster;
 use super::{StoreError, disk};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::VerifyingKey;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tlog::{Checkpoint, Hash, KeyName, KeyNameError, NoteSigner, NoteVerifier};
+use tlog::{Checkpoint, KeyName, KeyNameError, NoteVerifier, SignedNote};
 
+/// The newest checkpoint that the cluster stands for.
 pub(super) const CHECKPOINT: &str = "checkpoint";
+/// The ones before.
 pub(super) const HISTORY: &str = "checkpoint.history";
+/// The newest checkpoint that this replica signed or cosigned.
+pub(super) const SIGNED: &str = "signed";
+/// The newest one that this node signed with a replica it has lost; until the log agrees.
+pub(super) const AWAITED: &str = "awaited";
 pub(super) const VKEY: &str = "vkey";
 
 /// Earlier checkpoints kept for consistency proofs: at four a second the last minute of a busy
 /// log, weeks of a quiet one. The file holds at most twice as many.
 pub(super) const HISTORY_KEPT: usize = 256;
 
-/// The log's name: origin of its checkpoints and name of the keys that sign them.
+/// The log's name: origin of its checkpoints and name of the keys that sign them. Every member
+/// signs under this name; their key ids tell them apart.
 pub fn origin(cluster: &str) -> Result<KeyName, KeyNameError> {
     KeyName::new(&format!("glasshouse/{cluster}"))
 }
 
 /// A checkpoint as it lies on the disk.
 #[derive(Debug, Clone)]
-pub(super) struct CheckpointFile {
+pub(super) struct NoteFile {
     pub(super) checkpoint: Checkpoint,
     pub(super) note: Vec<u8>,
 }
 
-/// The signed checkpoint in `dir`, verified with `trusted`; `None` if there is none yet.
+/// The verifiers of these members; a key that is no point of the curve verifies nothing.
+pub(super) fn verifiers(origin: &KeyName, roster: &Roster) -> Vec<NoteVerifier> {
+    let keys = roster.values();
+    keys.filter_map(|key| VerifyingKey::from_bytes(key).ok())
+        .map(|key| NoteVerifier::new(origin.clone(), key))
+        .collect()
+}
+
+/// The note in `dir/name`, verified with `trusted`; `None` if there is none yet.
 pub(super) fn read(
     dir: &Path,
+    name: &str,
     trusted: &[NoteVerifier],
-) -> Result<Option<CheckpointFile>, StoreError> {
-    let path = dir.join(CHECKPOINT);
+) -> Result<Option<NoteFile>, StoreError> {
+    let Some(note) = bytes(dir, name)? else {
+        return Ok(None);
+    };
+    match Checkpoint::open(&note, trusted) {
+        Ok((checkpoint, _)) => Ok(Some(NoteFile { checkpoint, note })),
+        Err(error) => Err(StoreError::mismatch(&dir.join(name), error.to_string())),
+    }
+}
+
+/// As [`read`], but whoever signed; refuses another log's note.
+pub(super) fn read_unverified(
+    dir: &Path,
+    name: &str,
+    origin: &KeyName,
+) -> Result<Option<NoteFile>, StoreError> {
+    let path = dir.join(name);
+    let Some(note) = bytes(dir, name)? else {
+        return Ok(None);
+    };
+    let parsed = SignedNote::parse(&note)
+        .map_err(tlog::CheckpointError::from)
+        .and_then(|note| Checkpoint::parse_text(note.text()));
+    let checkpoint = parsed.map_err(|error| StoreError::mismatch(&path, error.to_string()))?;
+    match checkpoint.expect_origin(origin) {
+        Ok(()) => Ok(Some(NoteFile { checkpoint, note })),
+        Err(error) => Err(StoreError::foreign(&path, error.to_string())),
+    }
+}
+
+fn bytes(dir: &Path, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let path = dir.join(name);
     if !path.exists() {
         return Ok(None);
     }
     let note = fs::read(&path).map_err(StoreError::io("read", &path))?;
-    match Checkpoint::open(&note, trusted) {
-        Ok((checkpoint, _)) => Ok(Some(CheckpointFile { checkpoint, note })),
-        Err(error) => Err(StoreError::mismatch(&path, error.to_string())),
-    }
+    Ok(Some(note))
 }
 
-/// Does the log lead to the root that was signed? `found` is the root over as many leaves.
-pub(super) fn expect_root(
-    dir: &Path,
-    signed: &Checkpoint,
-    found: Option<Hash>,
-) -> Result<(), StoreError> {
-    if found == Some(signed.root) {
-        return Ok(());
-    }
-    let what = format!(
-        "the first {} leaves lead to root {}, but {} was signed: a leaf was altered, added or removed \
-         after signing",
-        signed.size,
-        found.map_or_else(|| "(too few leaves)".to_owned(), |root| root.to_string()),
-        signed.root,
-    );
-    Err(StoreError::mismatch(&dir.join(super::leaves::LEAVES), what))
+/// The vow of the former replica is kept.
+pub(super) fn remove_awaited(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join(AWAITED);
+    fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+    disk::sync_dir(dir)
 }
 
 /// The notes in the history file, oldest first, and where the intact part ends.
@@ -85,27 +117,18 @@ pub(super) fn read_history(dir: &Path) -> Result<(Vec<Vec<u8>>, u64), StoreError
     }
 }
 
-/// Writes checkpoints and their history.
-pub(super) struct CheckpointWriter {
+/// Writes notes and their history.
+pub(super) struct NoteWriter {
     dir: PathBuf,
-    origin: KeyName,
     history: File,
     history_path: PathBuf,
     kept: usize,
     end: u64,
-    /// Size last signed.
-    pub(super) signed: Option<u64>,
 }
 
-impl CheckpointWriter {
-    pub(super) fn open(
-        dir: &Path,
-        origin: &KeyName,
-        key: &SigningKey,
-        signed: Option<u64>,
-    ) -> Result<Self, StoreError> {
-        let vkey = format!("{}\n", NoteSigner::new(origin, key).verifier());
-        disk::replace(dir, VKEY, vkey.as_bytes())?;
+impl NoteWriter {
+    pub(super) fn open(dir: &Path, own: &NoteVerifier) -> Result<Self, StoreError> {
+        disk::replace(dir, VKEY, format!("{own}\n").as_bytes())?;
         let (notes, end) = read_history(dir)?;
         let path = dir.join(HISTORY);
         let file = OpenOptions::new()
@@ -118,34 +141,21 @@ impl CheckpointWriter {
         disk::sync_dir(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
-            origin: origin.clone(),
             history,
             history_path: path,
             kept: notes.len(),
             end,
-            signed,
         })
     }
 
-    /// Signs and replaces the checkpoint. The leaves must be durable already.
-    pub(super) fn write(
-        &mut self,
-        key: &SigningKey,
-        size: u64,
-        root: Hash,
-    ) -> Result<(), StoreError> {
-        let checkpoint = Checkpoint {
-            origin: self.origin.clone(),
-            size,
-            root,
-        };
-        let path = self.dir.join(CHECKPOINT);
-        let note = checkpoint.sign(&[NoteSigner::new(&self.origin, key)]);
-        let note = note
-            .map_err(|error| StoreError::mismatch(&path, error.to_string()))?
-            .encode();
+    /// What this replica stands for from now on. Before the signature leaves the node.
+    pub(super) fn save_signed(&self, note: &str) -> Result<(), StoreError> {
+        disk::replace(&self.dir, SIGNED, note.as_bytes())
+    }
+
+    /// What the cluster stands for from now on. The leaves must be durable already.
+    pub(super) fn save_checkpoint(&mut self, note: &str) -> Result<(), StoreError> {
         disk::replace(&self.dir, CHECKPOINT, note.as_bytes())?;
-        self.signed = Some(size);
         self.remember(note.as_bytes())
     }
 

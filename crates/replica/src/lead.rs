@@ -1,0 +1,119 @@
+//! Who leads, as this replica sees it; and the genesis, if nobody has written it.
+
+use super::handle::{Core, Inner};
+use super::phase::Phase;
+use openraft::RaftMetrics;
+use openraft::error::Fatal;
+use runtime::clock;
+use std::sync::Arc;
+use tokio::time::timeout;
+use wire::{Act, Digest, NodeId, ProposalId, Record};
+
+/// Who leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leader; `None` during elections, and on a leader that has not heard a quorum for its
+    /// lease and the shortest election timeout: from then on there may be another one.
+    pub leader: Option<NodeId>,
+    /// Raft's term.
+    pub term: u64,
+}
+
+type Metrics = RaftMetrics<u64, openraft::BasicNode>;
+
+/// The first leaf. Its proposal id follows from the cluster's name, so that a second leader's
+/// genesis counts as the same proposal.
+fn genesis(inner: &Inner) -> Record {
+    let digest = Digest::of(format!("genesis of {}", inner.cluster).as_bytes()).0;
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    let mut roster = inner.founders.clone();
+    roster.sort();
+    Record {
+        id: ProposalId(id),
+        proposer: inner.me.clone(),
+        time: clock::unix_now(),
+        act: Act::Genesis {
+            cluster: inner.cluster.clone(),
+            roster,
+        },
+    }
+}
+
+/// Waits until it is known which replica this is. Never ends if it cannot take part.
+pub(super) async fn opened(inner: &Inner) -> &Core {
+    let mut phase = inner.phase.subscribe();
+    loop {
+        // Looked at before each wait, so that nothing is missed.
+        phase.borrow_and_update();
+        if let Some(core) = inner.core.get() {
+            return core;
+        }
+        if phase.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Keeps `leadership` true, and writes the genesis.
+pub(super) async fn watch(inner: Arc<Inner>) {
+    let core = opened(&inner).await;
+    // These change with leaders and members; the other metrics do with every entry.
+    let mut server = core.raft.server_metrics();
+    let metrics = core.raft.metrics();
+    loop {
+        server.borrow_and_update();
+        let (seen, ended) = {
+            let metrics = metrics.borrow();
+            let ended = metrics.running_state.as_ref().err().cloned();
+            (seen(&inner, core, &metrics), ended)
+        };
+        let leads = seen.leader.as_ref() == Some(&inner.me);
+        inner.leadership.send_if_modified(|old| {
+            let changed = *old != seen;
+            *old = seen;
+            changed
+        });
+        match ended {
+            None => {}
+            Some(Fatal::Stopped) => return,
+            Some(fatal @ (Fatal::StorageError(_) | Fatal::Panicked)) => {
+                let why = format!("the ledger has stopped: {fatal}");
+                tracing::error!("{why}");
+                inner.phase.send_replace(Phase::Refused(why));
+                return;
+            }
+        }
+        if leads && inner.store.now().state.size == 0 {
+            // Lost leadership or time: whoever leads then does it.
+            let write = core.batcher.write(wire::encode(&genesis(&inner)));
+            let _ = timeout(inner.timings.attempt_limit, write).await;
+        }
+        // Between the changes the clock tells whether a leader is still heard.
+        let _ = timeout(inner.timings.heartbeat, server.changed()).await;
+        if server.has_changed().is_err() && metrics.borrow().running_state.is_ok() {
+            return;
+        }
+    }
+}
+
+fn seen(inner: &Inner, core: &Core, metrics: &Metrics) -> Leadership {
+    let membership = metrics.membership_config.membership();
+    let stale = metrics.current_leader == Some(core.id)
+        && membership.voter_ids().count() > 1
+        && metrics
+            .millis_since_quorum_ack
+            .is_none_or(|ms| u128::from(ms) >= inner.timings.fence().as_millis());
+    let leader = metrics
+        .current_leader
+        .filter(|_| !stale && metrics.running_state.is_ok());
+    let name = |id| {
+        let node = membership.get_node(&id)?;
+        // A former replica of this node does not lead through this one.
+        (id == core.id || node.addr != inner.me.as_str()).then(|| NodeId::new(node.addr.clone()))
+    };
+    Leadership {
+        leader: leader.and_then(name),
+        term: metrics.current_term,
+    }
+}

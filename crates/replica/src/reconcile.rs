@@ -1,0 +1,174 @@
+//! Raft's membership follows the ledger's: the leader brings in the replicas that members have
+//! introduced, and takes out those of former members and lost disks. One change at a time.
+
+use super::handle::{Core, Inner};
+use super::lead;
+use super::types::raft_id;
+use ledger::State;
+use openraft::{BasicNode, ChangeMembers};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use wire::NodeId;
+
+/// A replica gets a vote once it lacks no more entries than this: what a busy leader writes in a
+/// second, and far less than what makes a snapshot necessary.
+const CLOSE: u64 = 1_000;
+
+/// Between two looks while something remains to be changed: a replica that is being fed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A change is committed within this, or looked at again. Its entry stays in the log either way.
+const CHANGE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Replicas by Raft's number, with their nodes.
+pub(super) type Replicas = BTreeMap<u64, NodeId>;
+
+/// Raft's membership as the leader sees it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Present {
+    /// Half of a change is done: the new voters that the other half would leave.
+    pub(super) joint: Option<BTreeSet<u64>>,
+    pub(super) voters: BTreeSet<u64>,
+    pub(super) nodes: Replicas,
+    /// Entries each replica is known to hold.
+    pub(super) matching: BTreeMap<u64, u64>,
+    pub(super) last: u64,
+}
+
+/// One change of Raft's membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Feed this replica.
+    AddLearner(u64, NodeId),
+    /// Stop feeding these.
+    RemoveLearners(BTreeSet<u64>),
+    /// These vote from now on.
+    Voters(BTreeSet<u64>),
+}
+
+/// The replicas that should take part.
+pub(super) fn wanted(state: &State) -> Replicas {
+    let replica = |(node, member): (&NodeId, &ledger::Member)| {
+        Some((raft_id(node, member.store?), node.clone()))
+    };
+    state.members.iter().filter_map(replica).collect()
+}
+
+/// The next change, if any. A member that is down keeps its vote: majorities must not shrink by
+/// themselves. A lost replica keeps its vote, too, until the one that replaces it can take over.
+pub(super) fn next(wanted: &Replicas, present: &Present) -> Option<Change> {
+    let Present {
+        joint,
+        voters,
+        nodes,
+        matching,
+        last,
+    } = present;
+    if let Some(target) = joint {
+        return Some(Change::Voters(target.clone()));
+    }
+    // Whoever is no member any more first: it must not decide about the rest.
+    let members: BTreeSet<&NodeId> = wanted.values().collect();
+    let mut stay = voters.clone();
+    stay.retain(|id| nodes.get(id).is_some_and(|node| members.contains(node)));
+    if stay != *voters && !stay.is_empty() {
+        return Some(Change::Voters(stay));
+    }
+    let stale = |id: &&u64| !voters.contains(*id) && !wanted.contains_key(*id);
+    let stale: BTreeSet<u64> = nodes.keys().filter(stale).copied().collect();
+    if !stale.is_empty() {
+        return Some(Change::RemoveLearners(stale));
+    }
+    let close = |id: &&u64| {
+        matching
+            .get(*id)
+            .is_some_and(|index| index.saturating_add(CLOSE) >= *last)
+    };
+    let mut ready = nodes.keys().filter(|id| wanted.contains_key(*id) && !voters.contains(*id));
+    if let Some(id) = ready.find(close) {
+        let mut new = voters.clone();
+        new.retain(|old| nodes.get(old) != wanted.get(id));
+        new.insert(*id);
+        return Some(Change::Voters(new));
+    }
+    let missing = wanted.iter().find(|(id, _)| !nodes.contains_key(*id));
+    missing.map(|(id, node)| Change::AddLearner(*id, node.clone()))
+}
+
+fn present(core: &Core) -> Present {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow();
+    let membership = metrics.membership_config.membership();
+    let configs = membership.get_joint_config();
+    let last_config = configs.last().cloned().unwrap_or_default();
+    let matching = metrics.replication.iter().flatten();
+    Present {
+        joint: (configs.len() > 1).then(|| last_config.clone()),
+        voters: last_config,
+        nodes: membership
+            .nodes()
+            .map(|(id, node)| (*id, NodeId::new(node.addr.clone())))
+            .collect(),
+        matching: matching
+            .filter_map(|(id, matching)| Some((*id, (*matching)?.index)))
+            .collect(),
+        last: metrics.last_log_index.unwrap_or(0),
+    }
+}
+
+/// Changes what has to be changed while this node leads.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let core = lead::opened(&inner).await;
+    let mut leadership = inner.leadership.subscribe();
+    let mut published = inner.store.watch();
+    loop {
+        let me = |leadership: &lead::Leadership| leadership.leader.as_ref() == Some(&inner.me);
+        if leadership.wait_for(me).await.is_err() {
+            return;
+        }
+        let replicas = wanted(&inner.store.now().state);
+        // Without the genesis there is nothing to follow.
+        let change = if replicas.is_empty() { None } else { next(&replicas, &present(core)) };
+        if let Some(change) = change {
+            tracing::info!("raft's membership: {change:?}");
+            if let Err(error) = make(core, change).await {
+                tracing::info!("raft's membership is not changed yet: {error}");
+            }
+            sleep(LOOK).await;
+            continue;
+        }
+        // Learners that are still behind change nothing here: they are looked at by the clock.
+        let behind = core.raft.metrics().borrow().membership_config.membership().learner_ids().count();
+        let changed = async {
+            tokio::select! {
+                _ = published.wait_for(|view| wanted(&view.state) != replicas) => {}
+                _ = leadership.changed() => {}
+            }
+        };
+        if behind > 0 {
+            let _ = timeout(LOOK, changed).await;
+        } else {
+            changed.await;
+        }
+    }
+}
+
+async fn make(core: &Core, change: Change) -> Result<(), String> {
+    let change = match change {
+        Change::AddLearner(id, node) => {
+            ChangeMembers::AddNodes([(id, BasicNode::new(node))].into())
+        }
+        Change::RemoveLearners(ids) => ChangeMembers::RemoveNodes(ids),
+        Change::Voters(ids) => ChangeMembers::ReplaceAllVoters(ids),
+    };
+    match timeout(CHANGE_LIMIT, core.raft.change_membership(change, false)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no majority has confirmed it yet".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! What peers ask of this replica.
+
+use super::handle::{Inner, Ledger};
+use super::{net, notary, propose, read};
+use wire::{Call, NodeId, Reply, StoreId};
+
+impl Ledger {
+    /// Serves a peer's call; `None` for calls that are not the ledger's. `from` is whom the link
+    /// has proved.
+    pub async fn serve(&self, from: &NodeId, call: Call) -> Option<Reply> {
+        let inner = self.inner();
+        Some(match call {
+            Call::Consensus(bytes) => match inner.core() {
+                Ok(core) => Reply::Consensus(net::serve(&core.raft, &bytes).await),
+                Err(why) => Reply::Refused(why),
+            },
+            Call::Propose(record) => propose::serve(inner, from, *record).await,
+            Call::Cosign { note } => notary::cosign(inner, from, &note).await,
+            Call::ReadIndex => read::serve(inner).await,
+            Call::Holdings => {
+                inner.asked.notify_one();
+                holdings(inner)
+            }
+            Call::GroupInfo | Call::Model(_) | Call::Opinion(_) => return None,
+        })
+    }
+
+    /// Takes a checkpoint that the leader has sent (`wire::Frame::Checkpoint`).
+    pub async fn checkpoint(&self, from: &NodeId, note: String) {
+        notary::take(self.inner(), from, &note).await;
+    }
+}
+
+/// A damaged replica counts as begun: what it has acknowledged, it has.
+fn holdings(inner: &Inner) -> Reply {
+    let core = inner.core.get();
+    Reply::Holdings {
+        store: core.map_or(StoreId::FOUNDING, |core| core.store_id),
+        leaves: inner.store.now().state.size,
+        begun: inner.in_doubt || core.is_some_and(|core| core.log.begun()),
+    }
+}
