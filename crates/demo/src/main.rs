@@ -10,7 +10,6 @@ mod labels;
 mod mainframe;
 mod observe;
 mod operator;
-mod process;
 mod progress;
 mod report;
 mod run;

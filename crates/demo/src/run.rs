@@ -11,7 +11,6 @@ use crate::labels;
 use crate::mainframe;
 use crate::observe::Observer;
 use crate::operator::{self, Inbox};
-use crate::process::NodeProcess;
 use crate::progress::{Outside, Progress};
 use crate::report::{self, Report};
 use crate::verdict::{self, Evidence};
@@ -19,6 +18,7 @@ use crate::wirecheck::WireCheck;
 use broker::{Broker, BrokerConfig, BrokerTls};
 use edge::kafka::{ClientConfig, Security};
 use edge::tls;
+use local::process::NodeProcess;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -317,7 +317,7 @@ impl<'a> Run<'a> {
                 .is_some_and(|strike| begun.elapsed() >= strike.at)
                 && let Some(strike) = plan.pop()
             {
-                self.strike(strike).await;
+                self.strike(strike);
             }
             self.tend().await?;
         }
@@ -401,7 +401,8 @@ impl<'a> Run<'a> {
         self.observer.poll().await;
         self.progress.erase();
         for process in &mut self.processes {
-            if let Err(sentence) = process.stop().await {
+            // Blocks for as long as the node needs; the broker and the gear's doors go on meanwhile.
+            if let Err(sentence) = tokio::task::block_in_place(|| process.stop()) {
                 self.failures.push(sentence);
             }
         }

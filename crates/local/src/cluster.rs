@@ -106,57 +106,57 @@ pub struct LocalCluster {
     pub(crate) options: Options,
     pub(crate) children: Children,
     pub(crate) spaces: Namespaces,
+    fallback: Option<NetworkError>,
 }
 
 impl LocalCluster {
-    /// Makes a cluster of `nodes` in `dir`, which must be new or empty: identities, configurations,
-    /// network. Nothing runs yet.
+    /// Makes a cluster of `nodes` in `dir`, which must be new or empty, or left by a creation that
+    /// did not come to its end: identities, configurations, network. Nothing runs yet.
     pub fn create(dir: &Path, nodes: usize, options: Options) -> Result<Self, ClusterError> {
         let count = u8::try_from(nodes)
             .ok()
             .filter(|count| (1..=MAX_NODES).contains(&usize::from(*count)))
             .ok_or(ClusterError::Count(nodes))?;
         files::folder(dir)?;
+        let unfinished = State::exists(dir) && State::load(dir)?.nodes.is_empty();
         let mut entries = std::fs::read_dir(dir).map_err(FileError::when("read", dir))?;
-        if entries.next().is_some() {
+        if !unfinished && entries.next().is_some() {
             return Err(ClusterError::Taken(dir.to_owned()));
         }
-        let cluster = Self::at(dir, options)?;
+        let mut cluster = Self::at(dir, options)?;
         let _lock = Lock::take(&cluster.dir)?;
-        cluster.write_files(count)?;
+        // First of all a record, so that `down` finds what a killed creation leaves.
+        State::new(Network::Loopback, 0).save(&cluster.dir)?;
+        if let Err(error) = cluster.write_files(count) {
+            cluster.spaces.remove()?;
+            return Err(error);
+        }
         Ok(cluster)
     }
 
-    fn write_files(&self, count: u8) -> Result<(), ClusterError> {
-        let dir = &self.dir;
+    fn write_files(&mut self, count: u8) -> Result<(), ClusterError> {
+        let dir = self.dir.clone();
         files::folder(&dir.join("logs"))?;
         let numbers: Vec<u8> = (1..=count).collect();
-        Site::of(dir, "node-1").check()?;
+        Site::of(&dir, "node-1").check()?;
         let network = self.choose(&numbers)?;
         let mut state = State::new(network, identity::dds_domain()?);
-        let made = (|| {
-            state.nodes = site::records(network, &numbers)?;
-            let identities = state
-                .nodes
-                .iter()
-                .map(|node| identity::create(&Site::of(dir, &node.name).identity))
-                .collect::<Result<Vec<_>, _>>()?;
-            for node in &state.nodes {
-                let mut whole = site::founder(&state, node, &identities);
-                site::merge(&mut whole, &self.options.overrides);
-                site::save(&Site::of(dir, &node.name).config, &whole)?;
-            }
-            Ok(state.save(dir)?)
-        })();
-        if made.is_err() {
-            // Without a record nobody would find the namespaces again.
-            self.spaces.remove()?;
+        state.nodes = site::records(network, &numbers)?;
+        let identities = state
+            .nodes
+            .iter()
+            .map(|node| identity::create(&Site::of(&dir, &node.name).identity))
+            .collect::<Result<Vec<_>, _>>()?;
+        for node in &state.nodes {
+            let mut whole = site::founder(&state, node, &identities);
+            site::merge(&mut whole, &self.options.overrides);
+            site::save(&Site::of(&dir, &node.name).config, &whole)?;
         }
-        made
+        Ok(state.save(&dir)?)
     }
 
     /// The network for new nodes: namespaces are made as a trial that stays.
-    fn choose(&self, numbers: &[u8]) -> Result<Network, ClusterError> {
+    fn choose(&mut self, numbers: &[u8]) -> Result<Network, ClusterError> {
         let nodes: Vec<(String, u8)> = numbers
             .iter()
             .map(|number| (format!("node-{number}"), *number))
@@ -167,8 +167,13 @@ impl LocalCluster {
                 self.spaces.raise(&nodes)?;
                 Ok(Network::Namespaces)
             }
-            NetworkChoice::Auto if self.spaces.raise(&nodes).is_ok() => Ok(Network::Namespaces),
-            NetworkChoice::Auto => Ok(Network::Loopback),
+            NetworkChoice::Auto => match self.spaces.raise(&nodes) {
+                Ok(()) => Ok(Network::Namespaces),
+                Err(reason) => {
+                    self.fallback = Some(reason);
+                    Ok(Network::Loopback)
+                }
+            },
         }
     }
 
@@ -188,7 +193,25 @@ impl LocalCluster {
             dir,
             options,
             children: Children::default(),
+            fallback: None,
         })
+    }
+
+    /// Why a new cluster got loopback although namespaces would have been better.
+    pub fn fallback(&self) -> Option<&NetworkError> {
+        self.fallback.as_ref()
+    }
+
+    /// The node that is meant by its name, or by its number alone.
+    pub fn name(&self, given: &str) -> Result<String, ClusterError> {
+        Ok(groups::find(given, &self.state()?.names())?.to_owned())
+    }
+
+    /// The nodes that run now.
+    pub fn running(&self) -> Result<Vec<String>, ClusterError> {
+        let state = self.state()?;
+        let running = state.nodes.iter().filter(|node| running(node).is_some());
+        Ok(running.map(|node| node.name.clone()).collect())
     }
 
     /// Its folder, absolute.
@@ -320,7 +343,8 @@ impl LocalCluster {
         node: &str,
         change: impl FnOnce(&mut Table),
     ) -> Result<(), ClusterError> {
-        let config = Site::of(&self.dir, known(&self.state()?, node)?.name.as_str()).config;
+        known(&self.state()?, node)?;
+        let config = Site::of(&self.dir, node).config;
         let mut whole = site::read(&config)?;
         change(&mut whole);
         Ok(site::save(&config, &whole)?)
@@ -554,13 +578,17 @@ fn numbers_beyond(node: &str, state: &State) -> Vec<u8> {
 }
 
 pub(crate) fn known<'a>(state: &'a State, node: &str) -> Result<&'a NodeRecord, ClusterError> {
-    let names = state.names();
-    let name = groups::find(node, &names)?;
     state
         .nodes
         .iter()
-        .find(|record| record.name == name)
-        .ok_or_else(|| ClusterError::Dead(node.to_owned()))
+        .find(|record| record.name == node)
+        .ok_or_else(|| {
+            GroupsError::Unknown {
+                name: node.to_owned(),
+                known: state.names().join(", "),
+            }
+            .into()
+        })
 }
 
 pub(crate) fn running(node: &NodeRecord) -> Option<Process> {

@@ -33,4 +33,3 @@ pub use cluster::{ClusterError, LocalCluster, NetworkChoice, NodeFiles, Options}
 pub use site::{DOMAIN, MAX_NODES};
 pub use state::Network;
 pub use view::{Agreement, NodeState, NodeView, Row, table};
-pub use watch::runs;

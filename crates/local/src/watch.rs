@@ -8,7 +8,6 @@ use crate::site::Site;
 use crate::state::{Network, NodeRecord, State};
 use crate::view::{Agreement, NodeState, NodeView, Roots};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use wire::control::{Answer, Ask};
 use wire::status::Status;
@@ -259,9 +258,4 @@ fn page(admin: SocketAddr) -> Result<Box<Status>, String> {
         .and_then(|mut response| response.body_mut().read_json())
         .map(Box::new)
         .map_err(|error| format!("no answer from http://{admin}: {error}"))
-}
-
-/// Whether `dir` holds a cluster of which any node runs.
-pub fn runs(dir: &Path) -> bool {
-    State::load(dir).is_ok_and(|state| state.nodes.iter().any(|node| running(node).is_some()))
 }

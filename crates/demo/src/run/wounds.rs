@@ -2,7 +2,6 @@
 
 use super::{Fault, Run};
 use crate::faults::{Blow, Strike, Victim};
-use crate::process::signal;
 use std::time::Instant;
 
 /// A fault in progress.
@@ -17,7 +16,7 @@ pub(super) struct Wound {
 }
 
 impl Run<'_> {
-    pub(super) async fn strike(&mut self, strike: Strike) {
+    pub(super) fn strike(&mut self, strike: Strike) {
         let leader = self
             .observer
             .best()
@@ -46,12 +45,12 @@ impl Run<'_> {
         };
         let said = match strike.blow {
             Blow::Kill => {
-                self.processes[node].kill().await;
+                tokio::task::block_in_place(|| self.processes[node].kill());
                 format!("kill -9 {name}{role}")
             }
             Blow::Pause => {
-                if let Some(pid) = self.processes[node].pid() {
-                    signal(pid, libc::SIGSTOP);
+                if let Some(process) = self.processes[node].process() {
+                    process.signal(libc::SIGSTOP);
                 }
                 format!(
                     "SIGSTOP {name}{role}, for {:.1} s",
@@ -117,8 +116,8 @@ impl Run<'_> {
         match wound.strike.blow {
             Blow::Kill => process.start()?,
             Blow::Pause => {
-                if let Some(pid) = process.pid() {
-                    signal(pid, libc::SIGCONT);
+                if let Some(process) = process.process() {
+                    process.signal(libc::SIGCONT);
                 }
             }
         }

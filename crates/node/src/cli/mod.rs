@@ -1,5 +1,6 @@
 //! The command line. Each command is a file; errors are sentences on standard error.
 
+mod cluster;
 mod device;
 mod identity;
 mod ledger;
@@ -48,6 +49,8 @@ enum Command {
         #[command(subcommand)]
         command: quarantine::Command,
     },
+    /// Run several nodes on this machine, and hurt them.
+    Cluster(cluster::Arguments),
     /// Verify a ledger, or prove one of its leaves.
     Ledger {
         #[command(subcommand)]
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Identity(arguments) => identity::run(&arguments),
         Command::Device { command } => device::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ledger { command } => ledger::run(&command),
     };
     match outcome {
