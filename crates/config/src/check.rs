@@ -107,6 +107,12 @@ impl Config {
                 &peer.name,
                 "unique among the peers",
             );
+            found.require(
+                is_host_port(&peer.address),
+                key("address"),
+                &peer.address,
+                "`host:port`",
+            );
             let bytes = hex::decode(&peer.identity)
                 .ok()
                 .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());

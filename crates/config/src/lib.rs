@@ -10,8 +10,8 @@ mod tests;
 
 pub use check::Problem;
 pub use schema::{
-    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, Mailbox, Node, Peer,
-    Room,
+    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, Mailbox,
+    Node, Peer, Room,
 };
 
 use std::path::{Path, PathBuf};

@@ -100,8 +100,8 @@ pub struct Detection {
 pub struct Peer {
     /// The member's `node.name`.
     pub name: String,
-    /// Its `cluster.listen` as seen from here.
-    pub address: SocketAddr,
+    /// Where its links arrive, `host:port`.
+    pub address: String,
     /// Its ed25519 public key, 64 hex digits.
     pub identity: String,
 }
@@ -270,6 +270,22 @@ pub struct Keys {
     pub grace_ms: u64,
 }
 
+impl Mailbox {
+    /// A mailbox with nothing but defaults, for one recipient domain.
+    pub fn at(listen: SocketAddr, domain: &str) -> Self {
+        Self {
+            listen,
+            hostname: default_hostname(),
+            domains: vec![domain.to_owned()],
+            require_tls: yes(),
+            max_message_bytes: default_message_bytes(),
+            max_sessions: default_sessions(),
+            max_sessions_per_address: default_sessions_per_address(),
+            certificate: None,
+            key: None,
+        }
+    }
+}
 impl Default for Dds {
     fn default() -> Self {
         Self {
@@ -284,7 +300,7 @@ impl Default for Detection {
         Self {
             heartbeat_ms: 100,
             threshold: 8.0,
-            pause_ms: 700,
+            pause_ms: 1_000,
             reconnect_ms: 500,
         }
     }

@@ -1,15 +1,19 @@
 //! The parts of a node, opened in order and wired to one another. [`crate::tree`] says how they live.
 
 mod configured;
+mod shown;
 
 use crate::board::Board;
+use crate::control::{self, Control};
 use crate::effects::{
     AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
 };
 use crate::feed::Feed;
 use crate::gateway::Gateway;
 use crate::identity;
+use crate::join;
 use crate::mailbox::{DoorCounts, Mailbox};
+use crate::members::{Gone, MembersFeed};
 use crate::models::Models;
 use crate::peers::Peers;
 use crate::postman::Postman;
@@ -20,10 +24,10 @@ use crate::space::SealedSpace;
 use crate::steward::Steward;
 use crate::tail::Tail;
 use crate::tree;
-use cluster::Cluster;
 use cluster::noise::EpochTable;
+use cluster::{Cluster, Faults, MemberTable, Members};
 use config::Config;
-use configured::{devices, door, links, mailer, pipeline, roster};
+use configured::{address, configured, devices, door, level, links, mailer, pipeline};
 use custody::{Custodian, Grace, Sealer};
 use dds::{CycloneSpace, DomainConfig};
 use ed25519_dalek::SigningKey;
@@ -33,20 +37,21 @@ use edge::smtp::SmtpConfig;
 use federation::{Aggregator, Participant};
 use learn::{Learner, Shape, TrainConfig};
 use ledger::Wanted;
+use ledger::watch::WatchConfig;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::clock;
 use runtime::entropy;
 use runtime::mailbox::Address;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, SupervisorSpec};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::PipelineConfig;
 use tokio::sync::watch;
-use wire::{Alert, NodeId, Role, RoomId};
+use wire::{MemberEntry, NodeId, Role, RoomId};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -55,8 +60,6 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// A participant that was silent for this long is gone: until then its readers hold back the
 /// writers of lossless topics. Twice the time in which a link notices a dead peer.
 const LEASE: Duration = Duration::from_secs(4);
-/// Open alerts shown; an operator with more of them needs another tool.
-const MAX_OPEN_SHOWN: usize = 50;
 /// Rows per training step: small enough for several steps on a young window.
 const BATCH: usize = 64;
 
@@ -74,7 +77,12 @@ pub struct Parts {
     pub ledger: Ledger,
     identity: SigningKey,
     incarnation: u64,
+    configured: BTreeMap<NodeId, MemberEntry>,
+    admitted: Option<u64>,
+    members: Members,
+    gone: watch::Sender<Option<Gone>>,
     cluster: Cluster,
+    faults: Option<Faults>,
     epochs: EpochTable,
     space: Arc<SealedSpace>,
     models: Arc<Models>,
@@ -113,7 +121,11 @@ impl Parts {
             )
         })?;
         let identity = identity::load(&config.cluster.identity)?;
-        let roster = roster(&config);
+        let configured = configured(&config);
+        let admission = match &config.cluster.admission {
+            Some(path) => Some(join::load_admission(path)?),
+            None => None,
+        };
         // The wall clock grows from start to start; a clock set back is caught by the peers, who
         // refuse an incarnation that is not newer.
         let incarnation = clock::unix_now().0;
@@ -132,33 +144,42 @@ impl Parts {
         let served = Served::default();
         let gateway = Arc::new(Gateway {
             ledger: OnceLock::new(),
+            cluster: OnceLock::new(),
             models: models.clone(),
             aggregator: letters.aggregator.clone(),
             participant: letters.participant.clone(),
             served: served.clone(),
+            configured: configured.clone(),
         });
         let epochs = EpochTable::default();
-        let (cluster, cluster_spec) = links(
+        let members = Members::new(MemberTable::founding(configured.values().cloned()));
+        let links = links(
             &config,
-            &me,
             incarnation,
             &identity,
-            &roster,
+            &members,
+            admission.clone(),
             &epochs,
             &gateway,
         )
         .await?;
+        let cluster = links.cluster;
+        let _ = gateway.cluster.set(cluster.clone());
+        let founders = configured.iter();
         let ledger = Ledger::open(
             LedgerConfig {
                 dir: tree::ledger_dir(&config),
                 me: me.clone(),
-                founders: roster
-                    .iter()
-                    .map(|(node, key)| (node.clone(), *key))
-                    .collect(),
+                // Who was admitted has founded nothing.
+                founders: match &admission {
+                    Some(_) => Vec::new(),
+                    None => founders
+                        .map(|(node, entry)| (node.clone(), entry.identity))
+                        .collect(),
+                },
+                address: address(&config),
+                level: level(&config),
                 identity: identity.clone(),
-                address: config.cluster.listen.to_string(),
-                level: wire::Level::NEWEST,
                 cluster: config.cluster.name.clone(),
                 timings: Timings::default(),
                 compaction: Compaction::default(),
@@ -195,10 +216,15 @@ impl Parts {
             config,
             me,
             board,
-            cluster_spec,
+            cluster_spec: links.spec,
+            faults: links.faults,
             ledger,
             identity,
             incarnation,
+            configured,
+            admitted: admission.map(|admission| admission.index),
+            members,
+            gone: watch::Sender::new(None),
             cluster,
             epochs,
             space,
@@ -223,62 +249,9 @@ impl Parts {
         }
     }
 
-    fn fill_board(&self) {
-        let (ledger, cluster, counts, space) = (
-            self.ledger.clone(),
-            self.cluster.clone(),
-            self.counts.clone(),
-            self.space.clone(),
-        );
-        self.board.section(move |status| {
-            let state = ledger.state();
-            let leadership = ledger.leader().borrow().clone();
-            status.leader = leadership.leader;
-            status.term = leadership.term;
-            status.members = state
-                .members
-                .iter()
-                .map(|(node, member)| (node.to_string(), member.up))
-                .collect();
-            status.links = cluster
-                .links()
-                .into_iter()
-                .map(|(node, link)| (node.to_string(), link.sending_epoch.0))
-                .collect();
-            status.key_epoch = *space.epochs().borrow();
-            let (size, root) = ledger.size_and_root();
-            status.ledger.size = size;
-            status.ledger.root = root.to_string();
-            status.alerts.open = newest(state.alerts.values());
-            status.ledger.alerts_raised = state.alerts_raised;
-            status.ledger.alerts_cleared = state.alerts_cleared;
-            for ((_, source), total) in &state.ingest {
-                match source {
-                    wire::Source::Mail => status.ledger.mails += total.count,
-                    wire::Source::Kafka => status.ledger.records += total.count,
-                }
-            }
-            status.learning.round = state.rounds.last_closed;
-            status.learning.closed = state.rounds.closed;
-            status.learning.abandoned = state.rounds.abandoned;
-            status.learning.losses = state
-                .rounds
-                .losses
-                .iter()
-                .map(|(round, loss)| (round.0, *loss))
-                .collect();
-            let (door, pending) = counts.read();
-            status.mail.accepted = door.accepted;
-            status.mail.rejected = door.rejected;
-            status.mail.duplicates = door.duplicates;
-            status.mail.pending = pending;
-            status.plaintext_payload_bytes += door.plaintext_payload_bytes;
-        });
-    }
-
     /// The custodian, fresh at each start: its group state is never taken up again after a crash.
     pub fn custodian(&self) -> ChildSpec {
-        let (me, identity, roster) = (self.me.clone(), self.identity.clone(), roster(&self.config));
+        let (me, identity) = (self.me.clone(), self.identity.clone());
         let (ledger, cluster, epochs, space, served) = (
             self.ledger.clone(),
             self.cluster.clone(),
@@ -287,7 +260,6 @@ impl Parts {
             self.served.clone(),
         );
         ChildSpec::machine(self.letters.custodian.clone(), move || {
-            let roster = custody::Roster::new(roster.clone());
             let effects = CustodianEffects {
                 ledger: ledger.clone(),
                 cluster: cluster.clone(),
@@ -298,7 +270,8 @@ impl Parts {
             let (me, identity) = (me.clone(), identity.clone());
             async move {
                 Ok((
-                    Custodian::new(me, identity, roster, entropy::bytes()),
+                    // The tail tells it the roster.
+                    Custodian::new(me, identity, custody::Roster::default(), entropy::bytes()),
                     effects,
                 ))
             }
@@ -456,7 +429,50 @@ impl Parts {
             incarnation: self.incarnation,
             ledger: self.ledger.clone(),
             cluster: self.cluster.clone(),
+            level: level(&self.config),
             wanted: rooms.chain(feed).collect(),
+            watch: WatchConfig {
+                threshold: self.config.cluster.detection.threshold,
+                reconnect: Duration::from_millis(self.config.cluster.detection.reconnect_ms),
+                ..WatchConfig::default()
+            },
+        }
+    }
+
+    /// The ledger's members to the links.
+    pub fn members(&self) -> MembersFeed {
+        MembersFeed {
+            me: self.me.clone(),
+            admitted: self.admitted,
+            gone: self.gone.clone(),
+            ledger: self.ledger.clone(),
+            members: self.members.clone(),
+            configured: self.configured.clone(),
+        }
+    }
+
+    /// Waits until this node is a member no more.
+    pub async fn gone(&self) -> Gone {
+        let mut gone = self.gone.subscribe();
+        loop {
+            if let Some(gone) = gone.borrow_and_update().clone() {
+                return gone;
+            }
+            // We hold the sender, so this waits.
+            let _ = gone.changed().await;
+        }
+    }
+
+    /// What an operator asks.
+    pub fn control(&self) -> Control {
+        Control {
+            me: self.me.clone(),
+            cluster: self.config.cluster.name.clone(),
+            path: self.config.node.data_dir.join(control::SOCKET),
+            board: self.board.clone(),
+            ledger: self.ledger.clone(),
+            members: self.members.clone(),
+            faults: self.faults.clone(),
         }
     }
 
@@ -471,12 +487,4 @@ impl Parts {
             board: self.board.clone(),
         })
     }
-}
-
-/// The open alerts of the whole house, newest first.
-fn newest<'a>(alerts: impl Iterator<Item = &'a Alert>) -> Vec<Alert> {
-    let mut alerts: Vec<Alert> = alerts.cloned().collect();
-    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.at));
-    alerts.truncate(MAX_OPEN_SHOWN);
-    alerts
 }

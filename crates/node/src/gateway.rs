@@ -1,19 +1,25 @@
 //! What peers' frames and calls mean here.
 
+use crate::acts::{self, ActError};
 use crate::effects::{Served, aggregator_input};
 use crate::models::Models;
+use crate::steward;
 use async_trait::async_trait;
-use cluster::{Applicant, GatewayHandler};
+use cluster::{Applicant, Cluster, GatewayHandler};
 use federation::{Input, ParticipantInput};
 use replica::Ledger;
 use runtime::mailbox::Address;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError};
-use wire::{Application, Call, Frame, NodeId, Reply, Welcome};
+use std::time::Duration;
+use wire::{Act, Application, Call, Frame, Invitation, Level, MemberEntry, NodeId, Reply, Welcome};
 
 /// The node's side of the gateway. The ledger comes last, since it needs the cluster to exist.
 pub struct Gateway {
     /// Set once the ledger is open; calls before that are refused and repeated by the caller.
     pub ledger: OnceLock<Ledger>,
+    /// Set once the links exist.
+    pub cluster: OnceLock<Cluster>,
     /// Models.
     pub models: Arc<Models>,
     /// The aggregator on this node.
@@ -22,6 +28,8 @@ pub struct Gateway {
     pub participant: Address<ParticipantInput>,
     /// What `Call::GroupInfo` is answered with.
     pub served: Served,
+    /// Where the configuration says the founders are.
+    pub configured: BTreeMap<NodeId, MemberEntry>,
 }
 
 const STARTING: &str = "this node is still starting; ask again";
@@ -81,14 +89,15 @@ impl GatewayHandler for Gateway {
             | Call::Propose(_)
             | Call::Cosign { .. }
             | Call::ReadIndex
-            | Call::Holdings) => {
-                let answer = match self.ledger.get() {
-                    Some(ledger) => ledger.serve(&from, call).await,
-                    None => None,
-                };
-                answer.unwrap_or_else(|| Reply::Refused(STARTING.into()))
+            | Call::Holdings) => match self.ledger.get() {
+                Some(ledger) => ledger.serve(&from, call).await,
+                None => None,
             }
-            Call::Opinion(_) => Reply::Refused(STARTING.into()),
+            .unwrap_or_else(|| Reply::Refused(STARTING.into())),
+            Call::Opinion(about) => match self.cluster.get() {
+                Some(cluster) => steward::opinion(cluster, &about),
+                None => Reply::Refused(STARTING.into()),
+            },
             Call::GroupInfo => Reply::GroupInfo(
                 self.served
                     .lock()
@@ -103,15 +112,67 @@ impl GatewayHandler for Gateway {
         }
     }
 
-    async fn apply(&self, applicant: Applicant, _: Application) -> Welcome {
-        Welcome::Refused(format!(
-            "this node cannot admit {} yet; ask again",
-            applicant.node
-        ))
+    async fn apply(&self, applicant: Applicant, application: Application) -> Welcome {
+        let Some(ledger) = self.ledger.get() else {
+            return Welcome::Refused(STARTING.into());
+        };
+        match self.admit(ledger, &applicant, &application).await {
+            Ok(welcome) => welcome,
+            Err(why) => {
+                tracing::warn!("{} is not admitted: {why}", applicant.node);
+                Welcome::Refused(why)
+            }
+        }
     }
 }
 
+/// Until an admission is on the ledger and cosigned; the one who joins waits that long.
+const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
+
 impl Gateway {
+    /// Somebody with an invitation wants to join. Its certificate has been verified; whether the
+    /// invitation is good is for the ledger to say.
+    async fn admit(
+        &self,
+        ledger: &Ledger,
+        applicant: &Applicant,
+        application: &Application,
+    ) -> Result<Welcome, String> {
+        let node = applicant.node.clone();
+        let known = ledger.state().members.get(&node).cloned();
+        // The answer to an earlier attempt was lost: the same node with the same key, admitted already.
+        let again = known.is_some_and(|member| {
+            member.identity == applicant.identity && member.admitted.is_some()
+        });
+        if !again {
+            if application.level < Level::MEMBERSHIP {
+                return Err(format!(
+                    "{node} speaks level {}, and members that join need {}; upgrade it first",
+                    application.level,
+                    Level::MEMBERSHIP
+                ));
+            }
+            let act = Act::Admitted {
+                node: node.clone(),
+                identity: applicant.identity,
+                address: application.address.clone(),
+                invitation: Invitation::digest_of(&application.secret),
+            };
+            acts::commit(ledger, act)
+                .await
+                .map_err(|error: ActError| error.to_string())?;
+        }
+        let admission = ledger
+            .admission(&node, ADMISSION_LIMIT)
+            .await
+            .map_err(|error| error.to_string())?;
+        let members = crate::members::table(&ledger.state(), &self.configured);
+        Ok(Welcome::Admitted {
+            admission: Box::new(admission),
+            members: members.members.into_values().collect(),
+        })
+    }
+
     /// Puts the model that the ledger names to use, if it is here.
     pub fn publish_if_named(&self) {
         if let Some(ledger) = self.ledger.get() {

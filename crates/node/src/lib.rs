@@ -1,16 +1,20 @@
 //! Composition: configuration, the supervision tree (one file: [`tree`]), effects of the pure
 //! machines, command line and status page. Nothing is decided here that a pure crate could decide.
 
+pub mod acts;
 pub mod admin;
 pub mod board;
 pub mod build;
 pub mod cli;
+pub mod control;
 pub mod effects;
 pub mod feed;
 pub mod gateway;
 pub mod identity;
 pub mod ingest;
+pub mod join;
 pub mod mailbox;
+pub mod members;
 pub mod models;
 pub mod peers;
 pub mod postman;

@@ -120,9 +120,7 @@ impl Models {
 
     fn store(&self, model: &Published) -> std::io::Result<()> {
         let bytes = wire::encode(&(model.round, model.digest, model.parameters.as_ref()));
-        let new = self.file.with_extension("new");
-        std::fs::write(&new, bytes)?;
-        std::fs::rename(&new, &self.file)
+        runtime::durable::replace(&self.file, &bytes)
     }
 
     fn load(&self) -> Option<Published> {

@@ -23,17 +23,17 @@ impl Peers {
     }
 }
 
-fn net_error(error: CallError) -> NetError {
+fn net_error(to: &NodeId, error: CallError) -> NetError {
     match error {
         CallError::NotLinked { node } => NetError::NoLink(node),
         CallError::Lost { node } | CallError::TimedOut { node, .. } => NetError::NoAnswer(node),
-        CallError::Congested { .. }
-        | CallError::NotSpoken { .. }
-        | CallError::TooLarge { .. }
-        | CallError::Malformed(_) => NetError::Unexpected {
-            peer: NodeId::new("peer"),
-            what: error.to_string(),
-        },
+        CallError::NotSpoken { node, .. } => NetError::NotSpoken(node),
+        CallError::Congested { .. } | CallError::TooLarge { .. } | CallError::Malformed(_) => {
+            NetError::Unexpected {
+                peer: to.clone(),
+                what: error.to_string(),
+            }
+        }
     }
 }
 
@@ -50,7 +50,10 @@ impl ConsensusNet for Peers {
                 | Call::Holdings
                 | Call::Opinion(_) => CONSENSUS_LIMIT,
             };
-            self.cluster.call(to, call, limit).await.map_err(net_error)
+            self.cluster
+                .call(to, call, limit)
+                .await
+                .map_err(|error| net_error(to, error))
         })
     }
 

@@ -139,9 +139,7 @@ impl Postman {
     }
 
     fn remember(&self, next: u64) -> std::io::Result<()> {
-        let new = self.watermark.with_extension("new");
-        std::fs::write(&new, next.to_string())?;
-        std::fs::rename(new, &self.watermark)
+        runtime::durable::replace(&self.watermark, next.to_string().as_bytes())
     }
 }
 

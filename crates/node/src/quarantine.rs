@@ -144,9 +144,8 @@ impl Quarantine {
             // Gone already is as good as removed now.
             let _ = std::fs::remove_file(file(&self.dir, oldest));
         }
-        let (path, new) = (file(&self.dir, id), self.dir.join("new"));
-        std::fs::write(&new, wire::encode(&item)).map_err(disk(&new))?;
-        std::fs::rename(&new, &path).map_err(disk(&path))
+        let path = file(&self.dir, id);
+        runtime::durable::replace(&path, &wire::encode(&item)).map_err(disk(&path))
     }
 }
 

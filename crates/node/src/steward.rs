@@ -1,20 +1,23 @@
-//! The steward: on the leader, keeps the ledger's view of members and roles true.
+//! The steward: on the leader, keeps the ledger's view of members and roles true, and raises the
+//! ledger's level once every member speaks the next one.
 
 use cluster::Cluster;
-use ledger::{Wanted, assign};
+use ledger::watch::{Input, Output, Sight, Watch, WatchConfig};
+use ledger::{State, Wanted, assign};
+use machine::Machine as _;
 use replica::Ledger;
 use runtime::clock;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use wire::{Act, NodeId};
+use wire::{Act, Call, Level, NodeId, Reply};
 
-/// How often the leader looks around.
-const LOOK: Duration = Duration::from_millis(250);
-/// A member without a link for this long is held for down. A link notices a dead peer within its
-/// own limit; this only rides out a reconnect.
-const UNLINKED_LIMIT: Duration = Duration::from_millis(1_000);
+/// How often the leader looks around: a tenth of the time in which a death must be noticed.
+const LOOK: Duration = Duration::from_millis(100);
+/// Opinions that wait to be heard; one per member and suspect.
+const OPINIONS: usize = 256;
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -23,12 +26,16 @@ pub struct Steward {
     pub me: NodeId,
     /// Grows with each start of the process.
     pub incarnation: u64,
+    /// What this node speaks.
+    pub level: Level,
     /// The ledger.
     pub ledger: Ledger,
     /// The links.
     pub cluster: Cluster,
     /// Roles and their homes, by the configuration.
     pub wanted: Vec<Wanted>,
+    /// When a member is held for down.
+    pub watch: WatchConfig,
 }
 
 impl Steward {
@@ -36,16 +43,28 @@ impl Steward {
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut unlinked_since = BTreeMap::new();
+        let mut watch = Watch::new(self.watch);
+        let (heard, mut opinions) = mpsc::channel(OPINIONS);
+        // Levels seen on links; a member that was seen with one does not lose it by going down.
+        let mut levels = BTreeMap::new();
         loop {
-            tokio::select! {
+            let input = tokio::select! {
                 () = stop.stopped() => return Ok(()),
-                _ = look.tick() => {}
+                _ = look.tick() => self.look(&mut levels),
+                Some(opinion) = opinions.recv() => opinion,
+            };
+            // Followers watch, too: the next leader then knows since when a peer is silent.
+            let mut out = Vec::new();
+            watch.handle(clock::now(), input, &mut out);
+            let mut acts = Vec::new();
+            for output in out {
+                match output {
+                    Output::Ask { about, whom } => self.ask(&about, whom, &heard),
+                    Output::Propose(act) => acts.push(act),
+                }
             }
-            // Followers watch, too: the next leader then knows since when a peer is gone.
-            let acts = self.observe(&mut unlinked_since);
-            if !self.ledger.leads() {
-                continue;
+            if self.ledger.leads() {
+                acts.extend(self.follow_up(&levels));
             }
             for act in acts {
                 tracing::info!("steward: {act:?}");
@@ -58,46 +77,78 @@ impl Steward {
         }
     }
 
-    /// The acts that make the ledger's view true: members first, then what follows for roles.
-    fn observe(&self, unlinked_since: &mut BTreeMap<NodeId, machine::Instant>) -> Vec<Act> {
-        let state = self.ledger.state();
+    fn look(&self, levels: &mut BTreeMap<NodeId, Level>) -> Input {
         let links = self.cluster.links();
-        let now = clock::now();
-        let mut acts = Vec::new();
-        let mut up = BTreeSet::new();
-        for (node, member) in &state.members {
-            let incarnation = if *node == self.me {
-                Some(self.incarnation)
-            } else {
-                links.get(node).map(|link| link.incarnation)
-            };
-            match incarnation {
-                Some(incarnation) => {
-                    unlinked_since.remove(node);
-                    up.insert(node.clone());
-                    if !member.up || member.incarnation < incarnation {
-                        acts.push(Act::NodeUp {
-                            node: node.clone(),
-                            incarnation,
-                        });
-                    }
-                }
-                None => {
-                    let since = *unlinked_since.entry(node.clone()).or_insert(now);
-                    if member.up && now.since(since) < UNLINKED_LIMIT {
-                        up.insert(node.clone());
-                    } else if member.up {
-                        let reason =
-                            format!("no link to it for {} ms", now.since(since).as_millis());
-                        acts.push(Act::NodeDown {
-                            node: node.clone(),
-                            reason,
-                        });
-                    }
-                }
-            }
+        for (node, link) in &links {
+            levels.insert(node.clone(), link.level);
         }
-        acts.extend(assign(&self.wanted, &up, &state.roles));
+        let threshold = self.watch.threshold;
+        let sights = links.into_iter().map(|(node, link)| {
+            let suspicion = self.cluster.suspicion(&node);
+            let phi = match suspicion {
+                // Silence has its own limit, however irregular the peer was before.
+                Some(suspicion) if suspicion.suspected => suspicion.phi.max(threshold),
+                Some(suspicion) => suspicion.phi,
+                None => link.phi,
+            };
+            let sight = Sight {
+                incarnation: Some(link.incarnation),
+                phi,
+            };
+            (node, sight)
+        });
+        Input::Look {
+            state: self.ledger.state(),
+            me: (self.me.clone(), self.incarnation),
+            sights: sights.collect(),
+            leads: self.ledger.leads(),
+        }
+    }
+
+    /// What follows from the members: roles, and the level.
+    fn follow_up(&self, levels: &BTreeMap<NodeId, Level>) -> Vec<Act> {
+        let state = self.ledger.state();
+        let up: BTreeSet<NodeId> = state.up().cloned().collect();
+        let mut acts = assign(&self.wanted, &up, &state.roles);
+        acts.extend(self.raise(&state, levels));
         acts
+    }
+
+    /// The next level, once every member was seen to speak it.
+    fn raise(&self, state: &State, levels: &BTreeMap<NodeId, Level>) -> Option<Act> {
+        let next = Level(state.level.0 + 1);
+        let speaks = |node: &NodeId| {
+            let level = if *node == self.me {
+                Some(&self.level)
+            } else {
+                levels.get(node)
+            };
+            level.is_some_and(|level| *level >= next)
+        };
+        let all = state.cluster.is_some() && state.members.keys().all(speaks);
+        all.then_some(Act::LevelRaised { level: next })
+    }
+
+    /// Asks in the background; what does not come in time is no opinion.
+    fn ask(&self, about: &NodeId, whom: BTreeSet<NodeId>, heard: &mpsc::Sender<Input>) {
+        for from in whom {
+            let (cluster, heard, about) = (self.cluster.clone(), heard.clone(), about.clone());
+            let limit = self.watch.opinions;
+            tokio::spawn(async move {
+                let call = Call::Opinion(about.clone());
+                if let Ok(Reply::Opinion { phi }) = cluster.call(&from, call, limit).await {
+                    // A full queue or a steward that is being restarted does without it.
+                    let _ = heard.try_send(Input::Opinion { about, from, phi });
+                }
+            });
+        }
+    }
+}
+
+/// What this node answers to `Call::Opinion`.
+pub fn opinion(cluster: &Cluster, about: &NodeId) -> Reply {
+    let link = cluster.links().remove(about);
+    Reply::Opinion {
+        phi: link.map(|link| link.phi),
     }
 }

@@ -1,7 +1,9 @@
 //! The ledger's tail: tells every part of the node what the cluster has decided, in order.
 
 use crate::board::Board;
+use crate::effects::fetch_model;
 use crate::gateway::Gateway;
+use crate::members::Roll;
 use crate::models::Models;
 use cluster::Cluster;
 use custody::Input as Custody;
@@ -12,12 +14,8 @@ use runtime::mailbox::Address;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-use wire::{Act, Call, Digest, NodeId, Reply, Role, RoomId, Round};
-
-/// A peer sends a model within this or is not asked again.
-const FETCH_LIMIT: Duration = Duration::from_secs(5);
+use wire::{Act, Digest, NodeId, Role, RoomId, Round};
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -51,6 +49,7 @@ impl Tail {
     /// is: the supervisor restarts them together (rest for one).
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let mut log = self.ledger.subscribe(0);
+        let mut roll = Roll::default();
         let mut leadership = self.ledger.leader();
         leadership.mark_changed();
         let replay_to = self.ledger.state().size;
@@ -63,7 +62,16 @@ impl Tail {
                 () = stop.stopped() => return Ok(()),
                 committed = log.next() => {
                     let committed = committed?;
+                    let roster = roll.follow(&committed);
+                    let commit = committed.record.act.key_epoch().is_some();
+                    // A group commit is judged by the roster before it, all else by the one after.
+                    if roster && !commit {
+                        self.custodian.send(roll.input()).await?;
+                    }
                     self.tell(&committed).await?;
+                    if roster && commit {
+                        self.custodian.send(roll.input()).await?;
+                    }
                     told = committed.index + 1;
                     if told == replay_to {
                         self.caught_up().await?;
@@ -267,14 +275,11 @@ impl Tail {
             self.gateway.clone(),
         );
         tokio::spawn(async move {
-            for peer in cluster.links().into_keys() {
-                let answer = cluster.call(&peer, Call::Model(digest), FETCH_LIMIT).await;
-                if let Ok(Reply::Model(Some((round, parameters)))) = answer
-                    && models.stage(round, digest, Arc::new(parameters))
-                {
-                    gateway.publish_if_named();
-                    return;
-                }
+            if let Some(parameters) = fetch_model(&cluster, digest).await
+                && models.stage(round, digest, parameters)
+            {
+                gateway.publish_if_named();
+                return;
             }
             tracing::debug!(
                 "no peer had the model of round {round} at hand; a newer one will come"

@@ -12,8 +12,10 @@
 //! │   └── rooms        data space → analyst
 //! ├── mailbox          SMTP → journal → data space
 //! ├── feed             Kafka → data space, while holding the role
+//! ├── members          the ledger's members to the links
 //! ├── steward          members and roles, while leading
 //! ├── postman          alert mails
+//! ├── control          what an operator asks
 //! └── admin            status page
 //! ```
 //!
@@ -22,6 +24,7 @@
 
 use crate::board::Board;
 use crate::build;
+use crate::members::Gone;
 use config::Config;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, Intensity, Strategy, Supervisor, SupervisorSpec};
@@ -63,6 +66,13 @@ pub fn run(config: Config) -> Result<(), ServiceError> {
             _ = term.recv() => Ok(()),
             _ = int.recv() => Ok(()),
             Some(sentence) = escalation.recv() => Err(sentence.into()),
+            gone = parts.gone() => match gone {
+                Gone::Left(sentence) => {
+                    tracing::info!("{sentence}");
+                    Ok(())
+                }
+                Gone::Evicted(sentence) => Err(sentence.into()),
+            },
             failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
         };
         tracing::info!("{} stops", parts.me);
@@ -95,6 +105,9 @@ fn show(board: &Arc<Board>, tree: &Supervisor) {
 fn root(parts: &build::Parts) -> SupervisorSpec {
     let mut children = vec![
         ChildSpec::supervisor("cluster", parts.cluster_spec.clone()),
+        service("members", parts.members(), |members, stop| {
+            members.run(stop)
+        }),
         ChildSpec::supervisor("house", house(parts)),
         service("mailbox", parts.mailbox(), |mailbox, stop| {
             mailbox.run(stop)
@@ -111,6 +124,9 @@ fn root(parts: &build::Parts) -> SupervisorSpec {
             postman.run(stop)
         }));
     }
+    children.push(service("control", parts.control(), |control, stop| {
+        control.run(stop)
+    }));
     let (listen, board) = (parts.config.node.admin, parts.board.clone());
     children.push(service(
         "admin",

@@ -1,10 +1,10 @@
 //! Proof of membership, for links to members whose ledger is behind.
 
+use super::StoreError;
 use super::disk;
 use super::handle::{Inner, Ledger};
 use super::leaves::{LEAVES, LeafReader};
 use super::notary::Cosigned;
-use super::StoreError;
 use std::time::Duration;
 use tlog::{Tree, TreeError};
 use tokio::time::timeout;
@@ -17,10 +17,14 @@ pub enum AdmissionError {
     #[error("{0} is not a member, by this node's ledger")]
     NoMember(NodeId),
     /// It needs none.
-    #[error("{0} stands in the genesis: every node knows it from its configuration, there is no admission to prove")]
+    #[error(
+        "{0} stands in the genesis: every node knows it from its configuration, there is no admission to prove"
+    )]
     Founder(NodeId),
     /// A majority has not yet signed for the leaf.
-    #[error("no majority of the members has signed for leaf {leaf} within {within:?}; are they up and linked?")]
+    #[error(
+        "no majority of the members has signed for leaf {leaf} within {within:?}; are they up and linked?"
+    )]
     NotCosigned {
         /// The leaf that admits it.
         leaf: u64,
@@ -38,21 +42,32 @@ pub enum AdmissionError {
 impl Ledger {
     /// The leaf that admitted `node`, with its inclusion proof under a checkpoint that a majority
     /// of the members signed; waits for such a checkpoint.
-    pub async fn admission(&self, node: &NodeId, limit: Duration) -> Result<Admission, AdmissionError> {
+    pub async fn admission(
+        &self,
+        node: &NodeId,
+        limit: Duration,
+    ) -> Result<Admission, AdmissionError> {
         let inner = self.inner();
         let state = inner.store.now().state;
         let member = state.members.get(node);
         let member = member.ok_or_else(|| AdmissionError::NoMember(node.clone()))?;
-        let leaf = member.admitted.ok_or_else(|| AdmissionError::Founder(node.clone()))?;
+        let leaf = member
+            .admitted
+            .ok_or_else(|| AdmissionError::Founder(node.clone()))?;
         let mut news = inner.notary.news();
         let covers = |newest: &Option<Cosigned>| {
-            newest.as_ref().is_some_and(|newest| newest.checkpoint.size > leaf)
+            newest
+                .as_ref()
+                .is_some_and(|newest| newest.checkpoint.size > leaf)
         };
         let newest = match timeout(limit, news.wait_for(covers)).await {
             Ok(Ok(newest)) => newest.clone(),
             Ok(Err(_)) | Err(_) => None,
         };
-        let not_cosigned = AdmissionError::NotCosigned { leaf, within: limit };
+        let not_cosigned = AdmissionError::NotCosigned {
+            leaf,
+            within: limit,
+        };
         let newest = newest.ok_or(not_cosigned)?;
         disk::blocking(|| prove(inner, leaf, newest))
     }

@@ -65,17 +65,17 @@ impl Plan {
 }
 
 /// The members besides `me`, as far as the ledger or the configuration says.
-pub(super) fn others(
-    state: &State,
-    founders: &[(NodeId, [u8; 32])],
-    me: &NodeId,
-) -> Vec<NodeId> {
+pub(super) fn others(state: &State, founders: &[(NodeId, [u8; 32])], me: &NodeId) -> Vec<NodeId> {
     let members: BTreeSet<&NodeId> = if state.members.is_empty() {
         founders.iter().map(|(node, _)| node).collect()
     } else {
         state.members.keys().collect()
     };
-    members.into_iter().filter(|node| *node != me).cloned().collect()
+    members
+        .into_iter()
+        .filter(|node| *node != me)
+        .cloned()
+        .collect()
 }
 
 /// Comes up in the background; what goes wrong is told by the phase.
@@ -123,8 +123,16 @@ async fn ask(inner: &Inner) -> Result<(), OpenError> {
         // As the first release, whose peers would not understand the question.
         return found(inner).await;
     }
-    let founders: Vec<NodeId> = inner.founders.iter().map(|(node, _)| node.clone()).collect();
-    let patience = if founders.len() > 1 { FOUNDING_PATIENCE } else { SOLE_PATIENCE };
+    let founders: Vec<NodeId> = inner
+        .founders
+        .iter()
+        .map(|(node, _)| node.clone())
+        .collect();
+    let patience = if founders.len() > 1 {
+        FOUNDING_PATIENCE
+    } else {
+        SOLE_PATIENCE
+    };
     let mut enough_since: Option<Instant> = None;
     loop {
         let mut whom: BTreeSet<NodeId> = inner.net.peers().into_iter().collect();
@@ -185,7 +193,9 @@ fn say(inner: &Inner, phase: Phase) {
 async fn found(inner: &Inner) -> Result<(), OpenError> {
     let log = disk::blocking(|| {
         let log = RaftLog::create(&inner.dir, StoreId::FOUNDING)?;
-        inner.store.load(&inner.dir, &inner.cluster, Default::default())?;
+        inner
+            .store
+            .load(&inner.dir, &inner.cluster, Default::default())?;
         Ok::<_, StoreError>(log)
     })?;
     go_on(inner, log).await?;

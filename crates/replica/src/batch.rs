@@ -40,7 +40,8 @@ pub(super) fn split(entry: Vec<u8>, file: &Path) -> Result<Vec<Vec<u8>>, StoreEr
     if entry.first() != Some(&BATCH) {
         return Ok(vec![entry]);
     }
-    let cut_off = || StoreError::mismatch(file, "an entry of Raft's log with several acts is cut off");
+    let cut_off =
+        || StoreError::mismatch(file, "an entry of Raft's log with several acts is cut off");
     let mut rest = &entry[1..];
     let mut acts = Vec::new();
     while let Some((len, behind)) = rest.split_first_chunk::<4>() {

@@ -90,8 +90,7 @@ async fn run(raft: Raft, store: Arc<Store>, mut jobs: mpsc::Receiver<Job>) {
 }
 
 async fn write(raft: Raft, jobs: Vec<Job>) {
-    let (acts, waiting): (Vec<_>, Vec<_>) =
-        jobs.into_iter().map(|job| (job.act, job.done)).unzip();
+    let (acts, waiting): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.act, job.done)).unzip();
     let answer = match raft.client_write_ff(Leaf(batch::join(acts))).await {
         Ok(answer) => answer.await.map_err(|_| Fatal::Stopped),
         Err(fatal) => Err(fatal),

@@ -195,4 +195,3 @@ pub(super) fn raft_config(
         .validate()
         .map_err(|error| OpenError::Config(error.to_string()))
 }
-

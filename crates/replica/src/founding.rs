@@ -50,7 +50,11 @@ pub(super) fn judge(
         .cloned()
         .collect();
     let majority = (founders.len() - silent.len()) * 2 > founders.len();
-    let complete = if patient { silent.is_empty() && (founders.len() > 1) } else { majority };
+    let complete = if patient {
+        silent.is_empty() && (founders.len() > 1)
+    } else {
+        majority
+    };
     if founders.contains(me) && complete {
         Verdict::Found
     } else {

@@ -71,7 +71,9 @@ impl Inner {
 
     /// Consensus, or why there is none.
     pub(super) fn core(&self) -> Result<&Core, String> {
-        self.core.get().ok_or_else(|| self.phase.borrow().to_string())
+        self.core
+            .get()
+            .ok_or_else(|| self.phase.borrow().to_string())
     }
 
     pub(super) fn leads(&self) -> bool {
@@ -182,7 +184,9 @@ impl Ledger {
                 arrival::go_on(&inner, log).await?;
                 None
             }
-            plan @ (arrival::Plan::Ask | arrival::Plan::Return | arrival::Plan::Repair(..)) => Some(tokio::spawn(arrival::arrive(inner.clone(), plan))),
+            plan @ (arrival::Plan::Ask | arrival::Plan::Return | arrival::Plan::Repair(..)) => {
+                Some(tokio::spawn(arrival::arrive(inner.clone(), plan)))
+            }
         };
         let tasks = [
             arrival.as_ref().map(JoinHandle::abort_handle),
@@ -255,13 +259,15 @@ impl Ledger {
         let mut phase = self.phase();
         let ended = |phase: &Phase| match phase {
             Phase::Refused(why) => Some(why.clone()),
-            Phase::Founding { .. }
-            | Phase::Repairing { .. }
-            | Phase::CatchingUp
-            | Phase::Ready => None,
+            Phase::Founding { .. } | Phase::Repairing { .. } | Phase::CatchingUp | Phase::Ready => {
+                None
+            }
         };
         let refused = phase.wait_for(|phase| ended(phase).is_some()).await;
-        refused.ok().and_then(|phase| ended(&phase)).unwrap_or_default()
+        refused
+            .ok()
+            .and_then(|phase| ended(&phase))
+            .unwrap_or_default()
     }
 
     /// Leaves consensus, signs for what it holds and frees the directory.
@@ -293,7 +299,12 @@ impl Ledger {
 
     /// The task that opens consensus must not do so behind our back.
     async fn end_arrival(&self) {
-        let arrival = self.0.arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let arrival = self
+            .0
+            .arrival
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(arrival) = arrival {
             arrival.abort();
             let _ = arrival.await;

@@ -103,7 +103,10 @@ impl Reader<'_> {
     /// The cluster's checkpoint was opened before it was known who the members are.
     fn check_signatures(&self, store: &Store) -> Result<(), StoreError> {
         let state = store.now().state;
-        let roster = state.members.iter().map(|(node, member)| (node.clone(), member.identity));
+        let roster = state
+            .members
+            .iter()
+            .map(|(node, member)| (node.clone(), member.identity));
         let members = notes::verifiers(self.origin, &roster.collect());
         notes::read(self.dir, CHECKPOINT, &members).map(drop)
     }

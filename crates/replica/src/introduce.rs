@@ -29,15 +29,27 @@ async fn get_ready(inner: &Inner, core: &Core) {
     loop {
         let (voter, heard_all) = {
             let metrics = metrics.borrow();
-            let voter = metrics.membership_config.membership().voter_ids().any(|id| id == core.id);
+            let voter = metrics
+                .membership_config
+                .membership()
+                .voter_ids()
+                .any(|id| id == core.id);
             let applied = metrics.last_applied.map(|id| id.index);
-            (voter, applied.is_some() && applied == metrics.last_log_index)
+            (
+                voter,
+                applied.is_some() && applied == metrics.last_log_index,
+            )
         };
         let state = inner.store.now().state;
         // Peers of the first release cannot be asked what is committed.
         let ready = match state.level.min(inner.level) {
             Level::FIRST => heard_all && inner.leadership.borrow().leader.is_some(),
-            _ => voter && read::index_reached(inner, inner.timings.attempt_limit).await.is_ok(),
+            _ => {
+                voter
+                    && read::index_reached(inner, inner.timings.attempt_limit)
+                        .await
+                        .is_ok()
+            }
         };
         if voter && ready && state.size > 0 {
             inner.phase.send_if_modified(|phase| {

@@ -97,7 +97,10 @@ impl RaftStateMachine<Types> for LeafMachine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<LeavesFile>, StorageError> {
-        let file = self.store.dir().map_or_else(|error| Err(std::io::Error::other(error)), |dir| LeavesFile::incoming(&dir));
+        let file = self.store.dir().map_or_else(
+            |error| Err(std::io::Error::other(error)),
+            |dir| LeavesFile::incoming(&dir),
+        );
         file.map(Box::new)
             .map_err(|error| StorageIOError::write_snapshot(None, AnyError::new(&error)).into())
     }

@@ -26,7 +26,9 @@ pub enum ReadError {
         last: String,
     },
     /// The leader is of the first release.
-    #[error("the leader {0} is of an older release and cannot confirm what is committed; upgrade it")]
+    #[error(
+        "the leader {0} is of an older release and cannot confirm what is committed; upgrade it"
+    )]
     NotSpoken(NodeId),
 }
 
@@ -43,7 +45,12 @@ pub(super) async fn serve(inner: &Inner) -> Reply {
     match confirm(inner).await {
         Ok(size) => Reply::ReadIndex(size),
         Err(Unconfirmed::Elsewhere) => Reply::NotLeader {
-            leader: inner.leadership.borrow().leader.clone().filter(|leader| *leader != inner.me),
+            leader: inner
+                .leadership
+                .borrow()
+                .leader
+                .clone()
+                .filter(|leader| *leader != inner.me),
         },
         Err(Unconfirmed::Because(why)) => Reply::Refused(why),
         Err(Unconfirmed::NotSpoken(node)) => Reply::Refused(NetError::NotSpoken(node).to_string()),
@@ -73,7 +80,10 @@ async fn confirm(inner: &Inner) -> Result<u64, Unconfirmed> {
 }
 
 /// Waits until this replica has applied what was committed when it was called.
-pub(super) async fn index_reached(inner: &Inner, within: Duration) -> Result<Arc<State>, ReadError> {
+pub(super) async fn index_reached(
+    inner: &Inner,
+    within: Duration,
+) -> Result<Arc<State>, ReadError> {
     let deadline = Instant::now() + within;
     let mut leadership = inner.leadership.subscribe();
     let mut last = "no leader is known".to_owned();

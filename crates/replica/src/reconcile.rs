@@ -86,7 +86,9 @@ pub(super) fn next(wanted: &Replicas, present: &Present) -> Option<Change> {
             .get(*id)
             .is_some_and(|index| index.saturating_add(CLOSE) >= *last)
     };
-    let mut ready = nodes.keys().filter(|id| wanted.contains_key(*id) && !voters.contains(*id));
+    let mut ready = nodes
+        .keys()
+        .filter(|id| wanted.contains_key(*id) && !voters.contains(*id));
     if let Some(id) = ready.find(close) {
         let mut new = voters.clone();
         new.retain(|old| nodes.get(old) != wanted.get(id));
@@ -130,7 +132,11 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
         let replicas = wanted(&inner.store.now().state);
         // Without the genesis there is nothing to follow.
-        let change = if replicas.is_empty() { None } else { next(&replicas, &present(core)) };
+        let change = if replicas.is_empty() {
+            None
+        } else {
+            next(&replicas, &present(core))
+        };
         if let Some(change) = change {
             tracing::info!("raft's membership: {change:?}");
             if let Err(error) = make(core, change).await {
@@ -140,7 +146,14 @@ pub(super) async fn run(inner: Arc<Inner>) {
             continue;
         }
         // Learners that are still behind change nothing here: they are looked at by the clock.
-        let behind = core.raft.metrics().borrow().membership_config.membership().learner_ids().count();
+        let behind = core
+            .raft
+            .metrics()
+            .borrow()
+            .membership_config
+            .membership()
+            .learner_ids()
+            .count();
         let changed = async {
             tokio::select! {
                 _ = published.wait_for(|view| wanted(&view.state) != replicas) => {}

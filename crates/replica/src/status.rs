@@ -33,7 +33,9 @@ impl Ledger {
             }
         }
         // A lost replica may still have the vote that the new one is about to take over.
-        members.learners.retain(|node| !members.voters.contains(node));
+        members
+            .learners
+            .retain(|node| !members.voters.contains(node));
         members
     }
 }

@@ -128,7 +128,12 @@ impl Store {
             let signed = vows.kept.iter().filter(|kept| kept.size == index + 1);
             new.expect_roots(&dir.join(LEAVES), signed)
         })?;
-        if let Some(found) = new.state.cluster.as_deref().filter(|found| *found != cluster) {
+        if let Some(found) = new
+            .state
+            .cluster
+            .as_deref()
+            .filter(|found| *found != cluster)
+        {
             let what = format!(
                 "its log is that of cluster {found:?}, not of {cluster:?}; give each cluster its own directory"
             );
@@ -267,7 +272,10 @@ impl Store {
     /// Root and members at a size, if that is remembered: the end of one of the last entries.
     pub(super) fn mark_at(&self, size: u64) -> Option<Mark> {
         let inner = self.lock();
-        let at = inner.marks.binary_search_by_key(&size, |mark| mark.size).ok()?;
+        let at = inner
+            .marks
+            .binary_search_by_key(&size, |mark| mark.size)
+            .ok()?;
         inner.marks.get(at).cloned()
     }
 
@@ -315,7 +323,10 @@ impl Inner {
     }
 
     fn leaves(&mut self) -> Result<&mut LeafFile, StoreError> {
-        self.files.as_mut().map(|files| &mut files.leaves).ok_or_else(no_files)
+        self.files
+            .as_mut()
+            .map(|files| &mut files.leaves)
+            .ok_or_else(no_files)
     }
 
     fn view(&self) -> View {

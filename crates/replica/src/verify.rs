@@ -13,8 +13,8 @@ use ledger::{State, Tally};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tlog::{
-    Checkpoint, CheckpointError, Hash, InclusionProof, KeyName, NoteVerifier, ProofError, SignedNote,
-    Tree, TreeError,
+    Checkpoint, CheckpointError, Hash, InclusionProof, KeyName, NoteVerifier, ProofError,
+    SignedNote, Tree, TreeError,
 };
 use wire::{Level, NodeId, Record};
 
@@ -210,7 +210,10 @@ pub fn verify(dir: &Path, options: &VerifyOptions) -> Result<VerifyReport, Verif
     let (history, _) = notes::read_history(dir)?;
     let vkey = notes::read_vkey(dir)?;
     let own = std::slice::from_ref(&vkey);
-    let vows = [notes::read(dir, SIGNED, own)?, notes::read(dir, AWAITED, own)?];
+    let vows = [
+        notes::read(dir, SIGNED, own)?,
+        notes::read(dir, AWAITED, own)?,
+    ];
     let signed = checkpoint(dir, vkey.name())?;
     let log = read_log(dir)?;
     let size = signed.checkpoint.size;

@@ -198,7 +198,11 @@ impl NoteVerifier {
             Kind::Cosignature => &[Kind::Cosignature],
         };
         let claims = |kind: &&Kind| key_id(&self.name, **kind, &self.key) == line.id;
-        kinds.iter().find(claims).copied().filter(|_| self.name == line.name)
+        kinds
+            .iter()
+            .find(claims)
+            .copied()
+            .filter(|_| self.name == line.name)
     }
 
     fn verifies(&self, kind: Kind, text: &str, signature: &[u8]) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::gateway::Gateway;
 use cluster::noise::EpochTable;
-use cluster::{Cluster, ClusterConfig, Detection, MemberTable, Members, TcpTransport};
-use config::{Config, FeedFields};
+use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, TcpTransport};
+use config::{Config, FeedFields, Peer};
 use ed25519_dalek::SigningKey;
 use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
 use edge::mailer::{Mailer, MailerConfig, Security};
@@ -19,7 +19,7 @@ use telemetry::copybook::Copybook;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
 use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
-use wire::{Level, MemberEntry, NodeId, RoomId};
+use wire::{Admission, Level, MemberEntry, NodeId, RoomId};
 
 /// A file named in the configuration.
 fn read(key: &str, path: &Path) -> Result<String, ServiceError> {
@@ -27,53 +27,82 @@ fn read(key: &str, path: &Path) -> Result<String, ServiceError> {
         .map_err(|error| format!("cannot read `{key}` = {}: {error}", path.display()).into())
 }
 
-pub(super) fn roster(config: &Config) -> BTreeMap<NodeId, [u8; 32]> {
-    config
-        .cluster
-        .peers
-        .iter()
-        .filter_map(|peer| {
-            // The configuration was checked: every identity is 64 hex digits.
-            let key = hex::decode(&peer.identity).ok()?.try_into().ok()?;
-            Some((NodeId::new(peer.name.clone()), key))
-        })
-        .collect()
+/// The members that the configuration names: founders, or whom this node met when it joined.
+pub(super) fn configured(config: &Config) -> BTreeMap<NodeId, MemberEntry> {
+    let entry = |peer: &Peer| {
+        // The configuration was checked: every identity is 64 hex digits.
+        let identity = hex::decode(&peer.identity).ok()?.try_into().ok()?;
+        let node = NodeId::new(peer.name.clone());
+        let entry = MemberEntry {
+            node: node.clone(),
+            identity,
+            address: peer.address.clone(),
+        };
+        Some((node, entry))
+    };
+    config.cluster.peers.iter().filter_map(entry).collect()
+}
+
+/// Where others reach this node.
+pub(super) fn address(config: &Config) -> String {
+    let listen = || config.cluster.listen.to_string();
+    config.cluster.address.clone().unwrap_or_else(listen)
+}
+
+/// What this node speaks.
+pub(super) fn level(config: &Config) -> Level {
+    config.cluster.level.map_or(Level::NEWEST, Level)
+}
+
+/// The links, and the switch for faults where they are allowed.
+pub(super) struct Links {
+    pub(super) cluster: Cluster,
+    pub(super) spec: SupervisorSpec,
+    pub(super) faults: Option<Faults>,
 }
 
 pub(super) async fn links(
     config: &Config,
-    me: &NodeId,
     incarnation: u64,
     identity: &SigningKey,
-    roster: &BTreeMap<NodeId, [u8; 32]>,
+    members: &Members,
+    admission: Option<Admission>,
     epochs: &EpochTable,
     gateway: &Arc<Gateway>,
-) -> Result<(Cluster, SupervisorSpec), ServiceError> {
-    let members = config.cluster.peers.iter().filter_map(|peer| {
-        let node = NodeId::new(peer.name.clone());
-        Some(MemberEntry {
-            identity: *roster.get(&node)?,
-            node,
-            address: peer.address.to_string(),
-        })
-    });
+) -> Result<Links, ServiceError> {
     let transport = TcpTransport::bind(config.cluster.listen).await?;
-    let cluster = ClusterConfig {
+    let detection = &config.cluster.detection;
+    let links = ClusterConfig {
         cluster: config.cluster.name.clone(),
-        me: me.clone(),
+        me: NodeId::new(config.node.name.clone()),
         incarnation,
         identity: identity.clone(),
-        members: Members::new(MemberTable::founding(members)),
-        level: Level::NEWEST,
-        admission: None,
-        detection: Detection::default(),
+        members: members.clone(),
+        level: level(config),
+        admission,
+        detection: Detection {
+            heartbeat: Duration::from_millis(detection.heartbeat_ms),
+            acceptable_pause: Duration::from_millis(detection.pause_ms),
+            threshold: detection.threshold,
+            ..Detection::default()
+        },
     };
-    Ok(Cluster::new(
+    if config.cluster.allow_faults {
+        let (transport, faults) = FaultyTransport::new(transport);
+        let (cluster, spec) = Cluster::new(links, transport, epochs.clone(), gateway.clone())?;
+        let faults = Some(faults);
+        return Ok(Links {
+            cluster,
+            spec,
+            faults,
+        });
+    }
+    let (cluster, spec) = Cluster::new(links, transport, epochs.clone(), gateway.clone())?;
+    Ok(Links {
         cluster,
-        transport,
-        epochs.clone(),
-        gateway.clone(),
-    )?)
+        spec,
+        faults: None,
+    })
 }
 
 pub(super) fn devices(config: &Config) -> Result<Directory, ServiceError> {

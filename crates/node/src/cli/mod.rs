@@ -4,12 +4,16 @@ mod cluster;
 mod device;
 mod identity;
 mod ledger;
+mod node;
 mod quarantine;
 mod status;
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+use wire::control::{Answer, Ask};
 
 #[derive(Parser)]
 #[command(
@@ -24,12 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a node until it is told to stop (SIGTERM or Ctrl-C).
-    Node {
-        /// Its configuration.
-        #[arg(long)]
-        config: PathBuf,
-    },
+    /// Run a node, or change who belongs to the cluster.
+    Node(node::Arguments),
     /// Show what a running node says of itself.
     Status(status::Arguments),
     /// Check a configuration without starting anything.
@@ -68,12 +68,12 @@ enum ConfigCommand {
 }
 
 /// What a command ends with when it fails: a sentence for the user.
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Parses the arguments, runs the command, turns an error into a sentence and exit code 1.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Node { config } => run_node(&config),
+        Command::Node(arguments) => node::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Config {
             command: ConfigCommand::Check { file },
@@ -93,13 +93,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_node(path: &std::path::Path) -> Outcome {
-    let config = config::load(path)?;
-    crate::tree::run(config)?;
-    Ok(())
+/// Asks the running node of a configuration over its control socket.
+fn ask(config: &Path, ask: &Ask, limit: Duration) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+    let socket = config::load(config)?
+        .node
+        .data_dir
+        .join(crate::control::SOCKET);
+    Ok(local::control::ask(&socket, ask, limit)?)
 }
 
-fn check(path: &std::path::Path) -> Outcome {
+fn check(path: &Path) -> Outcome {
     let config = config::load(path)?;
     println!(
         "{}: good. Node {} of cluster {} ({} members), {} rooms, {} devices, {}.",

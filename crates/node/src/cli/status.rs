@@ -80,6 +80,13 @@ fn print(status: &Status) {
         status.term
     );
     println!("  links     {}", links.join(", "));
+    for (name, peer) in &status.peers {
+        let doubt = if peer.linked { "" } else { ", NO LINK" };
+        println!(
+            "    {name:<8}{} level {}, heard {} ms ago, suspicion {:.1}{doubt}",
+            peer.address, peer.level, peer.silent_ms, peer.phi
+        );
+    }
     println!(
         "  roles     {}",
         if roles.is_empty() {
@@ -90,8 +97,22 @@ fn print(status: &Status) {
     );
     println!("  keys      epoch {}", status.key_epoch);
     println!(
-        "  ledger    {} leaves, root {}",
-        status.ledger.size, status.ledger.root
+        "  ledger    {} leaves, root {}; {} of them under a cosigned checkpoint; {}",
+        status.ledger.size, status.ledger.root, status.ledger.cosigned, status.ledger.phase
+    );
+    let names = |nodes: &[wire::NodeId]| -> String {
+        let names: Vec<&str> = nodes.iter().map(wire::NodeId::as_str).collect();
+        names.join(", ")
+    };
+    println!(
+        "  consensus level {}; votes: {}; catching up: {}",
+        status.ledger.level,
+        names(&status.ledger.voters),
+        if status.ledger.learners.is_empty() {
+            "none".into()
+        } else {
+            names(&status.ledger.learners)
+        }
     );
     println!(
         "  mail      {} accepted, {} refused, {} quarantined, {} duplicates, {} waiting",

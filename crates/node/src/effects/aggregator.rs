@@ -1,6 +1,6 @@
 //! The aggregator's deeds: acts, requests to train, models to everyone.
 
-use super::ask_all;
+use super::fetch_model;
 use crate::models::Models;
 use cluster::Cluster;
 use federation::{Aggregator, Input, Output, ParticipantInput};
@@ -9,7 +9,7 @@ use replica::Ledger;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::Arc;
-use wire::{Act, Call, Digest, Frame, NodeId, Reply, Round};
+use wire::{Act, Digest, Frame, NodeId, Round};
 
 /// Performs for [`Aggregator`].
 pub struct AggregatorEffects {
@@ -48,17 +48,7 @@ impl AggregatorEffects {
         tokio::spawn(async move {
             let found = match models.find(digest) {
                 Some(model) => Some(model.parameters),
-                None => ask_all(&cluster, &Call::Model(digest))
-                    .await
-                    .into_iter()
-                    .find_map(|(_, reply)| match reply {
-                        Reply::Model(Some((_, parameters)))
-                            if federation::model_digest(&parameters) == digest =>
-                        {
-                            Some(Arc::new(parameters))
-                        }
-                        _ => None,
-                    }),
+                None => fetch_model(&cluster, digest).await,
             };
             let answer = match found {
                 Some(parameters) => Input::ModelReady { digest, parameters },

@@ -12,8 +12,9 @@ pub use participant::ParticipantEffects;
 pub(crate) use participant::aggregator_input;
 
 use cluster::Cluster;
+use std::sync::Arc;
 use std::time::Duration;
-use wire::{Call, NodeId, Reply};
+use wire::{Call, Digest, NodeId, Reply};
 
 /// A peer on a link answers a small question in milliseconds; one that is busy electing or
 /// replaying may take a second.
@@ -33,4 +34,18 @@ async fn ask_all(cluster: &Cluster, call: &Call) -> Vec<(NodeId, Reply)> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The model with this digest, from whichever peer has it. One after the other: a model is
+/// megabytes, and the first peer usually has it.
+pub(crate) async fn fetch_model(cluster: &Cluster, digest: Digest) -> Option<Arc<Vec<f32>>> {
+    for peer in cluster.links().into_keys() {
+        let answer = cluster.call(&peer, Call::Model(digest), ASK_LIMIT).await;
+        if let Ok(Reply::Model(Some((_, parameters)))) = answer
+            && federation::model_digest(&parameters) == digest
+        {
+            return Some(Arc::new(parameters));
+        }
+    }
+    None
 }

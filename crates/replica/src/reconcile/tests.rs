@@ -25,7 +25,11 @@ fn check(wanted: &str, voters: &str, learners: &str, lag: u64, expected: Option<
         nodes,
         last: 50_000,
     };
-    assert_eq!(next(&replicas(wanted), &present), expected, "{wanted} | {voters} | {learners}");
+    assert_eq!(
+        next(&replicas(wanted), &present),
+        expected,
+        "{wanted} | {voters} | {learners}"
+    );
 }
 
 fn learner(text: &str) -> Option<Change> {
@@ -54,7 +58,13 @@ fn follows_the_ledger_one_change_at_a_time() {
     check("a b c:9", "a b c", "c:9", CLOSE + 1, None);
     check("a b c:9", "a b c", "c:9", 3, voters("a b c:9"));
     // Lost again before that.
-    check("a b c:10", "a b c", "c:9", 0, Some(Change::RemoveLearners(ids("c:9"))));
+    check(
+        "a b c:10",
+        "a b c",
+        "c:9",
+        0,
+        Some(Change::RemoveLearners(ids("c:9"))),
+    );
 }
 
 #[test]

@@ -79,7 +79,14 @@ impl ConsensusNet for Port {
     }
 
     fn peers(&self) -> Vec<NodeId> {
-        let running: Vec<NodeId> = self.switch.running.lock().unwrap().keys().cloned().collect();
+        let running: Vec<NodeId> = self
+            .switch
+            .running
+            .lock()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
         let linked = |node: &NodeId| *node != self.me && self.switch.peer(&self.me, node).is_ok();
         running.into_iter().filter(linked).collect()
     }

@@ -257,7 +257,10 @@ async fn the_history_of_checkpoints_is_bounded() {
             size,
             root: Hash([0; 32]),
         };
-        checkpoint.sign(&[NoteSigner::new(&origin, &key)]).unwrap().encode()
+        checkpoint
+            .sign(&[NoteSigner::new(&origin, &key)])
+            .unwrap()
+            .encode()
     };
     let mut writer = notes::NoteWriter::open(dir.path(), &verifier).unwrap();
     for size in 0..3 * notes::HISTORY_KEPT as u64 + 7 {

@@ -1,6 +1,5 @@
 use super::JournalOptions;
 use super::disk::{Disk, RealDisk};
-use crate::durable::sync_dir;
 use super::error::{JournalError, OpenError};
 use super::reader::Records;
 use super::record::MAX_PAYLOAD;
@@ -8,6 +7,7 @@ use super::recover::{self, Recovery, Tail};
 use super::segment;
 use super::watermark;
 use super::writer::{Active, Append, Shared, Writer};
+use crate::durable::sync_dir;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -163,6 +163,8 @@ pub struct LedgerStatus {
     pub root: String,
     /// Leaves under the newest checkpoint that a majority of the members cosigned.
     pub cosigned: u64,
+    /// What the replica is doing, in words.
+    pub phase: String,
     /// Minor version of the ledger's acts.
     pub level: u16,
     /// This node's replica.

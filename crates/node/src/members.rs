@@ -1,0 +1,175 @@
+//! From the ledger's members to whoever must know them: the links and the key group.
+
+use cluster::{Former, MemberTable, Members};
+use ledger::{Applied, State};
+use replica::{Committed, Ledger};
+use runtime::service::{ServiceError, StopSignal};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::watch;
+use wire::{Act, GroupCommitKind, MemberEntry, NodeId, Removal};
+
+/// This node is a member no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It asked for it: a good end.
+    Left(String),
+    /// Others decided so: nothing it does counts any more.
+    Evicted(String),
+}
+
+/// Keeps the links' table of members as the ledger has it.
+#[derive(Clone)]
+pub struct MembersFeed {
+    /// This node.
+    pub me: NodeId,
+    /// Leaf that admitted it; removals before that one concern its former life.
+    pub admitted: Option<u64>,
+    /// Told when this node is removed.
+    pub gone: watch::Sender<Option<Gone>>,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The links' table.
+    pub members: Members,
+    /// Where the configuration says the founders are.
+    pub configured: BTreeMap<NodeId, MemberEntry>,
+}
+
+impl MembersFeed {
+    /// Runs until stopped.
+    pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
+        let mut view = self.ledger.watch();
+        view.mark_changed();
+        loop {
+            tokio::select! {
+                () = stop.stopped() => return Ok(()),
+                changed = view.changed() => changed?,
+            }
+            let state = view.borrow_and_update().state.clone();
+            // Before the genesis the configured founders stand.
+            if state.cluster.is_some() {
+                self.members.set(table(&state, &self.configured));
+                self.look_for_myself(&state);
+            }
+        }
+    }
+}
+
+impl MembersFeed {
+    fn look_for_myself(&self, state: &State) {
+        let Some(removed) = state.removed.get(&self.me) else {
+            return;
+        };
+        if self.admitted.is_some_and(|leaf| leaf > removed.leaf) {
+            return;
+        }
+        let sentence = why(&self.me, removed);
+        self.gone.send_replace(Some(match removed.cause {
+            Removal::Left => Gone::Left(sentence),
+            Removal::Evicted { .. } => Gone::Evicted(sentence),
+        }));
+    }
+}
+
+fn why(node: &NodeId, removed: &ledger::Removed) -> String {
+    let leaf = removed.leaf;
+    match &removed.cause {
+        Removal::Left => format!("{node} has left the cluster (ledger leaf {leaf})"),
+        Removal::Evicted { reason } => {
+            format!("{node} was evicted from the cluster (ledger leaf {leaf}): {reason}")
+        }
+    }
+}
+
+/// The links' table for a state of the ledger. A founder that has not told its address yet is
+/// where the configuration says.
+pub fn table(state: &State, configured: &BTreeMap<NodeId, MemberEntry>) -> MemberTable {
+    let entry = |(node, member): (&NodeId, &ledger::Member)| {
+        let known = || configured.get(node).map(|entry| entry.address.clone());
+        let entry = MemberEntry {
+            node: node.clone(),
+            identity: member.identity,
+            address: member.address.clone().or_else(known).unwrap_or_default(),
+        };
+        (node.clone(), entry)
+    };
+    let gone = state.removed.iter().map(|(node, removed)| {
+        let former = Former {
+            identity: removed.identity,
+            why: why(node, removed),
+        };
+        (node.clone(), former)
+    });
+    MemberTable {
+        members: state.members.iter().map(entry).collect(),
+        removed: gone.collect(),
+        leaves: state.size,
+    }
+}
+
+/// What the key group needs of the roster, leaf by leaf: a group commit is judged by the members
+/// of its own place on the ledger, not by today's.
+#[derive(Clone, Debug, Default)]
+pub struct Roll {
+    members: BTreeMap<NodeId, [u8; 32]>,
+    to_remove: BTreeSet<NodeId>,
+    grouped: bool,
+}
+
+impl Roll {
+    /// Follows one leaf; true if something changed.
+    pub fn follow(&mut self, committed: &Committed) -> bool {
+        if committed.applied != Applied::Effective {
+            return false;
+        }
+        match &committed.record.act {
+            Act::Genesis { roster, .. } => {
+                self.members = roster.iter().cloned().collect();
+                true
+            }
+            Act::Admitted { node, identity, .. } => {
+                self.members.insert(node.clone(), *identity);
+                true
+            }
+            Act::Removed { node, .. } => {
+                self.members.remove(node);
+                if self.grouped {
+                    self.to_remove.insert(node.clone());
+                }
+                true
+            }
+            Act::GroupCommit { kind, .. } => {
+                self.grouped = true;
+                match kind {
+                    GroupCommitKind::Created { .. } | GroupCommitKind::Removed { .. } => {
+                        let changed = !self.to_remove.is_empty();
+                        self.to_remove.clear();
+                        changed
+                    }
+                    GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => false,
+                }
+            }
+            Act::NodeUp { .. }
+            | Act::NodeDown { .. }
+            | Act::RoleAssigned { .. }
+            | Act::RoundOpened { .. }
+            | Act::RoundClosed { .. }
+            | Act::RoundAbandoned { .. }
+            | Act::Ingested { .. }
+            | Act::AlertRaised(_)
+            | Act::AlertCleared { .. }
+            | Act::LevelRaised { .. }
+            | Act::Invited { .. }
+            | Act::Introduced { .. }
+            | Act::FunctionDeployed { .. } => false,
+        }
+    }
+
+    /// As the custodian wants it.
+    pub fn input(&self) -> custody::Input {
+        let members = self.members.iter().map(|(node, key)| (node.clone(), *key));
+        custody::Input::Roster {
+            roster: custody::Roster::new(members),
+            to_remove: self.to_remove.clone(),
+        }
+    }
+}
