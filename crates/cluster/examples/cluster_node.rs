@@ -1,31 +1,47 @@
 //! One node of a cluster with nothing but links, led by lines on stdin; for trying things by hand
-//! and for `tests/cluster.rs`.
+//! for `tests/processes.rs` and for the example `false_positives`.
 //!
 //! `cluster_node NAME INCARNATION PEER=HOST:PORT…` (its own address is among them; identity keys
 //! are made from the names and therefore worth nothing). Commands: `cast PEER ROUND`,
-//! `call PEER`, `epoch N`, `links`, `quit`. What happens is told on stdout, a line each.
+//! `call PEER`, `epoch N`, `links`, `stall` and `go` (whether frames are handled), `flood PEER
+//! COUNT` and `calls PEER COUNT` (of 1 KiB), `evict PEER`, `watch SECONDS` (what the failure
+//! detector thinks meanwhile), `quit`. What happens is told on stdout, a line each.
 
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
 use cluster::{
-    Applicant, Cluster, ClusterConfig, Detection, GatewayHandler, LinkEvent, MemberTable, Members,
-    TcpTransport,
+    Applicant, CallError, CastError, Cluster, ClusterConfig, Detection, Former, GatewayHandler,
+    LinkEvent, MemberTable, Members, TcpTransport,
 };
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use wire::{
     Application, Call, Digest, Frame, KeyEpoch, Level, MemberEntry, NodeId, Reply, Round, Welcome,
 };
 
-struct Handler;
+/// Casts between two pauses in a flood, and the pause: 300,000 casts take three seconds, longer
+/// than a link to a stopped process lives.
+const FLOOD_BURST: u64 = 1_000;
+const FLOOD_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often `watch` looks.
+const LOOK: Duration = Duration::from_millis(10);
+
+struct Handler {
+    /// Frames wait while it is set.
+    stalled: watch::Sender<bool>,
+}
 
 #[async_trait]
 impl GatewayHandler for Handler {
     async fn frame(&self, from: NodeId, frame: Frame) {
+        let mut stalled = self.stalled.subscribe();
+        let _ = stalled.wait_for(|stalled| !stalled).await; // the sender is ours
         if let Frame::Decline { round, .. } = frame {
             println!("frame {from} {round}");
         }
@@ -78,14 +94,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{why}");
         std::process::exit(1);
     };
-    let (cluster, supervisor) = Cluster::start(
-        config,
-        transport,
-        epochs.clone(),
-        Arc::new(Handler),
-        escalated,
-    )
-    .await?;
+    let stalled = watch::Sender::new(false);
+    let handler = Arc::new(Handler {
+        stalled: stalled.clone(),
+    });
+    let (cluster, supervisor) =
+        Cluster::start(config, transport, epochs.clone(), handler, escalated).await?;
 
     let mut events = cluster.events();
     for (node, link) in cluster.links() {
@@ -107,6 +121,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 LinkEvent::Down { node, reason } => println!("down {node} {reason}"),
             },
             line = lines.recv() => match line {
+                Some(line) if line == "stall" || line == "go" => {
+                    stalled.send_replace(line == "stall");
+                    println!("{line}");
+                }
                 Some(line) if line != "quit" => println!("{}", obey(&cluster, &epochs, &line).await),
                 Some(_) | None => break,
             },
@@ -146,7 +164,119 @@ async fn obey(cluster: &Cluster, epochs: &EpochTable, line: &str) -> String {
             epochs.insert(KeyEpoch(epoch), Digest::of(&epoch.to_be_bytes()).0);
             format!("epoch {epoch}")
         }
+        ["flood", peer, count] => flood(cluster, &peer.into(), count.parse().unwrap_or(0)).await,
+        ["calls", peer, count] => calls(cluster, &peer.into(), count.parse().unwrap_or(0)).await,
+        ["evict", peer] => {
+            let mut table = MemberTable::clone(&cluster.members().current());
+            let Some(member) = table.members.remove(&NodeId::from(peer)) else {
+                return format!("error {peer} is no member");
+            };
+            let former = Former {
+                identity: member.identity,
+                why: format!("node {peer} was evicted by {}", cluster.me()),
+            };
+            table.removed.insert(peer.into(), former);
+            cluster.members().set(table);
+            format!("evicted {peer}")
+        }
+        ["watch", seconds] => {
+            let span = Duration::from_secs(seconds.parse().unwrap_or(0));
+            watch_peers(cluster, span).await
+        }
         ["links"] => format!("links {:?}", cluster.links()),
         _ => format!("error unknown command {line:?}"),
     }
+}
+
+async fn flood(cluster: &Cluster, to: &NodeId, count: u64) -> String {
+    let (mut sent, mut shed, mut unlinked) = (0, 0, 0);
+    for round in 0..count {
+        let frame = Frame::Decline {
+            round: Round(round),
+            node: cluster.me().clone(),
+            reason: "x".repeat(1024),
+        };
+        match cluster.cast(to, frame) {
+            Ok(()) => sent += 1,
+            Err(CastError::Congested { .. }) => shed += 1,
+            Err(CastError::NotLinked { .. }) => unlinked += 1,
+            Err(error @ (CastError::NotSpoken { .. } | CastError::TooLarge { .. })) => {
+                return format!("error {error}");
+            }
+        }
+        if round % FLOOD_BURST == 0 {
+            tokio::time::sleep(FLOOD_PAUSE).await;
+        }
+    }
+    format!("flooded sent {sent} shed {shed} unlinked {unlinked}")
+}
+
+async fn calls(cluster: &Cluster, to: &NodeId, count: u64) -> String {
+    let mut calls = JoinSet::new();
+    let (mut answered, mut shed, mut failed) = (0, 0, 0);
+    for round in 0..count {
+        let (cluster, to) = (cluster.clone(), to.clone());
+        calls.spawn(async move {
+            let call = Call::Consensus(vec![7; 1024]);
+            cluster.call(&to, call, Duration::from_secs(3)).await
+        });
+        if round % FLOOD_BURST == 0 {
+            tokio::time::sleep(FLOOD_PAUSE).await;
+        }
+        // Those that are over, so that this program does not collect them.
+        while let Some(Ok(outcome)) = calls.try_join_next() {
+            tally(&outcome, &mut answered, &mut shed, &mut failed);
+        }
+    }
+    while let Some(Ok(outcome)) = calls.join_next().await {
+        tally(&outcome, &mut answered, &mut shed, &mut failed);
+    }
+    format!("called answered {answered} shed {shed} failed {failed}")
+}
+
+fn tally(outcome: &Result<Reply, CallError>, answered: &mut u64, shed: &mut u64, failed: &mut u64) {
+    match outcome {
+        Ok(_) => *answered += 1,
+        Err(CallError::Congested { .. }) => *shed += 1,
+        Err(
+            CallError::NotLinked { .. }
+            | CallError::Lost { .. }
+            | CallError::TimedOut { .. }
+            | CallError::NotSpoken { .. }
+            | CallError::TooLarge { .. }
+            | CallError::Malformed(_),
+        ) => *failed += 1,
+    }
+}
+
+/// Looks at all members for a while. Every one of them lives, so every suspicion is false.
+async fn watch_peers(cluster: &Cluster, span: Duration) -> String {
+    let peers: Vec<NodeId> = cluster.links().into_keys().collect();
+    let before = cluster.counters().heartbeats;
+    let mut events = cluster.events();
+    let (mut phi, mut silent, mut suspicions, mut downs) = (0_f64, Duration::ZERO, 0, 0);
+    let mut suspected: BTreeMap<NodeId, bool> = BTreeMap::new();
+    let until = tokio::time::Instant::now() + span;
+    while tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+        for peer in &peers {
+            let Some(seen) = cluster.suspicion(peer) else {
+                continue;
+            };
+            phi = phi.max(seen.phi);
+            silent = silent.max(seen.silent);
+            let former = suspected.insert(peer.clone(), seen.suspected);
+            suspicions += u64::from(seen.suspected && former != Some(true));
+        }
+        while let Ok(event) = events.try_recv() {
+            downs += u64::from(matches!(event, LinkEvent::Down { .. }));
+        }
+    }
+    let heartbeats = cluster.counters().heartbeats - before;
+    let silent = silent.as_millis();
+    format!(
+        "watched peers {} heartbeats {heartbeats} max_gap_ms {silent} max_phi {phi:.2} \
+         false_positives {suspicions} links_lost {downs}",
+        peers.len()
+    )
 }

@@ -102,13 +102,13 @@ impl<T: Transport> Reception<T> {
 
     fn refuse(&self, error: &HandshakeError) {
         let counters = &self.links.counters;
-        match error {
-            HandshakeError::TooManyApplicants => count(&counters.refused_applications),
-            HandshakeError::Removed { .. } => {
-                count(&counters.refused_handshakes);
-                count(&counters.refused_former);
-            }
-            _ => count(&counters.refused_handshakes),
+        if matches!(error, HandshakeError::TooManyApplicants) {
+            count(&counters.refused_applications);
+        } else {
+            count(&counters.refused_handshakes);
+        }
+        if matches!(error, HandshakeError::Removed { .. }) {
+            count(&counters.refused_former);
         }
         self.quiet.warn(format!("refused a connection: {error}"));
     }

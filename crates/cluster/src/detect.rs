@@ -3,6 +3,7 @@
 use machine::accrual::{AwakeTime, Expectation, PhiAccrual};
 use runtime::clock;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wire::{Level, NodeId};
@@ -79,6 +80,8 @@ pub struct Suspicion {
 pub(crate) struct Pulse {
     detector: Arc<Mutex<PhiAccrual>>,
     awake: Arc<Mutex<AwakeTime>>,
+    /// Of all peers.
+    heartbeats: Arc<AtomicU64>,
 }
 
 impl Pulse {
@@ -98,6 +101,7 @@ impl Pulse {
 
     /// A heartbeat arrived.
     pub(crate) fn heartbeat(&self) {
+        self.heartbeats.fetch_add(1, Ordering::Relaxed);
         let now = self.now();
         self.detector().heartbeat(now);
     }
@@ -125,6 +129,7 @@ pub(crate) struct Detectors {
     pub(crate) detection: Detection,
     awake: Arc<Mutex<AwakeTime>>,
     pulses: Mutex<BTreeMap<NodeId, Pulse>>,
+    heartbeats: Arc<AtomicU64>,
 }
 
 impl Detectors {
@@ -135,6 +140,7 @@ impl Detectors {
             detection,
             awake: Arc::new(Mutex::new(awake)),
             pulses: Mutex::default(),
+            heartbeats: Arc::default(),
         }
     }
 
@@ -158,6 +164,7 @@ impl Detectors {
         let pulse = || Pulse {
             detector: Arc::new(Mutex::new(self.fresh(Level::NEWEST))),
             awake: Arc::clone(&self.awake),
+            heartbeats: Arc::clone(&self.heartbeats),
         };
         self.pulses()
             .entry(node.clone())
@@ -178,6 +185,11 @@ impl Detectors {
         }
         drop(detector);
         pulse
+    }
+
+    /// Heartbeats received.
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.heartbeats.load(Ordering::Relaxed)
     }
 
     /// Begins to wait for all of these, and forgets all others.

@@ -49,6 +49,7 @@ mod side_door;
 mod status;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transport;
 
 pub use admission::AdmissionError;

@@ -2,22 +2,19 @@
 
 use super::config::{ClusterConfig, GatewayHandler};
 use super::detect::{Detectors, Suspicion};
-use super::error::{CallError, CastError, ClusterError};
+use super::error::ClusterError;
 use super::flow::{CREDIT_EVERY, CallBudget, WINDOW_FRAMES, Window};
-use super::gateway::{GatewayMessage, level_of};
+use super::gateway::GatewayMessage;
 use super::members::{MemberTable, Members, Standing};
 use super::status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
 use crate::noise::{EpochTable, Identity, LinkHandle, Peer, Proven, Side};
 use ractor::ActorRef;
-use ractor::rpc::CallResult;
 use ractor_cluster::NodeServerMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
-use wire::codec::MAX_ENCODED;
-use wire::{Admission, Call, Capability, Cast, Frame, KeyEpoch, Level, NodeId, Reply, Request};
+use wire::{Admission, Capability, Cast, Frame, KeyEpoch, Level, NodeId};
 
 /// Calls in flight to one peer, and calls of one peer served at a time. Consensus keeps a few
 /// going, people and rounds a few more.
@@ -26,7 +23,7 @@ pub const MAX_CALLS: usize = 64;
 /// Link events kept for a slow listener: each peer could flap dozens of times before it misses any.
 const EVENTS: usize = 256;
 
-type GatewayRef = ActorRef<GatewayMessage>;
+pub(super) type GatewayRef = ActorRef<GatewayMessage>;
 
 /// One link, from its handshake to its end.
 pub(super) struct Link {
@@ -47,8 +44,10 @@ pub(super) struct Link {
     /// The peer's gateway, once its session is ready.
     pub(super) gateway: watch::Sender<Option<GatewayRef>>,
     window: Mutex<Window>,
-    calling: Arc<Semaphore>,
-    waiting: Mutex<CallBudget>,
+    /// Permits for calls to the peer.
+    pub(super) calling: Arc<Semaphore>,
+    /// Calls in flight or waiting for a permit.
+    pub(super) waiting: Mutex<CallBudget>,
     /// Calls of the peer being served.
     pub(super) serving: Arc<Semaphore>,
     /// Frames of the peer, to be handled in order; `None`: refused, but counted in its window.
@@ -56,7 +55,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn window(&self) -> MutexGuard<'_, Window> {
+    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -356,110 +355,6 @@ impl Links {
             .for_each(|link| link.handle.close(reason));
     }
 
-    fn reach(&self, node: &NodeId) -> Option<(Arc<Link>, GatewayRef)> {
-        let link = self.link(node)?;
-        let gateway = link.gateway.borrow().clone()?;
-        Some((link, gateway))
-    }
-
-    pub(super) fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
-        let not_linked = || CastError::NotLinked { node: to.clone() };
-        let (link, gateway) = self.reach(to).ok_or_else(not_linked)?;
-        let needed = frame.level();
-        if needed > link.level {
-            return Err(CastError::NotSpoken {
-                node: to.clone(),
-                level: link.level,
-                needed,
-            });
-        }
-        // Held while encoding and sending: numbers go out in order.
-        let mut window = link.window();
-        let (capability, number) = (link.capability_out, window.next());
-        let bytes = wire::encode(&Cast::Frame {
-            capability,
-            number,
-            frame: Box::new(frame),
-        });
-        let len = bytes.len();
-        if len > MAX_ENCODED {
-            return Err(CastError::TooLarge {
-                len,
-                limit: MAX_ENCODED,
-            });
-        }
-        if window.admit(len).is_none() {
-            count(&self.counters.frames_shed);
-            let (frames, bytes) = (window.frames(), window.bytes());
-            return Err(CastError::Congested {
-                node: to.clone(),
-                frames,
-                bytes,
-            });
-        }
-        gateway
-            .cast(GatewayMessage::Cast(bytes))
-            .map_err(|_| not_linked())?;
-        drop(window);
-        count(&self.counters.frames_sent);
-        Ok(())
-    }
-
-    pub(super) async fn call(
-        &self,
-        to: &NodeId,
-        call: Call,
-        limit: Duration,
-    ) -> Result<Reply, CallError> {
-        let (link, gateway) = self
-            .reach(to)
-            .ok_or_else(|| CallError::NotLinked { node: to.clone() })?;
-        let needed = level_of(&call);
-        if needed > link.level {
-            return Err(CallError::NotSpoken {
-                node: to.clone(),
-                level: link.level,
-                needed,
-            });
-        }
-        let request = wire::encode(&Request {
-            capability: link.capability_out,
-            call,
-        });
-        if request.len() > MAX_ENCODED {
-            return Err(CallError::TooLarge {
-                len: request.len(),
-                limit: MAX_ENCODED,
-            });
-        }
-        let _waiting = Waiting::admit(&link, request.len()).map_err(|(calls, bytes)| {
-            count(&self.counters.calls_shed);
-            CallError::Congested {
-                node: to.clone(),
-                calls,
-                bytes,
-            }
-        })?;
-        let asking = async {
-            let _permit = Arc::clone(&link.calling).acquire_owned().await;
-            gateway
-                .call(|port| GatewayMessage::Call(request, port), Some(limit))
-                .await
-        };
-        let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, asking) => answer,
-            _ = link.handle.closed() => return Err(CallError::Lost { node: to.clone() }),
-        };
-        match answer {
-            Ok(Ok(CallResult::Success(reply))) => Ok(wire::decode(&reply)?),
-            Ok(Ok(CallResult::SenderError) | Err(_)) => Err(CallError::Lost { node: to.clone() }),
-            Ok(Ok(CallResult::Timeout)) | Err(_) => Err(CallError::TimedOut {
-                node: to.clone(),
-                limit,
-            }),
-        }
-    }
-
     /// What is thought of a member, or of a linked node that is about to be one.
     pub(super) fn suspicion(&self, node: &NodeId) -> Option<Suspicion> {
         self.detectors.suspicion(node, self.reach(node).is_some())
@@ -517,33 +412,12 @@ impl Links {
             applications: read(&counters.applications),
             refused_applications: read(&counters.refused_applications),
             calls_shed: read(&counters.calls_shed),
+            heartbeats: self.detectors.heartbeats(),
             frames_sent: read(&counters.frames_sent),
             frames_shed: read(&counters.frames_shed),
             frames_received: read(&counters.frames_received),
             gateway_refused: read(&counters.gateway_refused),
         }
-    }
-}
-
-/// A call's place in its link's budget, until it is over.
-struct Waiting<'a> {
-    link: &'a Link,
-    bytes: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn admit(link: &'a Link, bytes: usize) -> Result<Self, (usize, usize)> {
-        let mut waiting = link.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.admit(bytes)?;
-        Ok(Self { link, bytes })
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let waiting = self.link.waiting.lock();
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        waiting.release(self.bytes);
     }
 }
 

@@ -69,6 +69,8 @@ pub struct ClusterCounters {
     pub applications: u64,
     /// Applications turned away unread: too many, too slow, or malformed.
     pub refused_applications: u64,
+    /// Heartbeats received.
+    pub heartbeats: u64,
     /// Frames handed to a link.
     pub frames_sent: u64,
     /// Frames shed because the peer's window was full.

@@ -218,3 +218,151 @@ fn a_node_stops_when_told_and_its_peers_see_it_at_once() {
     t.wait_for("stopped", PATIENCE);
     assert!(t.process.wait().unwrap().success());
 }
+
+#[test]
+fn a_short_stop_is_forgiven_and_the_stopped_one_accuses_nobody() {
+    let addresses = addresses(&["k", "l"]);
+    let (mut k, mut l) = (
+        Node::start("k", 1, &addresses),
+        Node::start("l", 1, &addresses),
+    );
+    k.wait_for("up l", PATIENCE);
+    l.wait_for("up k", PATIENCE);
+    k.order("watch 3");
+    l.order("watch 3");
+    // Half of what is forgiven: this test's own machine may be slow, too.
+    l.signal("-STOP");
+    std::thread::sleep(Duration::from_millis(600));
+    l.signal("-CONT");
+    for node in [&mut k, &mut l] {
+        let seen = node.wait_for("watched", PATIENCE);
+        assert_eq!(Node::count(&seen, "false_positives"), 0, "{seen}");
+        assert_eq!(Node::count(&seen, "links_lost"), 0, "{seen}");
+        assert!(Node::count(&seen, "heartbeats") > 5, "{seen}");
+    }
+}
+
+/// Far less than what 300,000 messages of 1 KiB take, or a few thousand waiting calls; more than
+/// one full window with everything around it.
+const MOST_GROWTH: u64 = 32 << 20;
+
+impl Node {
+    /// A line of `/proc/PID/status`, in bytes.
+    fn memory(&self, what: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            << 10
+    }
+
+    /// What it has in memory now.
+    fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most it ever had.
+    fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Numbers in an answer, by the words before them.
+    fn count(answer: &str, what: &str) -> u64 {
+        let mut words = answer.split_whitespace().skip_while(|word| *word != what);
+        words.nth(1).unwrap().parse().unwrap()
+    }
+
+    fn flood(&mut self, order: &str, answer: &str) -> String {
+        self.order(order);
+        self.wait_for(answer, Duration::from_secs(120))
+    }
+}
+
+#[test]
+fn a_stalled_peer_under_300_000_messages_costs_no_memory() {
+    let addresses = addresses(&["m", "n"]);
+    let (mut m, mut n) = (
+        Node::start("m", 1, &addresses),
+        Node::start("n", 1, &addresses),
+    );
+    m.wait_for("up n", PATIENCE);
+    n.wait_for("up m", PATIENCE);
+    m.flood("flood n 2000", "flooded"); // everything that is allocated once
+    m.flood("calls n 2000", "called");
+    let before = [m.resident(), n.resident()];
+
+    // It lives and does not handle its mail.
+    n.order("stall");
+    n.wait_for("stall", PATIENCE);
+    let answer = m.flood("flood n 300000", "flooded");
+    assert_eq!(
+        Node::count(&answer, "sent") + Node::count(&answer, "shed"),
+        300_000,
+        "{answer}"
+    );
+    assert!(Node::count(&answer, "shed") >= 299_000, "{answer}");
+    n.order("go");
+    n.wait_for("go", PATIENCE);
+    m.call("n");
+    m.order("cast n 1000001");
+    n.wait_for("frame m 1000001", PATIENCE);
+
+    // It is stopped: first the window is full, then the link is down.
+    n.signal("-STOP");
+    let answer = m.flood("flood n 300000", "flooded");
+    assert!(Node::count(&answer, "sent") <= 1_000, "{answer}");
+    assert!(Node::count(&answer, "unlinked") > 0, "{answer}");
+    n.signal("-CONT");
+    m.call("n");
+    m.order("cast n 1000002");
+    n.wait_for("frame m 1000002", PATIENCE);
+
+    // Calls to a stopped peer wait, but not without bound.
+    n.signal("-STOP");
+    let answer = m.flood("calls n 300000", "called");
+    assert_eq!(Node::count(&answer, "answered"), 0, "{answer}");
+    assert!(Node::count(&answer, "shed") > 0, "{answer}");
+    n.signal("-CONT");
+    m.call("n");
+
+    for (node, before) in [(&m, before[0]), (&n, before[1])] {
+        let growth = node.peak().saturating_sub(before);
+        println!(
+            "{}: {} KiB before, peak {} KiB",
+            node.name,
+            before >> 10,
+            node.peak() >> 10
+        );
+        assert!(
+            growth < MOST_GROWTH,
+            "{}: grew by {} KiB",
+            node.name,
+            growth >> 10
+        );
+    }
+}
+
+#[test]
+fn an_evicted_process_learns_why_and_is_not_let_in_again() {
+    let addresses = addresses(&["u", "v"]);
+    let (mut u, mut v) = (
+        Node::start("u", 1, &addresses),
+        Node::start("v", 1, &addresses),
+    );
+    u.wait_for("up v", PATIENCE);
+    v.wait_for("up u", PATIENCE);
+    u.order("evict v");
+    let told = v.wait_for("dismissed u", Duration::from_secs(1));
+    assert_eq!(told, "dismissed u node v was evicted by u");
+    v.kill();
+    // It has the greater name: nobody dials it, so it asks by itself, once it has waited enough.
+    let mut v = Node::start("v", 2, &addresses);
+    let told = v.wait_for("dismissed u", PATIENCE);
+    assert_eq!(told, "dismissed u node v was evicted by u");
+    u.order("links");
+    assert_eq!(u.wait_for("links", PATIENCE), "links {}");
+}

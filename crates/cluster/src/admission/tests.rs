@@ -3,6 +3,9 @@ use crate::tests::book::{admission, admission_of, admits, entry};
 use crate::tests::key;
 use wire::Act;
 
+/// Whose key signed, and under which name.
+type Signer = (&'static str, String);
+
 fn known(names: &[&str]) -> BTreeMap<NodeId, MemberEntry> {
     names
         .iter()
@@ -27,7 +30,7 @@ fn an_admission_holds_with_a_strict_majority_under_any_of_the_usual_names() {
             "its checkpoint is signed by {signed} of the {known} members known here, {needed} are needed"
         )
     };
-    let table: [(&[(&str, String)], &[&str], String); 8] = [
+    let table: [(&[Signer], &[&str], String); 8] = [
         (&[("a", log())], &["a"], "holds".into()),
         (&[("a", log()), ("b", log())], &["a", "b", "c"], "holds".into()),
         (

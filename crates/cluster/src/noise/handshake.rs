@@ -2,6 +2,7 @@ use super::channel::Channel;
 use super::link::LinkKeys;
 use super::record::Record;
 use super::resolver::Dalek;
+use super::said::{Said, greeting, hello, introduction};
 use super::{HandshakeError, Identity, Peer, certificate};
 use crate::members::{MemberTable, Standing};
 use runtime::entropy;
@@ -9,7 +10,7 @@ use snow::{Builder, HandshakeState};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
-use wire::{Admission, Capability, Greeting, Hello, Introduction, Level, NodeId, Purpose};
+use wire::{Admission, Capability, Greeting, Level, NodeId, Purpose};
 use zeroize::Zeroizing;
 
 /// Time for the whole handshake: three messages and four scalar multiplications. A healthy peer
@@ -283,89 +284,6 @@ async fn within<T>(
         .unwrap_or(Err(HandshakeError::TimedOut {
             limit: HANDSHAKE_LIMIT,
         }))
-}
-
-/// What the other end said about itself.
-struct Said {
-    hello: Hello,
-    /// `None`: it spoke as the first release does.
-    level: Option<Level>,
-    admission: Option<Box<Admission>>,
-}
-
-impl Said {
-    fn hello(payload: &[u8]) -> Result<Self, HandshakeError> {
-        Ok(Self {
-            hello: wire::decode(payload)?,
-            level: None,
-            admission: None,
-        })
-    }
-
-    /// The lower one of both ends' levels.
-    fn common_level(&self, ours: Level) -> Level {
-        ours.min(self.level.unwrap_or(Level::FIRST))
-    }
-
-    /// The third message after a greeting.
-    fn introduction(payload: &[u8], greeting: Greeting) -> Result<Self, HandshakeError> {
-        let Introduction {
-            hello,
-            level,
-            admission,
-        } = wire::decode(payload)?;
-        if level != greeting.level {
-            return Err(HandshakeError::OtherLevel {
-                level: greeting.level,
-                found: level,
-            });
-        }
-        Ok(Self {
-            hello,
-            level: Some(level),
-            admission,
-        })
-    }
-
-    /// The second message after a greeting: the first release did not hear it. No bytes are both:
-    /// a `Hello` ends where an `Introduction` goes on, and neither may have bytes to spare.
-    fn answer(payload: &[u8]) -> Result<Self, HandshakeError> {
-        if let Ok(said) = Self::hello(payload) {
-            return Ok(said);
-        }
-        let Introduction {
-            hello,
-            level,
-            admission,
-        } = wire::decode(payload)?;
-        Ok(Self {
-            hello,
-            level: Some(level),
-            admission,
-        })
-    }
-}
-
-fn greeting(level: Level, purpose: Purpose) -> Vec<u8> {
-    wire::encode(&Greeting { level, purpose })
-}
-
-fn hello(side: Side<'_>, capability: Capability) -> Vec<u8> {
-    wire::encode(&Hello {
-        certificate: side.me.certificate().clone(),
-        capability,
-    })
-}
-
-fn introduction(side: Side<'_>, capability: Capability, shown: Option<&Admission>) -> Vec<u8> {
-    wire::encode(&Introduction {
-        hello: Hello {
-            certificate: side.me.certificate().clone(),
-            capability,
-        },
-        level: side.level,
-        admission: shown.cloned().map(Box::new),
-    })
 }
 
 /// The peer, if it is the member that was dialed. Our certificate, and any secret, is shown only

@@ -25,6 +25,7 @@ mod link;
 mod ratchet;
 mod record;
 mod resolver;
+mod said;
 #[cfg(test)]
 mod tests;
 

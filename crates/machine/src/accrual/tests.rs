@@ -34,7 +34,7 @@ fn noticed(detector: &PhiAccrual, last: u64) -> u64 {
 fn phi_is_the_tail_of_the_normal_distribution() {
     // Deviations past the mean → −log10 of the upper tail (tables of the normal distribution).
     let table = [
-        (0.0, 0.30103),
+        (0.0, std::f64::consts::LOG10_2),
         (1.0, 0.79955),
         (2.0, 1.64302),
         (3.0, 2.86969),
