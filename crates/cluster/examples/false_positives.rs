@@ -66,7 +66,8 @@ fn measure(nodes: &mut [Child], seconds: u64, threads: usize) -> Result<(), Box<
         writeln!(orders, "watch {seconds}")?;
     }
     for (name, node) in NAMES.iter().zip(nodes.iter_mut()) {
-        let told = BufReader::new(node.stdout.take().ok_or("the node cannot be heard")?);
+        // Borrowed, so that what the node says later finds its way.
+        let told = BufReader::new(node.stdout.as_mut().ok_or("the node cannot be heard")?);
         for line in told.lines() {
             let line = line?;
             if line.starts_with("watched") {

@@ -339,6 +339,7 @@ async fn a_cut_is_noticed_within_two_seconds_without_a_word_and_heals() {
     })
     .await;
     let ended = before.elapsed();
+    println!("suspected after {suspected:?}, link ended after {ended:?}");
     assert!(reason.contains("nothing heard for 1.9s"), "{reason}");
     // On a machine at rest 1.4 s and 1.9 s; the rest is for one that is not.
     assert!(
@@ -426,4 +427,29 @@ async fn a_member_that_never_showed_up_is_suspected_and_waiting_calls_are_bounde
         ),
         "{answered:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_greater_name_does_not_replace_the_link_that_the_smaller_one_made() {
+    let nodes = nodes(&["both-a", "both-b"]).await;
+    let [a, b] = &nodes[..] else {
+        unreachable!("two nodes were asked for")
+    };
+    let link = |node: &Node, peer: &str| node.cluster.0.link(&id(peer)).unwrap().number;
+    let before = (link(a, "both-b"), link(b, "both-a"));
+    assert!(a.cluster.0.link(&id("both-b")).unwrap().dialed);
+    let mut events = a.cluster.events();
+    // As if both had dialed at the same moment.
+    let table = b.cluster.members().current();
+    let side = b.cluster.0.side(&table, None);
+    let mut connection = TcpStream::connect(a.address).await.unwrap();
+    dial(&mut connection, side, &id("both-a")).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = connection.read_to_end(&mut rest).await; // reset or end: closed either way
+    assert_eq!((link(a, "both-b"), link(b, "both-a")), before);
+    assert!(events.try_recv().is_err(), "the link was disturbed");
+    a.cluster
+        .call(&id("both-b"), Call::GroupInfo, PATIENCE)
+        .await
+        .unwrap();
 }
