@@ -89,7 +89,10 @@ impl Reader<'_> {
 
     pub(super) fn vows(&self) -> Result<Vows, StoreError> {
         let own = std::slice::from_ref(self.own);
-        let cluster = notes::read_unverified(self.dir, CHECKPOINT, self.origin)?;
+        for name in [CHECKPOINT, SIGNED] {
+            notes::refuse_foreign(self.dir, name, self.own)?;
+        }
+        let cluster = notes::read_unverified(self.dir, CHECKPOINT)?;
         let signed = notes::read(self.dir, SIGNED, own)?;
         // Until the cluster cosigns, the first release's files: each node's own signature.
         let awaited = notes::read(self.dir, AWAITED, own)?;

@@ -1,6 +1,7 @@
 //! Raft's messages between nodes. Links, encryption and identity are the cluster's business.
 
-use super::types::{Raft, Types};
+use super::handle::Core;
+use super::types::{Raft, Types, raft_id};
 use futures::future::BoxFuture;
 use openraft::error::{
     InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable,
@@ -14,7 +15,7 @@ use openraft::{AnyError, BasicNode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Call, Frame, NodeId, Reply};
+use wire::{Call, Frame, NodeId, Reply, StoreId};
 
 /// Pause before an unreachable peer is tried again: long against a link's round trip, short against
 /// an election, so that a returning node hears of the leader before it votes for itself.
@@ -61,6 +62,12 @@ enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<u64>),
     Snapshot(InstallSnapshotRequest<Types>),
+    /// To a replica that is not its node's founding one. Links lead to nodes; what is meant for a
+    /// replica that its node has lost must not be answered, let alone voted for, by the next one.
+    To {
+        replica: u64,
+        request: Box<Request>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,21 +78,36 @@ enum Response {
     Refused(String),
 }
 
-/// Serves one request of a peer.
-pub(super) async fn serve(raft: &Raft, bytes: &[u8]) -> Vec<u8> {
+/// Serves one request of a peer, if it is meant for this replica.
+pub(super) async fn serve(core: &Core, bytes: &[u8]) -> Vec<u8> {
     let response = match wire::decode(bytes) {
         Err(error) => Response::Refused(format!("cannot read the request: {error}")),
-        Ok(Request::Append(request)) => match raft.append_entries(request).await {
+        Ok(Request::To { replica, request }) if replica == core.id => {
+            answer(&core.raft, *request).await
+        }
+        Ok(request @ (Request::Append(_) | Request::Vote(_) | Request::Snapshot(_)))
+            if core.store_id == StoreId::FOUNDING =>
+        {
+            answer(&core.raft, request).await
+        }
+        Ok(_) => Response::Refused("the request is for a replica that is no more".to_owned()),
+    };
+    wire::encode(&response)
+}
+
+async fn answer(raft: &Raft, request: Request) -> Response {
+    match request {
+        Request::Append(request) => match raft.append_entries(request).await {
             Ok(response) => Response::Append(response),
             Err(error) => Response::Refused(error.to_string()),
         },
-        Ok(Request::Vote(request)) => match raft.vote(request).await {
+        Request::Vote(request) => match raft.vote(request).await {
             Ok(response) => Response::Vote(response),
             Err(error) => Response::Refused(error.to_string()),
         },
-        Ok(Request::Snapshot(request)) => Response::Snapshot(raft.install_snapshot(request).await),
-    };
-    wire::encode(&response)
+        Request::Snapshot(request) => Response::Snapshot(raft.install_snapshot(request).await),
+        Request::To { .. } => Response::Refused("the request is wrapped twice".to_owned()),
+    }
 }
 
 /// Makes a [`PeerClient`] for each peer. The membership itself says which node a replica is of.
@@ -116,11 +138,19 @@ type Rpc<T, E = openraft::error::Infallible> =
 impl PeerClient {
     async fn exchange<E: std::error::Error>(
         &self,
-        request: &Request,
+        request: Request,
         option: &RPCOption,
     ) -> Rpc<Response, E> {
         let unreachable = |error: NetError| RPCError::Unreachable(Unreachable::new(&error));
-        let call = Call::Consensus(wire::encode(request));
+        let request = if self.target == raft_id(&self.peer, StoreId::FOUNDING) {
+            request
+        } else {
+            Request::To {
+                replica: self.target,
+                request: Box::new(request),
+            }
+        };
+        let call = Call::Consensus(wire::encode(&request));
         let call = self.net.call(&self.peer, call);
         match tokio::time::timeout(option.hard_ttl(), call).await {
             Err(_) => Err(unreachable(NetError::NoAnswer(self.peer.clone()))),
@@ -155,7 +185,7 @@ impl RaftNetwork<Types> for PeerClient {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<u64>> {
-        match self.exchange(&Request::Append(rpc), &option).await? {
+        match self.exchange(Request::Append(rpc), &option).await? {
             Response::Append(response) => Ok(response),
             Response::Vote(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
         }
@@ -166,7 +196,7 @@ impl RaftNetwork<Types> for PeerClient {
         rpc: InstallSnapshotRequest<Types>,
         option: RPCOption,
     ) -> Rpc<InstallSnapshotResponse<u64>, InstallSnapshotError> {
-        match self.exchange(&Request::Snapshot(rpc), &option).await? {
+        match self.exchange(Request::Snapshot(rpc), &option).await? {
             Response::Snapshot(Ok(response)) => Ok(response),
             Response::Snapshot(Err(error)) => {
                 Err(RPCError::RemoteError(RemoteError::new(self.target, error)))
@@ -176,7 +206,7 @@ impl RaftNetwork<Types> for PeerClient {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<u64>, option: RPCOption) -> Rpc<VoteResponse<u64>> {
-        match self.exchange(&Request::Vote(rpc), &option).await? {
+        match self.exchange(Request::Vote(rpc), &option).await? {
             Response::Vote(response) => Ok(response),
             Response::Append(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
         }

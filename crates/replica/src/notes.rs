@@ -59,23 +59,31 @@ pub(super) fn read(
     }
 }
 
-/// As [`read`], but whoever signed; refuses another log's note.
-pub(super) fn read_unverified(
-    dir: &Path,
-    name: &str,
-    origin: &KeyName,
-) -> Result<Option<NoteFile>, StoreError> {
-    let path = dir.join(name);
+/// As [`read`], but whoever signed.
+pub(super) fn read_unverified(dir: &Path, name: &str) -> Result<Option<NoteFile>, StoreError> {
     let Some(note) = bytes(dir, name)? else {
         return Ok(None);
     };
     let parsed = SignedNote::parse(&note)
         .map_err(tlog::CheckpointError::from)
         .and_then(|note| Checkpoint::parse_text(note.text()));
-    let checkpoint = parsed.map_err(|error| StoreError::mismatch(&path, error.to_string()))?;
-    match checkpoint.expect_origin(origin) {
-        Ok(()) => Ok(Some(NoteFile { checkpoint, note })),
-        Err(error) => Err(StoreError::foreign(&path, error.to_string())),
+    match parsed {
+        Ok(checkpoint) => Ok(Some(NoteFile { checkpoint, note })),
+        Err(error) => Err(StoreError::mismatch(&dir.join(name), error.to_string())),
+    }
+}
+
+/// Refuses a note that this node's key signed for another log: no disk flips bits into that.
+pub(super) fn refuse_foreign(dir: &Path, name: &str, own: &NoteVerifier) -> Result<(), StoreError> {
+    let Ok(Some(NoteFile { checkpoint, note })) = read_unverified(dir, name) else {
+        return Ok(());
+    };
+    let there = [NoteVerifier::new(checkpoint.origin.clone(), *own.key())];
+    match checkpoint.expect_origin(own.name()) {
+        Err(error) if Checkpoint::open(&note, &there).is_ok() => {
+            Err(StoreError::foreign(&dir.join(name), error.to_string()))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

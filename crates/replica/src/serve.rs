@@ -11,7 +11,7 @@ impl Ledger {
         let inner = self.inner();
         Some(match call {
             Call::Consensus(bytes) => match inner.core() {
-                Ok(core) => Reply::Consensus(net::serve(&core.raft, &bytes).await),
+                Ok(core) => Reply::Consensus(net::serve(core, &bytes).await),
                 Err(why) => Reply::Refused(why),
             },
             Call::Propose(record) => propose::serve(inner, from, *record).await,

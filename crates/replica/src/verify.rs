@@ -308,8 +308,10 @@ fn read_leaf(dir: &Path, index: u64) -> Result<Vec<u8>, VerifyError> {
 }
 
 fn checkpoint(dir: &Path, origin: &KeyName) -> Result<NoteFile, VerifyError> {
-    notes::read_unverified(dir, CHECKPOINT, origin)?
-        .ok_or_else(|| VerifyError::NoCheckpoint(dir.to_owned()))
+    let file = notes::read_unverified(dir, CHECKPOINT)?;
+    let file = file.ok_or_else(|| VerifyError::NoCheckpoint(dir.to_owned()))?;
+    file.checkpoint.expect_origin(origin)?;
+    Ok(file)
 }
 
 /// Does the log lead to the root that was signed, and did a majority sign it? Gives the members

@@ -1,8 +1,15 @@
 //! Real replicas on real files, linked by calls within the process. Time is tokio's paused clock:
 //! elections take virtual seconds, and a wait that never ends fails at once.
 
+mod batches;
+mod chaos;
 mod cluster;
+mod cosign;
+mod membership;
+mod reads;
 mod recovery;
+mod repair;
+mod space;
 mod tamper;
 
 use super::*;
@@ -103,8 +110,12 @@ struct House {
 
 impl House {
     fn new(names: &str) -> Self {
+        Self::at(TempDir::new().unwrap(), names)
+    }
+
+    fn at(root: TempDir, names: &str) -> Self {
         Self {
-            root: TempDir::new().unwrap(),
+            root,
             names: names.split_whitespace().map(NodeId::from).collect(),
             switch: Arc::default(),
             timings: Timings::default(),
@@ -135,18 +146,20 @@ impl House {
         }
     }
 
-    async fn try_start(&self, node: &str) -> Result<Ledger, OpenError> {
+    async fn open(&self, config: LedgerConfig) -> Result<Ledger, OpenError> {
+        let me = config.me.clone();
         let port = Port {
-            me: node.into(),
+            me: me.clone(),
             switch: self.switch.clone(),
         };
-        let ledger = Ledger::open(self.config(node), Arc::new(port)).await?;
-        self.switch
-            .running
-            .lock()
-            .unwrap()
-            .insert(node.into(), ledger.clone());
+        let ledger = Ledger::open(config, Arc::new(port)).await?;
+        let running = &mut self.switch.running.lock().unwrap();
+        running.insert(me, ledger.clone());
         Ok(ledger)
+    }
+
+    async fn try_start(&self, node: &str) -> Result<Ledger, OpenError> {
+        self.open(self.config(node)).await
     }
 
     async fn start(&self, node: &str) -> Ledger {
@@ -238,6 +251,59 @@ async fn leader_and_rest(ledgers: Vec<Ledger>) -> (Ledger, Vec<Ledger>) {
         .into_iter()
         .partition(|ledger| *ledger.me() == leader);
     (lead.remove(0), rest)
+}
+
+/// Raises the ledger's level, and waits until every member has said where it is.
+async fn raise(ledgers: &[Ledger]) {
+    let level = Level::MEMBERSHIP;
+    ledgers[0].propose(Act::LevelRaised { level }).await.unwrap();
+    for ledger in ledgers {
+        let mut view = ledger.watch();
+        let introduced = |view: &View| {
+            let mut members = view.state.members.values();
+            view.state.level == level && members.all(|member| member.address.is_some())
+        };
+        within("introductions", view.wait_for(introduced)).await.unwrap();
+    }
+}
+
+/// Waits until a majority stands for `size` leaves, on every node.
+async fn cosigned(ledgers: &[Ledger], size: u64) {
+    for ledger in ledgers {
+        let mut news = ledger.inner().notary.news();
+        let covers = |newest: &Option<notary::Cosigned>| {
+            newest.as_ref().is_some_and(|newest| newest.checkpoint.size >= size)
+        };
+        let what = format!("a checkpoint over {size} leaves on {}", ledger.me());
+        within(&what, news.wait_for(covers)).await.unwrap();
+    }
+}
+
+/// Waits until raft's voters are these nodes, with the replicas the ledger names.
+async fn voters(ledgers: &[Ledger], nodes: &str) {
+    let expected: BTreeSet<NodeId> = nodes.split_whitespace().map(NodeId::from).collect();
+    for ledger in ledgers {
+        let mut metrics = raft(ledger).server_metrics();
+        let settled = |metrics: &openraft::metrics::RaftServerMetrics<u64, openraft::BasicNode>| {
+            let membership = metrics.membership_config.membership();
+            let voters = membership.voter_ids().collect::<BTreeSet<u64>>();
+            let wanted = reconcile::wanted(&ledger.state());
+            membership.get_joint_config().len() == 1
+                && voters == wanted.keys().copied().collect()
+                && wanted.values().cloned().collect::<BTreeSet<_>>() == expected
+        };
+        let what = format!("voters {nodes} on {}", ledger.me());
+        within(&what, metrics.wait_for(settled)).await.unwrap();
+    }
+}
+
+async fn phase_is(ledger: &Ledger, what: &str, expected: impl FnMut(&Phase) -> bool) -> Phase {
+    let mut phase = ledger.phase();
+    within(what, phase.wait_for(expected)).await.unwrap().clone()
+}
+
+async fn ready(ledger: &Ledger) {
+    phase_is(ledger, "ready", |phase| *phase == Phase::Ready).await;
 }
 
 /// All leaves of a replica.
