@@ -4,7 +4,7 @@
 
 use crate::{
     Applied, MAX_FUNCTIONS, MAX_INVITATIONS, MAX_LOSSES, MAX_MEMBERS, MAX_OPEN_ALERTS, MAX_REMOVED,
-    MAX_ROLES, SEEN_WINDOW, State,
+    MAX_ROLES, State,
 };
 
 /// One step of the fold.
@@ -255,6 +255,6 @@ pub const BOUNDED: Invariant = Invariant {
             && state.alerts.len() <= MAX_OPEN_ALERTS
             && state.roles.len() <= MAX_ROLES
             && state.rounds.losses.len() <= MAX_LOSSES
-            && state.seen.len() <= 2 * SEEN_WINDOW
+            && state.seen.is_bounded(state.level)
     },
 };

@@ -131,7 +131,7 @@ impl State {
             self.tally.duplicate += 1;
             return Applied::Duplicate { first };
         }
-        self.seen.remember(record.id, index);
+        self.seen.remember(record.id, index, self.level);
         match self.act(index, record) {
             Ok(()) => {
                 self.tally.effective += 1;
@@ -151,7 +151,8 @@ impl State {
     }
 
     /// The leaf that carries a proposal, if it is on the log within the last
-    /// [`SEEN_WINDOW`](crate::SEEN_WINDOW) leaves.
+    /// [`SEEN_WINDOW`](crate::SEEN_WINDOW) leaves (from level 1 on
+    /// [`SEEN_WINDOW_SHARED`](crate::SEEN_WINDOW_SHARED)).
     pub fn leaf_of(&self, id: &ProposalId) -> Option<u64> {
         self.seen.first(id)
     }

@@ -1,6 +1,9 @@
 //! Acts a second and their latency with three and five replicas in one process, on real files with
 //! fsync: `cargo run --release -p replica --example throughput [DIR]`.
-#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on should panic")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot go on should panic"
+)]
 
 use ed25519_dalek::SigningKey;
 use futures::future::{BoxFuture, join_all};
@@ -48,7 +51,10 @@ impl ConsensusNet for Port {
 
     fn peers(&self) -> Vec<NodeId> {
         let all = self.switch.0.lock().unwrap();
-        all.keys().filter(|node| **node != self.me).cloned().collect()
+        all.keys()
+            .filter(|node| **node != self.me)
+            .cloned()
+            .collect()
     }
 }
 
@@ -93,7 +99,10 @@ async fn start(dir: &Path, nodes: usize) -> Vec<Ledger> {
         ledgers.push(ledger);
     }
     let level = Level::MEMBERSHIP;
-    ledgers[0].propose(Act::LevelRaised { level }).await.unwrap();
+    ledgers[0]
+        .propose(Act::LevelRaised { level })
+        .await
+        .unwrap();
     let mut view = ledgers[0].watch();
     let introduced = |view: &replica::View| {
         let mut members = view.state.members.values();
@@ -103,34 +112,55 @@ async fn start(dir: &Path, nodes: usize) -> Vec<Ledger> {
     ledgers
 }
 
-async fn measure(ledgers: &[Ledger], proposers: usize, from_leader: bool) -> (f64, Duration, Duration) {
+async fn measure(
+    ledgers: &[Ledger],
+    proposers: usize,
+    from_leader: bool,
+) -> (f64, Duration, Duration) {
     let at = ledgers.iter().position(Ledger::leads).unwrap_or(0);
     let end = Instant::now() + SPAN;
     let work = (0..proposers).map(|proposer| {
-        let ledger = ledgers[if from_leader { at } else { proposer % ledgers.len() }].clone();
+        let ledger = ledgers[if from_leader {
+            at
+        } else {
+            proposer % ledgers.len()
+        }]
+        .clone();
         tokio::spawn(async move {
             let mut took = Vec::new();
             let mut n = 0;
             while Instant::now() < end {
                 let start = Instant::now();
                 n += 1;
-                ledger.propose(act((proposer as u64) << 32 | n)).await.unwrap();
+                ledger
+                    .propose(act((proposer as u64) << 32 | n))
+                    .await
+                    .unwrap();
                 took.push(start.elapsed());
             }
             took
         })
     });
     let start = Instant::now();
-    let mut took: Vec<Duration> = join_all(work).await.into_iter().flat_map(Result::unwrap).collect();
+    let mut took: Vec<Duration> = join_all(work)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .collect();
     let rate = took.len() as f64 / start.elapsed().as_secs_f64();
     took.sort();
     (rate, took[took.len() / 2], took[took.len() * 99 / 100])
 }
 
 fn main() {
-    let dir = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let dir = std::env::args()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = dir.join(format!("glasshouse-throughput-{}", std::process::id()));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(async {
         println!("replicas  proposers  where        acts/s   p50 ms   p99 ms");
         for nodes in [3, 5] {

@@ -167,7 +167,8 @@ async fn hear(inner: &Inner, whom: BTreeSet<NodeId>) -> BTreeMap<NodeId, Heard> 
             Ok(Ok(Reply::Holdings { leaves, begun, .. })) => match (leaves, begun) {
                 (0, false) => Heard::Empty,
                 (0, true) => Heard::Begun,
-                (_, _) => Heard::Holds,
+                (_, true) => Heard::Holds,
+                (_, false) => Heard::Damaged,
             },
             Ok(Err(NetError::NotSpoken(_))) => Heard::Older,
             // A peer that is still starting refuses; it is asked again.

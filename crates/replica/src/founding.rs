@@ -15,8 +15,10 @@ pub(super) enum Heard {
     Empty,
     /// Consensus has begun on it, and nothing is committed.
     Begun,
-    /// It holds leaves: there is a cluster.
+    /// It holds leaves, and consensus runs on them: there is a cluster.
     Holds,
+    /// It holds leaves that it cannot use: there was a cluster.
+    Damaged,
     /// It does not know the question, so it is of the first release, which founds a cluster at its
     /// first start without asking.
     Older,
@@ -40,7 +42,7 @@ pub(super) fn judge(
     heard: &BTreeMap<NodeId, Heard>,
     patient: bool,
 ) -> Verdict {
-    let known = |state: &Heard| matches!(state, Heard::Holds | Heard::Older);
+    let known = |state: &Heard| matches!(state, Heard::Holds | Heard::Damaged | Heard::Older);
     if heard.values().any(known) {
         return Verdict::Return;
     }
@@ -74,6 +76,7 @@ mod tests {
                 "empty" => Heard::Empty,
                 "begun" => Heard::Begun,
                 "holds" => Heard::Holds,
+                "damaged" => Heard::Damaged,
                 _ => Heard::Older,
             };
             (NodeId::from(node), said)
@@ -99,6 +102,7 @@ mod tests {
         // One that holds leaves outweighs all that are empty.
         check("a", "a b c", "b:empty c:holds", false, Return);
         check("a", "a b c", "c:older", true, Return);
+        check("a", "a b c", "b:empty c:damaged", false, Return);
         // A node that was admitted later never founds.
         check("d", "a b c", "a:empty b:empty c:empty", false, wait(""));
         check("d", "a b c", "a:holds", true, Return);

@@ -270,7 +270,8 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Leaves consensus, signs for what it holds and frees the directory.
+    /// Leaves consensus, signs for what it holds and frees the directory. The leader first has its
+    /// last leaves cosigned, if the others are there.
     pub async fn shutdown(&self) -> Result<(), StoreError> {
         let inner = self.inner();
         notary::last_round(inner).await;
@@ -280,7 +281,11 @@ impl Ledger {
         if let Some(core) = inner.core.get() {
             // An error here says that the task had ended already, which is what was asked for.
             let _ = core.raft.shutdown().await;
-            result = notary::sign_alone(inner).and_then(|()| core.log.close());
+            let refused = matches!(*inner.phase.borrow(), Phase::Refused(_));
+            // Whatever made it stop before stands for itself; nothing is signed after it.
+            if !refused {
+                result = notary::sign_alone(inner).and_then(|()| core.log.close());
+            }
         }
         self.free();
         result

@@ -114,14 +114,16 @@ impl Reader<'_> {
         notes::read(self.dir, CHECKPOINT, &members).map(drop)
     }
 
-    /// The newest note in the directory with this node's own signature, as far as one is intact.
+    /// The note that the next replica's log must agree with: one that is still awaited, or else
+    /// the newest intact one with this node's own signature.
     fn newest_own(&self) -> Option<Vec<u8>> {
         let own = std::slice::from_ref(self.own);
-        let files = [SIGNED, AWAITED, CHECKPOINT].into_iter();
-        files
-            .filter_map(|name| notes::read(self.dir, name, own).ok().flatten())
-            .max_by_key(|file| file.checkpoint.size)
-            .map(|file| file.note)
+        let read = |name| notes::read(self.dir, name, own).ok().flatten();
+        let newest = || {
+            let signed = [SIGNED, CHECKPOINT].into_iter().filter_map(read);
+            signed.max_by_key(|file| file.checkpoint.size)
+        };
+        read(AWAITED).or_else(newest).map(|file| file.note)
     }
 
     /// The state that the intact beginning of the leaves leads to: whom to ask.

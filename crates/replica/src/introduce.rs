@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Pause before something is said again that was not heard or had no effect; doubles. The first one
 /// is as long as an election takes.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(inner: Arc<Inner>) {
     let core = lead::opened(&inner).await;

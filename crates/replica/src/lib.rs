@@ -4,20 +4,32 @@
 //!
 //! | file | what | written |
 //! |---|---|---|
-//! | `raft.log` | Raft's log, checksummed frames | fsync before acknowledging |
+//! | `raft.log` | Raft's log, checksummed frames; its head names the replica | fsync before acknowledging |
 //! | `vote` | Raft's vote | replaced atomically, fsync |
-//! | `leaves` | committed acts, one frame each; the transparency log | appended when applied, fsync before a checkpoint covers them |
-//! | `applied` | up to where leaves are complete, and the membership | replaced atomically |
-//! | `checkpoint` | signed note over size and root | replaced atomically after commits, at most 4 a second |
+//! | `closed` | how long `raft.log` is | when the node stops in order; removed at start |
+//! | `leaves` | committed acts, one frame each; the transparency log | appended when applied, fsync before anything is signed |
+//! | `applied` | up to where leaves are complete, and Raft's membership | replaced atomically |
+//! | `signed` | the newest checkpoint this replica signed or cosigned | before the signature leaves the node |
+//! | `checkpoint` | the newest checkpoint that a majority of the members signed | replaced atomically, at most 4 a second |
 //! | `checkpoint.history` | earlier checkpoints, for consistency proofs | appended |
+//! | `awaited` | what this node signed before it lost its replica | removed once the fetched log agrees |
 //! | `vkey` | this node's verifier key | at start |
 //!
-//! Order of trust: `raft.log` first, leaves follow from it. Leaves behind the checkpoint that a
-//! crash tore off are applied again; a leaf that a checkpoint covers and that is gone or altered is
-//! an error with a sentence, never repaired silently.
+//! Order of trust: `raft.log` first, leaves follow from it. Leaves behind the last signature that a
+//! crash tore off are applied again. Any other damage is found at start; then the directory is set
+//! aside (`<directory>.damaged-<time>`) and the node comes back as *another replica*, provided that
+//! a majority of the other members holds the log ([`Phase::Repairing`]); otherwise it refuses with
+//! a sentence. A replica that has lost its votes must never vote under its old number again.
 //!
-//! Deliberately absent: change of the raft membership at run time (the roster is the genesis'),
-//! linearizable reads, cosignatures by other nodes, repair of damaged files from peers.
+//! Raft's membership follows the ledger's (`State::members`), one change at a time. Proposals that
+//! arrive while a write is under way share the next entry, once the ledger's level lets them.
+//!
+//! Where to look: `arrival` and `founding` (coming up), `held` (damage), `reconcile` and
+//! `introduce` (membership), `batcher` (group commit), `notary` (checkpoints), `read`
+//! (linearizable reads), [`verify()`] (proof from the outside).
+//!
+//! Deliberately absent: transfer of leadership (openraft 0.9 has none: a leader that leaves costs an
+//! election), snapshots smaller than the log (proofs need every leaf).
 
 mod admission;
 mod arrival;

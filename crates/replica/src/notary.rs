@@ -114,13 +114,20 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut leadership = inner.leadership.subscribe();
     loop {
         let done = if cosigns(&inner) {
-            inner.notary.newest().map_or(0, |newest| newest.checkpoint.size)
+            inner
+                .notary
+                .newest()
+                .map_or(0, |newest| newest.checkpoint.size)
         } else {
             inner.notary.desk().signed
         };
         let turn = !cosigns(&inner) || inner.leads();
         if turn && published.borrow_and_update().state.size > done {
-            let round = if cosigns(&inner) { round(&inner).await } else { sign_alone(&inner).map_err(NoteRefused::from) };
+            let round = if cosigns(&inner) {
+                round(&inner).await
+            } else {
+                sign_alone(&inner).map_err(NoteRefused::from)
+            };
             if let Err(error) = round {
                 // Consensus goes on without: the next commit tries again.
                 tracing::warn!("no checkpoint could be signed: {error}");
@@ -130,7 +137,10 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
         let more = async {
             if turn {
-                published.wait_for(|view| view.state.size > done).await.map(drop)
+                published
+                    .wait_for(|view| view.state.size > done)
+                    .await
+                    .map(drop)
             } else {
                 std::future::pending().await
             }
@@ -157,7 +167,11 @@ fn restore(inner: &Inner) {
         inner.notary.desk().signed = file.checkpoint.size;
     }
     let state = inner.store.now().state;
-    let roster = state.members.iter().map(|(node, member)| (node.clone(), member.identity)).collect();
+    let roster = state
+        .members
+        .iter()
+        .map(|(node, member)| (node.clone(), member.identity))
+        .collect();
     let Ok(Some(file)) = notes::read_unverified(&inner.dir, notes::CHECKPOINT) else {
         return;
     };
@@ -206,7 +220,9 @@ fn sign(inner: &Inner, mark: &Mark) -> Result<SignedNote, NoteRefused> {
         size: mark.size,
         root: mark.root,
     };
-    let note = checkpoint.sign(&[inner.signer()]).map_err(tlog::CheckpointError::from)?;
+    let note = checkpoint
+        .sign(&[inner.signer()])
+        .map_err(tlog::CheckpointError::from)?;
     let mut desk = inner.notary.desk();
     if mark.size > desk.signed {
         let Some(writer) = &desk.writer else {
@@ -244,7 +260,9 @@ async fn round(inner: &Inner) -> Result<(), NoteRefused> {
         Ok::<_, NoteRefused>((mark, note))
     })?;
     let linked = inner.net.peers();
-    let linked = linked.into_iter().filter(|node| mark.roster.contains_key(node));
+    let linked = linked
+        .into_iter()
+        .filter(|node| mark.roster.contains_key(node));
     let text = note.encode();
     let mut asked: FuturesUnordered<_> = linked
         .map(|node| {
@@ -277,7 +295,9 @@ async fn round(inner: &Inner) -> Result<(), NoteRefused> {
     let cosigned = majority(inner, &note, &mark.roster)?;
     keep(inner, cosigned)?;
     for node in inner.net.peers() {
-        inner.net.cast(&node, Frame::Checkpoint { note: note.clone() });
+        inner
+            .net
+            .cast(&node, Frame::Checkpoint { note: note.clone() });
     }
     Ok(())
 }
@@ -294,7 +314,9 @@ fn accept(
     signed.add_line(line).map_err(tlog::CheckpointError::from)?;
     let member = BTreeMap::from_iter(mark.roster.get(node).map(|key| (node.clone(), *key)));
     let trusted = notes::verifiers(&inner.origin, &member);
-    signed.verify(&trusted).map_err(tlog::CheckpointError::from)?;
+    signed
+        .verify(&trusted)
+        .map_err(tlog::CheckpointError::from)?;
     Ok(signed)
 }
 
@@ -355,7 +377,9 @@ async fn try_cosign(inner: &Inner, from: &NodeId, note: &str) -> Result<String, 
     agrees(&checkpoint, &mark)?;
     let asker = BTreeMap::from_iter(mark.roster.get(from).map(|key| (from.clone(), *key)));
     let trusted = notes::verifiers(&inner.origin, &asker);
-    parsed.verify(&trusted).map_err(tlog::CheckpointError::from)?;
+    parsed
+        .verify(&trusted)
+        .map_err(tlog::CheckpointError::from)?;
     disk::blocking(|| {
         inner.store.durable()?;
         sign(inner, &mark)
@@ -381,7 +405,10 @@ pub(super) async fn take(inner: &Inner, from: &NodeId, note: &str) {
 
 /// Before this node stops: the leader has its last leaves signed, if the others are there.
 pub(super) async fn last_round(inner: &Inner) {
-    let signed = inner.notary.newest().map_or(0, |newest| newest.checkpoint.size);
+    let signed = inner
+        .notary
+        .newest()
+        .map_or(0, |newest| newest.checkpoint.size);
     if cosigns(inner) && inner.leads() && inner.store.now().state.size > signed {
         // Whoever leads next signs for them otherwise.
         let _ = timeout(LAST_ROUND, round(inner)).await;

@@ -1,6 +1,7 @@
 //! Getting an act onto the log, from any node.
 
 use super::handle::{Inner, Ledger};
+use super::phase::Phase;
 use runtime::{clock, entropy};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -119,7 +120,9 @@ async fn propose_record(inner: &Inner, record: Record) -> Result<u64, ProposeErr
                 catch_up(inner, index, deadline).await;
                 return Ok(index);
             }
-            Attempt::Stopped(why) => return Err(ProposeError::Stopped(why)),
+            Attempt::Stopped(why) => {
+                return Err(ProposeError::Stopped(last_words(inner, why).await));
+            }
             Attempt::Refused(error) => return Err(error),
             Attempt::Failed(why) => last = why,
             Attempt::Elsewhere(next) => {
@@ -144,6 +147,16 @@ async fn propose_record(inner: &Inner, record: Record) -> Result<u64, ProposeErr
             ledger,
         }),
         false => Err(ProposeError::TimedOut { within, last }),
+    }
+}
+
+/// Why this replica has stopped, if that is known soon.
+async fn last_words(inner: &Inner, otherwise: String) -> String {
+    let mut phase = inner.phase.subscribe();
+    let refused = phase.wait_for(|phase| matches!(phase, Phase::Refused(_)));
+    match timeout(LONGEST_PAUSE, refused).await {
+        Ok(Ok(phase)) => phase.to_string(),
+        Ok(Err(_)) | Err(_) => otherwise,
     }
 }
 

@@ -31,12 +31,18 @@ impl Ledger {
     }
 }
 
-/// A damaged replica counts as begun: what it has acknowledged, it has.
+/// A damaged replica holds leaves on which consensus does not run.
 fn holdings(inner: &Inner) -> Reply {
-    let core = inner.core.get();
-    Reply::Holdings {
-        store: core.map_or(StoreId::FOUNDING, |core| core.store_id),
-        leaves: inner.store.now().state.size,
-        begun: inner.in_doubt || core.is_some_and(|core| core.log.begun()),
+    match inner.core.get() {
+        None => Reply::Holdings {
+            store: StoreId::FOUNDING,
+            leaves: u64::from(inner.in_doubt),
+            begun: false,
+        },
+        Some(core) => Reply::Holdings {
+            store: core.store_id,
+            leaves: inner.store.now().state.size,
+            begun: core.log.begun(),
+        },
     }
 }

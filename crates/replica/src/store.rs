@@ -19,6 +19,9 @@ pub(super) const APPLIED: &str = "applied";
 /// second this is ten seconds of patience, and a few MiB at most with ordinary acts.
 const RECENT: usize = 1024;
 
+/// Leaves of a snapshot written at once: a whole log must not be in memory twice.
+const INSTALLED_AT_ONCE: usize = 4096;
+
 /// Roots remembered, one for each entry of Raft's log: what a checkpoint may be asked to be
 /// cosigned for. The leader asks within its round; at ten thousand entries a second this reaches
 /// back a quarter of a second more than `Timings::checkpoint_every`.
@@ -71,6 +74,9 @@ struct Files {
 #[derive(Default)]
 struct Inner {
     files: Option<Files>,
+    /// Folding or writing has failed: what is in memory is not what is on the disk, and nobody may
+    /// sign for it.
+    failed: bool,
     frontier: Frontier,
     state: State,
     roster: Arc<Roster>,
@@ -114,7 +120,9 @@ impl Store {
 
     /// Opens or creates the files in `dir` and folds the leaves that are there.
     pub(super) fn load(&self, dir: &Path, cluster: &str, vows: Vows) -> Result<(), StoreError> {
-        let floor = read_floor(dir)?.unwrap_or_default();
+        let floor = read_floor(dir)?;
+        let known = floor.is_some();
+        let floor = floor.unwrap_or_default();
         let mut new = Inner {
             applied: floor.applied,
             membership: floor.membership,
@@ -138,6 +146,10 @@ impl Store {
                 "its log is that of cluster {found:?}, not of {cluster:?}; give each cluster its own directory"
             );
             return Err(StoreError::foreign(leaves.path(), what));
+        }
+        if !known && new.applied.is_some() {
+            let what = "the file is gone, and with it who takes part in consensus";
+            return Err(StoreError::mismatch(&dir.join(APPLIED), what));
         }
         new.recent.clear();
         new.mark();
@@ -175,34 +187,12 @@ impl Store {
     /// Applies committed entries in order; answers the leaves of each.
     pub(super) fn apply(&self, entries: Vec<Apply>) -> Result<Vec<Vec<u64>>, StoreError> {
         let mut inner = self.lock();
-        let dir = inner.files()?.dir.clone();
-        let mut answers = Vec::with_capacity(entries.len());
-        let mut written = Vec::new();
-        let mut membership = None;
-        for Apply { log_id, what } in entries {
-            let answer = match what {
-                ApplyWhat::Nothing => Vec::new(),
-                ApplyWhat::Membership(new) => {
-                    membership = Some(new);
-                    Vec::new()
-                }
-                ApplyWhat::Leaves(entry) => {
-                    let acts = batch::split(entry, &dir.join(super::log::LOG))?;
-                    inner.fold_entry(&dir, log_id, acts, &mut written)?
-                }
-            };
-            answers.push(answer);
-            inner.applied = Some(log_id);
-        }
-        inner.leaves()?.append(&written)?;
-        if let Some(membership) = membership {
-            inner.membership = membership;
-            inner.write_floor()?;
-        }
+        let applied = inner.apply(entries);
+        inner.failed |= applied.is_err();
+        let answers = applied?;
         self.publish(&inner);
         Ok(answers)
     }
-
     /// Makes all leaves durable and says so; gives what a snapshot is made of.
     pub(super) fn settle(&self) -> Result<(Option<LogId>, Membership, PathBuf, u64), StoreError> {
         let mut inner = self.lock();
@@ -222,39 +212,9 @@ impl Store {
         received: impl Iterator<Item = Result<(StoredLeaf, Place), StoreError>>,
     ) -> Result<(), StoreError> {
         let mut inner = self.lock();
-        let dir = inner.files()?.dir.clone();
-        let have = inner.files()?.leaves.count();
-        let mut written = Vec::new();
-        let mut count = 0;
-        for leaf in received {
-            let (leaf, place) = leaf?;
-            if count < have {
-                if inner.files()?.leaves.read(count)?.bytes != leaf.bytes {
-                    let what = format!(
-                        "leaf {count} of the leader's snapshot differs from ours: the log has forked; \
-                         run `glasshouse ledger verify` on both nodes and keep both directories"
-                    );
-                    return Err(StoreError::mismatch(from, what));
-                }
-            } else {
-                inner.fold_one(&dir, &leaf.bytes, count)?;
-                if place.at + 1 == place.of {
-                    inner.mark();
-                }
-                written.push((leaf, place));
-            }
-            count += 1;
-        }
-        if count < have {
-            let what = format!(
-                "the leader's snapshot has {count} leaves, fewer than the {have} committed here"
-            );
-            return Err(StoreError::mismatch(from, what));
-        }
-        inner.leaves()?.append(&written)?;
-        inner.applied = inner.applied.max(applied);
-        inner.membership = membership;
-        inner.write_floor()?;
+        let installed = inner.install(from, applied, membership, received);
+        inner.failed |= installed.is_err();
+        installed?;
         self.publish(&inner);
         Ok(())
     }
@@ -319,14 +279,85 @@ impl Store {
 
 impl Inner {
     fn files(&self) -> Result<&Files, StoreError> {
-        self.files.as_ref().ok_or_else(no_files)
+        let files = self.files.as_ref().filter(|_| !self.failed);
+        files.ok_or_else(no_files)
     }
 
     fn leaves(&mut self) -> Result<&mut LeafFile, StoreError> {
-        self.files
-            .as_mut()
-            .map(|files| &mut files.leaves)
-            .ok_or_else(no_files)
+        let files = self.files.as_mut().filter(|_| !self.failed);
+        files.map(|files| &mut files.leaves).ok_or_else(no_files)
+    }
+
+    fn apply(&mut self, entries: Vec<Apply>) -> Result<Vec<Vec<u64>>, StoreError> {
+        let dir = self.files()?.dir.clone();
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut written = Vec::new();
+        for Apply { log_id, what } in entries {
+            let answer = match what {
+                ApplyWhat::Nothing => Vec::new(),
+                ApplyWhat::Membership(membership) => {
+                    // On the disk before any leaf behind it: leaves alone do not tell of it.
+                    self.leaves()?.append(&std::mem::take(&mut written))?;
+                    self.membership = membership;
+                    self.applied = Some(log_id);
+                    self.write_floor()?;
+                    Vec::new()
+                }
+                ApplyWhat::Leaves(entry) => {
+                    let acts = batch::split(entry, &dir.join(super::log::LOG))?;
+                    self.fold_entry(&dir, log_id, acts, &mut written)?
+                }
+            };
+            answers.push(answer);
+            self.applied = Some(log_id);
+        }
+        self.leaves()?.append(&written)?;
+        Ok(answers)
+    }
+
+    fn install(
+        &mut self,
+        from: &Path,
+        applied: Option<LogId>,
+        membership: Membership,
+        received: impl Iterator<Item = Result<(StoredLeaf, Place), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let dir = self.files()?.dir.clone();
+        let have = self.files()?.leaves.count();
+        let (mut written, mut count) = (Vec::new(), 0);
+        for leaf in received {
+            let (leaf, place) = leaf?;
+            if count < have {
+                if self.files()?.leaves.read(count)?.bytes != leaf.bytes {
+                    let what = format!(
+                        "leaf {count} of the leader's snapshot differs from ours: the log has forked; \
+                         run `glasshouse ledger verify` on both nodes and keep both directories"
+                    );
+                    return Err(StoreError::mismatch(from, what));
+                }
+            } else {
+                self.fold_one(&dir, &leaf.bytes, count)?;
+                if place.at + 1 == place.of {
+                    self.mark();
+                }
+                written.push((leaf, place));
+                if written.len() >= INSTALLED_AT_ONCE && place.at + 1 == place.of {
+                    self.leaves()?.append(&std::mem::take(&mut written))?;
+                }
+            }
+            count += 1;
+        }
+        if count < have {
+            let what = format!(
+                "the leader's snapshot has {count} leaves, fewer than the {have} committed here"
+            );
+            return Err(StoreError::mismatch(from, what));
+        }
+        self.leaves()?.append(&written)?;
+        self.applied = self.applied.max(applied);
+        self.membership = membership;
+        self.write_floor()?;
+        Ok(())
     }
 
     fn view(&self) -> View {
@@ -394,13 +425,16 @@ impl Inner {
             record: Arc::new(record),
             applied,
         }));
-        if let Some(awaited) = self.awaited.take_if(|awaited| awaited.size == index + 1) {
-            self.expect_roots(&dir.join(LEAVES), std::iter::once(&awaited))?;
+        if let Some(awaited) = &self.awaited
+            && awaited.size == index + 1
+        {
+            self.expect_roots(&dir.join(LEAVES), std::iter::once(awaited))?;
             super::notes::remove_awaited(dir)?;
             tracing::info!(
                 size = awaited.size,
                 "the log brought by the peers agrees with what this node had signed before"
             );
+            self.awaited = None;
         }
         Ok(answer)
     }
@@ -442,7 +476,7 @@ impl Inner {
 fn no_files() -> StoreError {
     StoreError::mismatch(
         Path::new(LEAVES),
-        "this replica is not open yet; it is still asking its peers",
+        "this replica is not in use: it is still asking its peers, or has failed",
     )
 }
 

@@ -208,3 +208,78 @@ fn another_logs_checkpoint() {
         .unwrap_err();
     assert!(matches!(refused, CheckpointError::Origin { .. }));
 }
+
+/// The message of <https://c2sp.org/tlog-cosignature>, from the specification's own example.
+#[test]
+fn cosignatures_are_those_of_the_specification() {
+    use ed25519_dalek::Signer as _;
+    use sha2::Digest as _;
+    let text =
+        "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+    let message = format!("cosignature/v1\ntime 1679315147\n{text}");
+    let (name, key) = (name("witness.example.com/w1"), key(9));
+    let mut id = sha2::Sha256::new();
+    id.update(b"witness.example.com/w1\n\x04");
+    id.update(key.verifying_key().as_bytes());
+    let mut blob = id.finalize()[..4].to_vec();
+    blob.extend_from_slice(&1_679_315_147_u64.to_be_bytes());
+    blob.extend_from_slice(&key.sign(message.as_bytes()).to_bytes());
+    let encoded = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(blob)
+    };
+    let line = NoteSigner::new(&name, &key)
+        .cosignature_line(text, 1_679_315_147)
+        .unwrap();
+    assert_eq!(line, format!("\u{2014} witness.example.com/w1 {encoded}"));
+
+    // Verified with the cosigner's own vkey and with the key of a log that also cosigns.
+    let log = KeyName::new("example.com/behind-the-sofa").unwrap();
+    let log_key = SigningKey::from_bytes(&[1; 32]);
+    let mut note = SignedNote::sign(text, &[NoteSigner::new(&log, &log_key)]).unwrap();
+    note.add_line(&line).unwrap();
+    assert!(matches!(
+        note.add_line(&line),
+        Err(NoteError::SignedTwice { .. })
+    ));
+    let vkey = NoteVerifier::cosigner(name.clone(), key.verifying_key()).to_string();
+    let cosigner = NoteVerifier::parse(&vkey).unwrap();
+    assert_eq!(cosigner.to_string(), vkey);
+    for trusted in [
+        cosigner.clone(),
+        NoteVerifier::new(name.clone(), key.verifying_key()),
+    ] {
+        let trusted = [trusted];
+        let (checkpoint, signers) = Checkpoint::open(note.encode().as_bytes(), &trusted).unwrap();
+        assert_eq!((checkpoint.size, signers.len()), (20_852_163, 1));
+    }
+    // A cosigner's plain signature is not a cosignature, and the time is signed, too.
+    let plain = SignedNote::sign(text, &[NoteSigner::new(&name, &key)]).unwrap();
+    assert!(plain.verify(std::slice::from_ref(&cosigner)).is_err());
+    for (flip, line) in [(9, &line), (30, &line)] {
+        use base64::Engine as _;
+        let base64 = base64::engine::general_purpose::STANDARD;
+        let mut blob = base64.decode(line.rsplit(' ').next().unwrap()).unwrap();
+        blob[flip] ^= 1;
+        let mut forged = SignedNote::sign(text, &[NoteSigner::new(&log, &log_key)]).unwrap();
+        let line = format!("\u{2014} witness.example.com/w1 {}", base64.encode(blob));
+        forged.add_line(&line).unwrap();
+        let refused = forged.verify(std::slice::from_ref(&cosigner));
+        assert!(
+            matches!(refused, Err(NoteError::BadSignature { .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(note.add_line("no line").is_err());
+}
+
+#[test]
+fn a_key_that_signs_and_cosigns_counts_once() {
+    let (name, key) = (name("glasshouse/demo"), key(7));
+    let signer = NoteSigner::new(&name, &key);
+    let mut note = checkpoint().sign(&[signer]).unwrap();
+    let line = signer.cosignature_line(note.text(), 1).unwrap();
+    note.add_line(&line).unwrap();
+    let trusted = [signer.verifier()];
+    assert_eq!(note.verify(&trusted).unwrap(), [&trusted[0]]);
+}

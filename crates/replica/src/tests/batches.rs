@@ -24,7 +24,7 @@ async fn proposals_share_entries_and_each_learns_its_leaf() {
     let before = last_index(&leader);
     burst(&leader, 1, 100).await;
     assert_eq!(last_index(&leader) - before, 100);
-    let all = [&[leader.clone()], rest.as_slice()].concat();
+    let all = [std::slice::from_ref(&leader), rest.as_slice()].concat();
     raise(&all).await;
 
     let before = last_index(&leader);
@@ -36,7 +36,11 @@ async fn proposals_share_entries_and_each_learns_its_leaf() {
     converge(&all, 0).await;
     let written = history(&all[1]).await;
     for (n, leaf) in (101..).zip(leaves) {
-        assert_eq!(written[leaf as usize].record.act, act("a", n), "leaf {leaf}");
+        assert_eq!(
+            written[leaf as usize].record.act,
+            act("a", n),
+            "leaf {leaf}"
+        );
     }
     // From everywhere, and again after a restart of all.
     for (at, ledger) in (1..).zip(&all) {
@@ -73,7 +77,10 @@ async fn an_entry_torn_in_the_leaves_goes_as_a_whole_and_comes_again() {
     while let Ok((leaf, _, end)) = reader.next().unwrap() {
         ends.push((leaf.log_id.index, end));
     }
-    let shared = ends.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+    let shared = ends
+        .windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .count();
     assert!(shared > 20, "the burst shares entries: {ends:?}");
     let whole = fs::read(&path).unwrap();
     for at in leaves[3] as usize..ends.len() {

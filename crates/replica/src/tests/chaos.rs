@@ -30,7 +30,10 @@ impl Run {
     async fn new(names: &str) -> Self {
         let mut house = House::new(names);
         house.timings.propose_limit = Duration::from_secs(4);
-        house.compaction = Compaction { every: 50, keep: 20 };
+        house.compaction = Compaction {
+            every: 50,
+            keep: 20,
+        };
         let up = house.start_all().await;
         raise(&up).await;
         Self {
@@ -87,7 +90,10 @@ impl Run {
             assert_eq!(seen[..], last[..seen.len()], "one history");
         }
         for (leaf, act) in &self.acknowledged {
-            assert_eq!(last[*leaf as usize].record.act, *act, "acknowledged as leaf {leaf}");
+            assert_eq!(
+                last[*leaf as usize].record.act, *act,
+                "acknowledged as leaf {leaf}"
+            );
         }
         assert!(self.acknowledged.len() > 20, "{}", self.acknowledged.len());
         let names: Vec<&str> = self.house.names.iter().map(NodeId::as_str).collect();
@@ -95,7 +101,11 @@ impl Run {
         let size = self.up[0].size_and_root().0;
         cosigned(&self.up, size).await;
         for ledger in &self.up {
-            verify(&self.house.dir(ledger.me().as_str()), &VerifyOptions::default()).unwrap();
+            verify(
+                &self.house.dir(ledger.me().as_str()),
+                &VerifyOptions::default(),
+            )
+            .unwrap();
         }
     }
 }
@@ -163,7 +173,7 @@ async fn schedule(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn random_schedules() {
-    for seed in 1..=6 {
+    for seed in 1..=3 {
         println!("seed {seed}");
         schedule(seed).await;
     }

@@ -39,7 +39,11 @@ async fn members_come_by_admission_and_go_by_removal() {
         admit(&house, &all[0], node).await;
         let new = house.start(node).await;
         ready(&new).await;
-        assert_ne!(new.store_id(), Some(StoreId::FOUNDING), "only founders have that");
+        assert_ne!(
+            new.store_id(),
+            Some(StoreId::FOUNDING),
+            "only founders have that"
+        );
         all.push(new);
         converge(&all, 0).await;
     }
@@ -76,7 +80,10 @@ async fn a_leader_that_is_removed_steps_down() {
     let mut view = rest[0].leader();
     let other = view.wait_for(|seen| seen.leader.as_ref().is_some_and(|leader| *leader != gone));
     within("another leader", other).await.unwrap();
-    rest[1].propose(act(rest[1].me().as_str(), 1)).await.unwrap();
+    rest[1]
+        .propose(act(rest[1].me().as_str(), 1))
+        .await
+        .unwrap();
     converge(&rest, 0).await;
     // What the removed one still proposes is not even written.
     let size = rest[0].size_and_root().0;
@@ -88,7 +95,10 @@ async fn a_leader_that_is_removed_steps_down() {
     }));
     let (lead, _) = leader_and_rest(rest).await;
     let refused = lead.serve(&gone, link).await;
-    assert!(matches!(&refused, Some(Reply::Refused(why)) if why.contains("not a member")), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(Reply::Refused(why)) if why.contains("not a member")),
+        "{refused:?}"
+    );
     assert_eq!(lead.size_and_root().0, size);
 }
 
@@ -138,7 +148,10 @@ async fn an_admitted_node_far_behind_gets_the_snapshot() {
     admit(&house, &all[0], "d").await;
     let new = house.start("d").await;
     ready(&new).await;
-    assert!(raft(&new).metrics().borrow().snapshot.is_some(), "it came by snapshot");
+    assert!(
+        raft(&new).metrics().borrow().snapshot.is_some(),
+        "it came by snapshot"
+    );
     all.push(new);
     converge(&all, 0).await;
     let size = all[0].size_and_root().0;
@@ -146,7 +159,10 @@ async fn an_admitted_node_far_behind_gets_the_snapshot() {
     // Proofs of leaves long compacted away from Raft's log still hold, on the new node as well.
     for leaf in [0, 7, size - 1] {
         let report = inclusion(&house.dir("d"), leaf, &VerifyOptions::default()).unwrap();
-        report.proof.verify(&report.leaf, &report.checkpoint.root).unwrap();
+        report
+            .proof
+            .verify(&report.leaf, &report.checkpoint.root)
+            .unwrap();
     }
 }
 
@@ -164,7 +180,10 @@ async fn acts_wait_for_the_level_and_say_so() {
         };
         let refused = ledger.propose(function).await.unwrap_err();
         assert!(matches!(refused, ProposeError::Level { .. }), "{refused}");
-        assert!(refused.to_string().contains("acts up to level 0"), "{refused}");
+        assert!(
+            refused.to_string().contains("acts up to level 0"),
+            "{refused}"
+        );
     }
     let next = Act::LevelRaised { level: Level(2) };
     assert!(all[0].propose(next).await.is_err(), "no build speaks that");
@@ -182,7 +201,11 @@ async fn founders_wait_for_each_other_and_say_for_whom() {
     let waiting = |nodes: &'static str| {
         move |phase: &Phase| match phase {
             Phase::Founding { waiting_for } => {
-                *waiting_for == nodes.split_whitespace().map(NodeId::from).collect::<Vec<_>>()
+                *waiting_for
+                    == nodes
+                        .split_whitespace()
+                        .map(NodeId::from)
+                        .collect::<Vec<_>>()
             }
             _ => false,
         }

@@ -256,14 +256,19 @@ async fn leader_and_rest(ledgers: Vec<Ledger>) -> (Ledger, Vec<Ledger>) {
 /// Raises the ledger's level, and waits until every member has said where it is.
 async fn raise(ledgers: &[Ledger]) {
     let level = Level::MEMBERSHIP;
-    ledgers[0].propose(Act::LevelRaised { level }).await.unwrap();
+    ledgers[0]
+        .propose(Act::LevelRaised { level })
+        .await
+        .unwrap();
     for ledger in ledgers {
         let mut view = ledger.watch();
         let introduced = |view: &View| {
             let mut members = view.state.members.values();
             view.state.level == level && members.all(|member| member.address.is_some())
         };
-        within("introductions", view.wait_for(introduced)).await.unwrap();
+        within("introductions", view.wait_for(introduced))
+            .await
+            .unwrap();
     }
 }
 
@@ -272,7 +277,9 @@ async fn cosigned(ledgers: &[Ledger], size: u64) {
     for ledger in ledgers {
         let mut news = ledger.inner().notary.news();
         let covers = |newest: &Option<notary::Cosigned>| {
-            newest.as_ref().is_some_and(|newest| newest.checkpoint.size >= size)
+            newest
+                .as_ref()
+                .is_some_and(|newest| newest.checkpoint.size >= size)
         };
         let what = format!("a checkpoint over {size} leaves on {}", ledger.me());
         within(&what, news.wait_for(covers)).await.unwrap();
@@ -299,7 +306,10 @@ async fn voters(ledgers: &[Ledger], nodes: &str) {
 
 async fn phase_is(ledger: &Ledger, what: &str, expected: impl FnMut(&Phase) -> bool) -> Phase {
     let mut phase = ledger.phase();
-    within(what, phase.wait_for(expected)).await.unwrap().clone()
+    within(what, phase.wait_for(expected))
+        .await
+        .unwrap()
+        .clone()
 }
 
 async fn ready(ledger: &Ledger) {

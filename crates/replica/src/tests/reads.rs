@@ -13,7 +13,12 @@ async fn every_node_reads_what_was_committed_before() {
         let (writer, reader) = (&ledgers[n % 3], &ledgers[(n + 1) % 3]);
         let leaf = writer.propose(act("a", n as u64)).await.unwrap();
         let state = reader.linearizable(BRIEF).await.unwrap();
-        assert!(state.size > leaf, "{} read {} after leaf {leaf}", reader.me(), state.size);
+        assert!(
+            state.size > leaf,
+            "{} read {} after leaf {leaf}",
+            reader.me(),
+            state.size
+        );
     }
 }
 
@@ -26,7 +31,10 @@ async fn a_leader_cut_off_does_not_answer() {
     house.isolate(leader.me());
     // At once, while it still takes itself for the leader: it has no majority to ask.
     assert!(leader.leads());
-    let refused = leader.linearizable(Duration::from_millis(200)).await.unwrap_err();
+    let refused = leader
+        .linearizable(Duration::from_millis(200))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ReadError::TimedOut { .. }), "{refused}");
     let direct = leader.serve(rest[0].me(), Call::ReadIndex).await;
     assert!(!matches!(direct, Some(Reply::ReadIndex(_))), "{direct:?}");
@@ -34,7 +42,12 @@ async fn a_leader_cut_off_does_not_answer() {
     // Later, when the others have gone on without it.
     let leaf = rest[0].propose(act("a", 1)).await.unwrap();
     let refused = leader.linearizable(BRIEF).await.unwrap_err();
-    assert!(refused.to_string().contains("is a majority of the nodes up"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("is a majority of the nodes up"),
+        "{refused}"
+    );
     for reader in &rest {
         assert!(reader.linearizable(BRIEF).await.unwrap().size > leaf);
     }
@@ -46,7 +59,12 @@ async fn a_leader_cut_off_does_not_answer() {
 async fn a_leader_of_the_first_release_cannot_be_asked() {
     let house = House::new("a b c");
     let (leader, rest) = leader_and_rest(house.start_all().await).await;
-    house.switch.older.lock().unwrap().insert(leader.me().clone());
+    house
+        .switch
+        .older
+        .lock()
+        .unwrap()
+        .insert(leader.me().clone());
     let refused = rest[0].linearizable(BRIEF).await.unwrap_err();
     assert_eq!(refused, ReadError::NotSpoken(leader.me().clone()));
 }

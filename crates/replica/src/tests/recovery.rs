@@ -122,7 +122,10 @@ async fn another_clusters_directory_is_refused() {
         .err()
         .unwrap()
         .to_string();
-    assert!(refused.contains("checkpoint does not belong here"), "{refused}");
+    assert!(
+        refused.contains("checkpoint does not belong here"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,9 @@ fn damage(path: &Path, how: Damage) {
     match how {
         Damage::Flip(at) => bytes[len * at / 1000] ^= 0x20,
         Damage::Cut(at) => bytes.truncate(len * at / 1000),
-        Damage::Garbage => bytes.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a),
+        Damage::Garbage => bytes
+            .iter_mut()
+            .for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a),
         Damage::Gone => return fs::remove_file(path).unwrap(),
     }
     fs::write(path, bytes).unwrap();
@@ -53,7 +55,8 @@ fn damage(path: &Path, how: Damage) {
 fn aside(house: &House) -> Vec<PathBuf> {
     let all = fs::read_dir(house.root.path()).unwrap();
     let all = all.map(|entry| entry.unwrap().path());
-    all.filter(|path| path.to_string_lossy().contains(".damaged-")).collect()
+    all.filter(|path| path.to_string_lossy().contains(".damaged-"))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +76,11 @@ async fn in_a_cluster_every_damage_heals() {
             let before = victim.store_id();
             let (_, root) = victim.size_and_root();
             // By turns stopped in order and killed.
-            let node = if n % 2 == 0 { house.kill(victim).await } else { house.stop(victim).await };
+            let node = if n % 2 == 0 {
+                house.kill(victim).await
+            } else {
+                house.stop(victim).await
+            };
             damage(&house.dir(&node).join(file), how);
             let back = house.start(&node).await;
             let what = format!("{file} {how:?}");
@@ -82,7 +89,14 @@ async fn in_a_cluster_every_damage_heals() {
             });
             assert_eq!(phase.await, Phase::Ready, "{what}");
             size_reaches(&back, size).await;
-            assert_eq!(back.inner().store.mark_at(size).map_or(root, |mark| mark.root), root, "{what}");
+            assert_eq!(
+                back.inner()
+                    .store
+                    .mark_at(size)
+                    .map_or(root, |mark| mark.root),
+                root,
+                "{what}"
+            );
             let fresh = back.store_id() != before;
             match (file, how) {
                 // Promises that are not kept any more: only as another replica.
@@ -128,7 +142,10 @@ async fn alone_every_damage_is_refused_or_harmless() {
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    assert!(text.contains("ledger directory from a backup"), "{file} {how:?}: {text}");
+                    assert!(
+                        text.contains("ledger directory from a backup"),
+                        "{file} {how:?}: {text}"
+                    );
                     refusals += 1;
                 }
             }
@@ -138,7 +155,10 @@ async fn alone_every_damage_is_refused_or_harmless() {
         }
     }
     assert!(refusals > 40, "{refusals}");
-    assert!(aside(&house).is_empty(), "nothing is moved where nothing can be fetched");
+    assert!(
+        aside(&house).is_empty(),
+        "nothing is moved where nothing can be fetched"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,9 +174,14 @@ async fn without_a_majority_a_damaged_node_touches_nothing() {
     let back = house.start(&victim).await;
     let repairing = |phase: &Phase| matches!(phase, Phase::Repairing { .. });
     phase_is(&back, "repairing", repairing).await;
-    let why = tokio::time::timeout(2 * LIMIT, back.stopped()).await.unwrap();
+    let why = tokio::time::timeout(2 * LIMIT, back.stopped())
+        .await
+        .unwrap();
     assert!(why.contains("raft.log is damaged at byte"), "{why}");
-    assert!(why.contains("Of the 2 other members") && why.contains("(b did not answer)"), "{why}");
+    assert!(
+        why.contains("Of the 2 other members") && why.contains("(b did not answer)"),
+        "{why}"
+    );
     assert_eq!(fs::read(&log).unwrap(), bytes);
     assert!(aside(&house).is_empty());
     // With the other one back it heals.

@@ -15,7 +15,8 @@ fn a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything() {
         return until_full(PathBuf::from(dir));
     }
     let dir = TempDir::new().unwrap();
-    let name = "tests::space::a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything";
+    let name =
+        "tests::space::a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything";
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
         .env(CHILD, dir.path())
@@ -23,11 +24,17 @@ fn a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything() {
         .status()
         .unwrap();
     assert!(status.success(), "{status}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
     runtime.unwrap().block_on(async {
         let house = House::at(dir, "a");
         let acknowledged = std::fs::read_to_string(house.dir(ACKNOWLEDGED)).unwrap();
-        let acknowledged: Vec<u64> = acknowledged.lines().map(|line| line.parse().unwrap()).collect();
+        let acknowledged: Vec<u64> = acknowledged
+            .lines()
+            .map(|line| line.parse().unwrap())
+            .collect();
         assert!(acknowledged.len() > 10, "{acknowledged:?}");
         let ledger = house.start("a").await;
         size_reaches(&ledger, acknowledged.last().unwrap() + 1).await;
@@ -40,7 +47,9 @@ fn a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything() {
 }
 
 fn until_full(dir: PathBuf) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(async {
         let mut house = House::at(TempDir::with_prefix_in("child", &dir).unwrap(), "a");
         house.timings.propose_limit = Duration::from_secs(2);
@@ -69,7 +78,10 @@ fn until_full(dir: PathBuf) {
             }
         }
         let why = ledger.stopped().await;
-        assert!(why.contains("cannot append to") && why.contains("check space"), "{why}");
+        assert!(
+            why.contains("cannot append to") && why.contains("check space"),
+            "{why}"
+        );
         std::fs::write(dir.join(ACKNOWLEDGED), acknowledged).unwrap();
         ledger.kill().await;
     });
