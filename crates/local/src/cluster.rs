@@ -1,17 +1,15 @@
 //! The cluster: made, started, hurt, healed, stopped.
 
-use crate::control;
-use crate::files::{self, FileError};
+use crate::cut;
+use crate::files::FileError;
 use crate::groups::{self, GroupsError};
-use crate::identity::{self, IdentityError};
+use crate::identity::IdentityError;
 use crate::namespaces::{Namespaces, NetworkError};
 use crate::process::{self, Children, End, Launch, Life, Process, STOP_LIMIT};
 use crate::site::{self, MAX_NODES, Site, SiteError};
 use crate::state::{Lock, Network, NodeRecord, State, StateError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::Table;
-use wire::control::{Answer, Ask};
 
 /// How nodes are made and started.
 #[derive(Clone, Debug)]
@@ -106,77 +104,10 @@ pub struct LocalCluster {
     pub(crate) options: Options,
     pub(crate) children: Children,
     pub(crate) spaces: Namespaces,
-    fallback: Option<NetworkError>,
+    pub(crate) fallback: Option<NetworkError>,
 }
 
 impl LocalCluster {
-    /// Makes a cluster of `nodes` in `dir`, which must be new or empty, or left by a creation that
-    /// did not come to its end: identities, configurations, network. Nothing runs yet.
-    pub fn create(dir: &Path, nodes: usize, options: Options) -> Result<Self, ClusterError> {
-        let count = u8::try_from(nodes)
-            .ok()
-            .filter(|count| (1..=MAX_NODES).contains(&usize::from(*count)))
-            .ok_or(ClusterError::Count(nodes))?;
-        files::folder(dir)?;
-        let unfinished = State::exists(dir) && State::load(dir)?.nodes.is_empty();
-        let mut entries = std::fs::read_dir(dir).map_err(FileError::when("read", dir))?;
-        if !unfinished && entries.next().is_some() {
-            return Err(ClusterError::Taken(dir.to_owned()));
-        }
-        let mut cluster = Self::at(dir, options)?;
-        let _lock = Lock::take(&cluster.dir)?;
-        // First of all a record, so that `down` finds what a killed creation leaves.
-        State::new(Network::Loopback, 0).save(&cluster.dir)?;
-        if let Err(error) = cluster.write_files(count) {
-            cluster.spaces.remove()?;
-            return Err(error);
-        }
-        Ok(cluster)
-    }
-
-    fn write_files(&mut self, count: u8) -> Result<(), ClusterError> {
-        let dir = self.dir.clone();
-        files::folder(&dir.join("logs"))?;
-        let numbers: Vec<u8> = (1..=count).collect();
-        Site::of(&dir, "node-1").check()?;
-        let network = self.choose(&numbers)?;
-        let mut state = State::new(network, identity::dds_domain()?);
-        state.nodes = site::records(network, &numbers)?;
-        let identities = state
-            .nodes
-            .iter()
-            .map(|node| identity::create(&Site::of(&dir, &node.name).identity))
-            .collect::<Result<Vec<_>, _>>()?;
-        for node in &state.nodes {
-            let mut whole = site::founder(&state, node, &identities);
-            site::merge(&mut whole, &self.options.overrides);
-            site::save(&Site::of(&dir, &node.name).config, &whole)?;
-        }
-        Ok(state.save(&dir)?)
-    }
-
-    /// The network for new nodes: namespaces are made as a trial that stays.
-    fn choose(&mut self, numbers: &[u8]) -> Result<Network, ClusterError> {
-        let nodes: Vec<(String, u8)> = numbers
-            .iter()
-            .map(|number| (format!("node-{number}"), *number))
-            .collect();
-        match self.options.network {
-            NetworkChoice::Only(Network::Loopback) => Ok(Network::Loopback),
-            NetworkChoice::Only(Network::Namespaces) => {
-                self.spaces.raise(&nodes)?;
-                Ok(Network::Namespaces)
-            }
-            NetworkChoice::Auto => match self.spaces.raise(&nodes) {
-                Ok(()) => Ok(Network::Namespaces),
-                Err(reason) => {
-                    self.fallback = Some(reason);
-                    Ok(Network::Loopback)
-                }
-            },
-        }
-    }
-
     /// A cluster that was made before.
     pub fn open(dir: &Path, options: Options) -> Result<Self, ClusterError> {
         if !State::exists(dir) {
@@ -185,7 +116,7 @@ impl LocalCluster {
         Self::at(dir, options)
     }
 
-    fn at(dir: &Path, options: Options) -> Result<Self, ClusterError> {
+    pub(crate) fn at(dir: &Path, options: Options) -> Result<Self, ClusterError> {
         // The same folder must give the same names, however it is written.
         let dir = dir.canonicalize().map_err(FileError::when("find", dir))?;
         Ok(Self {
@@ -268,7 +199,7 @@ impl LocalCluster {
         // A split outlives the machine's restart, its filters do not.
         for node in &state.nodes {
             self.spaces
-                .lose(&node.name, &numbers_beyond(&node.name, state))?;
+                .lose(&node.name, &cut::numbers_beyond(&node.name, state))?;
         }
         Ok(())
     }
@@ -276,13 +207,17 @@ impl LocalCluster {
     /// Starts the nodes that do not run; gives their names.
     pub fn start_all(&mut self) -> Result<Vec<String>, ClusterError> {
         self.change(|cluster, state| {
-            cluster.raise(state)?;
             let names: Vec<String> = state
                 .nodes
                 .iter()
                 .filter(|node| running(node).is_none())
                 .map(|node| node.name.clone())
                 .collect();
+            if names.len() == state.nodes.len() {
+                // A command that was killed may have left half a network.
+                cluster.spaces.remove()?;
+            }
+            cluster.raise(state)?;
             for name in &names {
                 cluster.launch(state, name)?;
             }
@@ -376,6 +311,7 @@ impl LocalCluster {
             End::Stopped(_) | End::Killed => {
                 if let Some(record) = state.nodes.iter_mut().find(|record| record.name == node) {
                     record.process = None;
+                    record.untold = false;
                 }
                 Ok(())
             }
@@ -391,101 +327,6 @@ impl LocalCluster {
     pub fn pause(&mut self, node: &str) -> Result<(), ClusterError> {
         alive(&self.state()?, node)?.signal(libc::SIGSTOP);
         Ok(())
-    }
-
-    /// SIGCONT.
-    pub fn resume(&mut self, node: &str) -> Result<(), ClusterError> {
-        alive(&self.state()?, node)?.signal(libc::SIGCONT);
-        Ok(())
-    }
-
-    /// Nobody hears anybody of another group. A node in no group hears all.
-    pub fn split(&mut self, groups: &[Vec<String>]) -> Result<(), ClusterError> {
-        self.change(|cluster, state| {
-            for name in groups.iter().flatten() {
-                known(state, name)?;
-            }
-            state.split = groups.to_vec();
-            for node in &state.nodes {
-                cluster.cut(state, node)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Everybody hears everybody again.
-    pub fn heal(&mut self) -> Result<(), ClusterError> {
-        self.split(&[])
-    }
-
-    /// A node loses this share of the packets that reach it; 0: none. Needs namespaces.
-    pub fn degrade(&mut self, node: &str, percent: u8) -> Result<(), ClusterError> {
-        self.change(|cluster, state| {
-            known(state, node)?;
-            if state.network == Network::Loopback {
-                return Err(ClusterError::Node(
-                    "packets on loopback are not lost one by one; make the cluster with --network namespaces, as root".into(),
-                ));
-            }
-            if !state.split.is_empty() {
-                return Err(ClusterError::Node(format!(
-                    "the network is split ({}); heal it first",
-                    groups::write(&state.split)
-                )));
-            }
-            Ok(cluster.spaces.lose_share(node, percent)?)
-        })
-    }
-
-    fn cut(&self, state: &State, node: &NodeRecord) -> Result<(), ClusterError> {
-        match state.network {
-            Network::Namespaces => Ok(self
-                .spaces
-                .lose(&node.name, &numbers_beyond(&node.name, state))?),
-            // A node that is down is told when it starts; a paused one cannot be told, and hears
-            // nobody anyway until the others, who were told, have cut their side.
-            Network::Loopback => match running(node).map(Process::life) {
-                Some(Life::Running) => self.tell_split(state, &node.name),
-                Some(Life::Paused | Life::Ended) | None => Ok(()),
-            },
-        }
-    }
-
-    fn tell_split(&self, state: &State, node: &str) -> Result<(), ClusterError> {
-        let peers = groups::beyond(node, &state.split)
-            .into_iter()
-            .map(Into::into)
-            .collect();
-        let socket = Site::of(&self.dir, node).control();
-        let answer = control::ask(&socket, &Ask::Split { peers }, control::ASK_LIMIT)
-            .map_err(|error| ClusterError::Node(format!("{node} was not split: {error}")))?;
-        match answer {
-            Answer::Done { .. } => Ok(()),
-            Answer::Refused { text } => Err(ClusterError::Node(format!(
-                "{node} refused to be split: {text}"
-            ))),
-            Answer::Status { .. } | Answer::Invitation { .. } => Err(ClusterError::Node(format!(
-                "{node} answered the order to split with something else; is it of the same version?"
-            ))),
-        }
-    }
-
-    /// On loopback a split is in the nodes' memory: a restarted one has to be told again.
-    fn split_again(&self, node: &str) -> Result<(), ClusterError> {
-        let state = self.state()?;
-        let told =
-            state.network == Network::Namespaces || groups::beyond(node, &state.split).is_empty();
-        if told {
-            return Ok(());
-        }
-        let deadline = std::time::Instant::now() + TELL_LIMIT;
-        loop {
-            match self.tell_split(&state, node) {
-                Err(error) if std::time::Instant::now() >= deadline => return Err(error),
-                Err(_) => std::thread::sleep(TELL_AGAIN),
-                Ok(()) => return Ok(()),
-            }
-        }
     }
 
     /// Stops everything, all nodes at once, and removes the network. Gives what did not go as it
@@ -531,11 +372,6 @@ impl LocalCluster {
     }
 }
 
-/// A node has this long to open its control socket after its start.
-const TELL_LIMIT: Duration = Duration::from_secs(20);
-/// And is tried this often.
-const TELL_AGAIN: Duration = Duration::from_millis(20);
-
 /// A node's files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeFiles {
@@ -567,16 +403,6 @@ impl Drop for LocalCluster {
     }
 }
 
-fn numbers_beyond(node: &str, state: &State) -> Vec<u8> {
-    let beyond = groups::beyond(node, &state.split);
-    state
-        .nodes
-        .iter()
-        .filter(|node| beyond.contains(&node.name.as_str()))
-        .map(|node| node.number)
-        .collect()
-}
-
 pub(crate) fn known<'a>(state: &'a State, node: &str) -> Result<&'a NodeRecord, ClusterError> {
     state
         .nodes
@@ -595,6 +421,6 @@ pub(crate) fn running(node: &NodeRecord) -> Option<Process> {
     node.process.filter(|process| process.life() != Life::Ended)
 }
 
-fn alive(state: &State, node: &str) -> Result<Process, ClusterError> {
+pub(crate) fn alive(state: &State, node: &str) -> Result<Process, ClusterError> {
     running(known(state, node)?).ok_or_else(|| ClusterError::Dead(node.to_owned()))
 }

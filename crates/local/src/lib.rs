@@ -23,13 +23,17 @@ pub mod state;
 pub mod view;
 
 mod cluster;
+mod create;
+mod cut;
 mod filter;
 mod grow;
+mod rows;
 mod site;
 mod tool;
 mod watch;
 
 pub use cluster::{ClusterError, LocalCluster, NetworkChoice, NodeFiles, Options};
+pub use rows::{Row, table};
 pub use site::{DOMAIN, MAX_NODES};
 pub use state::Network;
-pub use view::{Agreement, NodeState, NodeView, Row, table};
+pub use view::{Agreement, NodeState, NodeView};

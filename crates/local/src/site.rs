@@ -92,6 +92,7 @@ pub(crate) fn records(network: Network, numbers: &[u8]) -> Result<Vec<NodeRecord
         link,
         process: None,
         starts: 0,
+        untold: false,
         binary: PathBuf::new(),
     };
     match network {
@@ -155,6 +156,11 @@ fn common(state: &State, node: &NodeRecord, founders: &[NodeRecord]) -> Table {
             table([("name", text(room)), ("home", text(&home.name))]).into()
         })
         .collect();
+    // Also the name in the mailbox's certificate, so it is what gear calls it by.
+    let hostname = match state.network {
+        Network::Loopback => text("localhost"),
+        Network::Namespaces => text(node.mailbox.ip()),
+    };
     let mut cluster = table([
         ("name", text("local")),
         ("listen", text(node.link)),
@@ -178,7 +184,7 @@ fn common(state: &State, node: &NodeRecord, founders: &[NodeRecord]) -> Table {
             "mailbox",
             table([
                 ("listen", text(node.mailbox)),
-                ("hostname", text("localhost")),
+                ("hostname", hostname),
                 ("domains", vec![text(DOMAIN)].into()),
             ])
             .into(),

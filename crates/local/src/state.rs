@@ -58,8 +58,22 @@ pub struct NodeRecord {
     pub process: Option<Process>,
     /// Starts so far.
     pub starts: u32,
+    /// It was paused when the network was split or healed, and on loopback has to be told.
+    #[serde(default)]
+    pub untold: bool,
     /// The program it was last started with.
     pub binary: PathBuf,
+}
+
+impl NodeRecord {
+    /// What gear calls the mailbox by, `host:port`: the host is the name in its certificate.
+    pub fn mail_to(&self) -> String {
+        if self.mailbox.ip().is_loopback() {
+            format!("localhost:{}", self.mailbox.port())
+        } else {
+            self.mailbox.to_string()
+        }
+    }
 }
 
 /// The cluster.
@@ -203,6 +217,7 @@ mod tests {
                 started: 99,
             }),
             starts: 2,
+            untold: false,
             binary: "/usr/bin/glasshouse".into(),
         });
         state

@@ -25,9 +25,12 @@ fn options(network: NetworkChoice) -> Options {
 }
 
 fn house(nodes: usize, network: NetworkChoice) -> House {
+    house_with(nodes, options(network))
+}
+
+fn house_with(nodes: usize, options: Options) -> House {
     let dir = tempfile::tempdir().unwrap();
-    let cluster =
-        LocalCluster::create(&dir.path().join("cluster"), nodes, options(network)).unwrap();
+    let cluster = LocalCluster::create(&dir.path().join("cluster"), nodes, options).unwrap();
     let mut house = House { cluster, dir };
     house.up();
     house
@@ -191,6 +194,58 @@ fn a_split_leaves_the_majority_working_and_heals() {
     let dir = house.cluster.dir().to_owned();
     drop(house.cluster);
     assert_nothing_left(&dir);
+}
+
+/// Everything that nodes say to each other goes through their network: links, and the data space.
+#[test]
+fn a_mail_to_one_node_is_read_at_the_home_of_its_room() {
+    let mut options = options(NetworkChoice::Auto);
+    options.overrides = r#"
+        [[device]]
+        id = "ups-1"
+        room = "room-2"
+        class = "ups"
+        addresses = ["ups-1@hall.example"]
+    "#
+    .parse()
+    .unwrap();
+    let house = house_with(2, options);
+    let state = house.cluster.state().unwrap();
+    println!("over {}", state.network.describe());
+    let holds = |view: &NodeView, room: &str| {
+        let room = wire::Role::Room(room.into());
+        view.status
+            .as_ref()
+            .is_some_and(|status| status.roles.contains(&room))
+    };
+    house
+        .cluster
+        .wait_until(LIMIT, "room-2 at its home", |views| {
+            holds(&views[1], "room-2")
+        })
+        .unwrap();
+    let certificate = house.cluster.files("node-1").data.join("mailbox-cert.pem");
+    let sent = house
+        .cluster
+        .inside("node-2", || {
+            std::process::Command::new(env!("CARGO_BIN_EXE_glasshouse"))
+                .args(["device", "send", "apc-ups", "--from", "ups-1@hall.example"])
+                .args(["--to", &state.nodes[0].mail_to(), "--ca"])
+                .arg(certificate)
+                .status()
+                .unwrap()
+        })
+        .unwrap();
+    assert!(sent.success());
+    house
+        .cluster
+        .wait_until(LIMIT, "the reading at node-2", |views| {
+            views[1]
+                .status
+                .as_ref()
+                .is_some_and(|status| status.dds.received_remote > 0)
+        })
+        .unwrap();
 }
 
 fn assert_nothing_left(dir: &Path) {

@@ -212,6 +212,13 @@ fn up(dir: &Path, nodes: Option<usize>, network: NetworkArgument, limit: Duratio
         println!("The cluster in {} runs already.", dir.display());
         return status(&cluster, false);
     }
+    if !state.split.is_empty() {
+        return Err(format!(
+            "the network is split ({}); heal it with `glasshouse cluster heal`, or start single nodes with `glasshouse cluster start NODE`",
+            local::groups::write(&state.split)
+        )
+        .into());
+    }
     if let Some(reason) = cluster.fallback() {
         say(&format!("no namespaces: {reason}"));
     }
@@ -229,7 +236,9 @@ fn up(dir: &Path, nodes: Option<usize>, network: NetworkArgument, limit: Duratio
     for node in &cluster.state()?.nodes {
         println!(
             "{}  mailbox {}, status page http://{}",
-            node.name, node.mailbox, node.admin
+            node.name,
+            node.mail_to(),
+            node.admin
         );
     }
     if state.network == Network::Namespaces {
