@@ -44,12 +44,13 @@ impl GatewayHandler for Gateway {
                 parameters,
             } => {
                 let parameters = Arc::new(parameters);
-                self.participant.try_send(ParticipantInput::Train {
+                let train = ParticipantInput::Train {
                     from,
                     round,
                     model,
                     parameters,
-                })
+                };
+                self.participant.post(train).await
             }
             Frame::Model {
                 round,
@@ -70,7 +71,7 @@ impl GatewayHandler for Gateway {
             }
             frame @ (Frame::Update { .. } | Frame::Decline { .. }) => {
                 match aggregator_input(&from, frame) {
-                    Some(input) => self.aggregator.try_send(input),
+                    Some(input) => self.aggregator.post(input).await,
                     None => {
                         tracing::warn!("{from} sent an answer in another node's name; dropped");
                         Ok(())

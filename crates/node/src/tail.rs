@@ -92,7 +92,7 @@ impl Tail {
     async fn caught_up(&self) -> Result<(), ServiceError> {
         let state = self.ledger.state();
         self.custodian
-            .send(Custody::CaughtUp {
+            .post(Custody::CaughtUp {
                 epoch: state.keys.epoch,
             })
             .await?;
@@ -103,7 +103,7 @@ impl Tail {
             digest: initial.digest,
             parameters: initial.parameters.clone(),
         };
-        self.aggregator.send(ready).await?;
+        self.aggregator.post(ready).await?;
         self.adopt_roles();
         if let Some(model) = state.rounds.model {
             self.adopt_model(state.rounds.last_closed, model);
@@ -120,11 +120,11 @@ impl Tail {
                 "this node follows"
             }
         );
-        self.custodian.send(Custody::Leader(leads)).await?;
+        self.custodian.post(Custody::Leader(leads)).await?;
         let input = if leads {
             let state = self.ledger.state();
             self.aggregator
-                .send(Aggregation::Members(state.up().cloned().collect()))
+                .post(Aggregation::Members(state.up().cloned().collect()))
                 .await?;
             let rounds = &state.rounds;
             Aggregation::Leading {
@@ -135,7 +135,7 @@ impl Tail {
         } else {
             Aggregation::NotLeading
         };
-        Ok(self.aggregator.send(input).await?)
+        Ok(self.aggregator.post(input).await?)
     }
 
     /// One leaf, to everyone whom it concerns.
@@ -157,7 +157,7 @@ impl Tail {
                         kind: kind.clone(),
                         commit: commit.clone(),
                     };
-                    self.custodian.send(lost).await?;
+                    self.custodian.post(lost).await?;
                 }
                 return Ok(());
             }
@@ -170,7 +170,7 @@ impl Tail {
         match &record.act {
             Act::NodeUp { .. } | Act::NodeDown { .. } => {
                 let up = self.ledger.state().up().cloned().collect();
-                self.aggregator.send(Aggregation::Members(up)).await?;
+                self.aggregator.post(Aggregation::Members(up)).await?;
             }
             Act::RoleAssigned { .. } => self.adopt_roles(),
             Act::RoundOpened {
@@ -181,14 +181,14 @@ impl Tail {
                 let (round, model, cohort) = (*round, *model, cohort.clone());
                 let by = record.proposer.clone();
                 self.participant
-                    .send(ParticipantInput::Opened {
+                    .post(ParticipantInput::Opened {
                         round,
                         model,
                         cohort: cohort.clone(),
                     })
                     .await?;
                 self.aggregator
-                    .send(Aggregation::Opened {
+                    .post(Aggregation::Opened {
                         round,
                         model,
                         cohort,
@@ -198,26 +198,26 @@ impl Tail {
             }
             Act::RoundClosed { round, model, .. } => {
                 self.participant
-                    .send(ParticipantInput::Ended { round: *round })
+                    .post(ParticipantInput::Ended { round: *round })
                     .await?;
                 self.aggregator
-                    .send(Aggregation::Closed {
+                    .post(Aggregation::Closed {
                         round: *round,
                         model: *model,
                     })
                     .await?;
                 self.custodian
-                    .send(Custody::RoundClosed { round: *round })
+                    .post(Custody::RoundClosed { round: *round })
                     .await?;
                 self.adopt_model(*round, *model);
             }
             Act::RoundAbandoned { round, reason } => {
                 tracing::info!("round {round} is abandoned: {reason}");
                 self.participant
-                    .send(ParticipantInput::Ended { round: *round })
+                    .post(ParticipantInput::Ended { round: *round })
                     .await?;
                 self.aggregator
-                    .send(Aggregation::Abandoned { round: *round })
+                    .post(Aggregation::Abandoned { round: *round })
                     .await?;
             }
             Act::GroupCommit {
@@ -232,7 +232,7 @@ impl Tail {
                     kind: kind.clone(),
                     commit: commit.clone(),
                 };
-                self.custodian.send(won).await?;
+                self.custodian.post(won).await?;
             }
             // The postman follows alerts on his own; the others concern nobody here.
             Act::AlertRaised(_)

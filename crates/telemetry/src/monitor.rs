@@ -8,7 +8,7 @@
 //! Wall-clock times in alerts are arrival times; the machine's own clock only decides silence
 //! and rates.
 
-use machine::{Instant, Machine};
+use machine::{Instant, Machine, Overload};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use wire::{Alert, AlertKind, DeviceEvent, DeviceId, Report, RoomId, Severity, UnixMillis};
@@ -242,6 +242,17 @@ impl Monitor {
 impl Machine for Monitor {
     type Input = Input;
     type Output = Output;
+
+    /// A device reports an event once, and a report that was not seen looks like silence. A score
+    /// is one of many: the next window is judged again.
+    fn overload(input: &Input) -> Overload {
+        match input {
+            Input::Seen { .. } | Input::Event(_) | Input::Adopt(_) | Input::Forget(_) => {
+                Overload::Delay
+            }
+            Input::Scored(_) => Overload::Shed,
+        }
+    }
 
     fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {

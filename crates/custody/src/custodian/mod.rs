@@ -25,7 +25,7 @@ use crate::{
     roster::{Membership, Roster},
 };
 use ed25519_dalek::SigningKey;
-use machine::{Instant, Machine};
+use machine::{Instant, Machine, Overload};
 use pending::{Pending, State};
 use search::Search;
 use std::sync::Arc;
@@ -228,6 +228,21 @@ impl Custodian {
 impl Machine for Custodian {
     type Input = Input;
     type Output = Output;
+
+    /// Nothing may be lost: one commit that was not heard ends this member's part in the group.
+    /// Peers' answers come only when they were asked for.
+    fn overload(input: &Input) -> Overload {
+        match input {
+            Input::Committed { .. }
+            | Input::Lost { .. }
+            | Input::CaughtUp { .. }
+            | Input::Leader(_)
+            | Input::RoundClosed { .. }
+            | Input::GroupInfo { .. }
+            | Input::AnswersDone
+            | Input::ProposalFailed { .. } => Overload::Delay,
+        }
+    }
 
     fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {

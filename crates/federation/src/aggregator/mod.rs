@@ -16,7 +16,7 @@ mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
 
-use machine::{Instant, Machine};
+use machine::{Instant, Machine, Overload};
 use round::{Model, OpenRound, Taken};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -240,6 +240,25 @@ impl Aggregator {
 impl Machine for Aggregator {
     type Input = Input;
     type Output = Output;
+
+    /// What the ledger says and what was asked for is said once. Of a participant's answers an
+    /// update that finds no room is missed at the deadline, which its sender should know; a
+    /// decline only makes a round shorter.
+    fn overload(input: &Input) -> Overload {
+        match input {
+            Input::Leading { .. }
+            | Input::NotLeading
+            | Input::Members(_)
+            | Input::ModelReady { .. }
+            | Input::ModelUnavailable { .. }
+            | Input::Opened { .. }
+            | Input::Closed { .. }
+            | Input::Abandoned { .. }
+            | Input::ProposalFailed { .. } => Overload::Delay,
+            Input::Update(_) => Overload::Refuse,
+            Input::Decline { .. } => Overload::Shed,
+        }
+    }
 
     fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {

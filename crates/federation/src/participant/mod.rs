@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::model_digest;
-use machine::{Instant, Machine};
+use machine::{Instant, Machine, Overload};
 use std::sync::Arc;
 use wire::{Digest, Frame, NodeId, Round};
 
@@ -250,6 +250,18 @@ impl Participant {
 impl Machine for Participant {
     type Input = ParticipantInput;
     type Output = ParticipantOutput;
+
+    /// What the ledger says and what the learner has done is said once. A request to train may
+    /// be lost: the round's deadline copes, and a waiting aggregator would hold up its round.
+    fn overload(input: &ParticipantInput) -> Overload {
+        match input {
+            ParticipantInput::Opened { .. }
+            | ParticipantInput::Ended { .. }
+            | ParticipantInput::Trained { .. }
+            | ParticipantInput::TrainingFailed { .. } => Overload::Delay,
+            ParticipantInput::Train { .. } => Overload::Refuse,
+        }
+    }
 
     fn handle(&mut self, _now: Instant, input: ParticipantInput, out: &mut Vec<ParticipantOutput>) {
         match input {

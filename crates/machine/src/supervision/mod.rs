@@ -238,6 +238,12 @@ impl Supervision {
         }
     }
 
+    fn wait(&mut self, input: Input) {
+        if !self.waiting.contains(&input) {
+            self.waiting.push_back(input);
+        }
+    }
+
     /// Handles what was heard in the meantime, until it leads to another start.
     fn catch_up(&mut self, now: Instant, out: &mut Vec<Output>) {
         while self.starting.is_empty() && self.phase == Phase::Steady {
@@ -281,11 +287,13 @@ impl Machine for Supervision {
             }
             Input::Started(child) => self.started(now, child, out),
             Input::StartFailed(child) => self.start_failed(now, child, out),
-            Input::Exited(..) | Input::TryAgain(_) if !self.starting.is_empty() => {
-                if !self.waiting.contains(&input) {
-                    self.waiting.push_back(input);
+            // A child that does not run has been stopped meanwhile: its exit is an echo.
+            Input::Exited(child, _) if !self.starting.is_empty() => {
+                if self.is_running(child) {
+                    self.wait(input);
                 }
             }
+            Input::TryAgain(_) if !self.starting.is_empty() => self.wait(input),
             Input::Exited(child, exit) => self.exited(now, child, exit, out),
             Input::TryAgain(child) => {
                 if self.children[child] == Child::Restarting {

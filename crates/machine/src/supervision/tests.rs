@@ -1,271 +1,250 @@
 //! OTP's documented behaviour as a table, and properties that hold for every history.
 
+mod dynamic;
+#[path = "otp/rows.rs"]
+mod rows;
+
 use super::*;
 use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use rows::{Event, Row, rows};
 use std::time::Duration;
 
 const TEN_IN_TEN: Intensity = Intensity::new(10, Duration::from_secs(10));
 
-/// A supervisor whose starts succeed at once unless a child is in `broken`.
+fn flags(strategy: Strategy, intensity: Intensity) -> Flags {
+    Flags {
+        strategy,
+        intensity,
+        auto_shutdown: AutoShutdown::Never,
+    }
+}
+
+fn specs(restarts: &[Restart]) -> Vec<ChildSpec> {
+    let spec = |(number, restart): (usize, &Restart)| ChildSpec {
+        name: format!("c{number}"),
+        restart: *restart,
+        significant: false,
+    };
+    restarts.iter().enumerate().map(spec).collect()
+}
+
+/// A supervisor whose starts succeed at once as long as the child is not broken, and whose own
+/// messages come back when nothing else is left to do.
 struct Bench {
     machine: Supervision,
-    broken: Vec<usize>,
+    /// How many further starts of a child fail.
+    broken: Vec<u32>,
     trace: Vec<Output>,
+    story: Vec<String>,
 }
 
 impl Bench {
-    fn new(strategy: Strategy, intensity: Intensity, restarts: &[Restart]) -> Self {
-        let specs = restarts
-            .iter()
-            .enumerate()
-            .map(|(n, &restart)| ChildSpec {
-                name: format!("c{n}"),
-                restart,
-            })
-            .collect();
+    fn new(flags: Flags, specs: Vec<ChildSpec>) -> Self {
         Self {
-            machine: Supervision::new(strategy, intensity, specs),
-            broken: vec![],
+            broken: vec![0; specs.len()],
+            machine: Supervision::new(flags, specs).unwrap(),
             trace: vec![],
+            story: vec![],
         }
     }
 
-    fn up(strategy: Strategy, intensity: Intensity, restarts: &[Restart]) -> Self {
-        let mut bench = Self::new(strategy, intensity, restarts);
-        bench.put(0, Input::Begin);
-        bench.trace.clear();
-        bench
-    }
-
-    /// Puts in `input` and answers starts until the machine asks for nothing more.
-    fn put(&mut self, millis: u64, input: Input) {
-        let now = Instant::from_millis(millis);
+    /// Puts in `input` and answers until the machine asks for nothing more. `+n` start, `?n`
+    /// failed start, `-n` stop, `.` shut down, `!` ended by itself.
+    fn put(&mut self, now: Instant, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut out = vec![];
             self.machine.handle(now, input, &mut out);
             for output in out {
-                if let Output::Start(child) = output {
-                    inputs.push_back(if self.broken.contains(&child) {
-                        Input::StartFailed(child)
-                    } else {
-                        Input::Started(child)
-                    });
-                }
+                let word = match &output {
+                    Output::Start(child) if self.broken[*child] > 0 => {
+                        self.broken[*child] -= 1;
+                        inputs.push_front(Input::StartFailed(*child));
+                        format!("?{child}")
+                    }
+                    Output::Start(child) => {
+                        inputs.push_front(Input::Started(*child));
+                        format!("+{child}")
+                    }
+                    Output::Stop(child) => format!("-{child}"),
+                    Output::TryAgain(child) => {
+                        inputs.push_back(Input::TryAgain(*child));
+                        String::new()
+                    }
+                    Output::Finish(Finish::ShutDown) => ".".to_owned(),
+                    Output::Finish(Finish::Auto { .. } | Finish::Escalate(_)) => "!".to_owned(),
+                };
+                self.story.extend((!word.is_empty()).then_some(word));
                 self.trace.push(output);
             }
         }
     }
 
-    /// `+n` start, `-n` stop, `.` shut down, `!` escalated.
-    fn story(&self) -> String {
-        let word = |output: &Output| match output {
-            Output::Start(child) => format!("+{child}"),
-            Output::Stop(child) => format!("-{child}"),
-            Output::Finish(Finish::ShutDown) => ".".to_owned(),
-            Output::Finish(Finish::Escalate(_)) => "!".to_owned(),
-        };
-        self.trace.iter().map(word).collect::<Vec<_>>().join(" ")
+    fn story(&mut self) -> String {
+        std::mem::take(&mut self.story).join(" ")
     }
 }
 
-use Restart::{Permanent as P, Temporary as T, Transient as R};
-use Strategy::{OneForAll, OneForOne, RestForOne};
+fn of_row(row: &Row) -> Bench {
+    let flags = Flags {
+        strategy: match row.strategy {
+            "one_for_one" => Strategy::OneForOne,
+            "one_for_all" => Strategy::OneForAll,
+            "rest_for_one" => Strategy::RestForOne,
+            other => panic!("{other}"),
+        },
+        intensity: row
+            .intensity
+            .map(|(restarts, period)| Intensity::new(restarts, period))
+            .unwrap_or_default(),
+        auto_shutdown: match row.auto_shutdown {
+            "never" => AutoShutdown::Never,
+            "any_significant" => AutoShutdown::AnySignificant,
+            "all_significant" => AutoShutdown::AllSignificant,
+            other => panic!("{other}"),
+        },
+    };
+    let spec = |(number, kid): (usize, &rows::Kid)| ChildSpec {
+        name: format!("c{number}"),
+        restart: match kid.restart {
+            "perm" => Restart::Permanent,
+            "tran" => Restart::Transient,
+            "temp" => Restart::Temporary,
+            other => panic!("{other}"),
+        },
+        significant: kid.significant,
+    };
+    Bench::new(flags, row.children.iter().enumerate().map(spec).collect())
+}
 
-#[test]
-fn one_exit_is_answered_as_otp_documents() {
-    /// What the documentation says, and the case that shows it.
-    type Rule<'a> = (&'a str, Strategy, &'a [Restart], usize, Exit, &'a str);
-    let table: &[Rule<'_>] = &[
-        (
-            "one_for_one: only that process is restarted",
-            OneForOne,
-            &[P, P, P],
-            1,
-            Exit::Abnormal,
-            "+1",
-        ),
-        (
-            "one_for_all: all other child processes are terminated, then all are restarted",
-            OneForAll,
-            &[P, P, P],
-            1,
-            Exit::Abnormal,
-            "-2 -0 +0 +1 +2",
-        ),
-        (
-            "rest_for_one: those after it in start order are terminated, then all these restarted",
-            RestForOne,
-            &[P, P, P],
-            1,
-            Exit::Abnormal,
-            "-2 +1 +2",
-        ),
-        (
-            "rest_for_one: the first takes all with it",
-            RestForOne,
-            &[P, P, P],
-            0,
-            Exit::Abnormal,
-            "-2 -1 +0 +1 +2",
-        ),
-        (
-            "rest_for_one: the last takes none with it",
-            RestForOne,
-            &[P, P, P],
-            2,
-            Exit::Abnormal,
-            "+2",
-        ),
-        (
-            "a permanent child is always restarted",
-            OneForOne,
-            &[P],
-            0,
-            Exit::Normal,
-            "+0",
-        ),
-        (
-            "a transient child is restarted if it ends abnormally",
-            OneForOne,
-            &[R],
-            0,
-            Exit::Abnormal,
-            "+0",
-        ),
-        (
-            "a transient child is not restarted if it ends normally",
-            OneForOne,
-            &[R],
-            0,
-            Exit::Normal,
-            "",
-        ),
-        (
-            "a transient child's normal end does not touch the others",
-            OneForAll,
-            &[P, R],
-            1,
-            Exit::Normal,
-            "",
-        ),
-        (
-            "a temporary child is never restarted",
-            OneForOne,
-            &[T],
-            0,
-            Exit::Abnormal,
-            "",
-        ),
-        (
-            "a temporary child is never restarted, even when it is the one whose death one_for_all sees",
-            OneForAll,
-            &[P, T],
-            1,
-            Exit::Abnormal,
-            "",
-        ),
-        (
-            "even when rest_for_one or one_for_all and a sibling's death terminates it",
-            OneForAll,
-            &[P, T, P],
-            0,
-            Exit::Abnormal,
-            "-2 -1 +0 +2",
-        ),
-        (
-            "… rest_for_one",
-            RestForOne,
-            &[P, T, P],
-            0,
-            Exit::Abnormal,
-            "-2 -1 +0 +2",
-        ),
-    ];
-    for (rule, strategy, restarts, child, exit, expected) in table {
-        let mut bench = Bench::up(*strategy, TEN_IN_TEN, restarts);
-        bench.put(1, Input::Exited(*child, *exit));
-        assert_eq!(bench.story(), *expected, "{rule}");
+fn exit(word: &str) -> Exit {
+    match word {
+        "normal" => Exit::Normal,
+        "shutdown" | "shutdown:term" => Exit::Shutdown,
+        "fail" => Exit::Abnormal,
+        "killed" => Exit::Killed,
+        other => panic!("{other}"),
     }
 }
 
 #[test]
-fn children_start_in_order_and_stop_in_reverse() {
-    let mut bench = Bench::new(OneForOne, TEN_IN_TEN, &[P, R, T]);
-    bench.put(0, Input::Begin);
-    bench.put(1, Input::Shutdown);
-    assert_eq!(bench.story(), "+0 +1 +2 -2 -1 -0 .");
+fn every_row_of_otps_table_holds() {
+    for row in rows() {
+        let mut bench = of_row(&row);
+        let mut now = Instant::ZERO;
+        let mut told = vec![];
+        for event in &row.events {
+            let input = match event {
+                Event::Start => Input::Begin,
+                Event::Exit(child, reason) => Input::Exited(*child, exit(reason)),
+                Event::Stop => Input::Shutdown,
+                Event::Broken(child, times) => {
+                    bench.broken[*child] = *times;
+                    continue;
+                }
+                Event::Wait(time) => {
+                    now = now + *time;
+                    continue;
+                }
+            };
+            bench.put(now, input);
+            told.push(bench.story());
+        }
+        assert_eq!(told, row.story, "{}", row.rule);
+    }
 }
 
 #[test]
-fn a_child_that_cannot_start_at_first_ends_the_supervisor() {
-    let mut bench = Bench::new(OneForOne, TEN_IN_TEN, &[P, P, P]);
-    bench.broken = vec![2];
-    bench.put(0, Input::Begin);
-    assert_eq!(bench.story(), "+0 +1 +2 -1 -0 !");
-}
-
-#[test]
-fn a_child_that_cannot_restart_is_tried_until_the_budget_is_spent() {
-    let mut bench = Bench::up(
-        OneForOne,
-        Intensity::new(3, Duration::from_secs(5)),
-        &[P, P],
+fn the_period_is_counted_to_the_nanosecond() {
+    let limit = flags(
+        Strategy::OneForOne,
+        Intensity::new(2, Duration::from_millis(100)),
     );
-    bench.broken = vec![1];
-    bench.put(1, Input::Exited(1, Exit::Abnormal));
-    assert_eq!(bench.story(), "+1 +1 +1 -0 !");
-}
-
-#[test]
-fn one_for_all_stops_what_it_had_restarted_before_it_tries_again() {
-    let mut bench = Bench::up(
-        OneForAll,
-        Intensity::new(2, Duration::from_secs(5)),
-        &[P, P],
-    );
-    bench.broken = vec![1];
-    bench.put(1, Input::Exited(0, Exit::Abnormal));
-    assert_eq!(bench.story(), "-1 +0 +1 -0 +0 +1 -0 !");
-}
-
-#[test]
-fn intensity_counts_restarts_within_the_period_inclusive() {
-    let limit = Intensity::new(2, Duration::from_millis(100));
-    // (moments of the exits, story)
+    // (moments of the exits in ms, story)
     for (moments, expected) in [
         (vec![0, 50, 100], "+0 +0 !"),
         (vec![0, 50, 101], "+0 +0 +0"),
         (vec![0, 60, 120, 160], "+0 +0 +0 !"),
         (vec![0, 200, 400, 600], "+0 +0 +0 +0"),
     ] {
-        let mut bench = Bench::up(OneForOne, limit, &[P]);
+        let mut bench = Bench::new(limit, specs(&[Restart::Permanent]));
+        bench.put(Instant::ZERO, Input::Begin);
+        bench.story();
         for moment in &moments {
-            bench.put(*moment, Input::Exited(0, Exit::Abnormal));
+            let now = Instant::from_millis(*moment);
+            bench.put(now, Input::Exited(0, Exit::Abnormal));
         }
         assert_eq!(bench.story(), expected, "{moments:?}");
     }
-    let mut never = Bench::up(
-        OneForOne,
-        Intensity::new(0, Duration::from_secs(1)),
-        &[P, P],
-    );
-    never.put(1, Input::Exited(0, Exit::Normal));
-    assert_eq!(never.story(), "-1 !");
 }
 
 #[test]
-fn a_transient_child_that_was_done_comes_back_with_its_siblings() {
-    // supervisor.erl keeps its specification; restart_multiple_children starts every one kept.
-    let mut bench = Bench::up(OneForAll, TEN_IN_TEN, &[P, R]);
-    bench.put(1, Input::Exited(1, Exit::Normal));
-    bench.put(2, Input::Exited(0, Exit::Abnormal));
-    assert_eq!(bench.story(), "+0 +1");
+fn the_budget_shows_what_counts_right_now() {
+    let mut budget = RestartBudget::new(Intensity::new(3, Duration::from_secs(10)));
+    for (second, used) in [(0, 1), (5, 2), (11, 2), (30, 1)] {
+        let now = Instant::from_millis(1000 * second);
+        assert!(budget.spend(now));
+        assert_eq!(budget.used(now), used, "at {now:?}");
+    }
+    assert_eq!(budget.used(Instant::from_millis(100_000)), 0);
+    assert_eq!(Intensity::default().restarts, 1);
+    assert_eq!(Intensity::default().period, Duration::from_secs(5));
+}
+
+#[test]
+fn otp_refuses_these_specifications_and_so_do_we() {
+    // check_childspecs/2: duplicate_child_name, bad_combination.
+    let child = |name: &str, restart, significant| ChildSpec {
+        name: name.into(),
+        restart,
+        significant,
+    };
+    let (name, any) = ("x".to_owned(), AutoShutdown::AnySignificant);
+    let x = |restart, significant| child("x", restart, significant);
+    let never = AutoShutdown::Never;
+    for (auto_shutdown, specs, expected) in [
+        (
+            never,
+            vec![x(Restart::Permanent, false), x(Restart::Temporary, false)],
+            Err(SpecError::DuplicateName {
+                child: name.clone(),
+            }),
+        ),
+        (
+            any,
+            vec![x(Restart::Permanent, true)],
+            Err(SpecError::PermanentSignificant {
+                child: name.clone(),
+            }),
+        ),
+        (
+            never,
+            vec![x(Restart::Transient, true)],
+            Err(SpecError::SignificantInVain { child: name }),
+        ),
+        (any, vec![x(Restart::Transient, true)], Ok(())),
+        (
+            AutoShutdown::AllSignificant,
+            vec![x(Restart::Temporary, true)],
+            Ok(()),
+        ),
+        (never, vec![], Ok(())),
+    ] {
+        let flags = Flags {
+            auto_shutdown,
+            ..Flags::default()
+        };
+        let made = Supervision::new(flags, specs.clone()).map(drop);
+        assert_eq!(made, expected, "{specs:?}");
+    }
 }
 
 #[test]
 fn an_exit_during_a_restart_is_handled_after_it_unless_the_child_was_replaced() {
-    let mut machine = Bench::up(RestForOne, TEN_IN_TEN, &[P, P, P]).machine;
+    let flags = flags(Strategy::RestForOne, TEN_IN_TEN);
+    let mut bench = Bench::new(flags, specs(&[Restart::Permanent; 3]));
+    bench.put(Instant::ZERO, Input::Begin);
+    let mut machine = bench.machine;
     let now = Instant::ZERO;
     let mut out = vec![];
     machine.handle(now, Input::Exited(1, Exit::Abnormal), &mut out);
@@ -286,17 +265,69 @@ fn an_exit_during_a_restart_is_handled_after_it_unless_the_child_was_replaced() 
     );
 }
 
+/// supervisor.erl: "Leaving control back to gen_server before trying again. This way other
+/// incoming requests for the supervisor can be handled - e.g. a shutdown request".
 #[test]
-fn escalation_names_the_child_and_the_limit() {
-    let mut bench = Bench::up(OneForOne, Intensity::new(0, Duration::from_secs(5)), &[P]);
-    bench.put(1, Input::Exited(0, Exit::Abnormal));
-    let Some(Output::Finish(Finish::Escalate(escalation))) = bench.trace.last() else {
-        panic!("no escalation in {:?}", bench.trace)
+fn between_two_tries_a_supervisor_hears_of_others_and_that_it_shall_stop() {
+    let patient = Intensity::new(10, Duration::from_secs(10));
+    let broken = |strategy| {
+        let mut bench = Bench::new(flags(strategy, patient), specs(&[Restart::Permanent; 2]));
+        bench.put(Instant::ZERO, Input::Begin);
+        let (mut machine, mut out) = (bench.machine, vec![]);
+        machine.handle(
+            Instant::ZERO,
+            Input::Exited(1, Exit::Abnormal),
+            &mut Vec::new(),
+        );
+        machine.handle(Instant::ZERO, Input::StartFailed(1), &mut out);
+        assert_eq!(out.pop(), Some(Output::TryAgain(1)));
+        (machine, out)
     };
-    assert_eq!(
-        escalation.to_string(),
-        "c0 had to be restarted more often than 0 times within 5s"
-    );
+    let (mut machine, mut out) = broken(Strategy::OneForOne);
+    machine.handle(Instant::ZERO, Input::Shutdown, &mut out);
+    let told = Output::Finish(Finish::ShutDown);
+    assert_eq!(out, [Output::Stop(0), told.clone()]);
+
+    // The sibling's restart starts it too: the further try finds it running.
+    let (mut machine, mut out) = broken(Strategy::RestForOne);
+    machine.handle(Instant::ZERO, Input::Exited(0, Exit::Killed), &mut out);
+    machine.handle(Instant::ZERO, Input::Started(0), &mut out);
+    machine.handle(Instant::ZERO, Input::Started(1), &mut out);
+    machine.handle(Instant::ZERO, Input::TryAgain(1), &mut out);
+    assert_eq!(out, [Output::Start(0), Output::Start(1)]);
+}
+
+#[test]
+fn the_end_names_the_child_and_the_limit() {
+    for (auto_shutdown, restart, significant, expected) in [
+        (
+            AutoShutdown::Never,
+            Restart::Permanent,
+            false,
+            "c0 had to be restarted more often than 0 times within 5s",
+        ),
+        (
+            AutoShutdown::AnySignificant,
+            Restart::Temporary,
+            true,
+            "c0, which is significant, has ended for good",
+        ),
+    ] {
+        let flags = Flags {
+            intensity: Intensity::new(0, Duration::from_secs(5)),
+            auto_shutdown,
+            ..Flags::default()
+        };
+        let mut specs = specs(&[restart]);
+        specs[0].significant = significant;
+        let mut bench = Bench::new(flags, specs);
+        bench.put(Instant::ZERO, Input::Begin);
+        bench.put(Instant::ZERO, Input::Exited(0, Exit::Abnormal));
+        let Some(Output::Finish(finish)) = bench.trace.last() else {
+            panic!("no end in {:?}", bench.trace)
+        };
+        assert_eq!(finish.to_string(), expected);
+    }
 }
 
 proptest! {
@@ -304,41 +335,55 @@ proptest! {
     /// does, and nothing follows the end.
     #[test]
     fn every_history_is_sane(
-        strategy in prop_oneof![Just(OneForOne), Just(OneForAll), Just(RestForOne)],
-        restarts in prop::collection::vec(prop_oneof![Just(P), Just(R), Just(T)], 1..6),
+        strategy in prop_oneof![
+            Just(Strategy::OneForOne), Just(Strategy::OneForAll), Just(Strategy::RestForOne)
+        ],
+        restarts in prop::collection::vec(
+            prop_oneof![Just(Restart::Permanent), Just(Restart::Transient), Just(Restart::Temporary)],
+            1..6,
+        ),
         exits in prop::collection::vec((0usize..6, any::<bool>(), 0u64..200), 0..40),
-        broken in prop::option::of(0usize..6),
+        broken in prop::option::of((0usize..6, 1u32..9)),
     ) {
-        let mut bench = Bench::new(strategy, Intensity::new(5, Duration::from_millis(300)), &restarts);
-        bench.put(0, Input::Begin);
-        bench.broken = broken.into_iter().collect();
+        let intensity = Intensity::new(5, Duration::from_millis(300));
+        let mut bench = Bench::new(flags(strategy, intensity), specs(&restarts));
+        bench.put(Instant::ZERO, Input::Begin);
+        if let Some((child, times)) = broken {
+            let count = restarts.len();
+            bench.broken[child % count] = times;
+        }
         let mut moment = 0;
         let mut alive = vec![true; restarts.len()];
-        let mut replayed = restarts.len();
+        let mut replayed = bench.story().split_whitespace().count();
+        prop_assert_eq!(replayed, restarts.len());
+        replayed = 0;
         for (child, abnormal, pause) in exits {
             moment += pause;
             let child = child % restarts.len();
             if !bench.machine.is_running(child) { continue }
             alive[child] = false;
-            bench.put(moment, Input::Exited(child, if abnormal { Exit::Abnormal } else { Exit::Normal }));
-            let trace = bench.trace[replayed..].to_vec();
-            replayed = bench.trace.len();
-            for (at, output) in trace.iter().enumerate() {
-                match output {
-                    Output::Start(child) => {
-                        prop_assert!(!alive[*child], "second start of {child} in {}", bench.story());
-                        alive[*child] = !bench.broken.contains(child);
+            let exit = if abnormal { Exit::Abnormal } else { Exit::Normal };
+            bench.put(Instant::from_millis(moment), Input::Exited(child, exit));
+            let words = bench.story.clone();
+            for (at, word) in words.iter().enumerate().skip(replayed) {
+                let child = word[1..].parse::<usize>().unwrap_or_default();
+                match &word[..1] {
+                    "+" => {
+                        prop_assert!(!alive[child], "second start of {child} in {words:?}");
+                        alive[child] = true;
                     }
-                    Output::Stop(child) => {
-                        prop_assert!(alive[*child], "stop of a dead {child} in {}", bench.story());
-                        alive[*child] = false;
+                    "?" => prop_assert!(!alive[child], "second start of {child} in {words:?}"),
+                    "-" => {
+                        prop_assert!(alive[child], "stop of a dead {child} in {words:?}");
+                        alive[child] = false;
                     }
-                    Output::Finish(_) => {
-                        prop_assert_eq!(at + 1, trace.len());
-                        prop_assert!(alive.iter().all(|alive| !alive), "left behind: {}", bench.story());
+                    _ => {
+                        prop_assert_eq!(at + 1, words.len());
+                        prop_assert!(alive.iter().all(|alive| !alive), "left behind: {words:?}");
                     }
                 }
             }
+            replayed = words.len();
             for (child, alive) in alive.iter().enumerate() {
                 prop_assert_eq!(*alive, bench.machine.is_running(child));
             }

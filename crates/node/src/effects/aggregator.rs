@@ -33,7 +33,7 @@ impl AggregatorEffects {
             if let Err(error) = ledger.propose(act).await {
                 // An aggregator that is being restarted takes over from the ledger anyway.
                 let _ = to
-                    .send(Input::ProposalFailed {
+                    .post(Input::ProposalFailed {
                         round,
                         reason: error.to_string(),
                     })
@@ -54,7 +54,7 @@ impl AggregatorEffects {
                 Some(parameters) => Input::ModelReady { digest, parameters },
                 None => Input::ModelUnavailable { digest },
             };
-            let _ = to.send(answer).await;
+            let _ = to.post(answer).await;
         });
     }
 
@@ -93,7 +93,7 @@ impl Effects<Aggregator> for AggregatorEffects {
                     model,
                     parameters,
                 };
-                if let Err(error) = self.participant.send(train).await {
+                if let Err(error) = self.participant.post(train).await {
                     tracing::warn!("round {round}: {error}");
                 }
             }

@@ -41,7 +41,7 @@ impl CustodianEffects {
                     reason: error.to_string(),
                 };
                 // A custodian that is being restarted has forgotten the proposal anyway.
-                let _ = to.send(failed).await;
+                let _ = to.post(failed).await;
             }
         });
     }
@@ -51,12 +51,12 @@ impl CustodianEffects {
         tokio::spawn(async move {
             for (from, reply) in ask_all(&cluster, &Call::GroupInfo).await {
                 if let Reply::GroupInfo(answer) = reply
-                    && to.send(Input::GroupInfo { from, answer }).await.is_err()
+                    && to.post(Input::GroupInfo { from, answer }).await.is_err()
                 {
                     return;
                 }
             }
-            let _ = to.send(Input::AnswersDone).await;
+            let _ = to.post(Input::AnswersDone).await;
         });
     }
 }

@@ -40,7 +40,7 @@ impl ParticipantEffects {
         let post = |to: Address<ParticipantInput>, input| {
             tokio::spawn(async move {
                 // A participant that is being restarted is asked again by the aggregator.
-                let _ = to.send(input).await;
+                let _ = to.post(input).await;
             });
         };
         if rows.len() < self.min_examples {
@@ -76,7 +76,7 @@ impl ParticipantEffects {
                     },
                 };
                 runtime.spawn(async move {
-                    let _ = answer.send(input).await;
+                    let _ = answer.post(input).await;
                 });
             }),
         );
@@ -93,7 +93,7 @@ impl ParticipantEffects {
             return;
         }
         if let Some(input) = aggregator_input(&self.me, frame)
-            && let Err(error) = self.aggregator.send(input).await
+            && let Err(error) = self.aggregator.post(input).await
         {
             tracing::debug!("answer not taken: {error}");
         }

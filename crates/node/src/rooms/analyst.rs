@@ -267,7 +267,7 @@ impl Analyst {
     }
 
     async fn tell(&self, input: monitor::Input) {
-        if let Err(error) = self.monitor.send(input).await {
+        if let Err(error) = self.monitor.post(input).await {
             tracing::warn!("the monitor missed an observation: {error}");
         }
     }

@@ -117,7 +117,7 @@ impl Rooms {
         }
         for (device, _) in seen.iter().filter(|(_, room)| left.contains(*room)) {
             self.monitor
-                .send(monitor::Input::Forget(device.clone()))
+                .post(monitor::Input::Forget(device.clone()))
                 .await?;
         }
         seen.retain(|_, room| held.contains(room));
@@ -131,7 +131,7 @@ impl Rooms {
                 .into_iter()
                 .filter(|alert| alert.room == *room)
             {
-                self.monitor.send(monitor::Input::Adopt(alert)).await?;
+                self.monitor.post(monitor::Input::Adopt(alert)).await?;
             }
             readers.enter(room.clone(), &self.space, taken.clone())?;
         }

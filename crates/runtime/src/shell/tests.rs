@@ -161,7 +161,8 @@ async fn a_full_mailbox_sheds_or_delays_and_says_so() {
         capacity: 3,
     };
     assert_eq!(address.try_send(1), Err(full.clone()));
-    assert_eq!((address.depth(), address.shed()), (3, 1));
+    let status = address.status();
+    assert_eq!((status.depth, status.refused), (3, 1));
     assert_eq!(address.send(1).await, Err(full), "patience has an end");
     let delayed = tokio::spawn({
         let address = address.clone();

@@ -1,8 +1,13 @@
+mod dynamic;
+mod otp;
+
 use super::*;
 use crate::service::{ServiceError, StopSignal};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
+use wire::status::{ActorState, StrategyName};
 
 const CALM: Intensity = Intensity::new(3, Duration::from_secs(5));
 
@@ -147,8 +152,8 @@ async fn failures_escalate_from_supervisor_to_supervisor_to_the_process() {
         supervisor
             .tree()
             .snapshot()
-            .values()
-            .all(|node| !node.running)
+            .iter()
+            .all(|actor| actor.state == ActorState::Stopped)
     );
 }
 
@@ -173,37 +178,122 @@ async fn a_child_that_cannot_start_stops_those_before_it_and_fails_the_start() {
     assert_eq!(stage.diary(), "+a -a");
 }
 
+/// SUP shutdown: `brutal_kill`, a time-out, `infinity`.
 #[tokio::test(start_paused = true)]
-async fn a_child_that_does_not_stop_is_killed_after_its_limit() {
+async fn a_child_is_stopped_as_its_specification_says() {
     struct OnDrop(Arc<AtomicU32>);
     impl Drop for OnDrop {
         fn drop(&mut self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
-    let dropped = Arc::new(AtomicU32::new(0));
-    let deaf = {
-        let dropped = Arc::clone(&dropped);
-        ChildSpec::service("deaf", move || {
-            let guard = OnDrop(Arc::clone(&dropped));
-            async move {
-                Ok(move |_stop: StopSignal| async move {
-                    let _guard = guard;
-                    std::future::pending::<Result<(), ServiceError>>().await
-                })
-            }
-        })
-        .stop_within(Duration::from_millis(700))
-    };
-    let (supervisor, _told) = top(SupervisorSpec::new(Strategy::OneForOne, CALM, vec![deaf])).await;
-    let before = clock::now();
-    supervisor.stop().await;
-    let took = clock::now().since(before).as_millis();
-    assert!((700..1700).contains(&took), "{took} ms");
-    tokio::task::yield_now().await;
-    assert_eq!(
-        dropped.load(Ordering::SeqCst),
-        1,
-        "the service outlived its actor"
+    let limit = Shutdown::Within(Duration::from_millis(700));
+    let hour = 3_600_000;
+    // (how, ms the child takes once it is told, ms it is given at least and at most, its end)
+    for (shutdown, takes, given, why) in [
+        (Shutdown::BrutalKill, 0, 0..100, "killed by its supervisor"),
+        (limit, 300, 300..400, "stopped by its supervisor"),
+        (
+            limit,
+            hour,
+            700..1700,
+            "did not stop within 700ms; killed by its supervisor",
+        ),
+        (
+            Shutdown::Infinity,
+            hour,
+            hour..hour + 100,
+            "stopped by its supervisor",
+        ),
+    ] {
+        let dropped = Arc::new(AtomicU32::new(0));
+        let told = Arc::new(AtomicU32::new(0));
+        let slow = {
+            let (dropped, told) = (Arc::clone(&dropped), Arc::clone(&told));
+            ChildSpec::service("slow", move || {
+                let (guard, told) = (OnDrop(Arc::clone(&dropped)), Arc::clone(&told));
+                async move {
+                    Ok(move |mut stop: StopSignal| async move {
+                        let _guard = guard;
+                        stop.stopped().await;
+                        told.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(takes)).await;
+                        Ok(())
+                    })
+                }
+            })
+            .shutdown(shutdown)
+        };
+        let spec = SupervisorSpec::new(Strategy::OneForOne, CALM, vec![slow]);
+        let (supervisor, _told) = top(spec).await;
+        otp::settle().await;
+        let before = clock::now();
+        supervisor.stop().await;
+        let took = u64::try_from(clock::now().since(before).as_millis()).unwrap();
+        assert!(given.contains(&took), "{shutdown:?}: {took} ms");
+        otp::settle().await;
+        let ends = dropped.load(Ordering::SeqCst);
+        assert_eq!(ends, 1, "the service outlived its actor");
+        let was_told = told.load(Ordering::SeqCst) == 1;
+        assert_eq!(was_told, shutdown != Shutdown::BrutalKill, "{shutdown:?}");
+        let slow = supervisor.tree().snapshot().remove(1);
+        assert_eq!(slow.last_exit.as_deref(), Some(why));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tree_tells_who_runs_since_when_and_why_not() {
+    let stage = Stage::new();
+    let strict = Intensity::new(2, Duration::from_secs(10));
+    let inner = SupervisorSpec::new(
+        Strategy::RestForOne,
+        strict,
+        vec![stage.child("x"), stage.child("y")],
     );
+    let children = vec![
+        stage.child("z"),
+        ChildSpec::supervisor("inner", inner),
+        stage.child("a").restart(Restart::Temporary),
+    ];
+    let (supervisor, _told) = top(SupervisorSpec::new(Strategy::OneForOne, CALM, children)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stage.order("x", "fail").await;
+    stage.order("a", "end").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let tree = supervisor.tree().snapshot();
+    let seen: Vec<_> = tree
+        .iter()
+        .map(|actor| {
+            let seconds = actor.since_ms.unwrap() / 1000;
+            let exit = actor.last_exit.as_deref().unwrap_or("-");
+            let (path, restarts) = (actor.path.as_str(), actor.restarts);
+            (path, actor.state, restarts, seconds, exit)
+        })
+        .collect();
+    let (running, stopped) = (ActorState::Running, ActorState::Stopped);
+    assert_eq!(
+        seen,
+        [
+            ("", running, 0, 65, "-"),
+            ("z", running, 0, 65, "-"),
+            ("inner", running, 0, 65, "-"),
+            ("inner/x", running, 1, 5, "failed: fail"),
+            ("inner/y", running, 1, 5, "stopped by its supervisor"),
+            ("a", stopped, 0, 65, "ended normally"),
+        ]
+    );
+    let inner = tree[2].supervisor.as_ref().unwrap();
+    assert_eq!(inner.strategy, StrategyName::RestForOne);
+    assert_eq!(
+        (inner.intensity, inner.period_ms, inner.used),
+        (2, 10_000, 1)
+    );
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let used = |tree: Vec<wire::status::ActorStatus>| tree[2].supervisor.as_ref().unwrap().used;
+    assert_eq!(
+        used(supervisor.tree().snapshot()),
+        0,
+        "the window has passed"
+    );
+    supervisor.stop().await;
 }

@@ -18,6 +18,8 @@ main([File]) ->
 row([Rule, Strategy, Intensity, Auto, Children, Events, Story]) ->
     ets:new(bench, [named_table, public, ordered_set]),
     align(),
+    put(clock, erlang:monotonic_time(millisecond)),
+    put(late, false),
     Flags0 = #{strategy => list_to_atom(Strategy), auto_shutdown => list_to_atom(Auto)},
     Flags = case Intensity of
         "default" -> Flags0;
@@ -29,6 +31,11 @@ row([Rule, Strategy, Intensity, Auto, Children, Events, Story]) ->
     Specs = [spec(N, W) || {N, W} <- lists:zip(lists:seq(0, length(Words) - 1), Words)],
     Parts = play(string:lexemes(Events, " "), {Flags, Specs}, undefined, []),
     ets:delete(bench),
+    judge(get(late), [Rule, Strategy, Intensity, Auto, Children, Events, Story], Parts).
+
+%% A row whose waits came out too long on a busy machine says nothing: once more.
+judge(true, Row, _) -> row(Row);
+judge(false, [Rule, _, _, _, _, _, Story], Parts) ->
     Told = lists:join(" / ", lists:reverse(Parts)),
     Expected = lists:join(" / ", [string:trim(X) || X <- string:split(Story, "/", all)]),
     case lists:flatten(Told) =:= lists:flatten(Expected) of
@@ -43,7 +50,7 @@ align() ->
     Into = erlang:monotonic_time(millisecond) - 1000 * erlang:monotonic_time(second),
     case Into of
         M when M < 200 -> ok;
-        M -> timer:sleep(1005 - M)
+        M -> timer:sleep(1005 - M), align()
     end.
 
 spec(N, Word) ->
@@ -98,7 +105,8 @@ play(["stop" | Rest], What, Sup, Parts) ->
     receive {'DOWN', Ref, _, _, _} -> ok after 200 -> gen_server:stop(Sup, shutdown, 5000), receive {'DOWN', Ref, _, _, _} -> ok end end,
     play(Rest, What, undefined, [story(["."]) | Parts]);
 play(["wait:" ++ S | Rest], What, Sup, Parts) ->
-    timer:sleep(1000 * list_to_integer(S)),
+    put(clock, get(clock) + 1000 * list_to_integer(S)),
+    timer:sleep(max(0, get(clock) - erlang:monotonic_time(millisecond))),
     play(Rest, What, Sup, Parts);
 play([Event | Rest], What, Sup, Parts) ->
     [Child | Reason] = string:split(Event, ":"),
@@ -117,6 +125,7 @@ play([Event | Rest], What, Sup, Parts) ->
                 "killed" -> exit(Pid, kill)
             end,
             %% Long enough for a supervisor to come to rest, short enough to stay in the same second.
+            put(late, get(late) orelse erlang:monotonic_time(millisecond) - get(clock) > 700),
             receive {'EXIT', Sup, shutdown} -> play(Rest, What, Sup, [story(["!"]) | Parts])
             after 60 -> play(Rest, What, Sup, [story([]) | Parts])
             end

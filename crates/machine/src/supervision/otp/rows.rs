@@ -6,27 +6,27 @@ const TABLE: &str = include_str!("table.txt");
 
 /// One line of the table.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// Where it is documented, and what it says.
-    pub rule: &'static str,
-    pub strategy: &'static str,
+    pub(super) rule: &'static str,
+    pub(super) strategy: &'static str,
     /// Restarts and period; `None`: the default.
-    pub intensity: Option<(u32, Duration)>,
-    pub auto_shutdown: &'static str,
-    pub children: Vec<Kid>,
-    pub events: Vec<Event>,
+    pub(super) intensity: Option<(u32, Duration)>,
+    pub(super) auto_shutdown: &'static str,
+    pub(super) children: Vec<Kid>,
+    pub(super) events: Vec<Event>,
     /// One entry per event that has a story.
-    pub story: Vec<String>,
+    pub(super) story: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Kid {
-    pub restart: &'static str,
-    pub significant: bool,
+pub(super) struct Kid {
+    pub(super) restart: &'static str,
+    pub(super) significant: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub(super) enum Event {
     Start,
     /// A child ends; the word is the table's.
     Exit(usize, &'static str),
@@ -36,7 +36,7 @@ pub enum Event {
     Stop,
 }
 
-pub fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<Row> {
     let rows: Vec<Row> = TABLE
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -48,7 +48,16 @@ pub fn rows() -> Vec<Row> {
 
 fn row(line: &'static str) -> Row {
     let cells: Vec<&'static str> = line.split(" | ").map(str::trim).collect();
-    let [rule, strategy, intensity, auto_shutdown, children, events, story] = cells[..] else {
+    let [
+        rule,
+        strategy,
+        intensity,
+        auto_shutdown,
+        children,
+        events,
+        story,
+    ] = cells[..]
+    else {
         panic!("not seven cells: {line}")
     };
     let intensity = (intensity != "default").then(|| {
@@ -63,7 +72,10 @@ fn row(line: &'static str) -> Row {
         auto_shutdown,
         children: children.split_whitespace().map(kid).collect(),
         events: events.split_whitespace().map(event).collect(),
-        story: story.split('/').map(|part| part.trim().to_owned()).collect(),
+        story: story
+            .split('/')
+            .map(|part| part.trim().to_owned())
+            .collect(),
     }
 }
 
