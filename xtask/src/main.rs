@@ -59,8 +59,11 @@ enum Task {
     Ci,
     /// List the benchmarks, or run one
     Bench {
-        /// Its name
+        /// Its name; `all` runs all
         name: Option<String>,
+        /// Handed on to it; `-- --help` lists them
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
     },
     /// Check that pure crates touch neither clock, entropy, network nor files
     Purity,
@@ -91,7 +94,7 @@ fn run(place: &Place, task: Task) -> Result<(), Failure> {
             test(place, &arguments)
         }
         Task::Ci => ci::run(place),
-        Task::Bench { name } => bench::run(place, name.as_deref()),
+        Task::Bench { name, arguments } => bench::run(place, name.as_deref(), &arguments),
         Task::Purity => purity::run(place),
     }
 }

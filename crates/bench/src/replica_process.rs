@@ -87,8 +87,16 @@ fn identity(node: &NodeId) -> SigningKey {
     SigningKey::from_bytes(&Digest::of(node.as_str().as_bytes()).0)
 }
 
-/// Runs until it is killed.
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+/// Runs until it is killed. Not async, so that all of a replica is compiled once, with this crate,
+/// and not once more with each benchmark that starts one.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let me = name(arguments.me);
     let members: Vec<NodeId> = (0..arguments.peers.len()).map(name).collect();
     let roster: Vec<(NodeId, [u8; 32])> = members

@@ -101,6 +101,15 @@ pub fn workplace() -> Result<TempDir, Failure> {
         .tempdir_in(folder()?)?)
 }
 
+/// Lets libraries speak as `RUST_LOG` says (by default only of errors), on the standard error: the
+/// standard output belongs to tables and answers.
+pub fn log() {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
 /// How long the disk takes to make 4 KiB durable (median): the floor under every commit.
 pub fn disk_floor() -> Result<Duration, Failure> {
     const WRITES: u64 = 200;

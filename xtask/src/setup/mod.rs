@@ -1,4 +1,5 @@
-//! Brings what cargo does not: libtorch and the tools that foreign code is tested with.
+//! Brings what cargo does not: libtorch and the tools that foreign code is tested with or measured
+//! beside.
 //!
 //! Safe to run at any time, and quick when nothing is missing: programs are looked up on the
 //! path, files by a stamp that is written last.
@@ -11,41 +12,79 @@ use crate::command::Failure;
 use crate::place::Place;
 
 /// For what the machine is being prepared.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(crate) enum Need {
     /// Building and running: libtorch, cmake, a compiler.
     Demo,
     /// And the programs that the tests put our parts against.
     Tests,
+    /// A compiler, and what the benchmarks measure our parts beside; no libtorch.
+    Bench,
+}
+
+impl Need {
+    /// Does a machine that is prepared for this want what `other` wants?
+    const fn includes(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Demo | Self::Tests | Self::Bench, Self::Demo)
+            | (Self::Tests, Self::Tests)
+            | (Self::Bench, Self::Bench) => true,
+            (Self::Demo, Self::Tests | Self::Bench)
+            | (Self::Tests, Self::Bench)
+            | (Self::Bench, Self::Tests) => false,
+        }
+    }
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(Need, &str, &str); 4] = [
     (
+        Need::Tests,
         "mail senders (swaks, smtp-source)",
         "deploy/tools/fetch-smtp-tools.sh",
     ),
-    ("a DDS peer (Cyclone DDS)", "deploy/tools/fetch-dds-peer.sh"),
-    ("Apache Kafka", "deploy/kafka/fetch.sh"),
+    (
+        Need::Tests,
+        "a DDS peer (Cyclone DDS)",
+        "deploy/tools/fetch-dds-peer.sh",
+    ),
+    (Need::Tests, "Apache Kafka", "deploy/kafka/fetch.sh"),
+    (Need::Bench, "etcd", "deploy/tools/fetch-etcd.sh"),
 ];
 
 /// All that `need` calls for; an error names everything that is still missing.
 pub(crate) fn run(place: &Place, need: Need) -> Result<(), Failure> {
     tools::bring(need)?;
-    libtorch::bring(place)?;
-    if need >= Need::Tests {
-        for (what, script) in SCRIPTS {
-            if place.root.join(script).is_file() {
-                let output = place.script(script).keep_errors().output();
-                let output = crate::command::doing(script, output)?;
-                if !output.status.success() {
-                    return Err(Failure::new(format!(
-                        "{what} could not be brought: {script} ended with {}; its complaint stands above",
-                        output.status
-                    )));
-                }
+    if need != Need::Bench {
+        libtorch::bring(place)?;
+    }
+    for (_, what, script) in SCRIPTS.iter().filter(|(of, ..)| need.includes(*of)) {
+        if place.root.join(script).is_file() {
+            let output = place.script(script).keep_errors().output();
+            let output = crate::command::doing(script, output)?;
+            if !output.status.success() {
+                return Err(Failure::new(format!(
+                    "{what} could not be brought: {script} ended with {}; its complaint stands above",
+                    output.status
+                )));
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Need;
+
+    #[test]
+    fn benchmarks_and_tests_do_not_bring_each_others_peers() {
+        let check = |need: Need, expected: [bool; 3]| {
+            let found = [Need::Demo, Need::Tests, Need::Bench].map(|other| need.includes(other));
+            assert_eq!(found, expected, "{need:?}");
+        };
+        check(Need::Demo, [true, false, false]);
+        check(Need::Tests, [true, true, false]);
+        check(Need::Bench, [true, false, true]);
+    }
 }

@@ -87,7 +87,7 @@ pub(super) fn bring(need: Need) -> Result<(), Failure> {
     let missing = || -> Vec<&Tool> {
         TOOLS
             .iter()
-            .filter(|tool| tool.need <= need && !tool.probe.succeeds())
+            .filter(|tool| need.includes(tool.need) && !tool.probe.succeeds())
             .collect()
     };
     let before = missing();

@@ -56,17 +56,15 @@ struct Plan {
     glasshouse: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
+    bench::report::log();
     match arguments.part {
-        Some(Part::Replica(replica)) => {
-            tracing_subscriber::fmt()
-                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-                .init();
-            replica_process::run(replica).await
-        }
-        None => measure(&arguments.plan).await,
+        Some(Part::Replica(replica)) => replica_process::run(replica),
+        None => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(measure(&arguments.plan)),
     }
 }
 

@@ -56,24 +56,14 @@ enum Way {
 
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
+    bench::report::log();
     match arguments.part {
-        Some(Part::Replica(replica)) => {
-            // Quiet unless asked: what it says goes to a file beside its data.
-            tracing_subscriber::fmt()
-                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-                .init();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(replica_process::run(replica))
-        }
-        None => {
-            // One thread: the clients' share of the processors is small and the same for all.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(measure(&arguments.plan))
-        }
+        Some(Part::Replica(replica)) => replica_process::run(replica),
+        // One thread: the clients' share of the processors is small and the same for all.
+        None => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(measure(&arguments.plan)),
     }
 }
 

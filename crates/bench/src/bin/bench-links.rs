@@ -40,18 +40,15 @@ struct Plan {
     repetitions: usize,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
+    bench::report::log();
     match arguments.part {
-        Some(Part::End(end)) => {
-            tracing_subscriber::fmt()
-                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-                .with_writer(std::io::stderr) // its standard output is for answers
-                .init();
-            links::run(end).await
-        }
-        None => measure(&arguments.plan).await,
+        Some(Part::End(end)) => links::run(end),
+        None => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(measure(&arguments.plan)),
     }
 }
 

@@ -65,7 +65,14 @@ pub trait Caller: Send + Sync + 'static {
 }
 
 /// Runs one end until its orders end.
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(end(arguments))
+}
+
+async fn end(arguments: Arguments) -> Result<(), Failure> {
     let Arguments {
         kind,
         role,
