@@ -28,6 +28,8 @@ const MAJORITY_WAIT: Duration = Duration::from_secs(2);
 /// How long it waits for the rest once it has a majority. More signatures are worth more, but not
 /// a delay of what hangs on the checkpoint (admissions).
 const REST_WAIT: Duration = Duration::from_millis(100);
+/// Where nothing is committed, the newest checkpoint is told again so often: a few hundred bytes.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// How long a node that stops tries to get its last leaves signed.
 const LAST_ROUND: Duration = Duration::from_secs(1);
 
@@ -148,6 +150,13 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let ended = tokio::select! {
             changed = more => changed.is_err(),
             changed = leadership.changed() => changed.is_err(),
+            () = sleep(TELL_AGAIN) => {
+                // A frame may be lost, and who was away has missed it.
+                if inner.leads() && let Some(newest) = inner.notary.newest() {
+                    tell(&inner, &newest.note);
+                }
+                false
+            }
         };
         if ended {
             return;
@@ -294,12 +303,15 @@ async fn round(inner: &Inner) -> Result<(), NoteRefused> {
     let note = note.encode();
     let cosigned = majority(inner, &note, &mark.roster)?;
     keep(inner, cosigned)?;
-    for node in inner.net.peers() {
-        inner
-            .net
-            .cast(&node, Frame::Checkpoint { note: note.clone() });
-    }
+    tell(inner, &note);
     Ok(())
+}
+
+fn tell(inner: &Inner, note: &str) {
+    for node in inner.net.peers() {
+        let note = note.to_owned();
+        inner.net.cast(&node, Frame::Checkpoint { note });
+    }
 }
 
 /// The note with one more line, if that is the member's and holds.

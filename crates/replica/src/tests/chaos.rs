@@ -173,7 +173,7 @@ async fn schedule(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn random_schedules() {
-    for seed in 1..=3 {
+    for seed in [1, 2, 3, 7] {
         println!("seed {seed}");
         schedule(seed).await;
     }
