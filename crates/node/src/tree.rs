@@ -39,6 +39,9 @@ const INTENSITY: Intensity = Intensity::new(10, Duration::from_secs(30));
 /// A door or consumer may have to wait for its peer to let go.
 const SERVICE_STOP_LIMIT: Duration = Duration::from_secs(5);
 
+/// Time for the last answers of a node that leaves the cluster.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Where a node keeps what it did not understand.
 pub fn quarantine_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("quarantine")
@@ -69,6 +72,8 @@ pub fn run(config: Config) -> Result<(), ServiceError> {
             gone = parts.gone() => match gone {
                 Gone::Left(sentence) => {
                     tracing::info!("{sentence}");
+                    // Whoever asked for it still waits for the answer.
+                    tokio::time::sleep(FAREWELL).await;
                     Ok(())
                 }
                 Gone::Evicted(sentence) => Err(sentence.into()),

@@ -235,6 +235,7 @@ impl Machine for Custodian {
         match input {
             Input::Committed { .. }
             | Input::Lost { .. }
+            | Input::Roster { .. }
             | Input::CaughtUp { .. }
             | Input::Leader(_)
             | Input::RoundClosed { .. }

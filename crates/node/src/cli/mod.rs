@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use wire::control::{Answer, Ask};
+use wire::status::Status;
 
 #[derive(Parser)]
 #[command(
@@ -100,6 +101,17 @@ fn ask(config: &Path, ask: &Ask, limit: Duration) -> Result<Answer, Box<dyn Erro
         .data_dir
         .join(crate::control::SOCKET);
     Ok(local::control::ask(&socket, ask, limit)?)
+}
+
+/// The status of the running node of a configuration.
+fn status_of(config: &Path, question: &Ask, limit: Duration) -> Result<Status, Box<dyn Error + Send + Sync>> {
+    match ask(config, question, limit)? {
+        Answer::Status { status } => Ok(*status),
+        Answer::Refused { text } => Err(text.into()),
+        Answer::Invitation { .. } | Answer::Done { .. } => {
+            Err("the node answered another question; is it of another version?".into())
+        }
+    }
 }
 
 fn check(path: &Path) -> Outcome {

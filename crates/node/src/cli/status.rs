@@ -5,6 +5,7 @@ use super::Outcome;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use wire::control::Ask;
 use wire::status::Status;
 
 /// A node on loopback answers at once or not at all.
@@ -12,32 +13,44 @@ const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Configuration of the node to ask.
+    /// Configuration of the node to ask, over its control socket.
     #[arg(long, conflicts_with = "admin")]
     config: Option<PathBuf>,
     /// Or the address of its status page.
     #[arg(long, default_value = "127.0.0.1:7100")]
     admin: SocketAddr,
+    /// Have a majority confirm first that the view is not older than the question.
+    #[arg(long, requires = "config")]
+    linearizable: bool,
     /// Print the JSON as it came.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let admin = match &arguments.config {
-        Some(path) => config::load(path)?.node.admin,
-        None => arguments.admin,
-    };
+/// Asks over the control socket if there is a configuration, else over the status page.
+fn fetch(arguments: &Arguments) -> Result<Status, Box<dyn std::error::Error + Send + Sync>> {
+    if let Some(config) = &arguments.config {
+        let ask = Ask::Status {
+            linearizable: arguments.linearizable,
+        };
+        return super::status_of(config, &ask, ASK_LIMIT);
+    }
+    let admin = arguments.admin;
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(ASK_LIMIT))
         .build()
         .into();
-    let status: Status = agent
+    let status = agent
         .get(format!("http://{admin}/status.json"))
         .call()
         .map_err(|error| format!("no answer from {admin}: {error}. Is the node running? Its address is `node.admin` in its configuration"))?
         .body_mut()
         .read_json()?;
+    Ok(status)
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let status = fetch(arguments)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
