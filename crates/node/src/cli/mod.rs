@@ -7,6 +7,11 @@ mod ledger;
 mod node;
 mod quarantine;
 mod status;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the command `tree` is not wired yet")
+)]
+mod tree;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
