@@ -7,10 +7,6 @@ mod ledger;
 mod node;
 mod quarantine;
 mod status;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the command `tree` is not wired yet")
-)]
 mod tree;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +34,12 @@ enum Command {
     Node(node::Arguments),
     /// Show what a running node says of itself.
     Status(status::Arguments),
+    /// Show a running node's supervision tree: restarts, mailboxes, what waits for how long.
+    Tree {
+        /// Its configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Check a configuration without starting anything.
     Config {
         #[command(subcommand)]
@@ -73,6 +75,9 @@ enum ConfigCommand {
     },
 }
 
+/// A node answers from memory at once, or not at all.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
+
 /// What a command ends with when it fails: a sentence for the user.
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -81,6 +86,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Node(arguments) => node::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Tree { config } => show_tree(&config),
         Command::Config {
             command: ConfigCommand::Check { file },
         } => check(&file),
@@ -109,7 +115,11 @@ fn ask(config: &Path, ask: &Ask, limit: Duration) -> Result<Answer, Box<dyn Erro
 }
 
 /// The status of the running node of a configuration.
-fn status_of(config: &Path, question: &Ask, limit: Duration) -> Result<Status, Box<dyn Error + Send + Sync>> {
+fn status_of(
+    config: &Path,
+    question: &Ask,
+    limit: Duration,
+) -> Result<Status, Box<dyn Error + Send + Sync>> {
     match ask(config, question, limit)? {
         Answer::Status { status } => Ok(*status),
         Answer::Refused { text } => Err(text.into()),
@@ -117,6 +127,17 @@ fn status_of(config: &Path, question: &Ask, limit: Duration) -> Result<Status, B
             Err("the node answered another question; is it of another version?".into())
         }
     }
+}
+
+fn show_tree(config: &Path) -> Outcome {
+    let question = Ask::Status {
+        linearizable: false,
+    };
+    print!(
+        "{}",
+        tree::render(&status_of(config, &question, ASK_LIMIT)?)
+    );
+    Ok(())
 }
 
 fn check(path: &Path) -> Outcome {

@@ -1,15 +1,10 @@
 //! `glasshouse status`.
 
-use super::Outcome;
-
+use super::{ASK_LIMIT, Outcome};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 use wire::control::Ask;
 use wire::status::Status;
-
-/// A node on loopback answers at once or not at all.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
