@@ -55,7 +55,7 @@ fn row(status: &Status, at: usize, actor: &ActorStatus) -> [String; 7] {
     [
         format!("{}{name}", branches(&status.tree, at)),
         state(actor.state).to_owned(),
-        actor.since_ms.map(span).unwrap_or_default(),
+        since(actor).unwrap_or_default(),
         restarts(actor),
         mailbox
             .map(|mailbox| format!("{}/{}", mailbox.depth, mailbox.capacity))
@@ -94,6 +94,14 @@ fn state(state: ActorState) -> &'static str {
         ActorState::Running => "running",
         ActorState::Restarting => "RESTARTING",
         ActorState::Stopped => "STOPPED",
+    }
+}
+
+/// How long it has run; nothing for one that does not.
+fn since(actor: &ActorStatus) -> Option<String> {
+    match actor.state {
+        ActorState::Starting | ActorState::Running => actor.since_ms.map(span),
+        ActorState::Restarting | ActorState::Stopped => None,
     }
 }
 

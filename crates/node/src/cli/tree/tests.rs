@@ -69,18 +69,18 @@ fn a_node_in_trouble_looks_like_this() {
         ..Status::default()
     };
     let expected = "\
-n1 0.2.0             state       since   restarts  mailbox    oldest
-top                  running     12 min  0                            one for one; 0 of 10 restarts in 30 s
-├── cluster          running     12 min  0                            one for all; 0 of 10 restarts in 30 s
-│   ├── gateway      running     12 min  0                            worker
-│   └── dialers      running     12 min  0                            dynamic, at most 64 children; 1 of 10 restarts in 30 s
-│       └── n2       running     12 min  0
-├── house            running     12 min  0                            rest for one; ! 10 of 10 restarts in 30 s
-│   ├── custodian    running     12 min  0         0/1024
-│   ├── aggregator   running     12 min  0         1004/1024  4.2 s   ! mailbox 98% full, oldest 4.2 s; 17 shed, 3 refused
-│   ├── monitor      running     1.3 s   2 !       2/1024     61 s    ! oldest mail 61 s; last exit: failed: index out of bounds
-│   └── rooms        RESTARTING  12 min  10 !                         ! could not be started: no data space
-└── feed             STOPPED             0
+n1 0.2.0            state       since   restarts  mailbox    oldest
+top                 running     12 min  0                            one for one; 0 of 10 restarts in 30 s
+├── cluster         running     12 min  0                            one for all; 0 of 10 restarts in 30 s
+│   ├── gateway     running     12 min  0                            worker
+│   └── dialers     running     12 min  0                            dynamic, at most 64 children; 1 of 10 restarts in 30 s
+│       └── n2      running     12 min  0
+├── house           running     12 min  0                            rest for one; ! 10 of 10 restarts in 30 s
+│   ├── custodian   running     12 min  0         0/1024
+│   ├── aggregator  running     12 min  0         1004/1024  4.2 s   ! mailbox 98% full, oldest 4.2 s; 17 shed, 3 refused
+│   ├── monitor     running     1.3 s   2 !       2/1024     61 s    ! oldest mail 61 s; last exit: failed: index out of bounds
+│   └── rooms       RESTARTING          10 !                         ! could not be started: no data space
+└── feed            STOPPED             0
 ";
     let drawn = render(&status);
     assert_eq!(drawn, expected, "\n{drawn}");
