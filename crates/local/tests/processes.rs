@@ -1,6 +1,8 @@
 //! Processes, records and commands, with a shell script in the place of a node: it runs until it is
 //! told to stop, and "joins" by writing a configuration.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use local::process::{Life, Process};
 use local::state::State;
 use local::{LocalCluster, Network, NetworkChoice, NodeState, Options};

@@ -1,6 +1,8 @@
 //! Several nodes as processes: loss of the leader, loss of all, and a split network. With root the
 //! nodes live in network namespaces and a split loses real packets.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use local::state::State;
 use local::{LocalCluster, Network, NetworkChoice, NodeView, Options};
 use std::path::Path;
