@@ -8,16 +8,20 @@ use crate::ports::Ports;
 use crate::service::{self, Served};
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
-use cluster::{CallError, Cluster, ClusterConfig, GatewayHandler, TcpTransport};
+use cluster::{
+    Applicant, CallError, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
+    TcpTransport,
+};
 use ed25519_dalek::SigningKey;
 use futures::future::BoxFuture;
 use replica::{Compaction, ConsensusNet, Ledger, LedgerConfig, NetError, Timings};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wire::{Act, Call, Digest, Frame, NodeId, Record, Reply, Round};
+use wire::{
+    Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Round, Welcome,
+};
 
 /// The word by which a benchmark starts itself as a replica.
 pub const WORD: &str = "replica";
@@ -98,18 +102,29 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let me = name(arguments.me);
-    let members: Vec<NodeId> = (0..arguments.peers.len()).map(name).collect();
-    let roster: Vec<(NodeId, [u8; 32])> = members
-        .iter()
-        .map(|node| (node.clone(), identity(node).verifying_key().to_bytes()))
-        .collect();
+    let members = arguments.peers.iter().enumerate().map(|(at, address)| {
+        let node = name(at);
+        MemberEntry {
+            identity: identity(&node).verifying_key().to_bytes(),
+            address: address.to_string(),
+            node,
+        }
+    });
+    let members: Vec<MemberEntry> = members.collect();
+    let listen = arguments.peers.get(arguments.me);
+    let listen = *listen.ok_or("this member has no address among the peers")?;
     let handler = Arc::new(Handler::default());
-    let links = links(&me, &roster, &arguments.peers, handler.clone()).await?;
+    let links = links(&me, &members, listen, handler.clone()).await?;
+    let founders = members
+        .iter()
+        .map(|entry| (entry.node.clone(), entry.identity));
     let config = LedgerConfig {
         dir: arguments.dir,
         cluster: CLUSTER.to_owned(),
         me: me.clone(),
-        roster,
+        founders: founders.collect(),
+        address: listen.to_string(),
+        level: Level::NEWEST,
         identity: identity(&me),
         timings: Timings::default(),
         compaction: Compaction::default(),
@@ -117,9 +132,12 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let ledger = Ledger::open(config, Arc::new(Links(links))).await?;
     // Set once, here; until then peers are refused.
     let _ = handler.0.set(ledger.clone());
+    if arguments.me == 0 {
+        tokio::spawn(raise_level(ledger.clone()));
+    }
     let replica = Arc::new(Replica {
         ledger: ledger.clone(),
-        members,
+        members: members.into_iter().map(|entry| entry.node).collect(),
     });
     tokio::select! {
         served = service::serve(arguments.clients, replica) => served,
@@ -129,30 +147,21 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 
 async fn links(
     me: &NodeId,
-    roster: &[(NodeId, [u8; 32])],
-    addresses: &[SocketAddr],
+    members: &[MemberEntry],
+    listen: SocketAddr,
     handler: Arc<dyn GatewayHandler>,
 ) -> Result<Cluster, Failure> {
-    let addresses = roster.iter().zip(addresses);
-    let addresses: BTreeMap<NodeId, SocketAddr> = addresses
-        .map(|((node, _), at)| (node.clone(), *at))
-        .collect();
-    let listen = addresses
-        .get(me)
-        .copied()
-        .ok_or("no address for this member")?;
-    let dialed = addresses
-        .into_iter()
-        .map(|(node, at)| (node, at.to_string()))
-        .collect();
     let config = ClusterConfig {
         cluster: CLUSTER.to_owned(),
         me: me.clone(),
         incarnation: runtime::clock::unix_now().0,
         identity: identity(me),
-        roster: roster.iter().cloned().collect(),
+        members: Members::new(MemberTable::founding(members.iter().cloned())),
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
     };
-    let transport = TcpTransport::bind(listen, dialed).await?;
+    let transport = TcpTransport::bind(listen).await?;
     let escalated = |why| {
         eprintln!("{why}");
         std::process::exit(1);
@@ -164,76 +173,81 @@ async fn links(
     Ok(cluster)
 }
 
+/// As a node's steward does: from then on proposals share entries.
+async fn raise_level(ledger: Ledger) {
+    while ledger.state().level < Level::NEWEST {
+        let level = Level(ledger.state().level.0 + 1);
+        // Without a majority it is tried again.
+        let _ = ledger.propose(Act::LevelRaised { level }).await;
+    }
+}
+
 /// What peers ask.
 #[derive(Default)]
 struct Handler(OnceLock<Ledger>);
 
 #[async_trait]
 impl GatewayHandler for Handler {
-    async fn frame(&self, _: NodeId, _: Frame) {}
+    async fn frame(&self, from: NodeId, frame: Frame) {
+        if let (Some(ledger), Frame::Checkpoint { note }) = (self.0.get().cloned(), frame) {
+            // Beside the frames behind it: it may wait for the disk.
+            tokio::spawn(async move { ledger.checkpoint(&from, note).await });
+        }
+    }
 
-    async fn call(&self, _: NodeId, call: Call) -> Reply {
+    async fn call(&self, from: NodeId, call: Call) -> Reply {
         let Some(ledger) = self.0.get() else {
             return Reply::Refused("the ledger is not open yet".to_owned());
         };
-        match call {
-            Call::Consensus(bytes) => Reply::Consensus(ledger.consensus(&bytes).await),
-            Call::Propose(record) => ledger.handle_propose(*record).await,
-            other => Reply::Refused(format!("a replica alone does not serve {other:?}")),
-        }
+        let reply = ledger.serve(&from, call).await;
+        reply.unwrap_or_else(|| Reply::Refused("a replica alone has only a ledger".to_owned()))
+    }
+
+    async fn apply(&self, _: Applicant, _: Application) -> Welcome {
+        Welcome::Refused("a benchmark admits nobody".to_owned())
     }
 }
 
 /// The ledger's way to its peers.
 struct Links(Cluster);
 
-impl Links {
-    async fn ask(&self, to: &NodeId, call: Call, limit: Duration) -> Result<Reply, NetError> {
-        self.0
-            .call(to, call, limit)
-            .await
-            .map_err(|error| match error {
+impl ConsensusNet for Links {
+    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>> {
+        Box::pin(async move {
+            let limit = match &call {
+                Call::Propose(_) => PROPOSE_LIMIT,
+                Call::Consensus(_)
+                | Call::GroupInfo
+                | Call::Model(_)
+                | Call::Cosign { .. }
+                | Call::ReadIndex
+                | Call::Holdings
+                | Call::Opinion(_) => CONSENSUS_LIMIT,
+            };
+            let reply = self.0.call(to, call, limit).await;
+            reply.map_err(|error| match error {
                 CallError::NotLinked { node } => NetError::NoLink(node),
                 CallError::Lost { node } | CallError::TimedOut { node, .. } => {
                     NetError::NoAnswer(node)
                 }
-                CallError::TooLarge { .. } | CallError::Malformed(_) => NetError::Unexpected {
+                CallError::NotSpoken { node, .. } => NetError::NotSpoken(node),
+                CallError::Congested { .. }
+                | CallError::TooLarge { .. }
+                | CallError::Malformed(_) => NetError::Unexpected {
                     peer: to.clone(),
                     what: error.to_string(),
                 },
             })
-    }
-}
-
-impl ConsensusNet for Links {
-    fn call<'a>(
-        &'a self,
-        to: &'a NodeId,
-        bytes: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, NetError>> {
-        Box::pin(async move {
-            match self
-                .ask(to, Call::Consensus(bytes), CONSENSUS_LIMIT)
-                .await?
-            {
-                Reply::Consensus(bytes) => Ok(bytes),
-                other => Err(NetError::Unexpected {
-                    peer: to.clone(),
-                    what: format!("{other:?}"),
-                }),
-            }
         })
     }
 
-    fn propose<'a>(
-        &'a self,
-        to: &'a NodeId,
-        record: Record,
-    ) -> BoxFuture<'a, Result<Reply, NetError>> {
-        Box::pin(async move {
-            self.ask(to, Call::Propose(Box::new(record)), PROPOSE_LIMIT)
-                .await
-        })
+    fn cast(&self, to: &NodeId, frame: Frame) {
+        // At best, says the seam: what is lost is told again.
+        let _ = self.0.cast(to, frame);
+    }
+
+    fn peers(&self) -> Vec<NodeId> {
+        self.0.links().into_keys().collect()
     }
 }
 
@@ -262,7 +276,10 @@ impl Served for Replica {
     }
 
     fn status(&self) -> Status {
+        // Before the level is raised the log is that of an older release, and not what is measured.
+        let ready = self.ledger.state().level == Level::NEWEST;
         let leader = self.ledger.leader().borrow().leader.clone();
+        let leader = leader.filter(|_| ready);
         Status {
             member: self.number(self.ledger.me()),
             leader: leader.map_or(0, |leader| self.number(&leader)),

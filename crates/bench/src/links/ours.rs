@@ -4,13 +4,16 @@ use super::{Caller, Received};
 use crate::Failure;
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
-use cluster::{CastError, Cluster, ClusterConfig, GatewayHandler, TcpTransport};
+use cluster::{
+    Applicant, CastError, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
+    TcpTransport,
+};
 use ed25519_dalek::SigningKey;
 use runtime::supervisor::Supervisor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Call, Digest, Frame, NodeId, Reply, Round};
+use wire::{Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Round, Welcome};
 
 /// No call here takes so long.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -41,22 +44,23 @@ async fn end(
     client: SocketAddr,
 ) -> Result<End, Failure> {
     let identity = |name: &str| SigningKey::from_bytes(&Digest::of(name.as_bytes()).0);
-    let public = |name: &str| {
-        (
-            NodeId::from(name),
-            identity(name).verifying_key().to_bytes(),
-        )
+    let member = |(name, at): (&str, SocketAddr)| MemberEntry {
+        node: NodeId::from(name),
+        identity: identity(name).verifying_key().to_bytes(),
+        address: at.to_string(),
     };
+    let members = [(SERVER, server), (CLIENT, client)].map(member);
     let config = ClusterConfig {
         cluster: "bench".to_owned(),
         me: NodeId::from(me),
         incarnation: 1,
         identity: identity(me),
-        roster: [SERVER, CLIENT].into_iter().map(public).collect(),
+        members: Members::new(MemberTable::founding(members)),
+        level: Level::NEWEST,
+        admission: None,
+        detection: Detection::default(),
     };
-    let addresses = [(SERVER, server), (CLIENT, client)];
-    let addresses = addresses.map(|(name, at)| (NodeId::from(name), at.to_string()));
-    let transport = TcpTransport::bind(listen, addresses.into()).await?;
+    let transport = TcpTransport::bind(listen).await?;
     let escalated = |why| {
         eprintln!("{why}");
         std::process::exit(1);
@@ -85,6 +89,10 @@ impl GatewayHandler for Echo {
                 index: self.0.count(),
             },
         }
+    }
+
+    async fn apply(&self, _: Applicant, _: Application) -> Welcome {
+        Welcome::Refused("a benchmark admits nobody".to_owned())
     }
 }
 
