@@ -3,93 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod several;
+
 use local::state::State;
-use local::{LocalCluster, Network, NetworkChoice, NodeView, Options};
+use local::{Network, NetworkChoice, NodeView, Options};
+use several::{LIMIT, house, house_with, leads, options};
 use std::path::Path;
 use std::time::Duration;
 
-/// Everything here takes seconds; on a busy machine tens of them.
-const LIMIT: Duration = Duration::from_secs(90);
 /// Majorities elect within two seconds; a minority that has not lost its leader after this keeps it.
 const LEADERLESS: Duration = Duration::from_secs(60);
-
-/// A folder and a running cluster in it. The cluster is dropped first.
-struct House {
-    cluster: LocalCluster,
-    dir: tempfile::TempDir,
-}
-
-fn options(network: NetworkChoice) -> Options {
-    Options {
-        network,
-        ..Options::new(env!("CARGO_BIN_EXE_glasshouse"))
-    }
-}
-
-fn house(nodes: usize, network: NetworkChoice) -> House {
-    house_with(nodes, options(network))
-}
-
-fn house_with(nodes: usize, options: Options) -> House {
-    let dir = tempfile::tempdir().unwrap();
-    let cluster = LocalCluster::create(&dir.path().join("cluster"), nodes, options).unwrap();
-    let mut house = House { cluster, dir };
-    house.up();
-    house
-}
-
-impl House {
-    fn up(&mut self) {
-        self.cluster.start_all().unwrap();
-        self.cluster
-            .wait_ready(LIMIT, |line| println!("  {line}"))
-            .unwrap();
-    }
-
-    fn leader(&self) -> String {
-        let views = self.cluster.status().unwrap();
-        views.iter().find_map(NodeView::leader).unwrap().to_owned()
-    }
-
-    /// Until all nodes say the same.
-    fn agree(&self) {
-        let agreed = std::cell::RefCell::new(String::new());
-        self.cluster
-            .wait_until(LIMIT, "agreement", |views| {
-                let (views, agreement) = match self.cluster.agreement() {
-                    Ok(found) => found,
-                    Err(error) => panic!("{error}, after {views:?}"),
-                };
-                *agreed.borrow_mut() = agreement.text;
-                agreement.agrees && views.iter().all(|view| view.status.is_some())
-            })
-            .unwrap_or_else(|error| panic!("{error}\n{}", agreed.borrow()));
-        println!("  {}", agreed.borrow());
-    }
-
-    /// Hashes of a node's first leaves, as far as they are signed or up to `count`.
-    fn leaves(&self, node: &str, count: Option<u64>) -> Vec<String> {
-        let ledger = self.cluster.files(node).data.join("ledger");
-        let trust = replica::VerifyOptions::default();
-        let report = replica::verify(&ledger, &trust)
-            .unwrap_or_else(|error| panic!("the ledger of {node}: {error}"));
-        (0..count.unwrap_or(report.size))
-            .map(|index| {
-                let leaf = replica::inclusion(&ledger, index, &trust).unwrap();
-                leaf.hash.to_string()
-            })
-            .collect()
-    }
-}
-
-fn leads(views: &[NodeView], nodes: &[String]) -> Option<String> {
-    let mut seen = views
-        .iter()
-        .filter(|view| nodes.contains(&view.name))
-        .map(NodeView::leader);
-    let first = seen.next()??.to_owned();
-    (nodes.contains(&first) && seen.all(|leader| leader == Some(first.as_str()))).then_some(first)
-}
 
 #[test]
 fn a_killed_leader_is_replaced_and_a_restarted_cluster_has_its_whole_history() {
