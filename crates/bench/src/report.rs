@@ -314,9 +314,9 @@ pub(crate) mod tests {
     fn a_table_shows_spreads_and_ratios_of_neighbours() {
         let expected = "\
 latency (ms)
-                          ours             <etcd>       times <etcd>
-1 client      2.00 (1.00–4.00)   2.00 (2.00–8.00)   2.00 (0.50–4.00)
-16 clients                 150                  –                  –
+                         ours             <etcd>       times <etcd>
+1 client     2.00 (1.00–4.00)   2.00 (2.00–8.00)   2.00 (0.50–4.00)
+16 clients                150                  –                  –
 
 - a note
 ";

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// In which a death must be noticed (link heartbeats; a closed socket shows at once).
 const NOTICED: Duration = Duration::from_secs(3);
 /// Far more than anything else here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Node {
     name: &'static str,

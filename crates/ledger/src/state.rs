@@ -165,6 +165,15 @@ impl State {
             .map(|(node, _)| node)
     }
 
+    /// Members that take part in consensus, with their identity keys: those who can vouch for the
+    /// log. Who was only just admitted has no replica yet and cannot be counted on.
+    pub fn witnesses(&self) -> impl Iterator<Item = (&NodeId, &[u8; 32])> {
+        self.members
+            .iter()
+            .filter(|(_, member)| member.store.is_some())
+            .map(|(node, member)| (node, &member.identity))
+    }
+
     /// Roles that a node holds.
     pub fn roles_of<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = &'a Role> {
         self.roles

@@ -95,6 +95,11 @@ impl NodeView {
         if status.key_epoch.0 == 0 {
             lacks.push("a key epoch".into());
         }
+        // The first release does not say who votes.
+        let voters = &status.ledger.voters;
+        if !voters.is_empty() && !voters.iter().any(|node| node.as_str() == self.name) {
+            lacks.push("a vote in consensus".into());
+        }
         let down: Vec<&str> = nodes
             .iter()
             .filter(|name| status.members.get(*name) != Some(&true))

@@ -446,6 +446,7 @@ impl Parts {
             admitted: self.admitted,
             gone: self.gone.clone(),
             ledger: self.ledger.clone(),
+            cluster: self.cluster.clone(),
             members: self.members.clone(),
             configured: self.configured.clone(),
         }

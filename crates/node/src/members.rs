@@ -1,10 +1,11 @@
 //! From the ledger's members to whoever must know them: the links and the key group.
 
-use cluster::{Former, MemberTable, Members};
+use cluster::{Cluster, Former, LinkEvent, MemberTable, Members};
 use ledger::{Applied, State};
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use wire::{Act, GroupCommitKind, MemberEntry, NodeId, Removal};
 
@@ -30,6 +31,8 @@ pub struct MembersFeed {
     pub ledger: Ledger,
     /// The links' table.
     pub members: Members,
+    /// Peers that say this node is none.
+    pub cluster: Cluster,
     /// Where the configuration says the founders are.
     pub configured: BTreeMap<NodeId, MemberEntry>,
 }
@@ -39,9 +42,15 @@ impl MembersFeed {
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let mut view = self.ledger.watch();
         view.mark_changed();
+        let mut events = self.cluster.events();
+        let mut dismissed = BTreeSet::new();
         loop {
             tokio::select! {
                 () = stop.stopped() => return Ok(()),
+                event = events.recv() => {
+                    self.hear(event, &mut dismissed);
+                    continue;
+                }
                 changed = view.changed() => changed?,
             }
             let state = view.borrow_and_update().state.clone();
@@ -55,6 +64,31 @@ impl MembersFeed {
 }
 
 impl MembersFeed {
+    /// Links end faster than the leaf that says why arrives. One peer's word that this node is no
+    /// member is not enough, it may be behind or lie; that of a majority of the others is.
+    fn hear(&self, event: Result<LinkEvent, RecvError>, dismissed: &mut BTreeSet<NodeId>) {
+        let reason = match event {
+            Ok(LinkEvent::Dismissed { node, reason }) => {
+                dismissed.insert(node);
+                reason
+            }
+            Ok(LinkEvent::Up { node, .. }) => {
+                dismissed.remove(&node);
+                return;
+            }
+            // Those missed are said again at the next attempt to link.
+            Ok(LinkEvent::Down { .. }) | Err(_) => return,
+        };
+        let table = self.members.current();
+        let others = table.members.keys().filter(|node| **node != self.me);
+        let (all, against) = others.fold((0, 0), |(all, against), node| {
+            (all + 1, against + usize::from(dismissed.contains(node)))
+        });
+        if against * 2 > all {
+            self.gone.send_replace(Some(Gone::Evicted(reason)));
+        }
+    }
+
     fn look_for_myself(&self, state: &State) {
         let Some(removed) = state.removed.get(&self.me) else {
             return;

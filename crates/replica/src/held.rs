@@ -107,9 +107,8 @@ impl Reader<'_> {
     fn check_signatures(&self, store: &Store) -> Result<(), StoreError> {
         let state = store.now().state;
         let roster = state
-            .members
-            .iter()
-            .map(|(node, member)| (node.clone(), member.identity));
+            .witnesses()
+            .map(|(node, identity)| (node.clone(), *identity));
         let members = notes::verifiers(self.origin, &roster.collect());
         notes::read(self.dir, CHECKPOINT, &members).map(drop)
     }

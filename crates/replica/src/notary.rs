@@ -177,9 +177,8 @@ fn restore(inner: &Inner) {
     }
     let state = inner.store.now().state;
     let roster = state
-        .members
-        .iter()
-        .map(|(node, member)| (node.clone(), member.identity))
+        .witnesses()
+        .map(|(node, identity)| (node.clone(), *identity))
         .collect();
     let Ok(Some(file)) = notes::read_unverified(&inner.dir, notes::CHECKPOINT) else {
         return;

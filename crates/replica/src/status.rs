@@ -22,20 +22,24 @@ impl Ledger {
         let metrics = core.raft.metrics();
         let metrics = metrics.borrow();
         let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        // While the votes change hands there are two sets of voters, and a majority of each is
+        // needed: only who is in both has its vote for sure.
+        let sets = membership.get_joint_config();
+        let votes = |id: &u64| sets.iter().all(|set| set.contains(id));
         let mut members = ConsensusMembers::default();
         for (id, node) in membership.nodes() {
             let node = NodeId::new(node.addr.clone());
-            if voters.contains(id) {
+            if votes(id) {
                 members.voters.insert(node);
             } else {
                 members.learners.insert(node);
             }
         }
-        // A lost replica may still have the vote that the new one is about to take over.
+        // A lost replica may still have the vote that the new one is about to take over. It cannot
+        // cast it: whoever counts on it is mistaken.
         members
-            .learners
-            .retain(|node| !members.voters.contains(node));
+            .voters
+            .retain(|node| !members.learners.contains(node));
         members
     }
 }

@@ -408,9 +408,9 @@ impl Inner {
         self.frontier.append(bytes);
         let applied = self.state.apply(index, &record);
         // A leaf adds or removes one member at most, and no identity changes (ROSTER_BY_ONE).
-        if self.roster.len() != self.state.members.len() {
-            let members = self.state.members.iter();
-            let roster = members.map(|(node, member)| (node.clone(), member.identity));
+        if self.roster.len() != self.state.witnesses().count() {
+            let witnesses = self.state.witnesses();
+            let roster = witnesses.map(|(node, identity)| (node.clone(), *identity));
             self.roster = Arc::new(roster.collect());
         }
         let answer = match applied {

@@ -422,9 +422,9 @@ fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
             wire::decode(&stored.bytes).map_err(|error| VerifyError::Leaf { leaf, error })?;
         let before = log.state.clone();
         let applied = log.state.apply(leaf, &record);
-        if log.state.members.len() != before.members.len() {
-            let members = log.state.members.iter();
-            let roster = members.map(|(node, member)| (node.clone(), member.identity));
+        if log.state.witnesses().count() != before.witnesses().count() {
+            let witnesses = log.state.witnesses();
+            let roster = witnesses.map(|(node, identity)| (node.clone(), *identity));
             log.rosters.push((leaf + 1, roster.collect()));
         }
         invariants::check(Step {

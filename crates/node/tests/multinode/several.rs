@@ -7,16 +7,22 @@
 
 use local::control;
 use local::{LocalCluster, Network, NetworkChoice, NodeView, Options};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wire::control::{Answer, Ask};
 
 /// Everything here takes seconds; on a busy machine tens of them.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
+/// One cluster at a time: two would measure how busy the machine is.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A folder and a running cluster in it. The cluster is dropped first.
 pub(crate) struct House {
     pub(crate) cluster: LocalCluster,
     pub(crate) dir: tempfile::TempDir,
+    /// Last, so that the next cluster starts when this one is gone.
+    _turn: MutexGuard<'static, ()>,
 }
 
 pub(crate) fn options(network: NetworkChoice) -> Options {
@@ -31,9 +37,15 @@ pub(crate) fn house(nodes: usize, network: NetworkChoice) -> House {
 }
 
 pub(crate) fn house_with(nodes: usize, options: Options) -> House {
+    // A test that panicked holds nothing that the next one could trip over.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let cluster = LocalCluster::create(&dir.path().join("cluster"), nodes, options).unwrap();
-    let mut house = House { cluster, dir };
+    let mut house = House {
+        cluster,
+        dir,
+        _turn: turn,
+    };
     house.up();
     house
 }

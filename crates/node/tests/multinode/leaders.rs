@@ -1,13 +1,9 @@
 //! Several nodes as processes: loss of the leader, loss of all, and a split network. With root the
 //! nodes live in network namespaces and a split loses real packets.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod several;
-
+use super::several::{LIMIT, house, house_with, leads, options};
 use local::state::State;
-use local::{Network, NetworkChoice, NodeView, Options};
-use several::{LIMIT, house, house_with, leads, options};
+use local::{Network, NetworkChoice, NodeView};
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,12 +1,8 @@
 //! What an operator does to the nodes of a running cluster: lets them in, throws them out, loses
 //! their disks, upgrades them one by one, kills them in any order.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod several;
-
+use super::several::{House, LIMIT, house_with, leads, loopback, options};
 use local::{Network, NetworkChoice, NodeState, NodeView};
-use several::{House, LIMIT, house_with, leads, loopback, options};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use wire::control::{Answer, Ask};
@@ -49,6 +45,17 @@ fn members(house: &House, nodes: &[&str]) {
                     let voters = status.ledger.voters.iter().map(|node| node.as_str());
                     status.members.keys().eq(&wanted) && voters.eq(&wanted)
                 })
+        })
+        .unwrap();
+}
+
+/// Waits until a majority has cosigned all that is on the ledger of every node that answers.
+fn cosigned(house: &House) {
+    house
+        .cluster
+        .wait_until(LIMIT, "cosignatures of the whole ledger", |views| {
+            let mut statuses = views.iter().filter_map(|view| view.status.as_ref());
+            statuses.all(|status| status.ledger.cosigned == status.ledger.size)
         })
         .unwrap();
 }
@@ -106,6 +113,7 @@ fn who_is_evicted_or_leaves_is_out_and_stays_out() {
                     .all(|epoch| *epoch == epochs[0] && *epoch >= 7)
         })
         .unwrap();
+    cosigned(&house);
     for node in ["node-1", "node-2", "node-3"] {
         let ledger = house.cluster.files(node).data.join("ledger");
         replica::verify(&ledger, &replica::VerifyOptions::default()).unwrap();
@@ -136,7 +144,7 @@ fn an_invitation_is_good_once_and_only_for_whom_it_names() {
     let (good, said, _) = join("thief", &token);
     assert!(!good && said.contains("guest"), "{said}");
     let (good, said, _) = join("guest", &token[..token.len() - 4]);
-    assert!(!good && said.contains("token"), "{said}");
+    assert!(!good && said.contains("checksum is wrong"), "{said}");
     let (good, said, config) = join("guest", &token);
     assert!(good, "{said}");
     config::load(&config).unwrap();
@@ -156,6 +164,7 @@ fn lost_and_damaged_disks_are_filled_from_the_others() {
     house.cluster.start("node-2").unwrap();
     house.cluster.wait_ready(LIMIT, |_| {}).unwrap();
     house.agree();
+    // Until its new replica votes, a second loss would be the loss of the majority.
     members(&house, &["node-1", "node-2", "node-3"]);
 
     house.cluster.kill("node-3").unwrap();
@@ -172,6 +181,7 @@ fn lost_and_damaged_disks_are_filled_from_the_others() {
         .filter(|name| name.starts_with("ledger.damaged-"));
     assert_eq!(kept.count(), 1, "the damaged folder is kept as evidence");
     assert!(house.log("node-3").contains("is damaged at byte"));
+    members(&house, &["node-1", "node-2", "node-3"]);
     // The replaced replicas vote: the cluster lives through the loss of the third.
     house.cluster.kill("node-1").unwrap();
     let rest = names(&["node-2", "node-3"]);
@@ -220,6 +230,7 @@ fn one_node_after_the_other_is_upgraded() {
         .unwrap();
     house.ask("node-1", &deploy("new")).unwrap();
     house.agree();
+    cosigned(&house);
     let ledger = house.cluster.files("node-1").data.join("ledger");
     replica::verify(&ledger, &replica::VerifyOptions::default()).unwrap();
 }
@@ -272,6 +283,7 @@ fn any_minority_may_die_at_any_moment_and_nothing_acknowledged_is_lost() {
         house.cluster.wait_ready(LIMIT, |_| {}).unwrap();
     }
     house.agree();
+    cosigned(&house);
     house.cluster.down().unwrap();
     let mut roots = Vec::new();
     for node in NODES {
