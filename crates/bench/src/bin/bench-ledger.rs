@@ -36,7 +36,7 @@ struct Plan {
     #[arg(long, value_delimiter = ',', default_value = "1,16,128")]
     clients: Vec<usize>,
     /// Seconds of each repetition
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.7)]
     seconds: f64,
     /// Repetitions of each case
     #[arg(long, default_value_t = 3)]

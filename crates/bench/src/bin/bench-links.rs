@@ -30,7 +30,7 @@ struct Plan {
     #[arg(long, value_delimiter = ',', default_value = "1,32")]
     callers: Vec<usize>,
     /// Seconds of calls in each repetition
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// Casts in each repetition
     #[arg(long, default_value_t = 50_000)]
