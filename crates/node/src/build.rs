@@ -45,6 +45,7 @@ use runtime::mailbox::Address;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, SupervisorSpec};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use telemetry::directory::Directory;
@@ -80,6 +81,7 @@ pub struct Parts {
     configured: BTreeMap<NodeId, MemberEntry>,
     admitted: Option<u64>,
     members: Members,
+    leaving: Arc<AtomicBool>,
     gone: watch::Sender<Option<Gone>>,
     cluster: Cluster,
     faults: Option<Faults>,
@@ -224,6 +226,7 @@ impl Parts {
             configured,
             admitted: admission.map(|admission| admission.index),
             members,
+            leaving: Arc::default(),
             gone: watch::Sender::new(None),
             cluster,
             epochs,
@@ -444,6 +447,7 @@ impl Parts {
         MembersFeed {
             me: self.me.clone(),
             admitted: self.admitted,
+            leaving: self.leaving.clone(),
             gone: self.gone.clone(),
             ledger: self.ledger.clone(),
             cluster: self.cluster.clone(),
@@ -473,6 +477,8 @@ impl Parts {
             board: self.board.clone(),
             ledger: self.ledger.clone(),
             members: self.members.clone(),
+            leaving: self.leaving.clone(),
+            gone: self.gone.clone(),
             faults: self.faults.clone(),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::acts;
 use crate::board::Board;
+use crate::members::Gone;
 use cluster::{Faults, Members};
 use replica::Ledger;
 use runtime::service::{ServiceError, StopSignal};
@@ -13,10 +14,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use wire::control::{Answer, Ask};
 use wire::{Act, Digest, Invitation, NodeId, Removal, UnixMillis};
 
@@ -51,6 +53,10 @@ pub struct Control {
     pub ledger: Ledger,
     /// For the addresses in invitations.
     pub members: Members,
+    /// Raised while this node asks to leave.
+    pub leaving: Arc<AtomicBool>,
+    /// Told when this node is no member any more.
+    pub gone: watch::Sender<Option<Gone>>,
     /// Faults for trials, if the configuration allows them.
     pub faults: Option<Faults>,
 }
@@ -93,7 +99,7 @@ impl Control {
 
     async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         let asker = stream.peer_cred()?.uid();
-        // SAFETY-free way to our own user: the owner of the socket we made.
+        // Our own user is the owner of the socket that we made.
         let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&self.path)?);
         if asker != 0 && asker != owner {
             tracing::warn!("control socket: user {asker} is not the node's user {owner}");
@@ -123,14 +129,7 @@ impl Control {
             Ask::Status { linearizable } => self.status(linearizable).await,
             Ask::Invite { node, for_s } => self.invite(node, for_s).await,
             Ask::Evict { node, reason } => self.evict(node, reason).await,
-            Ask::Leave => {
-                let act = Act::Removed {
-                    node: self.me.clone(),
-                    cause: Removal::Left,
-                };
-                let done = format!("{} has left the cluster {}.", self.me, self.cluster);
-                self.act(act, done).await
-            }
+            Ask::Leave => self.leave().await,
             Ask::Deploy { name, module } => self.deploy(name, &module).await,
             Ask::Split { peers } => self.split(peers),
         }
@@ -184,6 +183,25 @@ impl Control {
         );
         let cause = Removal::Evicted { reason };
         self.act(Act::Removed { node, cause }, done).await
+    }
+
+    async fn leave(&self) -> Answer {
+        let act = Act::Removed {
+            node: self.me.clone(),
+            cause: Removal::Left,
+        };
+        let done = format!("{} has left the cluster {}.", self.me, self.cluster);
+        self.leaving.store(true, Ordering::Relaxed);
+        let mut gone = self.gone.subscribe();
+        // The links may end before the leaf that says so comes back.
+        let answer = tokio::select! {
+            answer = self.act(act, done.clone()) => answer,
+            _ = gone.wait_for(Option::is_some) => Answer::Done { text: done },
+        };
+        if matches!(answer, Answer::Refused { .. }) {
+            self.leaving.store(false, Ordering::Relaxed);
+        }
+        answer
     }
 
     async fn deploy(&self, name: String, module: &str) -> Answer {

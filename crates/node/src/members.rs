@@ -5,6 +5,8 @@ use ledger::{Applied, State};
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use wire::{Act, GroupCommitKind, MemberEntry, NodeId, Removal};
@@ -25,6 +27,8 @@ pub struct MembersFeed {
     pub me: NodeId,
     /// Leaf that admitted it; removals before that one concern its former life.
     pub admitted: Option<u64>,
+    /// This node has asked to leave: then being turned away is what it wanted.
+    pub leaving: Arc<AtomicBool>,
     /// Told when this node is removed.
     pub gone: watch::Sender<Option<Gone>>,
     /// The ledger.
@@ -85,7 +89,9 @@ impl MembersFeed {
             (all + 1, against + usize::from(dismissed.contains(node)))
         });
         if against * 2 > all {
-            self.gone.send_replace(Some(Gone::Evicted(reason)));
+            let leaving = self.leaving.load(Ordering::Relaxed);
+            let gone = if leaving { Gone::Left } else { Gone::Evicted };
+            self.gone.send_replace(Some(gone(reason)));
         }
     }
 

@@ -69,14 +69,16 @@ pub fn run(config: Config) -> Result<(), ServiceError> {
             _ = term.recv() => Ok(()),
             _ = int.recv() => Ok(()),
             Some(sentence) = escalation.recv() => Err(sentence.into()),
-            gone = parts.gone() => match gone {
-                Gone::Left(sentence) => {
-                    tracing::info!("{sentence}");
-                    // Whoever asked for it still waits for the answer.
-                    tokio::time::sleep(FAREWELL).await;
-                    Ok(())
+            gone = parts.gone() => {
+                // Whoever asked for it still waits for the answer.
+                tokio::time::sleep(FAREWELL).await;
+                match gone {
+                    Gone::Left(sentence) => {
+                        tracing::info!("{sentence}");
+                        Ok(())
+                    }
+                    Gone::Evicted(sentence) => Err(sentence.into()),
                 }
-                Gone::Evicted(sentence) => Err(sentence.into()),
             },
             failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
         };
