@@ -1,4 +1,4 @@
-//! The replica's side of [`grpc`](crate::grpc): answers etcd's `Put` and `Status`, so that one
+//! The replica's side of [`crate::grpc`]: answers etcd's `Put` and `Status`, so that one
 //! client measures both.
 
 use crate::Failure;

@@ -28,7 +28,7 @@ pub struct Timings {
     pub election_min: Duration,
     /// Most of it; each node draws its own in between. Also the leader's lease.
     pub election_max: Duration,
-    /// How long [`Ledger::propose`] tries.
+    /// How long [`Ledger::propose`](crate::Ledger::propose) tries.
     pub propose_limit: Duration,
     /// How long one attempt of it may take.
     pub attempt_limit: Duration,

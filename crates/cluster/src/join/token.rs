@@ -21,7 +21,7 @@ pub enum TokenError {
         /// How the text starts.
         start: String,
     },
-    /// Over [`MAX_TOKEN`].
+    /// Longer than any token is.
     #[error("an invitation of {len} characters is over the limit of {MAX_TOKEN}")]
     TooLong {
         /// Its length.
