@@ -1,27 +1,13 @@
-//! Deterministic simulation of the pure machines: aggregators, participants, custodians, the
-//! ledger's fold, sealing and opening, all of them the code that ships, in one process under
-//! virtual time. Same seed, same run, down to the bytes on the wire.
+//! Simulations of Glasshouse under faults, deterministic to the byte.
 //!
-//! What it is not: the whole node. The replicated log is a model (one total order, committed by a
-//! leader that reaches a majority, heard of late by the others), and so are the network, the
-//! elections and the learner. The lockstep simulation of whole node processes, with the real
-//! consensus, transport and disks under it, is later work and will sit beside this one.
+//! | module | what runs | for |
+//! |---|---|---|
+//! | [`machines`] | the pure machines around a model of the log, in one process | protocol changes, in milliseconds |
+//! | `lockstep` | whole node processes in lockstep virtual time: real consensus, links, disks, keys, training | everything between a mail and the ledger |
 //!
-//! A run has two phases. In the first one nodes crash and come back, get cut off, leaders change,
-//! frames are lost, doubled and overtaken; the safety invariants must hold at every step. Then the
-//! faults stop, and the liveness invariants say what must be reached. [`invariants`] lists both.
+//! [`plan`] is what a lockstep run does to its nodes, [`outcome`] what came of it; finding,
+//! shrinking, replaying and drawing failures work on these two alone.
 
-pub mod invariants;
-mod network;
-mod node;
-mod outputs;
-mod replication;
-mod report;
-mod rng;
-mod trace;
-mod verdict;
-mod world;
-
-pub use invariants::Violation;
-pub use report::Report;
-pub use world::{Scenario, run};
+pub mod machines;
+pub mod outcome;
+pub mod plan;

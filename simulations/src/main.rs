@@ -1,7 +1,7 @@
 //! `simulations run --seed 7`, `simulations batch --seeds 1..50`: see the library's docs.
 
 use clap::{Parser, Subcommand};
-use simulations::{Scenario, run};
+use simulations::machines::{Scenario, run};
 use std::process::ExitCode;
 
 /// Deterministic simulation of the pure machines around a model of the replicated log.

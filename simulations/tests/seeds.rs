@@ -1,6 +1,6 @@
 //! A few seeds on every build; `batch` is for many.
 
-use simulations::{Scenario, run};
+use simulations::machines::{Scenario, run};
 
 #[test]
 fn some_seeds_keep_all_invariants() {

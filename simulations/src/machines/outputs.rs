@@ -1,10 +1,10 @@
 //! What the nodes' shells do with the machines' outputs, and the invariants on the way.
 
-use crate::Violation;
-use crate::invariants as rule;
-use crate::network::Event;
-use crate::node::{Node, name, number};
-use crate::world::World;
+use super::Violation;
+use super::invariants as rule;
+use super::network::Event;
+use super::node::{Node, name, number};
+use super::world::World;
 use custody::{OpenError, Place};
 use federation::{ParticipantInput, ParticipantOutput};
 use machine::Machine;

@@ -1,7 +1,7 @@
 //! What must have been reached at the end of a run.
 
-use crate::invariants as rule;
-use crate::world::{Checked, World};
+use super::invariants as rule;
+use super::world::{Checked, World};
 use ledger::{Applied, State};
 use wire::{Act, GroupCommitKind};
 

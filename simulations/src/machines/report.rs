@@ -1,4 +1,4 @@
-use crate::Violation;
+use super::Violation;
 use std::fmt;
 
 /// How a run went.

@@ -1,11 +1,11 @@
 //! The course of a run: events, faults, the replicated log, and the end.
 
-use crate::Report;
-use crate::invariants::Violation;
-use crate::network::{Cuts, Event, Queue};
-use crate::node::{Node, examples, name};
-use crate::rng::Dice;
-use crate::trace::Trace;
+use super::Report;
+use super::invariants::Violation;
+use super::network::{Cuts, Event, Queue};
+use super::node::{Node, examples, name};
+use super::rng::Dice;
+use super::trace::Trace;
 use custody::EpochSecrets;
 use federation::{ParticipantInput, Update, model_digest};
 use ledger::State;

@@ -1,7 +1,7 @@
 //! One simulated node: the machines that ship, and what their shells would hold for them.
 
-use crate::network::Event;
-use crate::rng::Dice;
+use super::network::Event;
+use super::rng::Dice;
 use custody::{Custodian, EpochSecrets, Grace, Keyring, Parking, Roster, Sealer};
 use ed25519_dalek::SigningKey;
 use federation::{Aggregator, Config, Participant};

@@ -1,10 +1,10 @@
 //! The model of the replicated log: who leads, what is committed, who hears of it when; and what
 //! each node's machines are told of the leaves it folds.
 
-use crate::invariants::{self as rule, Violation};
-use crate::network::Event;
-use crate::node::{examples, name, number, roster};
-use crate::world::{Checked, World};
+use super::invariants::{self as rule, Violation};
+use super::network::Event;
+use super::node::{examples, name, number, roster};
+use super::world::{Checked, World};
 use federation::ParticipantInput;
 use ledger::{Applied, State, invariants::Step};
 use std::sync::Arc;
