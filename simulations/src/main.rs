@@ -1,5 +1,7 @@
 //! `simulations run --seed 7`, `simulations batch --seeds 1..50`: see the library's docs.
 
+mod overrides;
+
 use clap::{Parser, Subcommand};
 use simulations::machines::{Scenario, run};
 use std::process::ExitCode;

@@ -1,0 +1,224 @@
+//! What must hold in every lockstep run. One rule, one id, one predicate; the controller feeds them
+//! with what the processes show. Pure, so that anything else that can show the same can use them.
+//!
+//! Besides these every leaf of every replica passes `ledger::invariants` when the directories are
+//! verified at the end. There is no rule about shares of secret values: the product does not
+//! aggregate securely yet, so there are no shares.
+
+use std::collections::BTreeMap;
+
+/// A rule with a stable id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable id.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+}
+
+/// A rule that did not hold, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub rule: Rule,
+    /// Where and how.
+    pub detail: String,
+}
+
+impl Rule {
+    /// `Err` unless `holds`.
+    pub fn check(self, holds: bool, detail: impl FnOnce() -> String) -> Result<(), Broken> {
+        if holds { Ok(()) } else { Err(self.broken(detail())) }
+    }
+
+    /// It does not hold.
+    pub fn broken(self, detail: impl Into<String>) -> Broken {
+        Broken {
+            rule: self,
+            detail: detail.into(),
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident $id:literal $says:literal;)*) => {
+        $(#[doc = $says] pub const $name: Rule = Rule { id: $id, says: $says };)*
+        /// All rules.
+        pub const ALL: &[Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    ONE_LEADER "RAFT-1" "a term has one leader at most";
+    HISTORY_FIXED "LEDGER-1" "a committed leaf never changes: one root for each size, on all nodes and in all their lives";
+    LOG_IS_TREE "LEDGER-2" "what a node folds is what its Merkle root says";
+    ACKNOWLEDGED_STAYS "LEDGER-3" "an act that was acknowledged as a leaf is that leaf for ever";
+    PROVABLE "LEDGER-4" "every replica's directory verifies, and accepted acts are provable by inclusion";
+    NEVER_SHRINKS "LEDGER-5" "a node that lost no disk has at least what it signed for before";
+    DIES_FOR_A_REASON "PROC-1" "a process ends by a fault, or with a sentence; it never just dies";
+    BOUNDED "PROC-2" "queues stay within their limits";
+    MEMORY_BOUNDED "PROC-3" "a process stays within its memory";
+    INTENSITY "PROC-4" "no supervisor restarts more often than its intensity allows";
+    EPOCH_GROWS "KEYS-1" "a node's key epoch only grows while it lives";
+    EVICTED_READS_NOTHING "KEYS-2" "an evicted node holds no key epoch that began after it was removed";
+    ONE_MODEL "ROUND-1" "a round makes one model at most";
+    COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
+    MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
+    MAIL_ONCE "MAIL-2" "no mail is counted twice";
+    OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what is durable";
+    CONVERGED "LIVE-1" "after the faults all nodes are up and hold the same ledger";
+    GOES_ON "LIVE-2" "after the faults acts are committed again";
+    ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
+}
+
+/// What was seen so far, as far as rules need it.
+#[derive(Debug, Default)]
+pub struct Checks {
+    leaders: BTreeMap<u64, String>,
+    roots: BTreeMap<u64, ([u8; 32], String)>,
+    leaves: BTreeMap<u64, [u8; 32]>,
+    acknowledged: BTreeMap<u64, ([u8; 32], String)>,
+    epochs: BTreeMap<String, u64>,
+}
+
+impl Checks {
+    /// `node` takes `leader` for the leader of `term`.
+    pub fn leader(&mut self, node: &str, leader: &str, term: u64) -> Result<(), Broken> {
+        let known = self.leaders.entry(term).or_insert_with(|| leader.to_owned());
+        ONE_LEADER.check(known == leader, || {
+            format!("{node} takes {leader} for the leader of term {term}, which {known} was")
+        })
+    }
+
+    /// `node` has leaf `index`, with the root it makes.
+    pub fn leaf(
+        &mut self,
+        node: &str,
+        index: u64,
+        leaf: [u8; 32],
+        root: [u8; 32],
+    ) -> Result<(), Broken> {
+        let (known, first) = self
+            .roots
+            .entry(index)
+            .or_insert_with(|| (root, node.to_owned()));
+        HISTORY_FIXED.check(*known == root, || {
+            format!("the first {} leaves of {node} are not those of {first}", index + 1)
+        })?;
+        self.leaves.entry(index).or_insert(leaf);
+        self.stays(index)
+    }
+
+    /// `node` was told that its act is leaf `index`.
+    pub fn acknowledged(&mut self, node: &str, index: u64, act: [u8; 32]) -> Result<(), Broken> {
+        let (known, first) = self
+            .acknowledged
+            .entry(index)
+            .or_insert_with(|| (act, node.to_owned()));
+        ACKNOWLEDGED_STAYS.check(*known == act, || {
+            format!("leaf {index} was acknowledged to {first} and, for another act, to {node}")
+        })?;
+        self.stays(index)
+    }
+
+    fn stays(&self, index: u64) -> Result<(), Broken> {
+        let (Some(leaf), Some((act, node))) =
+            (self.leaves.get(&index), self.acknowledged.get(&index))
+        else {
+            return Ok(());
+        };
+        ACKNOWLEDGED_STAYS.check(leaf == act, || {
+            format!("leaf {index} is another act than the one acknowledged to {node}")
+        })
+    }
+
+    /// At the end: nothing acknowledged is missing in a ledger of `size` leaves.
+    pub fn all_there(&self, size: u64) -> Result<(), Broken> {
+        match self.acknowledged.range(size..).next() {
+            None => Ok(()),
+            Some((index, (_, node))) => Err(ACKNOWLEDGED_STAYS.broken(format!(
+                "leaf {index} was acknowledged to {node}, and the ledger has {size} leaves"
+            ))),
+        }
+    }
+
+    /// Acknowledged leaves.
+    pub fn acknowledgements(&self) -> impl Iterator<Item = u64> {
+        self.acknowledged.keys().copied()
+    }
+
+    /// Leaves seen on any node.
+    pub fn size(&self) -> u64 {
+        self.roots.last_key_value().map_or(0, |(index, _)| index + 1)
+    }
+
+    /// `node` holds this key epoch.
+    pub fn epoch(&mut self, node: &str, epoch: u64) -> Result<(), Broken> {
+        let held = self.epochs.entry(node.to_owned()).or_default();
+        let before = std::mem::replace(held, epoch);
+        EPOCH_GROWS.check(epoch >= before, || {
+            format!("{node} went from key epoch {before} back to {epoch}")
+        })
+    }
+
+    /// `node` has started again.
+    pub fn started(&mut self, node: &str) {
+        self.epochs.remove(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique() {
+        let ids: std::collections::BTreeSet<_> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+    }
+
+    #[test]
+    fn two_leaders_of_one_term_are_one_too_many() {
+        let mut checks = Checks::default();
+        checks.leader("a", "a", 1).unwrap();
+        checks.leader("b", "a", 1).unwrap();
+        checks.leader("b", "b", 2).unwrap();
+        assert_eq!(checks.leader("b", "b", 1).unwrap_err().rule, ONE_LEADER);
+    }
+
+    #[test]
+    fn history_is_one() {
+        let mut checks = Checks::default();
+        checks.leaf("a", 0, [1; 32], [1; 32]).unwrap();
+        checks.leaf("b", 0, [1; 32], [1; 32]).unwrap();
+        let forked = checks.leaf("b", 0, [2; 32], [2; 32]).unwrap_err();
+        assert_eq!(forked.rule, HISTORY_FIXED);
+    }
+
+    #[test]
+    fn what_was_acknowledged_stays_whichever_is_heard_first() {
+        let mut checks = Checks::default();
+        checks.acknowledged("a", 3, [3; 32]).unwrap();
+        assert_eq!(
+            checks.leaf("b", 3, [4; 32], [9; 32]).unwrap_err().rule,
+            ACKNOWLEDGED_STAYS
+        );
+        let mut checks = Checks::default();
+        checks.leaf("b", 3, [4; 32], [9; 32]).unwrap();
+        assert_eq!(
+            checks.acknowledged("a", 3, [3; 32]).unwrap_err().rule,
+            ACKNOWLEDGED_STAYS
+        );
+        assert_eq!(checks.all_there(3).unwrap_err().rule, ACKNOWLEDGED_STAYS);
+        checks.all_there(4).unwrap();
+    }
+
+    #[test]
+    fn key_epochs_grow_within_a_life() {
+        let mut checks = Checks::default();
+        checks.epoch("a", 4).unwrap();
+        assert_eq!(checks.epoch("a", 3).unwrap_err().rule, EPOCH_GROWS);
+        checks.started("a");
+        checks.epoch("a", 1).unwrap();
+    }
+}
