@@ -16,9 +16,10 @@ use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::transactions::{Checkpoint, Pipeline, PipelineConfig};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::{NodeId, Report, Source};
 
 /// How often offsets are committed. What was read since then is read again after a crash.
