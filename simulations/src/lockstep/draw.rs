@@ -6,7 +6,14 @@ use crate::plan::{CrashPoint, DiskFault, Fault, Plan, What};
 
 /// Scenarios, with what they are for.
 pub const SCENARIOS: &[(&str, &str)] = &[
-    ("ledger", "links and ledger alone, under everything that `storm` does"),
+    ("storm", "whole nodes under every fault there is"),
+    ("calm", "whole nodes and no fault: what a quiet day looks like"),
+    ("crashes", "power losses at any event, kills, pauses"),
+    ("splits", "splits, slow links, ended and half-open connections"),
+    ("disks", "power losses, full, slow and damaged disks"),
+    ("clocks", "wall clocks that jump, clocks that run fast and slow"),
+    ("members", "a member is evicted, another one loses its disk, nodes crash"),
+    ("ledger", "links and ledger alone, under every fault there is"),
 ];
 
 /// Time in which everything must heal after the faults. The longest way back is that of a node whose
@@ -20,12 +27,27 @@ const PAUSE_MS: u64 = 4_000;
 /// After a disk was damaged the next one may break only when the first is a replica again.
 const REPAIR_MS: u64 = 75_000;
 
-/// What runs in a scenario's nodes.
-pub(super) fn program(scenario: &str) -> Option<Program> {
-    match scenario {
-        "ledger" => Some(Program::Ledger),
-        _ => None,
-    }
+/// What runs in a scenario.
+pub(super) struct Cast {
+    /// In its nodes.
+    pub(super) node: Program,
+    /// Beside them.
+    pub(super) peers: &'static [(&'static str, Program)],
+}
+
+/// What runs in a scenario.
+pub(super) fn cast(scenario: &str) -> Option<Cast> {
+    let known = SCENARIOS.iter().any(|(name, _)| *name == scenario);
+    known.then(|| match scenario {
+        "ledger" => Cast {
+            node: Program::Ledger,
+            peers: &[],
+        },
+        _ => Cast {
+            node: Program::Node,
+            peers: &[("gear", Program::Gear)],
+        },
+    })
 }
 
 /// Kinds of faults.
@@ -41,24 +63,24 @@ enum Kind {
     DiskFull,
     DiskSlow,
     Damage,
+    Evict,
 }
 
+/// Which faults, the more frequent ones more than once.
 fn kinds(scenario: &str) -> &'static [Kind] {
+    use Kind::{
+        Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Slow, Split,
+    };
     match scenario {
-        "ledger" => &[
-            Kind::Crash,
-            Kind::Crash,
-            Kind::Kill,
-            Kind::Pause,
-            Kind::Split,
-            Kind::Split,
-            Kind::Slow,
-            Kind::Disconnect,
-            Kind::Clock,
-            Kind::DiskFull,
-            Kind::DiskSlow,
-            Kind::Damage,
+        "storm" | "ledger" => &[
+            Crash, Crash, Kill, Pause, Split, Split, Slow, Disconnect, Clock, DiskFull, DiskSlow,
+            Damage,
         ],
+        "crashes" => &[Crash, Crash, Crash, Kill, Pause],
+        "splits" => &[Split, Split, Slow, Disconnect],
+        "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
+        "clocks" => &[Clock, Clock, Kill],
+        "members" => &[Evict, Damage, Crash, Kill, Split],
         _ => &[],
     }
 }
@@ -66,11 +88,12 @@ fn kinds(scenario: &str) -> &'static [Kind] {
 impl Plan {
     /// The plan of a seed. `None` when there is no such scenario.
     pub fn draw(seed: u64, scenario: &str, nodes: u8, minutes: u64) -> Option<Self> {
-        program(scenario)?;
+        cast(scenario)?;
         let mut draw = Draw {
             dice: Dice::new(seed ^ 0x0070_6c61_6e00_0000),
             nodes,
             damaged: None,
+            evicted: false,
         };
         let whole = minutes.max(1) * 60_000;
         let faults_ms = whole.saturating_sub(CALM_MS).max(15_000);
@@ -103,6 +126,8 @@ struct Draw {
     nodes: u8,
     /// When the last disk was damaged.
     damaged: Option<u64>,
+    /// One is enough: the others must remain a majority whatever else happens.
+    evicted: bool,
 }
 
 impl Draw {
@@ -158,6 +183,7 @@ impl Draw {
                 for_ms: self.time(500, 10_000),
             },
             Kind::Damage => self.damage(node, at_ms, faults_ms)?,
+            Kind::Evict => self.evict(node)?,
         })
     }
 
@@ -221,5 +247,14 @@ impl Draw {
             down_ms: self.time(500, 5_000),
             disk: Some(disk),
         })
+    }
+
+    fn evict(&mut self, node: u8) -> Option<What> {
+        // Two that remain can still lose nobody.
+        if self.evicted || self.nodes < 4 {
+            return None;
+        }
+        self.evicted = true;
+        Some(What::Evict { node })
     }
 }

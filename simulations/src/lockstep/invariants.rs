@@ -5,7 +5,8 @@
 //! verified at the end. There is no rule about shares of secret values: the product does not
 //! aggregate securely yet, so there are no shares.
 
-use std::collections::BTreeMap;
+use super::protocol::Fact;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rule with a stable id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,25 @@ pub struct Checks {
     leaves: BTreeMap<u64, [u8; 32]>,
     acknowledged: BTreeMap<u64, ([u8; 32], String)>,
     epochs: BTreeMap<String, u64>,
+    /// The key epoch of the ledger.
+    epoch: u64,
+    /// Former members, and the key epoch in which they were removed.
+    removed: BTreeMap<String, u64>,
+    models: BTreeMap<u64, [u8; 32]>,
+    mails: BTreeMap<String, Mails>,
+}
+
+/// Mails at one node's door.
+#[derive(Clone, Debug, Default)]
+struct Mails {
+    /// Sent to their end at least once.
+    sent: BTreeSet<u64>,
+    /// Answered 250.
+    promised: BTreeSet<u64>,
+    /// Accounted for on the ledger.
+    counted: u64,
+    /// The node's disk was damaged: what it had promised may be gone.
+    damaged: bool,
 }
 
 impl Checks {
@@ -97,7 +117,9 @@ impl Checks {
         index: u64,
         leaf: [u8; 32],
         root: [u8; 32],
+        fact: &Fact,
     ) -> Result<(), Broken> {
+        let news = !self.roots.contains_key(&index);
         let (known, first) = self
             .roots
             .entry(index)
@@ -106,7 +128,92 @@ impl Checks {
             format!("the first {} leaves of {node} are not those of {first}", index + 1)
         })?;
         self.leaves.entry(index).or_insert(leaf);
+        if news {
+            self.fact(index, fact)?;
+        }
         self.stays(index)
+    }
+
+    /// A leaf that nobody had before took effect.
+    fn fact(&mut self, index: u64, fact: &Fact) -> Result<(), Broken> {
+        match fact {
+            Fact::Other => Ok(()),
+            Fact::Mails { node, count } => {
+                let mails = self.mails.entry(node.clone()).or_default();
+                mails.counted += count;
+                let (counted, sent) = (mails.counted, mails.sent.len() as u64);
+                MAIL_ONCE.check(counted <= sent, || {
+                    format!("{node} accounts for {counted} mails by leaf {index}, {sent} were sent")
+                })
+            }
+            Fact::Closed {
+                round,
+                model,
+                participants,
+            } => {
+                let known = self.models.entry(*round).or_insert(*model);
+                ONE_MODEL.check(known == model, || {
+                    format!("leaf {index} closes round {round} with a second model")
+                })?;
+                let once: BTreeSet<_> = participants.iter().collect();
+                COUNTED_ONCE.check(once.len() == participants.len(), || {
+                    format!("round {round} counts {participants:?}")
+                })
+            }
+            Fact::Epoch(epoch) => {
+                let before = std::mem::replace(&mut self.epoch, *epoch);
+                EPOCH_GROWS.check(*epoch > before, || {
+                    format!("leaf {index} goes from key epoch {before} to {epoch}")
+                })
+            }
+            Fact::Admitted(node) => {
+                self.removed.remove(node);
+                Ok(())
+            }
+            Fact::Removed(node) => {
+                self.removed.insert(node.clone(), self.epoch);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gear sent mail `number` to the end, or was promised that it is kept.
+    pub fn mail(&mut self, to: &str, number: u64, promised: bool) {
+        let mails = self.mails.entry(to.to_owned()).or_default();
+        mails.sent.insert(number);
+        if promised {
+            mails.promised.insert(number);
+        }
+    }
+
+    /// A node's disk was damaged: its promises about mail are void.
+    pub fn damaged(&mut self, node: &str) {
+        self.mails.entry(node.to_owned()).or_default().damaged = true;
+    }
+
+    /// At the end: every promised mail is accounted for.
+    pub fn mail_kept(&self) -> Result<(), Broken> {
+        for (node, mails) in &self.mails {
+            let former = self.removed.contains_key(node);
+            let promised = mails.promised.len() as u64;
+            MAIL_KEPT.check(former || mails.damaged || mails.counted >= promised, || {
+                format!("{node} promised {promised} mails and accounts for {}", mails.counted)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Mails promised and accounted for, over all nodes.
+    pub fn mails(&self) -> (u64, u64) {
+        let all = self.mails.values();
+        all.fold((0, 0), |(promised, counted), mails| {
+            (promised + mails.promised.len() as u64, counted + mails.counted)
+        })
+    }
+
+    /// Former members.
+    pub fn former(&self, node: &str) -> bool {
+        self.removed.contains_key(node)
     }
 
     /// `node` was told that its act is leaf `index`.
@@ -158,6 +265,10 @@ impl Checks {
         let before = std::mem::replace(held, epoch);
         EPOCH_GROWS.check(epoch >= before, || {
             format!("{node} went from key epoch {before} back to {epoch}")
+        })?;
+        let last = self.removed.get(node).copied().unwrap_or(u64::MAX);
+        EVICTED_READS_NOTHING.check(epoch <= last, || {
+            format!("{node} was removed in key epoch {last} and holds {epoch}")
         })
     }
 
@@ -189,9 +300,9 @@ mod tests {
     #[test]
     fn history_is_one() {
         let mut checks = Checks::default();
-        checks.leaf("a", 0, [1; 32], [1; 32]).unwrap();
-        checks.leaf("b", 0, [1; 32], [1; 32]).unwrap();
-        let forked = checks.leaf("b", 0, [2; 32], [2; 32]).unwrap_err();
+        checks.leaf("a", 0, [1; 32], [1; 32], &Fact::Other).unwrap();
+        checks.leaf("b", 0, [1; 32], [1; 32], &Fact::Other).unwrap();
+        let forked = checks.leaf("b", 0, [2; 32], [2; 32], &Fact::Other).unwrap_err();
         assert_eq!(forked.rule, HISTORY_FIXED);
     }
 
@@ -200,11 +311,11 @@ mod tests {
         let mut checks = Checks::default();
         checks.acknowledged("a", 3, [3; 32]).unwrap();
         assert_eq!(
-            checks.leaf("b", 3, [4; 32], [9; 32]).unwrap_err().rule,
+            checks.leaf("b", 3, [4; 32], [9; 32], &Fact::Other).unwrap_err().rule,
             ACKNOWLEDGED_STAYS
         );
         let mut checks = Checks::default();
-        checks.leaf("b", 3, [4; 32], [9; 32]).unwrap();
+        checks.leaf("b", 3, [4; 32], [9; 32], &Fact::Other).unwrap();
         assert_eq!(
             checks.acknowledged("a", 3, [3; 32]).unwrap_err().rule,
             ACKNOWLEDGED_STAYS
@@ -220,5 +331,45 @@ mod tests {
         assert_eq!(checks.epoch("a", 3).unwrap_err().rule, EPOCH_GROWS);
         checks.started("a");
         checks.epoch("a", 1).unwrap();
+    }
+
+    #[test]
+    fn mail_is_kept_and_counted_once() {
+        let mails = |count| Fact::Mails { node: "a".to_owned(), count };
+        let mut checks = Checks::default();
+        checks.mail("a", 1, false);
+        checks.mail("a", 2, true);
+        assert_eq!(checks.mail_kept().unwrap_err().rule, MAIL_KEPT);
+        checks.leaf("a", 0, [0; 32], [0; 32], &mails(2)).unwrap();
+        // The same leaf on another node is the same mails.
+        checks.leaf("b", 0, [0; 32], [0; 32], &mails(2)).unwrap();
+        checks.mail_kept().unwrap();
+        let twice = checks.leaf("a", 1, [1; 32], [1; 32], &mails(1));
+        assert_eq!(twice.unwrap_err().rule, MAIL_ONCE);
+    }
+
+    #[test]
+    fn who_was_evicted_gets_no_later_keys() {
+        let mut checks = Checks::default();
+        checks.leaf("a", 0, [0; 32], [0; 32], &Fact::Epoch(5)).unwrap();
+        checks.leaf("a", 1, [1; 32], [1; 32], &Fact::Removed("c".to_owned())).unwrap();
+        checks.epoch("c", 5).unwrap();
+        assert_eq!(checks.epoch("c", 6).unwrap_err().rule, EVICTED_READS_NOTHING);
+    }
+
+    #[test]
+    fn a_round_makes_one_model_and_counts_each_once() {
+        let closed = |model, participants: &[&str]| Fact::Closed {
+            round: 1,
+            model: [model; 32],
+            participants: participants.iter().map(|node| (*node).to_owned()).collect(),
+        };
+        let mut checks = Checks::default();
+        checks.leaf("a", 0, [0; 32], [0; 32], &closed(1, &["a", "b"])).unwrap();
+        let second = checks.leaf("a", 1, [1; 32], [1; 32], &closed(2, &["a", "b"]));
+        assert_eq!(second.unwrap_err().rule, ONE_MODEL);
+        let mut checks = Checks::default();
+        let twice = checks.leaf("a", 0, [0; 32], [0; 32], &closed(1, &["a", "a"]));
+        assert_eq!(twice.unwrap_err().rule, COUNTED_ONCE);
     }
 }

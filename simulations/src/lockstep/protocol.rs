@@ -49,6 +49,10 @@ pub struct Boot {
 pub enum Program {
     /// Links and the replicated ledger, and nothing else of a node.
     Ledger,
+    /// A whole node.
+    Node,
+    /// Gear that reports to all nodes by mail.
+    Gear,
 }
 
 /// A process's clocks as functions of virtual time.
@@ -164,6 +168,8 @@ pub enum Seen {
         root: [u8; 32],
         /// What kind of act, for the story.
         act: String,
+        /// What the rules need to know of it, if it took effect.
+        fact: Fact,
     },
     /// The program was told that its act is this leaf.
     Acknowledged {
@@ -181,6 +187,24 @@ pub enum Seen {
         /// The limit it must respect.
         limit: u64,
     },
+    /// Restarts that count against a supervisor's intensity.
+    Restarts {
+        /// Which supervisor.
+        name: String,
+        /// They.
+        used: u64,
+        /// And how many are allowed.
+        intensity: u64,
+    },
+    /// Gear sends a mail to its end, or was promised that it is kept.
+    Mail {
+        /// To which node.
+        to: String,
+        /// Which mail.
+        number: u64,
+        /// It was answered 250.
+        acknowledged: bool,
+    },
     /// A broken invariant that only the process itself could see.
     Broken {
         /// Id.
@@ -190,6 +214,35 @@ pub enum Seen {
     },
     /// Has reached what the end of the run asks for.
     Settled(bool),
+}
+
+/// What an act that took effect did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// Nothing that a rule asks for.
+    Other,
+    /// So many mails of a node are accounted for.
+    Mails {
+        /// At whose door.
+        node: String,
+        /// How many.
+        count: u64,
+    },
+    /// A round made a model.
+    Closed {
+        /// Which round.
+        round: u64,
+        /// Digest of the model.
+        model: [u8; 32],
+        /// Who took part.
+        participants: Vec<String>,
+    },
+    /// A key epoch began.
+    Epoch(u64),
+    /// A node is a member.
+    Admitted(String),
+    /// A node is none any more.
+    Removed(String),
 }
 
 /// How a process ended.

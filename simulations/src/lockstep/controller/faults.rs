@@ -284,6 +284,7 @@ impl World<'_> {
         let what = what.unwrap_or_else(|error| format!("the disk could not be damaged: {error}"));
         let name = place.name.clone();
         self.record.fault(&name, &what);
+        self.checks.damaged(&name);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::network::Place as At;
 use super::world::World;
-use crate::lockstep::invariants::{BOUNDED, Broken, Rule, self};
+use crate::lockstep::invariants::{self, BOUNDED, Broken, INTENSITY, Rule};
 use crate::lockstep::protocol::Seen;
 use crate::outcome::Kind;
 
@@ -33,10 +33,11 @@ impl World<'_> {
                 leaf,
                 root,
                 act,
+                fact,
             } => {
                 shown.size = index + 1;
                 shown.root = root;
-                let holds = self.checks.leaf(&name, index, leaf, root);
+                let holds = self.checks.leaf(&name, index, leaf, root, &fact);
                 self.record.check(holds);
                 self.record.tell(&name, || Kind::Ledger {
                     size: index + 1,
@@ -56,6 +57,27 @@ impl World<'_> {
                     format!("{gauge} of {name} is {value}, its limit {limit}")
                 });
                 self.record.check(holds);
+            }
+            Seen::Restarts {
+                name: supervisor,
+                used,
+                intensity,
+            } => {
+                let holds = INTENSITY.check(used <= intensity, || {
+                    format!("supervisor {supervisor:?} of {name} restarted {used} times in its period, allowed are {intensity}")
+                });
+                self.record.check(holds);
+            }
+            Seen::Mail {
+                to,
+                number,
+                acknowledged,
+            } => {
+                self.checks.mail(&to, number, acknowledged);
+                if acknowledged {
+                    let what = format!("mail {number} promised by {to}");
+                    self.record.tell(&name, || Kind::Edge(what));
+                }
             }
             Seen::Broken { id, detail } => {
                 let rule = invariants::ALL.iter().find(|rule| rule.id == id);
@@ -80,6 +102,14 @@ impl World<'_> {
             Seen::Kind(Kind::Edge(_)) => "edge",
             Seen::Acknowledged { .. } => "acknowledged",
             Seen::Gauge { .. } => "gauge",
+            Seen::Restarts { .. } => "restarts",
+            Seen::Mail { acknowledged, .. } => {
+                if *acknowledged {
+                    "mail kept"
+                } else {
+                    "mail sent"
+                }
+            }
             Seen::Broken { .. } => "broken",
             Seen::Settled(_) => "settled",
         };

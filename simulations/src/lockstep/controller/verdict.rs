@@ -19,7 +19,10 @@ impl World<'_> {
         }
         let nodes = usize::from(self.plan.nodes);
         let size = self.checks.size();
-        for at in 0..nodes {
+        let members: Vec<_> = (0..nodes)
+            .filter(|at| !self.checks.former(&self.places[*at].name))
+            .collect();
+        for at in members.iter().copied() {
             let place = &self.places[at];
             let (name, shown) = (&place.name, &place.shown);
             let up = CONVERGED.check(matches!(place.state, State::Running(_)), || {
@@ -28,7 +31,7 @@ impl World<'_> {
             let whole = CONVERGED.check(shown.size == size, || {
                 format!("{name} has {} of {size} leaves", shown.size)
             });
-            let (first, leader) = (&self.places[0], shown.leader.clone());
+            let (first, leader) = (&self.places[members[0]], shown.leader.clone());
             let same = leader.is_some() && leader == first.shown.leader;
             let one = ONE_VIEW.check(same, || {
                 format!("{name} names {leader:?}, {} names {:?}", first.name, first.shown.leader)
@@ -43,11 +46,12 @@ impl World<'_> {
         });
         self.record.check(goes_on);
         self.record.check(self.checks.all_there(size));
+        self.record.check(self.checks.mail_kept());
         // From here on the files alone count.
         for place in &mut self.places {
             place.state = State::Down;
         }
-        for at in 0..nodes {
+        for at in members {
             self.prove(at);
         }
     }

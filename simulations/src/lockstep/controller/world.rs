@@ -82,7 +82,7 @@ impl<'a> World<'a> {
         plan: &'a Plan,
         tell: bool,
     ) -> Result<Self, RunError> {
-        let program = draw::program(&plan.scenario)
+        let program = draw::cast(&plan.scenario)
             .ok_or_else(|| RunError::Plan(format!("there is no scenario {:?}", plan.scenario)))?;
         let root = Root::new(lockstep.keep.as_deref())?;
         let end = plan.faults_ms + plan.calm_ms;
@@ -103,7 +103,10 @@ impl<'a> World<'a> {
             root,
         };
         for n in 1..=plan.nodes {
-            world.add_place(format!("node-{n}"), program.clone())?;
+            world.add_place(format!("node-{n}"), program.node.clone())?;
+        }
+        for (name, peer) in program.peers {
+            world.add_place((*name).to_owned(), peer.clone())?;
         }
         for (number, fault) in plan.faults.iter().enumerate() {
             world.agenda.add(fault.at_ms, Item::Fault(number));
@@ -222,7 +225,10 @@ impl<'a> World<'a> {
                 let why = why.unwrap_or_else(|| "its work is done".to_owned());
                 self.process(at, format!("ends: {why}"));
                 self.gone(at, State::Down);
-                self.agenda.add(self.now + RESTART_MS, Item::Start(at));
+                // Who was removed is not started again: its process manager was told.
+                if !self.checks.former(&self.places[at].name) {
+                    self.agenda.add(self.now + RESTART_MS, Item::Start(at));
+                }
             }
         }
     }
@@ -242,7 +248,8 @@ impl<'a> World<'a> {
 
     /// Starts a process; its first report is due at once.
     pub(super) fn start(&mut self, at: At) -> Result<(), RunError> {
-        let nodes = self.places.iter().map(|place| place.name.clone()).collect();
+        let nodes = self.places.iter().take(self.plan.nodes.into());
+        let nodes = nodes.map(|place| place.name.clone()).collect();
         let place = &mut self.places[at];
         let cannot = |path: &Path| {
             let path = path.to_owned();

@@ -1,11 +1,12 @@
 //! What is to be seen of a ledger: who leads, and each leaf with the root it makes.
 
 use crate::lockstep::guest::see;
-use crate::lockstep::protocol::Seen;
+use crate::lockstep::protocol::{Fact, Seen};
 use crate::outcome::Kind;
-use replica::Ledger;
+use ledger::Applied;
+use replica::{Committed, Ledger};
 use tlog::Frontier;
-use wire::{Act, Digest};
+use wire::{Act, Digest, NodeId, Source};
 
 /// Follows until the process ends.
 pub(super) fn follow(ledger: &Ledger) {
@@ -60,6 +61,7 @@ async fn leaves(ledger: Ledger) {
                 leaf: act_digest(&committed.record.act),
                 root: frontier.root().0,
                 act: name(&committed.record.act),
+                fact: fact(&committed),
             });
         }
     }
@@ -90,5 +92,52 @@ fn name(act: &Act) -> String {
         Act::Removed { node, .. } => format!("{node} removed"),
         Act::Introduced { node, .. } => format!("{node} introduced"),
         Act::FunctionDeployed { name, .. } => format!("function {name}"),
+    }
+}
+
+/// What it did, if it took effect.
+fn fact(committed: &Committed) -> Fact {
+    if committed.applied != Applied::Effective {
+        return Fact::Other;
+    }
+    match &committed.record.act {
+        Act::Ingested {
+            node,
+            source: Source::Mail,
+            count,
+            ..
+        } => Fact::Mails {
+            node: node.as_str().to_owned(),
+            count: *count,
+        },
+        Act::RoundClosed {
+            round,
+            model,
+            participants,
+            ..
+        } => Fact::Closed {
+            round: round.0,
+            model: model.0,
+            participants: participants.iter().map(NodeId::to_string).collect(),
+        },
+        Act::GroupCommit { epoch, .. } => Fact::Epoch(epoch.0),
+        Act::Admitted { node, .. } => Fact::Admitted(node.as_str().to_owned()),
+        Act::Removed { node, .. } => Fact::Removed(node.as_str().to_owned()),
+        Act::Genesis { .. }
+        | Act::NodeUp { .. }
+        | Act::NodeDown { .. }
+        | Act::RoleAssigned { .. }
+        | Act::RoundOpened { .. }
+        | Act::RoundAbandoned { .. }
+        | Act::Ingested {
+            source: Source::Kafka,
+            ..
+        }
+        | Act::AlertRaised(_)
+        | Act::AlertCleared { .. }
+        | Act::LevelRaised { .. }
+        | Act::Invited { .. }
+        | Act::Introduced { .. }
+        | Act::FunctionDeployed { .. } => Fact::Other,
     }
 }

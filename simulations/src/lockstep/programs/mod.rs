@@ -1,8 +1,11 @@
 //! What simulated processes run.
 
 mod follow;
+mod gear;
 mod ledger;
 mod log;
+mod node;
+mod space;
 
 use super::guest::{self, core, raw};
 use super::protocol::{Boot, Program};
@@ -43,6 +46,8 @@ fn run(boot: Boot) -> Result<(), Failure> {
     runtime.block_on(async {
         match boot.program {
             Program::Ledger => ledger::run(boot).await,
+            Program::Node => node::run(boot).await,
+            Program::Gear => gear::run(boot).await,
         }
     })
 }
