@@ -11,3 +11,4 @@
 pub mod machines;
 pub mod outcome;
 pub mod plan;
+pub mod story;
