@@ -12,3 +12,4 @@ pub mod lockstep;
 pub mod machines;
 pub mod outcome;
 pub mod plan;
+pub mod story;
