@@ -7,13 +7,28 @@ use crate::plan::{CrashPoint, DiskFault, Fault, Plan, What};
 /// Scenarios, with what they are for.
 pub const SCENARIOS: &[(&str, &str)] = &[
     ("storm", "whole nodes under every fault there is"),
-    ("calm", "whole nodes and no fault: what a quiet day looks like"),
+    (
+        "calm",
+        "whole nodes and no fault: what a quiet day looks like",
+    ),
     ("crashes", "power losses at any event, kills, pauses"),
-    ("splits", "splits, slow links, ended and half-open connections"),
+    (
+        "splits",
+        "splits, slow links, ended and half-open connections",
+    ),
     ("disks", "power losses, full, slow and damaged disks"),
-    ("clocks", "wall clocks that jump, clocks that run fast and slow"),
-    ("members", "a member is evicted, another one loses its disk, nodes crash"),
-    ("ledger", "links and ledger alone, under every fault there is"),
+    (
+        "clocks",
+        "wall clocks that jump, clocks that run fast and slow",
+    ),
+    (
+        "members",
+        "a member is evicted, another one loses its disk, nodes crash",
+    ),
+    (
+        "ledger",
+        "links and ledger alone, under every fault there is",
+    ),
 ];
 
 /// Time in which everything must heal after the faults. The longest way back is that of a node whose
@@ -121,6 +136,40 @@ impl Plan {
     }
 }
 
+/// Does the plan keep to what the product promises to survive?
+pub(super) fn lawful(plan: &Plan) -> bool {
+    let (mut damaged, mut evicted) = (None, 0);
+    let mut faults: Vec<_> = plan.faults.iter().collect();
+    faults.sort_by_key(|fault| fault.at_ms);
+    for fault in faults {
+        match &fault.what {
+            What::Crash { disk: Some(_), .. } => {
+                let early = damaged.is_some_and(|last| fault.at_ms < last + REPAIR_MS);
+                if early || plan.nodes < 3 || fault.at_ms < FOUNDING_MS {
+                    return false;
+                }
+                damaged = Some(fault.at_ms);
+            }
+            What::Evict { .. } => evicted += 1,
+            What::Crash { .. }
+            | What::Kill { .. }
+            | What::Pause { .. }
+            | What::Split { .. }
+            | What::Slow { .. }
+            | What::Disconnect { .. }
+            | What::ClockJump { .. }
+            | What::ClockDrift { .. }
+            | What::DiskFull { .. }
+            | What::DiskSlow { .. }
+            | What::BrokerCrash { .. }
+            | What::Poison { .. } => {}
+        }
+    }
+    cast(&plan.scenario).is_some()
+        && plan.calm_ms >= CALM_MS
+        && (evicted == 0 || (evicted == 1 && plan.nodes >= 4))
+}
+
 struct Draw {
     dice: Dice,
     nodes: u8,
@@ -196,11 +245,15 @@ impl Draw {
     }
 
     fn split(&mut self) -> Option<What> {
-        let mut from: Vec<u8> = (0..self.nodes).filter(|_| self.dice.below(2) == 0).collect();
+        let mut from: Vec<u8> = (0..self.nodes)
+            .filter(|_| self.dice.below(2) == 0)
+            .collect();
         if from.is_empty() {
             from.push(self.node());
         }
-        let to: Vec<u8> = (0..self.nodes).filter(|node| !from.contains(node)).collect();
+        let to: Vec<u8> = (0..self.nodes)
+            .filter(|node| !from.contains(node))
+            .collect();
         if to.is_empty() {
             return None; // nobody is alone with himself
         }

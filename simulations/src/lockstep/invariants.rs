@@ -29,7 +29,11 @@ pub struct Broken {
 impl Rule {
     /// `Err` unless `holds`.
     pub fn check(self, holds: bool, detail: impl FnOnce() -> String) -> Result<(), Broken> {
-        if holds { Ok(()) } else { Err(self.broken(detail())) }
+        if holds {
+            Ok(())
+        } else {
+            Err(self.broken(detail()))
+        }
     }
 
     /// It does not hold.
@@ -55,21 +59,23 @@ rules! {
     LOG_IS_TREE "LEDGER-2" "what a node folds is what its Merkle root says";
     ACKNOWLEDGED_STAYS "LEDGER-3" "an act that was acknowledged as a leaf is that leaf for ever";
     PROVABLE "LEDGER-4" "every replica's directory verifies, and accepted acts are provable by inclusion";
-    NEVER_SHRINKS "LEDGER-5" "a node that lost no disk has at least what it signed for before";
+    EFFECT_ONCE "LEDGER-5" "a proposal takes effect once at most";
     DIES_FOR_A_REASON "PROC-1" "a process ends by a fault, or with a sentence; it never just dies";
     BOUNDED "PROC-2" "queues stay within their limits";
     MEMORY_BOUNDED "PROC-3" "a process stays within its memory";
     INTENSITY "PROC-4" "no supervisor restarts more often than its intensity allows";
     EPOCH_GROWS "KEYS-1" "a node's key epoch only grows while it lives";
+    KEYS_EXPIRE "KEYS-3" "no key epoch stays readable longer than its grace";
+    HOLDERS_ARE_MEMBERS "KEYS-4" "who holds the keys of an epoch was a member when it began";
     EVICTED_READS_NOTHING "KEYS-2" "an evicted node holds no key epoch that began after it was removed";
     ONE_MODEL "ROUND-1" "a round makes one model at most";
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
-    OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what is durable";
     CONVERGED "LIVE-1" "after the faults all nodes are up and hold the same ledger";
     GOES_ON "LIVE-2" "after the faults acts are committed again";
     ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
+    ROUNDS_GO_ON "LIVE-4" "after the faults rounds of learning close again";
 }
 
 /// What was seen so far, as far as rules need it.
@@ -85,6 +91,10 @@ pub struct Checks {
     /// Former members, and the key epoch in which they were removed.
     removed: BTreeMap<String, u64>,
     models: BTreeMap<u64, [u8; 32]>,
+    /// Proposals that took effect, and the leaf.
+    proposals: BTreeMap<[u8; 16], u64>,
+    /// For each key epoch, who was no member any more when it began.
+    former: BTreeMap<u64, BTreeSet<String>>,
     mails: BTreeMap<String, Mails>,
 }
 
@@ -104,7 +114,10 @@ struct Mails {
 impl Checks {
     /// `node` takes `leader` for the leader of `term`.
     pub fn leader(&mut self, node: &str, leader: &str, term: u64) -> Result<(), Broken> {
-        let known = self.leaders.entry(term).or_insert_with(|| leader.to_owned());
+        let known = self
+            .leaders
+            .entry(term)
+            .or_insert_with(|| leader.to_owned());
         ONE_LEADER.check(known == leader, || {
             format!("{node} takes {leader} for the leader of term {term}, which {known} was")
         })
@@ -125,7 +138,10 @@ impl Checks {
             .entry(index)
             .or_insert_with(|| (root, node.to_owned()));
         HISTORY_FIXED.check(*known == root, || {
-            format!("the first {} leaves of {node} are not those of {first}", index + 1)
+            format!(
+                "the first {} leaves of {node} are not those of {first}",
+                index + 1
+            )
         })?;
         self.leaves.entry(index).or_insert(leaf);
         if news {
@@ -162,6 +178,8 @@ impl Checks {
             }
             Fact::Epoch(epoch) => {
                 let before = std::mem::replace(&mut self.epoch, *epoch);
+                self.former
+                    .insert(*epoch, self.removed.keys().cloned().collect());
                 EPOCH_GROWS.check(*epoch > before, || {
                     format!("leaf {index} goes from key epoch {before} to {epoch}")
                 })
@@ -175,6 +193,31 @@ impl Checks {
                 Ok(())
             }
         }
+    }
+
+    /// Leaf `index` is this proposal, and it took effect.
+    pub fn effect(&mut self, index: u64, proposal: [u8; 16]) -> Result<(), Broken> {
+        let first = *self.proposals.entry(proposal).or_insert(index);
+        EFFECT_ONCE.check(first == index, || {
+            format!("a proposal took effect as leaf {first} and again as leaf {index}")
+        })
+    }
+
+    /// `node` says who holds the keys of an epoch.
+    pub fn holders(&self, node: &str, epoch: u64, holders: &[String]) -> Result<(), Broken> {
+        let former = self.former.get(&epoch);
+        let wrong = |holder: &&String| former.is_some_and(|former| former.contains(*holder));
+        match holders.iter().find(wrong) {
+            None => Ok(()),
+            Some(holder) => Err(HOLDERS_ARE_MEMBERS.broken(format!(
+                "{node} shares key epoch {epoch} with {holder}, which was removed before"
+            ))),
+        }
+    }
+
+    /// Rounds that made a model.
+    pub fn rounds(&self) -> u64 {
+        self.models.len() as u64
     }
 
     /// Gear sent mail `number` to the end, or was promised that it is kept.
@@ -197,7 +240,10 @@ impl Checks {
             let former = self.removed.contains_key(node);
             let promised = mails.promised.len() as u64;
             MAIL_KEPT.check(former || mails.damaged || mails.counted >= promised, || {
-                format!("{node} promised {promised} mails and accounts for {}", mails.counted)
+                format!(
+                    "{node} promised {promised} mails and accounts for {}",
+                    mails.counted
+                )
             })?;
         }
         Ok(())
@@ -207,7 +253,10 @@ impl Checks {
     pub fn mails(&self) -> (u64, u64) {
         let all = self.mails.values();
         all.fold((0, 0), |(promised, counted), mails| {
-            (promised + mails.promised.len() as u64, counted + mails.counted)
+            (
+                promised + mails.promised.len() as u64,
+                counted + mails.counted,
+            )
         })
     }
 
@@ -256,7 +305,9 @@ impl Checks {
 
     /// Leaves seen on any node.
     pub fn size(&self) -> u64 {
-        self.roots.last_key_value().map_or(0, |(index, _)| index + 1)
+        self.roots
+            .last_key_value()
+            .map_or(0, |(index, _)| index + 1)
     }
 
     /// `node` holds this key epoch.
@@ -302,7 +353,9 @@ mod tests {
         let mut checks = Checks::default();
         checks.leaf("a", 0, [1; 32], [1; 32], &Fact::Other).unwrap();
         checks.leaf("b", 0, [1; 32], [1; 32], &Fact::Other).unwrap();
-        let forked = checks.leaf("b", 0, [2; 32], [2; 32], &Fact::Other).unwrap_err();
+        let forked = checks
+            .leaf("b", 0, [2; 32], [2; 32], &Fact::Other)
+            .unwrap_err();
         assert_eq!(forked.rule, HISTORY_FIXED);
     }
 
@@ -311,7 +364,10 @@ mod tests {
         let mut checks = Checks::default();
         checks.acknowledged("a", 3, [3; 32]).unwrap();
         assert_eq!(
-            checks.leaf("b", 3, [4; 32], [9; 32], &Fact::Other).unwrap_err().rule,
+            checks
+                .leaf("b", 3, [4; 32], [9; 32], &Fact::Other)
+                .unwrap_err()
+                .rule,
             ACKNOWLEDGED_STAYS
         );
         let mut checks = Checks::default();
@@ -335,7 +391,10 @@ mod tests {
 
     #[test]
     fn mail_is_kept_and_counted_once() {
-        let mails = |count| Fact::Mails { node: "a".to_owned(), count };
+        let mails = |count| Fact::Mails {
+            node: "a".to_owned(),
+            count,
+        };
         let mut checks = Checks::default();
         checks.mail("a", 1, false);
         checks.mail("a", 2, true);
@@ -351,10 +410,17 @@ mod tests {
     #[test]
     fn who_was_evicted_gets_no_later_keys() {
         let mut checks = Checks::default();
-        checks.leaf("a", 0, [0; 32], [0; 32], &Fact::Epoch(5)).unwrap();
-        checks.leaf("a", 1, [1; 32], [1; 32], &Fact::Removed("c".to_owned())).unwrap();
+        checks
+            .leaf("a", 0, [0; 32], [0; 32], &Fact::Epoch(5))
+            .unwrap();
+        checks
+            .leaf("a", 1, [1; 32], [1; 32], &Fact::Removed("c".to_owned()))
+            .unwrap();
         checks.epoch("c", 5).unwrap();
-        assert_eq!(checks.epoch("c", 6).unwrap_err().rule, EVICTED_READS_NOTHING);
+        assert_eq!(
+            checks.epoch("c", 6).unwrap_err().rule,
+            EVICTED_READS_NOTHING
+        );
     }
 
     #[test]
@@ -365,7 +431,9 @@ mod tests {
             participants: participants.iter().map(|node| (*node).to_owned()).collect(),
         };
         let mut checks = Checks::default();
-        checks.leaf("a", 0, [0; 32], [0; 32], &closed(1, &["a", "b"])).unwrap();
+        checks
+            .leaf("a", 0, [0; 32], [0; 32], &closed(1, &["a", "b"]))
+            .unwrap();
         let second = checks.leaf("a", 1, [1; 32], [1; 32], &closed(2, &["a", "b"]));
         assert_eq!(second.unwrap_err().rule, ONE_MODEL);
         let mut checks = Checks::default();

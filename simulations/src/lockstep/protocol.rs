@@ -168,6 +168,8 @@ pub enum Seen {
         root: [u8; 32],
         /// What kind of act, for the story.
         act: String,
+        /// Its proposal, if it took effect.
+        effect: Option<[u8; 16]>,
         /// What the rules need to know of it, if it took effect.
         fact: Fact,
     },
@@ -186,6 +188,13 @@ pub enum Seen {
         value: u64,
         /// The limit it must respect.
         limit: u64,
+    },
+    /// Who holds the keys of the current epoch.
+    Holders {
+        /// Which epoch.
+        epoch: u64,
+        /// They.
+        holders: Vec<String>,
     },
     /// Restarts that count against a supervisor's intensity.
     Restarts {
@@ -212,8 +221,6 @@ pub enum Seen {
         /// How.
         detail: String,
     },
-    /// Has reached what the end of the run asks for.
-    Settled(bool),
 }
 
 /// What an act that took effect did.
@@ -281,7 +288,9 @@ pub fn get<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
     from.read_exact(&mut len)?;
     let len = u32::from_le_bytes(len) as usize;
     if len > MAX_MESSAGE {
-        return Err(io::Error::other(format!("a message of {len} bytes is no message of ours")));
+        return Err(io::Error::other(format!(
+            "a message of {len} bytes is no message of ours"
+        )));
     }
     let mut bytes = vec![0; len];
     from.read_exact(&mut bytes)?;

@@ -50,7 +50,9 @@ unsafe extern "C" fn clock_nanosleep(
     }
     // SAFETY: the caller owes a readable `timespec`.
     let (seconds, nanos) = unsafe { ((*time).tv_sec, (*time).tv_nsec) };
-    let ms = seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000);
+    let ms = seconds
+        .saturating_mul(1_000)
+        .saturating_add(nanos / 1_000_000);
     core::stall(u64::try_from(ms).unwrap_or(0).max(1));
     0
 }

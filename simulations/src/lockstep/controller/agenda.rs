@@ -18,6 +18,8 @@ pub(super) enum Item {
     Calm,
     /// No new load.
     Rest,
+    /// A look at what the processes take.
+    Look,
 }
 
 /// Items in order of time; of one moment, in the order in which they were entered.

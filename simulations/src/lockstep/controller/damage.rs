@@ -45,7 +45,9 @@ pub(super) fn strike(dir: &Path, fault: DiskFault, dice: &mut Dice) -> io::Resul
             let room = (len - to * SECTOR).min(SECTOR) as usize;
             sector.truncate(room);
             file.write_all_at(&sector, to * SECTOR)?;
-            Ok(format!("{name}: sector {from} was written over sector {to}"))
+            Ok(format!(
+                "{name}: sector {from} was written over sector {to}"
+            ))
         }
         DiskFault::Truncated => {
             let at = dice.below(len);
@@ -82,7 +84,11 @@ mod tests {
     fn each_fault_does_what_it_says_and_only_that() {
         let content: Vec<u8> = (0..2_000_u32).map(|n| (n % 251) as u8).collect();
         for seed in 0..20 {
-            for fault in [DiskFault::BitRot, DiskFault::Misdirected, DiskFault::Truncated] {
+            for fault in [
+                DiskFault::BitRot,
+                DiskFault::Misdirected,
+                DiskFault::Truncated,
+            ] {
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join("file");
                 fs::write(&path, &content).unwrap();

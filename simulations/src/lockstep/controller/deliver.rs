@@ -63,7 +63,6 @@ impl World<'_> {
         let Some(target) = self.places.iter().position(|place| place.name == name) else {
             // No such machine: as a name that resolves to nobody.
             self.places[at].inbox.push(Event::Refused(conn));
-            self.agenda_wake(at);
             return;
         };
         let end = |place| Endpoint {
@@ -74,13 +73,6 @@ impl World<'_> {
         let from = self.places[at].name.clone();
         let door = door.to_owned();
         self.pass(at, target, Event::Incoming { conn, door, from });
-    }
-
-    /// Something waits in a process's inbox outside of its step.
-    fn agenda_wake(&mut self, at: At) {
-        let place = &mut self.places[at];
-        let soon = self.now + 1;
-        place.next = Some(place.next.map_or(soon, |next| next.min(soon)));
     }
 
     /// Something arrives.
@@ -130,7 +122,8 @@ impl World<'_> {
             Event::Reset(_) => (6, 0),
         };
         let conn = conn_of(&delivery.event);
-        self.record.event(&(delivery.from, delivery.to, conn, kind, bytes));
+        self.record
+            .event(&(delivery.from, delivery.to, conn, kind, bytes));
     }
 
     /// A process is gone, and its machine closes what it had open.

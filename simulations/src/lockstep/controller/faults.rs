@@ -6,6 +6,7 @@ use super::damage;
 use super::network::{self, Place as At, Slow};
 use super::place::State;
 use super::world::World;
+use crate::lockstep::invariants::MEMORY_BOUNDED;
 use crate::lockstep::protocol::{Event, Order, Wish};
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, DiskFault, Fault, What};
@@ -13,6 +14,10 @@ use crate::plan::{CrashPoint, DiskFault, Fault, What};
 /// A crash that waits for an event which does not come strikes after this time all the same, or
 /// the plan would do nothing.
 const OVERDUE_MS: u64 = 5_000;
+/// Between two looks at the processes' memory.
+const LOOK_MS: u64 = 10_000;
+/// A node with its libraries takes some hundred MiB; what grows beyond this grows without limit.
+const MEMORY_KIB: u64 = 1 << 20;
 /// Time between a broken disk and its machine's start is at least this: somebody swaps it.
 const SWAP_MS: u64 = 500;
 
@@ -45,8 +50,14 @@ impl World<'_> {
             Item::Overdue(at, number) => {
                 if self.places[at].armed == Some(number) {
                     let dice = self.crash_dice(number);
-                    self.places[at].orders.push(Order::PowerLoss(CrashPoint::Now, dice));
+                    self.places[at]
+                        .orders
+                        .push(Order::PowerLoss(CrashPoint::Now, dice));
                 }
+            }
+            Item::Look => {
+                self.memory();
+                self.agenda.add(self.now + LOOK_MS, Item::Look);
             }
             Item::Calm => self.calm(started)?,
             Item::Rest => {
@@ -59,6 +70,23 @@ impl World<'_> {
         Ok(())
     }
 
+    /// What a process takes is not the same in two runs, so only a broken limit is told.
+    fn memory(&mut self) {
+        for place in &self.places {
+            let State::Running(process) = &place.state else {
+                continue;
+            };
+            let resident = process.resident().unwrap_or(0);
+            self.record
+                .check(MEMORY_BOUNDED.check(resident <= MEMORY_KIB, || {
+                    format!(
+                        "{} takes {resident} KiB, the limit is {MEMORY_KIB}",
+                        place.name
+                    )
+                }));
+        }
+    }
+
     fn crash_dice(&self, number: usize) -> u64 {
         self.plan.seed ^ (number as u64 + 1) << 40
     }
@@ -67,17 +95,25 @@ impl World<'_> {
         let Fault { what, .. } = self.plan.faults[number].clone();
         let victim = victim(&what).map(usize::from);
         if victim.is_some_and(|at| at >= self.places.len()) {
-            return Err(RunError::Plan(format!("fault {number} is for a node that there is not")));
+            return Err(RunError::Plan(format!(
+                "fault {number} is for a node that there is not"
+            )));
         }
         let lane = victim.map_or(String::new(), |at| self.places[at].name.clone());
         let text = format!("{what:?}");
         self.record.fault(&lane, &text);
-        let kind = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let kind = text
+            .split(|c: char| !c.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
         let up = self.places.iter().filter(|place| place.runs()).count();
         self.record.covers(kind, &(up, self.lasting.len().min(3)));
         if let Some(at) = victim
             && !self.places[at].runs()
-            && !matches!(what, What::ClockJump { .. } | What::ClockDrift { .. } | What::Slow { .. })
+            && !matches!(
+                what,
+                What::ClockJump { .. } | What::ClockDrift { .. } | What::Slow { .. }
+            )
         {
             self.record.fault(&lane, "it is down already");
             return Ok(());
@@ -95,7 +131,8 @@ impl World<'_> {
                 place.paused = false;
                 place.armed = Some(number);
                 place.orders.push(Order::PowerLoss(point, dice));
-                self.agenda.add(self.now + OVERDUE_MS, Item::Overdue(at, number));
+                self.agenda
+                    .add(self.now + OVERDUE_MS, Item::Overdue(at, number));
             }
             What::Kill { node, down_ms } => {
                 let at = usize::from(node);
@@ -232,6 +269,7 @@ impl World<'_> {
             self.undo(lasting);
         }
         self.size_at_calm = self.checks.size();
+        self.rounds_at_calm = self.checks.rounds();
         for at in 0..self.places.len() {
             // A crash that waits for its event does so no more.
             if self.places[at].armed.is_some() {

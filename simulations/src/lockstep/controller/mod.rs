@@ -12,8 +12,11 @@ mod record;
 mod verdict;
 mod world;
 
+use crate::lockstep::draw;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::story::plans::Outline;
+use crate::story::{self, Runner};
 use std::io;
 use std::path::PathBuf;
 
@@ -40,7 +43,9 @@ pub enum RunError {
         error: io::Error,
     },
     /// A process does not come to an end within one moment.
-    #[error("{process} (pid {pid}) has not answered for a minute of real time: it goes round in circles")]
+    #[error(
+        "{process} (pid {pid}) has not answered for a minute of real time: it goes round in circles"
+    )]
     NoAnswer {
         /// Which.
         process: String,
@@ -69,9 +74,22 @@ impl Lockstep {
             keep: None,
         }
     }
+}
 
-    /// Runs a plan; with `tell` the outcome has its story.
-    pub fn run(&self, plan: &Plan, tell: bool) -> Result<Outcome, RunError> {
-        world::World::new(self, plan, tell)?.run()
+impl Runner for Lockstep {
+    fn run(&self, plan: &Plan, tell: bool) -> Result<Outcome, story::RunError> {
+        let outcome = world::World::new(self, plan, tell).and_then(world::World::run);
+        outcome.map_err(|error| story::RunError(error.to_string()))
+    }
+
+    fn lawful(&self, plan: &Plan) -> bool {
+        draw::lawful(plan)
+    }
+
+    fn fresh(&self, outline: &Outline, seed: u64) -> Plan {
+        let drawn = Plan::draw(seed, &outline.scenario, outline.nodes, outline.minutes);
+        let mut plan = drawn.unwrap_or_else(|| story::plans::fresh(outline, seed));
+        plan.bugs.clone_from(&outline.bugs);
+        plan
     }
 }

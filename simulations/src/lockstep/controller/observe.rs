@@ -33,29 +33,47 @@ impl World<'_> {
                 leaf,
                 root,
                 act,
+                effect,
                 fact,
             } => {
                 shown.size = index + 1;
                 shown.root = root;
                 let holds = self.checks.leaf(&name, index, leaf, root, &fact);
                 self.record.check(holds);
+                if let Some(proposal) = effect {
+                    let holds = self.checks.effect(index, proposal);
+                    self.record.check(holds);
+                }
                 self.record.tell(&name, || Kind::Ledger {
                     size: index + 1,
                     root: hex::encode(&root[..8]),
                 });
                 self.record.tell(&name, || {
-                    if act.starts_with("round") { Kind::Round(act) } else { Kind::Log(act) }
+                    if act.starts_with("round") {
+                        Kind::Round(act)
+                    } else {
+                        Kind::Log(act)
+                    }
                 });
             }
             Seen::Acknowledged { index, act } => {
                 let holds = self.checks.acknowledged(&name, index, act);
                 self.record.check(holds);
-                self.record.tell(&name, || Kind::Edge(format!("leaf {index} acknowledged")));
+                self.record
+                    .tell(&name, || Kind::Edge(format!("leaf {index} acknowledged")));
             }
-            Seen::Gauge { name: gauge, value, limit } => {
+            Seen::Gauge {
+                name: gauge,
+                value,
+                limit,
+            } => {
                 let holds = BOUNDED.check(value <= limit, || {
                     format!("{gauge} of {name} is {value}, its limit {limit}")
                 });
+                self.record.check(holds);
+            }
+            Seen::Holders { epoch, holders } => {
+                let holds = self.checks.holders(&name, epoch, &holders);
                 self.record.check(holds);
             }
             Seen::Restarts {
@@ -81,10 +99,15 @@ impl World<'_> {
             }
             Seen::Broken { id, detail } => {
                 let rule = invariants::ALL.iter().find(|rule| rule.id == id);
-                let rule = rule.copied().unwrap_or(Rule { id: "PROC-0", says: "a program names only rules that there are" });
-                self.record.check(Err(Broken { rule, detail: format!("{name}: {detail}") }));
+                let rule = rule.copied().unwrap_or(Rule {
+                    id: "PROC-0",
+                    says: "a program names only rules that there are",
+                });
+                self.record.check(Err(Broken {
+                    rule,
+                    detail: format!("{name}: {detail}"),
+                }));
             }
-            Seen::Settled(_) => {}
         }
     }
 
@@ -102,6 +125,7 @@ impl World<'_> {
             Seen::Kind(Kind::Edge(_)) => "edge",
             Seen::Acknowledged { .. } => "acknowledged",
             Seen::Gauge { .. } => "gauge",
+            Seen::Holders { .. } => "holders",
             Seen::Restarts { .. } => "restarts",
             Seen::Mail { acknowledged, .. } => {
                 if *acknowledged {
@@ -111,7 +135,6 @@ impl World<'_> {
                 }
             }
             Seen::Broken { .. } => "broken",
-            Seen::Settled(_) => "settled",
         };
         let act = match seen {
             Seen::Leaf { act, .. } => act.split(' ').next_back().unwrap_or_default(),
@@ -121,7 +144,12 @@ impl World<'_> {
         let up = self.places.iter().filter(|place| place.runs()).count();
         let lives = place.life.min(3);
         let leads = place.shown.leader.as_ref() == Some(&place.name);
-        let behind = self.checks.size().saturating_sub(place.shown.size).min(8).next_power_of_two();
+        let behind = self
+            .checks
+            .size()
+            .saturating_sub(place.shown.size)
+            .min(8)
+            .next_power_of_two();
         let lasting = self.lasting.len().min(3);
         let split = self.network.is_split();
         let state = (act, up, lives, leads, behind, lasting, split);

@@ -49,11 +49,15 @@ impl Place {
         matches!(self.state, State::Running(_))
     }
 
+    /// Does anything wait for it?
+    pub(super) fn waits(&self) -> bool {
+        let waits = !self.inbox.is_empty() || !self.orders.is_empty();
+        self.runs() && !self.paused && waits
+    }
+
     /// Has it something to do at this moment?
     pub(super) fn due(&self, now: u64) -> bool {
-        let waits = !self.inbox.is_empty() || !self.orders.is_empty();
-        let timer = self.next.is_some_and(|next| next <= now);
-        self.runs() && !self.paused && (waits || timer)
+        self.waits() || self.wakes().is_some_and(|next| next <= now)
     }
 
     /// The next moment at which it has something to do by itself.

@@ -46,7 +46,10 @@ impl Recorder {
     /// A kind of event in a kind of state.
     pub(super) fn covers(&mut self, event: &str, state: &impl Serialize) {
         let state = postcard::to_stdvec(state).unwrap_or_default();
-        let digest = Sha256::new().chain_update(event).chain_update([0]).chain_update(state);
+        let digest = Sha256::new()
+            .chain_update(event)
+            .chain_update([0])
+            .chain_update(state);
         let digest = digest.finalize();
         let mut hash = [0; 8];
         hash.copy_from_slice(&digest[..8]);

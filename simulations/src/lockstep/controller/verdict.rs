@@ -2,12 +2,15 @@
 
 use super::place::State;
 use super::world::World;
-use crate::lockstep::invariants::{CONVERGED, GOES_ON, ONE_VIEW, PROVABLE};
+use crate::lockstep::invariants::{CONVERGED, GOES_ON, ONE_VIEW, PROVABLE, ROUNDS_GO_ON};
+use crate::lockstep::protocol::Program;
 use replica::VerifyOptions;
 
 /// Acts that must be committed between the end of the faults and the end of the load. Every node
 /// proposes more than one a second, and elections after the worst fault take some seconds.
 const ACTS_IN_CALM: u64 = 3;
+/// Rounds need so many participants.
+const COHORT: usize = 2;
 /// Acknowledged acts proved by inclusion on each node; each proof reads the whole log.
 const PROOFS: usize = 4;
 
@@ -34,7 +37,10 @@ impl World<'_> {
             let (first, leader) = (&self.places[members[0]], shown.leader.clone());
             let same = leader.is_some() && leader == first.shown.leader;
             let one = ONE_VIEW.check(same, || {
-                format!("{name} names {leader:?}, {} names {:?}", first.name, first.shown.leader)
+                format!(
+                    "{name} names {leader:?}, {} names {:?}",
+                    first.name, first.shown.leader
+                )
             });
             for holds in [up, whole, one] {
                 self.record.check(holds);
@@ -45,6 +51,12 @@ impl World<'_> {
             format!("{grown} leaves since the faults ended, {size} in all")
         });
         self.record.check(goes_on);
+        let (before, closed) = (self.rounds_at_calm, self.checks.rounds());
+        let learns = self.places[0].program == Program::Node && members.len() >= COHORT;
+        self.record
+            .check(ROUNDS_GO_ON.check(!learns || closed > before, || {
+                format!("{closed} rounds have closed, as many as when the faults ended")
+            }));
         self.record.check(self.checks.all_there(size));
         self.record.check(self.checks.mail_kept());
         // From here on the files alone count.
@@ -65,7 +77,10 @@ impl World<'_> {
         let holds = match replica::verify(&dir, &options) {
             Err(error) => Err(PROVABLE.broken(format!("{name}: {error}"))),
             Ok(report) => {
-                let within = self.checks.acknowledgements().filter(|leaf| *leaf < report.size);
+                let within = self
+                    .checks
+                    .acknowledgements()
+                    .filter(|leaf| *leaf < report.size);
                 let leaves: Vec<u64> = within.collect();
                 let step = (leaves.len() / PROOFS).max(1);
                 let mut proofs = leaves.iter().step_by(step).map(|leaf| {

@@ -41,6 +41,8 @@ pub(super) struct World<'a> {
     pub(super) lasting: BTreeMap<usize, super::faults::Lasting>,
     /// Leaves when the faults ended.
     pub(super) size_at_calm: u64,
+    /// Rounds closed then.
+    pub(super) rounds_at_calm: u64,
     pub(super) root: Root,
 }
 
@@ -65,13 +67,28 @@ impl Root {
         };
         if let Some(dir) = keep {
             std::fs::create_dir_all(dir).map_err(cannot(dir))?;
+            if std::fs::read_dir(dir)
+                .map_err(cannot(dir))?
+                .next()
+                .is_some()
+            {
+                // Nodes that find an earlier run's files are no fresh nodes.
+                let error = std::io::Error::other("it is not empty");
+                return Err(cannot(dir)(error));
+            }
             let dir = dir.canonicalize().map_err(cannot(dir))?;
             return Ok(Self::Kept(dir));
         }
         // In memory where there is one: nothing of it has to survive.
         let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let made = tempfile::Builder::new().prefix("lockstep-").tempdir_in(&base);
+        let base = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let made = tempfile::Builder::new()
+            .prefix("lockstep-")
+            .tempdir_in(&base);
         made.map(Self::Temporary).map_err(cannot(&base))
     }
 }
@@ -100,6 +117,7 @@ impl<'a> World<'a> {
             dice: Dice::new(plan.seed),
             lasting: BTreeMap::new(),
             size_at_calm: 0,
+            rounds_at_calm: 0,
             root,
         };
         for n in 1..=plan.nodes {
@@ -111,6 +129,7 @@ impl<'a> World<'a> {
         for (number, fault) in plan.faults.iter().enumerate() {
             world.agenda.add(fault.at_ms, Item::Fault(number));
         }
+        world.agenda.add(1, Item::Look);
         world.agenda.add(plan.faults_ms, Item::Calm);
         world.agenda.add(end.saturating_sub(REST_MS), Item::Rest);
         Ok(world)
@@ -118,7 +137,10 @@ impl<'a> World<'a> {
 
     fn add_place(&mut self, name: String, program: Program) -> Result<(), RunError> {
         let at = self.places.len();
-        let (dir, attic) = (self.root.path().join(&name), self.root.path().join(format!("{name}.attic")));
+        let (dir, attic) = (
+            self.root.path().join(&name),
+            self.root.path().join(format!("{name}.attic")),
+        );
         std::fs::create_dir_all(&dir).map_err(|error| RunError::Disk {
             path: dir.clone(),
             error,
@@ -167,8 +189,11 @@ impl<'a> World<'a> {
 
     fn next_moment(&self) -> Option<u64> {
         let wakes = self.places.iter().filter_map(Place::wakes);
-        // Orders and inboxes of a process that can run are worked off in the same moment.
-        let next = wakes.chain(self.network.next()).chain(self.agenda.next()).min()?;
+        // What came while a process was stepped, or started, is for the next moment.
+        let waits = self.places.iter().filter(|place| place.waits());
+        let waits = waits.map(|_| self.now + 1).next();
+        let others = [waits, self.network.next(), self.agenda.next()];
+        let next = wakes.chain(others.into_iter().flatten()).min()?;
         Some(next.max(self.now))
     }
 
@@ -241,7 +266,8 @@ impl<'a> World<'a> {
             State::Down | State::Off => String::new(),
         };
         let name = place.name.clone();
-        self.record.check(Err(DIES_FOR_A_REASON.broken(format!("{name}: {words}"))));
+        self.record
+            .check(Err(DIES_FOR_A_REASON.broken(format!("{name}: {words}"))));
         self.gone(at, State::Down);
         self.agenda.add(self.now + RESTART_MS, Item::Start(at));
     }
@@ -274,7 +300,8 @@ impl<'a> World<'a> {
             tell: self.tell,
             seed: self.plan.seed,
         };
-        let mut entropy = Dice::new(self.plan.seed ^ (at as u64) << 32 ^ u64::from(place.life) << 48);
+        let mut entropy =
+            Dice::new(self.plan.seed ^ (at as u64) << 32 ^ u64::from(place.life) << 48);
         let errors = self.root.path().join(format!("{}.stderr", place.name));
         let process = Process::start(
             &self.lockstep.program,

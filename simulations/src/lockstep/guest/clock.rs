@@ -75,7 +75,9 @@ pub fn monotonic() -> u64 {
 pub fn wall() -> i64 {
     let clocks = clocks();
     let since = clocks.monotonic_at(now() * MILLI) - Clocks::UPTIME;
-    clocks.wall.saturating_add(i64::try_from(since).unwrap_or(0))
+    clocks
+        .wall
+        .saturating_add(i64::try_from(since).unwrap_or(0))
 }
 
 /// The virtual moment at which so many milliseconds of the process's own clock will have passed.
@@ -94,16 +96,29 @@ mod tests {
         let before = clocks.monotonic_at(at);
         clocks.drift(at, 10_000); // 1 % fast
         assert_eq!(clocks.monotonic_at(at), before);
-        assert_eq!(clocks.monotonic_at(at + 1_000 * MILLI), before + 1_010 * MILLI);
+        assert_eq!(
+            clocks.monotonic_at(at + 1_000 * MILLI),
+            before + 1_010 * MILLI
+        );
         clocks.drift(at + 1_000 * MILLI, -10_000);
-        assert_eq!(clocks.monotonic_at(at + 2_000 * MILLI), before + 2_000 * MILLI);
+        assert_eq!(
+            clocks.monotonic_at(at + 2_000 * MILLI),
+            before + 2_000 * MILLI
+        );
     }
 
     #[test]
     fn a_fast_clock_gets_there_early_and_nobody_waits_for_nothing() {
-        let clocks = Clocks { ppm: 10_000, ..Clocks::TRUE };
+        let clocks = Clocks {
+            ppm: 10_000,
+            ..Clocks::TRUE
+        };
         assert_eq!(clocks.in_virtual(1_010), 1_000);
-        assert_eq!(clocks.in_virtual(1_000), 991, "rounded up: never before the timer is due");
+        assert_eq!(
+            clocks.in_virtual(1_000),
+            991,
+            "rounded up: never before the timer is due"
+        );
         assert_eq!(clocks.in_virtual(0), 1);
     }
 }

@@ -49,7 +49,10 @@ pub fn boot(from: i32, to: i32) -> io::Result<Boot> {
     let own = |fd| {
         // Out of the way of whatever the process prints and reads.
         let copy = raw::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10).map_err(io::Error::from_raw_os_error);
-        #[expect(unsafe_code, reason = "a descriptor made in this line, owned by nobody else")]
+        #[expect(
+            unsafe_code,
+            reason = "a descriptor made in this line, owned by nobody else"
+        )]
         copy.map(|fd| unsafe { File::from_raw_fd(fd) })
     };
     let (mut from, to) = (BufReader::new(own(from)?), BufWriter::new(own(to)?));
@@ -264,7 +267,9 @@ pub fn sync_ms() -> u64 {
 
 /// The power goes. What was sent before is on its way all the same.
 pub fn lose_power() -> ! {
-    let dice = core().as_ref().and_then(|core| core.armed.as_ref().map(|armed| armed.dice));
+    let dice = core()
+        .as_ref()
+        .and_then(|core| core.armed.as_ref().map(|armed| armed.dice));
     let mut dice = Dice::new(dice.unwrap_or(0).wrapping_add(1));
     let lost = disk(|disk| disk.lose_power(&mut dice));
     let what = match lost {
@@ -289,4 +294,3 @@ fn end(end: End, code: i32) -> ! {
     }
     raw::exit(code)
 }
-

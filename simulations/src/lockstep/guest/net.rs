@@ -325,7 +325,8 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut net = net();
         let end = net.ends.get_mut(&self.0);
-        let first = end.is_some_and(|end| !std::mem::replace(&mut end.fin_sent, true) && !end.reset);
+        let first =
+            end.is_some_and(|end| !std::mem::replace(&mut end.fin_sent, true) && !end.reset);
         drop(net);
         if first {
             send(Out::Fin(self.0));

@@ -14,7 +14,9 @@ fn check(result: i64) -> Result<i64, Errno> {
     if result >= 0 {
         return Ok(result);
     }
-    Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    Err(std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO))
 }
 
 fn fd(result: i64) -> i32 {
@@ -126,7 +128,14 @@ pub struct Stat {
 pub fn rename(from_dir: i32, from: &CStr, to_dir: i32, to: &CStr) -> Result<i32, Errno> {
     // SAFETY: both paths end with their NULs and outlive the call.
     check(unsafe {
-        libc::syscall(libc::SYS_renameat2, from_dir, from.as_ptr(), to_dir, to.as_ptr(), 0)
+        libc::syscall(
+            libc::SYS_renameat2,
+            from_dir,
+            from.as_ptr(),
+            to_dir,
+            to.as_ptr(),
+            0,
+        )
     })
     .map(|_| 0)
 }

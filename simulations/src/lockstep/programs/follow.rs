@@ -1,6 +1,7 @@
 //! What is to be seen of a ledger: who leads, and each leaf with the root it makes.
 
 use crate::lockstep::guest::see;
+use crate::lockstep::invariants::LOG_IS_TREE;
 use crate::lockstep::protocol::{Fact, Seen};
 use crate::outcome::Kind;
 use ledger::Applied;
@@ -49,18 +50,28 @@ async fn leaves(ledger: Ledger) {
         let committed = match subscription.next().await {
             Ok(committed) => committed,
             Err(error) => {
-                see(Seen::Kind(Kind::Log(format!("leaves cannot be read: {error}"))));
+                see(Seen::Kind(Kind::Log(format!(
+                    "leaves cannot be read: {error}"
+                ))));
                 return;
             }
         };
         let bytes = wire::encode(&*committed.record);
         frontier.append(&bytes);
+        let (size, root) = ledger.size_and_root();
+        if size == frontier.size() && root != frontier.root() {
+            see(Seen::Broken {
+                id: LOG_IS_TREE.id.to_owned(),
+                detail: format!("the {size} leaves it tells make another root than it says"),
+            });
+        }
         if committed.index + 1 >= held {
             see(Seen::Leaf {
                 index: committed.index,
                 leaf: act_digest(&committed.record.act),
                 root: frontier.root().0,
                 act: name(&committed.record.act),
+                effect: (committed.applied == Applied::Effective).then_some(committed.record.id.0),
                 fact: fact(&committed),
             });
         }

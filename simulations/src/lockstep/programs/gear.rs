@@ -10,9 +10,7 @@ use runtime::entropy;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf, split,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf, split};
 use tokio::sync::watch;
 
 /// Longest pause between two sessions with one node.
@@ -178,9 +176,7 @@ impl Talk {
 
     fn hang_up(&self) -> io::Result<()> {
         match self.manner {
-            Manner::HangUp(after) if self.said > after => {
-                Err(io::Error::other("had enough of it"))
-            }
+            Manner::HangUp(after) if self.said > after => Err(io::Error::other("had enough of it")),
             _ => Ok(()),
         }
     }

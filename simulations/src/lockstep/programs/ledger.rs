@@ -77,7 +77,9 @@ pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
         move |why| drop(escalated.try_send(why)),
     )
     .await?;
-    let founders = members.iter().map(|entry| (entry.node.clone(), entry.identity));
+    let founders = members
+        .iter()
+        .map(|entry| (entry.node.clone(), entry.identity));
     let config = LedgerConfig {
         dir: boot.dir.join("ledger"),
         cluster: CLUSTER.to_owned(),

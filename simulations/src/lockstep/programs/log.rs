@@ -53,7 +53,10 @@ impl Subscriber for Story {
         let mut line = Line::default();
         event.record(&mut line);
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        see(Seen::Kind(Kind::Log(format!("{level} {target}: {}", line.0))));
+        see(Seen::Kind(Kind::Log(format!(
+            "{level} {target}: {}",
+            line.0
+        ))));
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -31,7 +31,8 @@ pub fn main() -> ! {
 /// Hears who this process is; whatever it prints from now on goes to where errors go.
 fn start() -> io::Result<Boot> {
     let boot = guest::boot(libc::STDIN_FILENO, libc::STDOUT_FILENO)?;
-    raw::duplicate(libc::STDERR_FILENO, libc::STDOUT_FILENO).map_err(io::Error::from_raw_os_error)?;
+    raw::duplicate(libc::STDERR_FILENO, libc::STDOUT_FILENO)
+        .map_err(io::Error::from_raw_os_error)?;
     core::disk_on();
     Ok(boot)
 }

@@ -189,7 +189,11 @@ async fn take(mut stream: Stream, domain: &MemoryDomain) {
 }
 
 async fn receive(stream: &mut Stream) -> Option<Item> {
-    let len = stream.read_u32().await.ok().filter(|len| *len <= MAX_ITEM)?;
+    let len = stream
+        .read_u32()
+        .await
+        .ok()
+        .filter(|len| *len <= MAX_ITEM)?;
     let mut bytes = vec![0; len as usize];
     stream.read_exact(&mut bytes).await.ok()?;
     postcard::from_bytes(&bytes).ok()
@@ -212,7 +216,8 @@ async fn feed(peer: String, shared: Arc<Shared>) {
                 let mut written = shared.written();
                 // In order of place, key and time; the reader sorts nothing out.
                 let retained = written.retained.iter().flat_map(|((place, _), kept)| {
-                    kept.iter().map(|sample| Item::Write(place.clone(), sample.clone()))
+                    kept.iter()
+                        .map(|sample| Item::Write(place.clone(), sample.clone()))
                 });
                 let first: VecDeque<Item> = retained.collect();
                 written.queues.insert(peer.clone(), first);
@@ -228,7 +233,11 @@ async fn feed(peer: String, shared: Arc<Shared>) {
 async fn write(mut stream: Stream, peer: &str, shared: &Shared) -> Result<(), Failure> {
     loop {
         let news = shared.news.notified();
-        let next = shared.written().queues.get_mut(peer).and_then(VecDeque::pop_front);
+        let next = shared
+            .written()
+            .queues
+            .get_mut(peer)
+            .and_then(VecDeque::pop_front);
         match next {
             Some(item) => send_in_time(&mut stream, &item).await?,
             None => {
@@ -249,7 +258,8 @@ impl DataSpace for SimSpace {
     fn publish(&self, topic: &Topic, partition: &str, sample: Sample) -> Result<(), PublishError> {
         self.local.publish(topic, partition, sample.clone())?;
         let place = Place(topic.name().to_owned(), partition.to_owned());
-        self.shared.push(topic.qos(), Item::Write(place, sample.into()));
+        self.shared
+            .push(topic.qos(), Item::Write(place, sample.into()));
         Ok(())
     }
 
@@ -260,9 +270,12 @@ impl DataSpace for SimSpace {
         sample: Sample,
     ) -> SpaceFuture<'a, Result<(), PublishError>> {
         Box::pin(async move {
-            self.local.publish_wait(topic, partition, sample.clone()).await?;
+            self.local
+                .publish_wait(topic, partition, sample.clone())
+                .await?;
             let place = Place(topic.name().to_owned(), partition.to_owned());
-            self.shared.push(topic.qos(), Item::Write(place, sample.into()));
+            self.shared
+                .push(topic.qos(), Item::Write(place, sample.into()));
             Ok(())
         })
     }
@@ -270,7 +283,8 @@ impl DataSpace for SimSpace {
     fn dispose(&self, topic: &Topic, partition: &str, key: &str) -> Result<(), PublishError> {
         self.local.dispose(topic, partition, key)?;
         let place = Place(topic.name().to_owned(), partition.to_owned());
-        self.shared.push(topic.qos(), Item::Dispose(place, key.to_owned()));
+        self.shared
+            .push(topic.qos(), Item::Dispose(place, key.to_owned()));
         Ok(())
     }
 

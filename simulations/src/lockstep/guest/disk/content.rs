@@ -27,7 +27,8 @@ impl Content {
     /// Nothing is changed yet.
     pub(super) fn of(fd: i32, order: u64) -> Result<Self, Errno> {
         let path = format!("/proc/self/fd/{fd}\0");
-        let path = std::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| libc::EINVAL)?;
+        let path =
+            std::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| libc::EINVAL)?;
         let own = raw::open(libc::AT_FDCWD, path, libc::O_RDWR | libc::O_CLOEXEC, 0)?;
         Ok(Self {
             fd: own,
@@ -61,7 +62,10 @@ impl Content {
     /// what was written.
     pub(super) fn lose_power(self, dice: &mut Dice, mood: Mood) -> Result<u64, Errno> {
         let written_len = raw::stat(self.fd)?.len;
-        let (short, long) = (self.durable_len.min(written_len), self.durable_len.max(written_len));
+        let (short, long) = (
+            self.durable_len.min(written_len),
+            self.durable_len.max(written_len),
+        );
         let len = match mood {
             Mood::All => self.durable_len,
             Mood::Nothing => written_len,

@@ -81,7 +81,12 @@ impl Disk {
         let creates = flags & libc::O_CREAT != 0 && !path.exists();
         let cuts = flags & libc::O_TRUNC != 0 && !creates;
         // Cut here, not by the kernel: the old content has to be remembered first.
-        let fd = raw::open(libc::AT_FDCWD, &c_string(path)?, flags & !libc::O_TRUNC, mode)?;
+        let fd = raw::open(
+            libc::AT_FDCWD,
+            &c_string(path)?,
+            flags & !libc::O_TRUNC,
+            mode,
+        )?;
         let stat = raw::stat(fd)?;
         self.open.insert(
             fd,
@@ -118,7 +123,11 @@ impl Disk {
     /// `write` and `writev`.
     pub fn write(&mut self, fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
         let append = self.open.get(&fd).is_some_and(|open| open.append);
-        let at = if append { raw::stat(fd)?.len } else { raw::position(fd)? };
+        let at = if append {
+            raw::stat(fd)?.len
+        } else {
+            raw::position(fd)?
+        };
         let fits = self.fits(fd, at, bytes.len())?;
         self.content(fd)?.touch(at, fits as u64);
         raw::write(fd, &bytes[..fits])

@@ -92,7 +92,11 @@ impl Names {
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<i32, Errno> {
-        let replaced = if to.is_file() { Some(self.keep(to)?) } else { None };
+        let replaced = if to.is_file() {
+            Some(self.keep(to)?)
+        } else {
+            None
+        };
         raw::rename(HERE, &c_string(from)?, HERE, &c_string(to)?)?;
         // A directory's own names are taken to have been durable before it moved, which is one
         // of the legal outcomes.
@@ -114,7 +118,11 @@ impl Names {
         self.done = rest;
         for done in synced {
             match done.what {
-                What::Unlinked { kept, .. } | What::Renamed { replaced: Some(kept), .. } => {
+                What::Unlinked { kept, .. }
+                | What::Renamed {
+                    replaced: Some(kept),
+                    ..
+                } => {
                     self.forget(&kept);
                 }
                 What::Created(_)

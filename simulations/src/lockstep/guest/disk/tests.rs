@@ -25,7 +25,9 @@ impl House {
 
     fn create(&mut self, name: &str) -> i32 {
         let path = self.path(name);
-        self.disk.open(&path, libc::O_RDWR | libc::O_CREAT, 0o600).unwrap()
+        self.disk
+            .open(&path, libc::O_RDWR | libc::O_CREAT, 0o600)
+            .unwrap()
     }
 
     fn sync_dir(&mut self) {
@@ -137,7 +139,10 @@ fn names_of_a_directory_are_lost_from_the_newest_on() {
             ("mark", "new"),          // renamed
             ("later mark", "new"),    // all of it
         ];
-        assert!(legal.contains(&(names.as_str(), content.as_str())), "{names}: {content}");
+        assert!(
+            legal.contains(&(names.as_str(), content.as_str())),
+            "{names}: {content}"
+        );
         seen.insert((names, content));
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
@@ -168,7 +173,12 @@ fn a_synced_directory_keeps_its_names_and_a_removed_file_may_come_back() {
     house.sync_dir();
     house.disk.lose_power(&mut Dice::new(1)).unwrap();
     assert!(!gone.exists(), "its removal was synced");
-    assert_eq!(fs::read_dir(house.root.path().join("attic")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(house.root.path().join("attic"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -225,8 +235,16 @@ fn a_full_disk_takes_what_fits_and_then_says_so() {
     let mut house = house();
     let fd = house.durable("file", &[1; 100]);
     house.disk.set_room(Some(50));
-    assert_eq!(house.disk.write_at(fd, &[2; 100], 0), Ok(100), "nothing grows");
-    assert_eq!(house.disk.write_at(fd, &[3; 80], 100), Ok(50), "a short write");
+    assert_eq!(
+        house.disk.write_at(fd, &[2; 100], 0),
+        Ok(100),
+        "nothing grows"
+    );
+    assert_eq!(
+        house.disk.write_at(fd, &[3; 80], 100),
+        Ok(50),
+        "a short write"
+    );
     assert_eq!(house.disk.write_at(fd, &[3; 30], 150), Err(libc::ENOSPC));
     assert_eq!(house.disk.allocate(fd, 0, 150, 10), Err(libc::ENOSPC));
     house.disk.set_room(None);
