@@ -59,8 +59,58 @@ fn ablation(whole: &Lockstep, without: &Lockstep, group: &str) -> Result<(String
     Ok((format!("runs {word} {from}"), differs))
 }
 
+/// Where a mistake shows: a scenario in which the event happens that it needs.
+#[cfg(feature = "mistakes")]
+fn stage(mistake: machine::mistakes::Mistake) -> (&'static str, u8, u64) {
+    use machine::mistakes::Mistake;
+    match mistake {
+        Mistake::DoubleVote | Mistake::LostFsync | Mistake::DuplicateProposal => ("ledger", 3, 2),
+        Mistake::CommitBeforePersist | Mistake::WatermarkEarly => ("crashes", 3, 2),
+        Mistake::EvictedKeepsKeys => ("members", 4, 2),
+        Mistake::StaleEpochAccepted => ("calm", 3, 2),
+        Mistake::DoubleCountedUpdate => ("splits", 3, 2),
+        Mistake::OffsetCommittedEarly | Mistake::UnboundedQueue => ("storm", 3, 2),
+        Mistake::NoFailoverAbandon => ("crashes", 3, 2),
+    }
+}
+
+/// Known mistakes, one after the other, until an invariant finds each.
+#[cfg(feature = "mistakes")]
+fn mistakes(whole: &Lockstep, budget: u64) -> Result<bool, RunError> {
+    println!("known mistakes, at most {budget} seeds each");
+    let mut all = true;
+    for mistake in machine::mistakes::ALL {
+        let (scenario, nodes, minutes) = stage(mistake);
+        let mut found = None;
+        for seed in 1..=budget {
+            let plan = Plan::draw(seed, scenario, nodes, minutes);
+            let Some(mut plan) = plan else {
+                return Err(RunError(format!("the scenario `{scenario}` is gone")));
+            };
+            plan.bugs = vec![mistake.name().to_owned()];
+            let outcome = whole.run(&plan, false)?;
+            if let Some(violation) = outcome.violations.first() {
+                found = Some((violation.id.clone(), seed));
+                break;
+            }
+        }
+        all &= found.is_some();
+        let (id, seeds) = match &found {
+            Some((id, seeds)) => (id.as_str(), format!("after {seeds} seeds")),
+            None => ("NOT FOUND", format!("in {budget} seeds")),
+        };
+        println!(
+            "  {:<24} {id:<10} {seeds:<16} {scenario}: {}",
+            mistake.name(),
+            mistake.sentence()
+        );
+    }
+    Ok(all)
+}
+
 /// Known mistakes, one after the other, until an invariant finds each.
 #[cfg(not(feature = "mistakes"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it can fail")]
 fn mistakes(_: &Lockstep, _: u64) -> Result<bool, RunError> {
     println!("known mistakes: not in this build; `--features mistakes` has them");
     Ok(true)

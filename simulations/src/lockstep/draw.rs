@@ -58,8 +58,16 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
             node: Program::Ledger,
             peers: &[],
         },
+        "edges" | "storm" => Cast {
+            node: Program::Node { feed: true },
+            peers: &[
+                ("gear", Program::Gear),
+                ("broker", Program::Broker),
+                ("mainframe", Program::Mainframe),
+            ],
+        },
         _ => Cast {
-            node: Program::Node,
+            node: Program::Node { feed: false },
             peers: &[("gear", Program::Gear)],
         },
     })
@@ -79,18 +87,25 @@ enum Kind {
     DiskSlow,
     Damage,
     Evict,
+    Broker,
 }
 
 /// Which faults, the more frequent ones more than once.
 fn kinds(scenario: &str) -> &'static [Kind] {
     use Kind::{
-        Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Slow, Split,
+        Broker, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Slow,
+        Split,
     };
     match scenario {
-        "storm" | "ledger" => &[
+        "storm" => &[
+            Crash, Crash, Kill, Pause, Split, Split, Slow, Disconnect, Clock, DiskFull, DiskSlow,
+            Damage, Broker,
+        ],
+        "ledger" => &[
             Crash, Crash, Kill, Pause, Split, Split, Slow, Disconnect, Clock, DiskFull, DiskSlow,
             Damage,
         ],
+        "edges" => &[Broker, Crash, Kill, Split, Disconnect],
         "crashes" => &[Crash, Crash, Crash, Kill, Pause],
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
@@ -233,6 +248,9 @@ impl Draw {
             },
             Kind::Damage => self.damage(node, at_ms, faults_ms)?,
             Kind::Evict => self.evict(node)?,
+            Kind::Broker => What::BrokerCrash {
+                down_ms: self.time(100, 8_000),
+            },
         })
     }
 

@@ -72,6 +72,8 @@ rules! {
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
+    OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
+    NO_GAP "KAFKA-2" "the ledger accounts for every record: no offset is passed over";
     CONVERGED "LIVE-1" "after the faults all nodes are up and hold the same ledger";
     GOES_ON "LIVE-2" "after the faults acts are committed again";
     ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
@@ -96,6 +98,8 @@ pub struct Checks {
     /// For each key epoch, who was no member any more when it began.
     former: BTreeMap<u64, BTreeSet<String>>,
     mails: BTreeMap<String, Mails>,
+    /// The next Kafka offset to be accounted for.
+    offset: u64,
 }
 
 /// Mails at one node's door.
@@ -162,6 +166,15 @@ impl Checks {
                     format!("{node} accounts for {counted} mails by leaf {index}, {sent} were sent")
                 })
             }
+            Fact::Records { first, last } => {
+                let next = self.offset;
+                self.offset = next.max(last + 1);
+                NO_GAP.check(*first <= next, || {
+                    format!(
+                        "leaf {index} accounts for offsets from {first} on, before it stood {next}"
+                    )
+                })
+            }
             Fact::Closed {
                 round,
                 model,
@@ -213,6 +226,16 @@ impl Checks {
                 "{node} shares key epoch {epoch} with {holder}, which was removed before"
             ))),
         }
+    }
+
+    /// The house's consumers have committed this offset.
+    pub fn committed(&self, offset: u64) -> Result<(), Broken> {
+        OFFSETS_BEHIND.check(offset <= self.offset, || {
+            format!(
+                "offset {offset} is committed, accounted for is {}",
+                self.offset
+            )
+        })
     }
 
     /// Rounds that made a model.

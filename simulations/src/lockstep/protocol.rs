@@ -50,7 +50,14 @@ pub enum Program {
     /// Links and the replicated ledger, and nothing else of a node.
     Ledger,
     /// A whole node.
-    Node,
+    Node {
+        /// There is a mainframe to feed from.
+        feed: bool,
+    },
+    /// The embedded Kafka broker.
+    Broker,
+    /// The mainframe, which writes to it.
+    Mainframe,
     /// Gear that reports to all nodes by mail.
     Gear,
 }
@@ -214,6 +221,11 @@ pub enum Seen {
         /// It was answered 250.
         acknowledged: bool,
     },
+    /// The house's consumers have committed this Kafka offset: the next to read.
+    Committed {
+        /// It.
+        offset: u64,
+    },
     /// A broken invariant that only the process itself could see.
     Broken {
         /// Id.
@@ -234,6 +246,13 @@ pub enum Fact {
         node: String,
         /// How many.
         count: u64,
+    },
+    /// Kafka records up to this offset are accounted for.
+    Records {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
     },
     /// A round made a model.
     Closed {

@@ -76,6 +76,12 @@ impl World<'_> {
                 let holds = self.checks.holders(&name, epoch, &holders);
                 self.record.check(holds);
             }
+            Seen::Committed { offset } => {
+                let holds = self.checks.committed(offset);
+                self.record.check(holds);
+                self.record
+                    .tell(&name, || Kind::Edge(format!("offset {offset} committed")));
+            }
             Seen::Restarts {
                 name: supervisor,
                 used,
@@ -126,6 +132,7 @@ impl World<'_> {
             Seen::Acknowledged { .. } => "acknowledged",
             Seen::Gauge { .. } => "gauge",
             Seen::Holders { .. } => "holders",
+            Seen::Committed { .. } => "committed",
             Seen::Restarts { .. } => "restarts",
             Seen::Mail { acknowledged, .. } => {
                 if *acknowledged {

@@ -52,7 +52,8 @@ impl World<'_> {
         });
         self.record.check(goes_on);
         let (before, closed) = (self.rounds_at_calm, self.checks.rounds());
-        let learns = self.places[0].program == Program::Node && members.len() >= COHORT;
+        let learns =
+            matches!(self.places[0].program, Program::Node { .. }) && members.len() >= COHORT;
         self.record
             .check(ROUNDS_GO_ON.check(!learns || closed > before, || {
                 format!("{closed} rounds have closed, as many as when the faults ended")

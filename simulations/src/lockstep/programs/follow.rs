@@ -121,6 +121,15 @@ fn fact(committed: &Committed) -> Fact {
             node: node.as_str().to_owned(),
             count: *count,
         },
+        Act::Ingested {
+            source: Source::Kafka,
+            first,
+            last,
+            ..
+        } => Fact::Records {
+            first: *first,
+            last: *last,
+        },
         Act::RoundClosed {
             round,
             model,
@@ -140,10 +149,6 @@ fn fact(committed: &Committed) -> Fact {
         | Act::RoleAssigned { .. }
         | Act::RoundOpened { .. }
         | Act::RoundAbandoned { .. }
-        | Act::Ingested {
-            source: Source::Kafka,
-            ..
-        }
         | Act::AlertRaised(_)
         | Act::AlertCleared { .. }
         | Act::LevelRaised { .. }

@@ -1,7 +1,8 @@
 //! What simulated processes run.
 
+mod broker;
 mod follow;
-mod gear;
+mod devices;
 mod ledger;
 mod log;
 mod node;
@@ -47,8 +48,10 @@ fn run(boot: Boot) -> Result<(), Failure> {
     runtime.block_on(async {
         match boot.program {
             Program::Ledger => ledger::run(boot).await,
-            Program::Node => node::run(boot).await,
-            Program::Gear => gear::run(boot).await,
+            Program::Node { feed } => node::run(boot, feed).await,
+            Program::Broker => broker::run(boot).await,
+            Program::Mainframe => broker::mainframe(boot).await,
+            Program::Gear => devices::run(boot).await,
         }
     })
 }

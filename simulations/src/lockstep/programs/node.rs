@@ -1,16 +1,15 @@
 //! The node that ships, whole: its supervision tree with everything in it, in simulated
 //! surroundings.
 
-use super::Failure;
 use super::follow::follow;
 use super::ledger::identity;
 use super::space::SimSpace;
+use super::{Failure, broker};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
 use crate::lockstep::protocol::{Boot, Seen, Wish};
 use crate::outcome::Kind;
 use config::Config;
-use edge::kafka::Reach;
 use edge::mailer::{MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
@@ -34,15 +33,15 @@ pub(super) const MAIL: &str = "25";
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
-    let config = configuration(&boot)?;
+pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
+    let config = configuration(&boot, feed)?;
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
         space: Arc::new(SimSpace::join(&boot.name, &boot.nodes)?),
         door: Arc::new(SimDoor),
         alerts: Some(Arc::new(Letterbox)),
-        kafka: Reach::Sockets,
+        kafka: broker::reach(),
         learner: Learner::inline,
         admin: false,
         control: false,
@@ -59,7 +58,7 @@ pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
 
 /// What a node is told in a file, and the files that this names. They lie beside its disk: an
 /// operator puts them there, and no power loss of this run takes them.
-fn configuration(boot: &Boot) -> Result<Config, Failure> {
+fn configuration(boot: &Boot, feed: bool) -> Result<Config, Failure> {
     let etc = boot.dir.with_extension("etc");
     fs::create_dir_all(&etc)?;
     let secret = etc.join("identity");
@@ -113,6 +112,23 @@ class = "ups"
 addresses = ["ups-{name}@hall.example"]
 "#,
             hex::encode(key.to_bytes())
+        );
+    }
+    if feed {
+        fs::write(etc.join("transaction.cpy"), gear::mainframe::COPYBOOK)?;
+        let (home, brokers) = (&boot.nodes[0], broker::address());
+        text += &format!(
+            r#"
+[feed]
+brokers = ["{brokers}"]
+topic = "{}"
+group = "{}"
+copybook = "transaction.cpy"
+room = "hall-{home}"
+home = "{home}"
+"#,
+            broker::TOPIC,
+            broker::GROUP
         );
     }
     config::parse(&text, &etc.join("node.toml"), &etc).map_err(Into::into)
