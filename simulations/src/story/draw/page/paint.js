@@ -1,0 +1,485 @@
+// The pictures. Everything is drawn anew for the visible stretch of time, which binary searches find.
+
+const LEFT = 150, RIGHT = 14, AXIS = 26;
+// Heights of a lane's rows; rows without content are left out.
+const BAND = 15, KEYROW = 13, GRAPH = 26, MARKS = 17, LOGS = 9, WIRE = 18, GAP = 7;
+// Lines that may be drawn one by one; beyond, those of a pair of lanes that fall into the same few
+// pixels become one.
+const LINES_MOST = 2500;
+
+const chart = document.getElementById("chart"), overview = document.getElementById("overview");
+const stage = document.getElementById("stage");
+const data = JSON.parse(document.getElementById("data").textContent);
+const m = unpack(data), by = index(m, data.end_ms);
+const END = data.end_ms;
+
+// From and to: virtual milliseconds; `cursor`: where the mouse is; `hits`: what the search found.
+const view = { from: 0, to: END, cursor: null, hits: [], hit: -1, chosen: -1 };
+let colours = {}, rows = [], height = 0, asked = false;
+
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["back", "lane", "ink", "soft", "faint", "panel", "accent", "message", "lost", "fault", "red",
+    "down", "round", "edge", "process", "log", "ledger", "keys1", "keys2", "calm", "hit"])
+    colours[name] = style.getPropertyValue("--" + name).trim();
+}
+
+// Where each lane and its rows are, from top to bottom.
+function layout() {
+  let y = AXIS;
+  rows = by.lanes.map((lane, index) => {
+    const row = { lane, index, top: y };
+    const take = (name, has, high) => { if (has) { row[name] = y; y += high; } };
+    y += 4;
+    take("band", lane.leader.length, BAND);
+    take("keys", lane.keys.length, KEYROW);
+    take("graph", lane.ledger.length, GRAPH);
+    take("marks", lane.marks.length || data.faults.some(f => f.lanes.length === 0 && index === 0), MARKS);
+    take("logs", lane.logs.length, LOGS);
+    take("wire", true, index === 0 ? 4 : WIRE);
+    row.line = row.wire + 7;
+    row.bottom = y;
+    y += GAP;
+    return row;
+  });
+  // With room to spare, lanes move apart: messages are easier to follow.
+  const room = stage.clientHeight - y - 4;
+  const spare = Math.max(0, Math.min(90, Math.floor(room / Math.max(1, rows.length - 1))));
+  rows.forEach((row, n) => {
+    if (n === 0) return;
+    for (const key of ["top", "band", "keys", "graph", "marks", "logs", "wire", "line", "bottom"])
+      if (row[key] !== undefined) row[key] += spare * (n - 1);
+    row.bottom += spare;
+  });
+  height = rows[rows.length - 1].bottom + 6;
+}
+
+function fit(canvas, high) {
+  const ratio = devicePixelRatio || 1, wide = canvas.clientWidth;
+  if (canvas.width !== Math.round(wide * ratio) || canvas.height !== Math.round(high * ratio)) {
+    canvas.width = Math.round(wide * ratio);
+    canvas.height = Math.round(high * ratio);
+    canvas.style.height = high + "px";
+  }
+  const g = canvas.getContext("2d");
+  g.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return [g, wide];
+}
+
+const scale = () => (chart.clientWidth - LEFT - RIGHT) / (view.to - view.from);
+const xOf = time => LEFT + (time - view.from) * scale();
+const timeOf = x => view.from + (x - LEFT) / scale();
+
+// Asks for a picture at the next frame, however often it is asked.
+function paint() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => { asked = false; paintNow(); });
+}
+
+function paintNow() {
+  layout();
+  const [g, wide] = fit(chart, height);
+  g.fillStyle = colours.back;
+  g.fillRect(0, 0, wide, height);
+  g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+  g.textBaseline = "middle";
+  g.save();
+  g.beginPath();
+  g.rect(LEFT, 0, wide - LEFT - RIGHT, height);
+  g.clip();
+  grounds(g, wide);
+  for (const row of rows) { bands(g, row); graph(g, row); }
+  faults(g);
+  messages(g, wide);
+  for (const row of rows) { ticks(g, row); marks(g, row); }
+  violations(g);
+  g.restore();
+  labels(g, wide);
+  axis(g, wide);
+  paintOverview();
+}
+
+// Visible part of a list of stretches that follow each other.
+function visible(list) {
+  const first = Math.max(0, lower(list, view.from, s => s.at) - 1);
+  return list.slice(first, lower(list, view.to, s => s.at));
+}
+
+function grounds(g, wide) {
+  for (const row of rows) {
+    g.fillStyle = colours.lane;
+    g.fillRect(LEFT, row.top, wide, row.bottom - row.top);
+  }
+  const calm = xOf(data.faults_ms);
+  if (calm < wide && data.faults_ms < END) {
+    g.fillStyle = colours.calm;
+    for (const row of rows) g.fillRect(Math.max(LEFT, calm), row.top, wide, row.bottom - row.top);
+    g.fillStyle = colours.soft;
+    g.fillRect(calm, AXIS - 6, 1, height);
+  }
+  for (const row of rows) for (const part of row.lane.down) {
+    if (part.to < view.from || part.at > view.to) continue;
+    hatch(g, xOf(part.at), row.top, xOf(part.to), row.bottom, colours.down, 0.4);
+  }
+}
+
+// Diagonal lines, from the visible part only.
+function hatch(g, x0, y0, x1, y1, colour, alpha) {
+  x0 = Math.max(x0, LEFT - 20);
+  x1 = Math.max(Math.min(x1, chart.clientWidth), x0 + 2);
+  g.save();
+  g.beginPath();
+  g.rect(x0, y0, x1 - x0, y1 - y0);
+  g.clip();
+  g.globalAlpha = alpha;
+  g.strokeStyle = colour;
+  g.beginPath();
+  const high = y1 - y0, step = 7, phase = ((xOf(0) % step) + step) % step;
+  for (let x = Math.floor((x0 - high) / step) * step + phase; x < x1 + step; x += step) { g.moveTo(x, y1); g.lineTo(x + high, y0); }
+  g.stroke();
+  g.restore();
+}
+
+// A colour for each leader; the golden angle keeps any number of them apart.
+function hue(name) {
+  const place = Math.max(0, m.lanes.indexOf(name));
+  return (place * 137.5 + 190) % 360;
+}
+
+function bands(g, row) {
+  const dark = document.documentElement.classList.contains("dark");
+  const band = (list, y, high, colour, text) => {
+    if (y === undefined) return;
+    for (const part of visible(list)) {
+      const x0 = Math.max(LEFT - 2, xOf(part.at)), x1 = xOf(part.to);
+      const fill = colour(part);
+      if (fill) {
+        g.fillStyle = fill;
+        g.fillRect(x0, y, Math.max(1, x1 - x0 - 1), high - 2);
+      } else hatch(g, x0, y, x1, y + high - 2, colours.soft, 0.6);
+      words(g, text(part), x0 + 5, y + high / 2 - 1, Math.min(x1, chart.clientWidth - RIGHT) - x0 - 8, dark ? "#fff" : fill ? "#fff" : colours.ink);
+    }
+  };
+  band(row.lane.leader, row.band, BAND, p => p.who ? `hsl(${hue(p.who)} ${dark ? "40% 36%" : "48% 42%"})` : "",
+    p => (p.who || "nobody") + " · term " + p.term);
+  band(row.lane.keys, row.keys, KEYROW, p => p.epoch % 2 ? colours.keys1 : colours.keys2, p => "keys " + p.epoch);
+}
+
+// Text, if it fits.
+function words(g, text, x, y, room, colour) {
+  if (room < 14) return;
+  if (g.measureText(text).width > room) {
+    const last = text.split(" ").pop();
+    if (g.measureText(last).width > room) return;
+    text = last;
+  }
+  g.fillStyle = colour;
+  g.fillText(text, x, y);
+}
+
+function graph(g, row) {
+  if (row.graph === undefined) return;
+  const list = row.lane.ledger, base = row.graph + GRAPH - 4;
+  const y = leaves => base - (GRAPH - 8) * leaves / by.most;
+  const first = Math.max(0, lower(list, view.from, s => s.at) - 1), after = lower(list, view.to, s => s.at);
+  if (after === 0) return;
+  g.beginPath();
+  g.moveTo(xOf(list[first].at), base);
+  let drawn = -1e9;
+  for (let n = first; n < after; n++) {
+    const x = xOf(list[n].at);
+    // Steps within the same pixel are one, except the last.
+    if (x - drawn < 0.7 && n + 1 < after) continue;
+    g.lineTo(x, y(n > first ? list[n - 1].size : list[n].size));
+    g.lineTo(x, y(list[n].size));
+    drawn = x;
+  }
+  const x1 = Math.min(xOf(list[after - 1].to), chart.clientWidth);
+  g.lineTo(x1, y(list[after - 1].size));
+  g.strokeStyle = colours.ledger;
+  g.lineWidth = 1.3;
+  g.stroke();
+  g.lineTo(x1, base);
+  g.closePath();
+  g.globalAlpha = 0.16;
+  g.fillStyle = colours.ledger;
+  g.fill();
+  g.globalAlpha = 1;
+  g.lineWidth = 1;
+}
+
+// Planned faults: a bar over each lane that they name, with a caption where there is room.
+function faults(g) {
+  const free = rows.map(() => -1e9);
+  data.faults.forEach((fault, n) => {
+    if (fault.to < view.from || fault.from > view.to) return;
+    const x0 = xOf(fault.from), x1 = Math.max(xOf(fault.to), x0 + 2);
+    for (const lane of fault.lanes) {
+      const row = rows[lane];
+      g.globalAlpha = n === view.fault ? 0.36 : 0.17;
+      g.fillStyle = colours.fault;
+      g.fillRect(x0, row.top, x1 - x0, row.bottom - row.top);
+      g.globalAlpha = 1;
+      g.fillRect(x0, row.top, x1 - x0, 3);
+      g.fillRect(x0, row.top, 1, row.bottom - row.top);
+      const at = Math.max(x0, LEFT) + 4, room = Math.min(x1, chart.clientWidth - RIGHT) - at;
+      if (room > 60 && free[lane] < at) {
+        let text = fault.text;
+        while (text.length > 8 && g.measureText(text + "…").width > room) text = text.slice(0, -4);
+        if (text.length < fault.text.length) text += "…";
+        g.fillStyle = colours.ink;
+        g.fillText(text, at, row.bottom - 6);
+        free[lane] = at + g.measureText(text).width + 10;
+      }
+    }
+  });
+}
+
+// Places of the messages that are under way in the visible time.
+function visibleMessages(each) {
+  const at = n => m.at[n];
+  const before = lower(by.short, view.from - LONG_MS, at), after = lower(by.short, view.to, at);
+  for (let k = before; k < after; k++) {
+    const n = by.short[k];
+    if (m.at[n] >= view.from || m.arrives[n] >= view.from) each(n);
+  }
+  for (const n of by.long) if (m.at[n] <= view.to && m.arrives[n] >= view.from) each(n);
+}
+
+function messages(g, wide) {
+  let count = 0;
+  visibleMessages(() => count++);
+  view.single = count <= LINES_MOST;
+  const draw = (n, alpha) => {
+    const y0 = rows[m.lane[n]].line, y1 = rows[m.a[n]].line, x0 = xOf(m.at[n]);
+    g.globalAlpha = alpha;
+    if (m.arrives[n] < 0) {
+      const y = y0 + (y1 - y0) * 0.35, x = x0 + 5;
+      g.strokeStyle = colours.lost;
+      g.beginPath();
+      g.moveTo(x0, y0); g.lineTo(x, y);
+      g.moveTo(x - 3, y - 3); g.lineTo(x + 3, y + 3); g.moveTo(x + 3, y - 3); g.lineTo(x - 3, y + 3);
+      g.stroke();
+      return;
+    }
+    const x1 = xOf(m.arrives[n]);
+    g.strokeStyle = colours.message;
+    g.beginPath();
+    g.moveTo(x0, y0); g.lineTo(x1, y1);
+    g.stroke();
+    if (count < 400) {
+      // An arrow's head, where one can tell.
+      const turn = Math.atan2(y1 - y0, x1 - x0);
+      g.beginPath();
+      g.moveTo(x1, y1);
+      g.lineTo(x1 - 7 * Math.cos(turn - 0.35), y1 - 7 * Math.sin(turn - 0.35));
+      g.lineTo(x1 - 7 * Math.cos(turn + 0.35), y1 - 7 * Math.sin(turn + 0.35));
+      g.fillStyle = colours.message;
+      g.fill();
+    }
+  };
+  if (view.single) visibleMessages(n => draw(n, count < 400 ? 0.85 : 0.45));
+  else {
+    // One line for each pair of lanes and few pixels, stronger the more it stands for.
+    const lanes = rows.length, pairs = lanes * lanes * 2;
+    const pixels = Math.max(3, Math.ceil((wide - LEFT) * pairs / 2 / (LINES_MOST * 4)));
+    const counts = new Map();
+    visibleMessages(n => {
+      const lost = m.arrives[n] < 0 ? 1 : 0;
+      const key = Math.floor(xOf(m.at[n]) / pixels) * pairs + (m.lane[n] * lanes + m.a[n]) * 2 + lost;
+      const cell = counts.get(key);
+      if (cell) cell.count++; else counts.set(key, { n, count: 1 });
+    });
+    let most = 1;
+    for (const cell of counts.values()) most = Math.max(most, cell.count);
+    for (const cell of counts.values()) draw(cell.n, 0.08 + 0.3 * Math.log1p(cell.count) / Math.log1p(most));
+  }
+  g.globalAlpha = 1;
+  for (const row of rows) {
+    if (row.index === 0) continue;
+    g.fillStyle = colours.soft;
+    g.fillRect(LEFT, row.line, wide, 1);
+  }
+}
+
+// Log lines, as a comb: darker where there are many.
+function ticks(g, row) {
+  if (row.logs === undefined) return;
+  const list = row.lane.logs;
+  g.fillStyle = colours.log;
+  const first = lower(list, view.from, n => m.at[n]), after = lower(list, view.to, n => m.at[n]);
+  let last = -1;
+  for (let k = first; k < after; k++) {
+    const x = Math.floor(xOf(m.at[list[k]]));
+    if (x === last) continue;
+    last = x;
+    g.fillRect(x, row.logs, 1, LOGS - 3);
+  }
+}
+
+const MARK = { [FAULT]: "fault", [PROCESS]: "process", [ROUND]: "round", [EDGE]: "edge" };
+
+function marks(g, row) {
+  const list = row.lane.marks;
+  if (row.marks !== undefined) {
+    const first = lower(list, view.from, n => m.at[n]), after = lower(list, view.to + 10 / scale(), n => m.at[n]);
+    const y = row.marks + MARKS / 2 - 1, drawn = {};
+    let free = -1e9;
+    for (let k = first; k < after; k++) {
+      const n = list[k], kind = m.kind[n], x = xOf(m.at[n]);
+      if (x - (drawn[kind] ?? -9) < 2) continue;
+      drawn[kind] = x;
+      mark(g, kind, x, y);
+      // A caption, if the next mark leaves room for it.
+      const next = k + 1 < list.length ? xOf(m.at[list[k + 1]]) : 1e9;
+      const text = m.strings[m.word[n]];
+      const end = x + 8 + g.measureText(text.slice(0, 90)).width;
+      if (next > x + 40 && x > free) {
+        words2(g, text, x + 8, y, Math.min(next - 8, chart.clientWidth - RIGHT) - x - 8);
+        free = Math.min(end, next - 8);
+      }
+    }
+  }
+  for (const n of view.hits) if (m.lane[n] === row.index && m.at[n] >= view.from && m.at[n] <= view.to) {
+    g.fillStyle = colours.hit;
+    g.globalAlpha = n === view.hits[view.hit] ? 0.9 : 0.35;
+    g.fillRect(xOf(m.at[n]) - 1, row.top, 2, row.bottom - row.top);
+    g.globalAlpha = 1;
+  }
+}
+
+// Text, cut to its room.
+function words2(g, text, x, y, room) {
+  if (text.length > 90) text = text.slice(0, 90) + "…";
+  while (text.length > 5 && g.measureText(text).width > room) text = text.slice(0, -6) + "…";
+  if (g.measureText(text).width > room) return;
+  g.fillStyle = colours.soft;
+  g.fillText(text, x, y);
+}
+
+function mark(g, kind, x, y) {
+  g.fillStyle = colours[MARK[kind]] || colours.soft;
+  g.beginPath();
+  if (kind === ROUND) { g.moveTo(x, y - 5); g.lineTo(x + 5, y); g.lineTo(x, y + 5); g.lineTo(x - 5, y); }
+  else if (kind === FAULT) { g.moveTo(x, y - 5); g.lineTo(x + 5, y + 4); g.lineTo(x - 5, y + 4); }
+  else if (kind === EDGE) g.rect(x - 3.5, y - 3.5, 7, 7);
+  else g.arc(x, y, 4.5, 0, 7);
+  g.fill();
+}
+
+function violations(g) {
+  let low = AXIS + 8;
+  for (const v of data.violations) {
+    if (v.at < view.from || v.at > view.to) continue;
+    const x = xOf(v.at);
+    g.fillStyle = colours.red;
+    g.fillRect(x - 1, AXIS - 4, 2.5, height);
+    let text = v.id + ": " + v.text;
+    if (text.length > 110) text = text.slice(0, 109) + "…";
+    g.font = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
+    const wide = g.measureText(text).width + 12;
+    // On the side where there is room.
+    const left = x + wide > chart.clientWidth - RIGHT && x - wide > LEFT ? x - wide : Math.min(x, chart.clientWidth - RIGHT - wide);
+    g.fillRect(Math.max(LEFT, left), low - 9, wide, 18);
+    g.fillStyle = "#fff";
+    g.fillText(text, Math.max(LEFT, left) + 6, low);
+    g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+    low += 20;
+  }
+}
+
+// Names of the lanes with their states at the cursor, or at the right edge.
+function labels(g, wide) {
+  const time = view.cursor === null ? view.to : view.cursor;
+  g.fillStyle = colours.back;
+  g.fillRect(0, 0, LEFT, height);
+  for (const row of rows) {
+    g.font = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
+    g.fillStyle = colours.ink;
+    g.fillText(laneName(row.lane.name), 12, row.top + 11);
+    g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+    g.fillStyle = colours.soft;
+    const down = row.lane.down.some(part => part.at <= time && part.to > time);
+    const note = (y, text) => { if (y !== undefined) g.fillText(text, 68, y); };
+    if (down) { g.fillStyle = colours.red; g.fillText("down", 100, row.top + 11); g.fillStyle = colours.soft; }
+    const leader = stateAt(row.lane.leader, time), keys = stateAt(row.lane.keys, time), ledger = stateAt(row.lane.ledger, time);
+    if (!down && leader) note(row.band + BAND / 2 - 1, (leader.who === row.lane.name ? "★ leads" : leader.who ? "" : "nobody") + " t" + leader.term);
+    if (!down && keys) note(row.keys + KEYROW / 2 - 1, "keys " + keys.epoch);
+    if (ledger) note(row.graph + GRAPH / 2, ledger.size + " leaves");
+    if (row.logs !== undefined) note(row.logs + 3, "log");
+  }
+  g.fillStyle = colours.faint;
+  g.fillRect(LEFT - 1, AXIS, 1, height);
+}
+
+// Round steps of time, about a hundred pixels apart.
+function axis(g, wide) {
+  g.fillStyle = colours.back;
+  g.fillRect(LEFT - 40, 0, wide, AXIS - 4);
+  const want = 110 / scale();
+  const unit = 10 ** Math.floor(Math.log10(want));
+  const step = [1, 2, 5, 10].map(k => k * unit).find(s => s >= want);
+  const digits = step >= 1000 ? 0 : step >= 100 ? 1 : step >= 10 ? 2 : step >= 1 ? 3 : 4;
+  for (let time = Math.ceil(view.from / step) * step; time <= view.to; time += step) {
+    const x = xOf(time);
+    g.fillStyle = colours.soft;
+    g.fillText(seconds(time, digits), x + 4, 11);
+    g.fillStyle = colours.faint;
+    g.globalAlpha = 0.55;
+    g.fillRect(x, 4, 1, height);
+    g.globalAlpha = 1;
+  }
+  if (view.cursor !== null && view.cursor >= view.from && view.cursor <= view.to) {
+    const x = xOf(view.cursor), text = seconds(view.cursor, Math.min(4, digits + 2));
+    g.fillStyle = colours.accent;
+    g.fillRect(x, 0, 1, height);
+    const room = g.measureText(text).width + 10, left = Math.min(x, wide - room);
+    g.fillRect(left, 2, room, 18);
+    g.fillStyle = colours.back;
+    g.fillText(text, left + 5, 11);
+  }
+}
+
+// The whole run, small: how much was sent, faults, violations, and the window.
+let traffic = null;
+function paintOverview() {
+  const high = 46, [g, wide] = fit(overview, high);
+  const room = wide - LEFT - RIGHT, x = time => LEFT + time / END * room;
+  g.fillStyle = colours.back;
+  g.fillRect(0, 0, wide, high);
+  g.fillStyle = colours.lane;
+  g.fillRect(LEFT, 4, room, high - 8);
+  if (!traffic || traffic.length !== Math.ceil(room / 2)) {
+    traffic = new Float64Array(Math.max(1, Math.ceil(room / 2)));
+    for (let n = 0; n < m.count; n++) if (m.kind[n] === SENT) traffic[Math.min(traffic.length - 1, Math.floor(m.at[n] / END * traffic.length))]++;
+  }
+  let most = 1;
+  for (const value of traffic) most = Math.max(most, value);
+  g.fillStyle = colours.message;
+  g.globalAlpha = 0.6;
+  traffic.forEach((value, k) => { const up = (high - 14) * Math.sqrt(value / most); g.fillRect(LEFT + k * 2, high - 4 - up, 2, up); });
+  g.fillStyle = colours.fault;
+  g.globalAlpha = 0.9;
+  for (const fault of data.faults) g.fillRect(x(fault.from), 4, Math.max(2, x(fault.to) - x(fault.from)), 4);
+  g.globalAlpha = 1;
+  g.fillStyle = colours.hit;
+  for (const n of view.hits) g.fillRect(x(m.at[n]), 9, 1, 6);
+  g.fillStyle = colours.red;
+  for (const v of data.violations) g.fillRect(x(v.at) - 1, 2, 3, high - 4);
+  const x0 = x(view.from), x1 = Math.max(x(view.to), x0 + 4);
+  g.fillStyle = colours.back;
+  g.globalAlpha = 0.62;
+  g.fillRect(LEFT, 4, x0 - LEFT, high - 8);
+  g.fillRect(x1, 4, LEFT + room - x1, high - 8);
+  g.globalAlpha = 1;
+  g.strokeStyle = colours.accent;
+  g.lineWidth = 2;
+  g.strokeRect(x0, 3, x1 - x0, high - 6);
+  g.lineWidth = 1;
+  g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+  g.textBaseline = "middle";
+  g.fillStyle = colours.soft;
+  g.fillText("whole run", 12, 16);
+  g.fillText(seconds(END, 1), 12, 31);
+}
