@@ -64,15 +64,18 @@ pub(super) fn keep(story: &[Happening], most: usize) -> (Vec<&Happening>, String
     let messages = story.iter().filter(|h| thin(h)).count();
     let room = most.saturating_sub(story.len() - messages);
     if room > 0 {
-        let every = messages.div_ceil(room);
         let mut number = 0;
+        // Evenly: the n-th stays when n·room/messages reaches a new whole number.
         let kept = story.iter().filter(|happening| {
-            number += usize::from(thin(happening));
-            !thin(happening) || number % every == 0
+            if !thin(happening) {
+                return true;
+            }
+            number += 1;
+            number * room / messages > (number - 1) * room / messages
         });
         let kept: Vec<_> = kept.collect();
         let cut = format!(
-            "{} of {} happenings are not drawn: before {:.3} s only every {every}th message is",
+            "{} of {} happenings are not drawn: of the {messages} messages before {:.3} s only {room} are",
             story.len() - kept.len(),
             story.len(),
             whole_from as f64 / 1e3

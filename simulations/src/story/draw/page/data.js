@@ -64,7 +64,7 @@ function index(m, end) {
   const lanes = m.lanes.map(name => ({
     name, marks: [], logs: [], leader: [], keys: [], ledger: [], down: [], sent: [],
   }));
-  const short = [], long = [];
+  const short = [], long = [], lost = [];
   let most = 1;
   const state = (list, at, value) => {
     const last = list[list.length - 1];
@@ -76,6 +76,7 @@ function index(m, end) {
     switch (m.kind[n]) {
       case SENT:
         (m.arrives[n] - at > LONG_MS ? long : short).push(n);
+        if (m.arrives[n] < 0) lost.push(n);
         lane.sent.push(at);
         break;
       case LEADER: {
@@ -104,7 +105,7 @@ function index(m, end) {
       default: lane.marks.push(n);
     }
   }
-  return { lanes, short, long, most };
+  return { lanes, short, long, lost, most };
 }
 
 // The last of the states that began by then, if it still lasts.

@@ -1,17 +1,20 @@
 // The pictures. Everything is drawn anew for the visible stretch of time, which binary searches find.
 
-const LEFT = 150, RIGHT = 14, AXIS = 26;
+const LEFT = 150, RIGHT = 14;
+const FONT = "11px system-ui, 'DejaVu Sans', sans-serif", BOLD = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
 // Heights of a lane's rows; rows without content are left out.
-const BAND = 15, KEYROW = 13, GRAPH = 26, MARKS = 17, LOGS = 9, WIRE = 18, GAP = 7;
+const BAND = 15, KEYROW = 15, GRAPH = 26, MARKS = 17, LOGS = 9, WIRE = 18, GAP = 7;
 // Lines that may be drawn one by one; beyond, those of a pair of lanes that fall into the same few
 // pixels become one.
-const LINES_MOST = 2500;
+const LINES_MOST = 900;
 
 const chart = document.getElementById("chart"), overview = document.getElementById("overview");
 const stage = document.getElementById("stage");
 const data = JSON.parse(document.getElementById("data").textContent);
 const m = unpack(data), by = index(m, data.end_ms);
 const END = data.end_ms;
+// The first violations have their words above the lanes.
+const SPOKEN = Math.min(3, data.violations.length), AXIS = 26 + 20 * SPOKEN;
 
 // From and to: virtual milliseconds; `cursor`: where the mouse is; `hits`: what the search found.
 const view = { from: 0, to: END, cursor: null, hits: [], hit: -1, chosen: -1 };
@@ -44,7 +47,7 @@ function layout() {
   });
   // With room to spare, lanes move apart: messages are easier to follow.
   const room = stage.clientHeight - y - 4;
-  const spare = Math.max(0, Math.min(90, Math.floor(room / Math.max(1, rows.length - 1))));
+  const spare = Math.max(0, Math.min(160, Math.floor(room / Math.max(1, rows.length - 1))));
   rows.forEach((row, n) => {
     if (n === 0) return;
     for (const key of ["top", "band", "keys", "graph", "marks", "logs", "wire", "line", "bottom"])
@@ -82,17 +85,18 @@ function paintNow() {
   const [g, wide] = fit(chart, height);
   g.fillStyle = colours.back;
   g.fillRect(0, 0, wide, height);
-  g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+  g.font = FONT;
   g.textBaseline = "middle";
   g.save();
   g.beginPath();
   g.rect(LEFT, 0, wide - LEFT - RIGHT, height);
   g.clip();
+  view.single = true;
   grounds(g, wide);
-  for (const row of rows) { bands(g, row); graph(g, row); }
   faults(g);
   messages(g, wide);
-  for (const row of rows) { ticks(g, row); marks(g, row); }
+  for (const row of rows) { wire(g, row, wide); bands(g, row); graph(g, row); ticks(g, row); marks(g, row); }
+  captions(g);
   violations(g);
   g.restore();
   labels(g, wide);
@@ -209,9 +213,8 @@ function graph(g, row) {
   g.lineWidth = 1;
 }
 
-// Planned faults: a bar over each lane that they name, with a caption where there is room.
+// Planned faults: a bar over each lane that they name.
 function faults(g) {
-  const free = rows.map(() => -1e9);
   data.faults.forEach((fault, n) => {
     if (fault.to < view.from || fault.from > view.to) return;
     const x0 = xOf(fault.from), x1 = Math.max(xOf(fault.to), x0 + 2);
@@ -223,17 +226,21 @@ function faults(g) {
       g.globalAlpha = 1;
       g.fillRect(x0, row.top, x1 - x0, 3);
       g.fillRect(x0, row.top, 1, row.bottom - row.top);
-      const at = Math.max(x0, LEFT) + 4, room = Math.min(x1, chart.clientWidth - RIGHT) - at;
-      if (room > 60 && free[lane] < at) {
-        let text = fault.text;
-        while (text.length > 8 && g.measureText(text + "…").width > room) text = text.slice(0, -4);
-        if (text.length < fault.text.length) text += "…";
-        g.fillStyle = colours.ink;
-        g.fillText(text, at, row.bottom - 6);
-        free[lane] = at + g.measureText(text).width + 10;
-      }
     }
   });
+}
+
+// Their words, up to where the lane's next fault begins.
+function captions(g) {
+  for (const row of rows) {
+    const here = data.faults.filter(f => f.lanes.includes(row.index));
+    here.forEach((fault, n) => {
+      const x0 = Math.max(LEFT, xOf(fault.from)) + 4;
+      const end = Math.max(xOf(fault.to), LEFT + 90);
+      const next = Math.min(n + 1 < here.length ? xOf(here[n + 1].from) : 1e9, chart.clientWidth - RIGHT);
+      if (fault.to >= view.from && fault.from <= view.to) cutWords(g, fault.text, x0, row.bottom - 7, Math.min(next, Math.max(end, x0 + 320)) - x0 - 4, colours.ink);
+    });
+  }
 }
 
 // Places of the messages that are under way in the visible time.
@@ -247,60 +254,102 @@ function visibleMessages(each) {
   for (const n of by.long) if (m.at[n] <= view.to && m.arrives[n] >= view.from) each(n);
 }
 
+// Strengths of lines: all of one strength are one path, which is many times faster than one each.
+const STRENGTHS = 4;
+// Messages in view from which no lines are drawn but those of the lost: they would be a blot, and
+// how many leave each lane is drawn anyway.
+const BLOT = 40000;
+
 function messages(g, wide) {
   let count = 0;
   visibleMessages(() => count++);
   view.single = count <= LINES_MOST;
-  const draw = (n, alpha) => {
-    const y0 = rows[m.lane[n]].line, y1 = rows[m.a[n]].line, x0 = xOf(m.at[n]);
-    g.globalAlpha = alpha;
-    if (m.arrives[n] < 0) {
-      const y = y0 + (y1 - y0) * 0.35, x = x0 + 5;
-      g.strokeStyle = colours.lost;
-      g.beginPath();
-      g.moveTo(x0, y0); g.lineTo(x, y);
-      g.moveTo(x - 3, y - 3); g.lineTo(x + 3, y + 3); g.moveTo(x + 3, y - 3); g.lineTo(x - 3, y + 3);
-      g.stroke();
-      return;
-    }
-    const x1 = xOf(m.arrives[n]);
-    g.strokeStyle = colours.message;
+  const strong = Array.from({ length: STRENGTHS }, () => []), lost = [], heads = count < 400 ? [] : null;
+  if (view.single) visibleMessages(n => (m.arrives[n] < 0 ? lost : strong[STRENGTHS - 1]).push(n));
+  else thin(wide, count, strong, lost);
+  g.strokeStyle = colours.message;
+  strong.forEach((list, strength) => {
+    g.globalAlpha = view.single ? (heads ? 0.85 : 0.45) : 0.05 + 0.05 * strength;
     g.beginPath();
-    g.moveTo(x0, y0); g.lineTo(x1, y1);
-    g.stroke();
-    if (count < 400) {
-      // An arrow's head, where one can tell.
-      const turn = Math.atan2(y1 - y0, x1 - x0);
-      g.beginPath();
-      g.moveTo(x1, y1);
-      g.lineTo(x1 - 7 * Math.cos(turn - 0.35), y1 - 7 * Math.sin(turn - 0.35));
-      g.lineTo(x1 - 7 * Math.cos(turn + 0.35), y1 - 7 * Math.sin(turn + 0.35));
-      g.fillStyle = colours.message;
-      g.fill();
+    for (const n of list) {
+      g.moveTo(xOf(m.at[n]), rows[m.lane[n]].line);
+      g.lineTo(xOf(m.arrives[n]), rows[m.a[n]].line);
+      if (heads) heads.push(n);
     }
-  };
-  if (view.single) visibleMessages(n => draw(n, count < 400 ? 0.85 : 0.45));
-  else {
-    // One line for each pair of lanes and few pixels, stronger the more it stands for.
-    const lanes = rows.length, pairs = lanes * lanes * 2;
-    const pixels = Math.max(3, Math.ceil((wide - LEFT) * pairs / 2 / (LINES_MOST * 4)));
-    const counts = new Map();
-    visibleMessages(n => {
-      const lost = m.arrives[n] < 0 ? 1 : 0;
-      const key = Math.floor(xOf(m.at[n]) / pixels) * pairs + (m.lane[n] * lanes + m.a[n]) * 2 + lost;
-      const cell = counts.get(key);
-      if (cell) cell.count++; else counts.set(key, { n, count: 1 });
-    });
-    let most = 1;
-    for (const cell of counts.values()) most = Math.max(most, cell.count);
-    for (const cell of counts.values()) draw(cell.n, 0.08 + 0.3 * Math.log1p(cell.count) / Math.log1p(most));
-  }
+    g.stroke();
+  });
+  if (heads) arrowHeads(g, heads);
+  g.strokeStyle = colours.lost;
+  g.globalAlpha = view.single ? 0.85 : 0.5;
+  g.beginPath();
+  for (const n of lost) stub(g, n);
+  g.stroke();
   g.globalAlpha = 1;
-  for (const row of rows) {
-    if (row.index === 0) continue;
-    g.fillStyle = colours.soft;
-    g.fillRect(LEFT, row.line, wide, 1);
+}
+
+// One line for each pair of lanes and few pixels, stronger the more it stands for.
+function thin(wide, count, strong, lost) {
+  const lanes = rows.length, pairs = lanes * lanes * 2;
+  const pixels = Math.max(3, Math.ceil((wide - LEFT) * pairs / 2 / (LINES_MOST * 4)));
+  const cells = (Math.ceil((wide - LEFT) / pixels) + 2) * pairs;
+  const first = new Int32Array(cells).fill(-1), counts = new Uint32Array(cells);
+  let most = 1;
+  const put = (n, gone) => {
+    const column = Math.max(0, Math.floor((xOf(m.at[n]) - LEFT) / pixels) + 1);
+    const cell = column * pairs + (m.lane[n] * lanes + m.a[n]) * 2 + gone;
+    if (first[cell] < 0) first[cell] = n;
+    most = Math.max(most, ++counts[cell]);
+  };
+  if (count > BLOT) {
+    for (let k = lower(by.lost, view.from, n => m.at[n]); k < by.lost.length && m.at[by.lost[k]] <= view.to; k++) put(by.lost[k], 1);
+  } else visibleMessages(n => put(n, m.arrives[n] < 0 ? 1 : 0));
+  for (let cell = 0; cell < cells; cell++) {
+    if (first[cell] < 0) continue;
+    const strength = Math.min(STRENGTHS - 1, Math.floor(STRENGTHS * Math.log1p(counts[cell]) / Math.log1p(most + 1)));
+    (cell % 2 ? lost : strong[strength]).push(first[cell]);
   }
+}
+
+// Only a stub with a cross: from afar long lines would be the loudest thing to see.
+function stub(g, n) {
+  const y0 = rows[m.lane[n]].line, x0 = xOf(m.at[n]), near = view.single;
+  const y = y0 + Math.sign(rows[m.a[n]].line - y0) * (near ? 22 : 9), x = x0 + (near ? 5 : 0);
+  g.moveTo(x0, y0); g.lineTo(x, y);
+  if (near) { g.moveTo(x - 3, y - 3); g.lineTo(x + 3, y + 3); g.moveTo(x + 3, y - 3); g.lineTo(x - 3, y + 3); }
+}
+
+function arrowHeads(g, list) {
+  g.fillStyle = colours.message;
+  g.beginPath();
+  for (const n of list) {
+    const x0 = xOf(m.at[n]), x1 = xOf(m.arrives[n]), y0 = rows[m.lane[n]].line, y1 = rows[m.a[n]].line;
+    const turn = Math.atan2(y1 - y0, x1 - x0);
+    g.moveTo(x1, y1);
+    g.lineTo(x1 - 7 * Math.cos(turn - 0.35), y1 - 7 * Math.sin(turn - 0.35));
+    g.lineTo(x1 - 7 * Math.cos(turn + 0.35), y1 - 7 * Math.sin(turn + 0.35));
+  }
+  g.fill();
+}
+
+// Where messages leave and arrive; from afar, how many leave.
+function wire(g, row, wide) {
+  if (row.index === 0) return;
+  g.fillStyle = colours.soft;
+  g.fillRect(LEFT, row.line, wide, 1);
+  if (view.single || !row.lane.sent.length) return;
+  const step = 3, cells = Math.ceil((wide - LEFT) / step), counts = new Uint32Array(cells);
+  const list = row.lane.sent;
+  let most = 1;
+  for (let k = lower(list, view.from), after = lower(list, view.to); k < after; k++) {
+    const cell = Math.floor((xOf(list[k]) - LEFT) / step);
+    most = Math.max(most, ++counts[cell]);
+  }
+  g.fillStyle = colours.message;
+  g.globalAlpha = 0.75;
+  g.beginPath();
+  counts.forEach((count, cell) => { const up = 9 * Math.sqrt(count / most); g.rect(LEFT + cell * step, row.line - up, step - 0.5, up); });
+  g.fill();
+  g.globalAlpha = 1;
 }
 
 // Log lines, as a comb: darker where there are many.
@@ -334,10 +383,9 @@ function marks(g, row) {
       // A caption, if the next mark leaves room for it.
       const next = k + 1 < list.length ? xOf(m.at[list[k + 1]]) : 1e9;
       const text = m.strings[m.word[n]];
-      const end = x + 8 + g.measureText(text.slice(0, 90)).width;
       if (next > x + 40 && x > free) {
-        words2(g, text, x + 8, y, Math.min(next - 8, chart.clientWidth - RIGHT) - x - 8);
-        free = Math.min(end, next - 8);
+        cutWords(g, text, x + 8, y, Math.min(next - 8, chart.clientWidth - RIGHT) - x - 8, colours.soft);
+        free = Math.min(x + 8 + g.measureText(text.slice(0, 90)).width, next - 8);
       }
     }
   }
@@ -349,12 +397,20 @@ function marks(g, row) {
   }
 }
 
-// Text, cut to its room.
-function words2(g, text, x, y, room) {
+// Text, cut to its room, legible over whatever is there; a few letters say nothing.
+function cutWords(g, text, x, y, room, colour) {
   if (text.length > 90) text = text.slice(0, 90) + "…";
-  while (text.length > 5 && g.measureText(text).width > room) text = text.slice(0, -6) + "…";
-  if (g.measureText(text).width > room) return;
-  g.fillStyle = colours.soft;
+  if (g.measureText(text).width > room) {
+    if (room < 64) return;
+    const letters = Math.floor(text.length * room / g.measureText(text).width) - 1;
+    text = text.slice(0, letters) + "…";
+  }
+  g.lineWidth = 3;
+  g.lineJoin = "round";
+  g.strokeStyle = colours.lane;
+  g.strokeText(text, x, y);
+  g.lineWidth = 1;
+  g.fillStyle = colour;
   g.fillText(text, x, y);
 }
 
@@ -369,24 +425,23 @@ function mark(g, kind, x, y) {
 }
 
 function violations(g) {
-  let low = AXIS + 8;
-  for (const v of data.violations) {
-    if (v.at < view.from || v.at > view.to) continue;
-    const x = xOf(v.at);
+  data.violations.forEach((v, n) => {
+    if (v.at < view.from || v.at > view.to) return;
+    const x = xOf(v.at), y = 30 + 20 * Math.min(n, SPOKEN - 1);
     g.fillStyle = colours.red;
-    g.fillRect(x - 1, AXIS - 4, 2.5, height);
+    g.fillRect(x - 1, y - 6, 2.5, height);
+    if (n >= SPOKEN) return;
     let text = v.id + ": " + v.text;
-    if (text.length > 110) text = text.slice(0, 109) + "…";
-    g.font = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
-    const wide = g.measureText(text).width + 12;
+    if (text.length > 150) text = text.slice(0, 149) + "…";
+    g.font = BOLD;
+    const wide = g.measureText(text).width + 12, edge = chart.clientWidth - RIGHT;
     // On the side where there is room.
-    const left = x + wide > chart.clientWidth - RIGHT && x - wide > LEFT ? x - wide : Math.min(x, chart.clientWidth - RIGHT - wide);
-    g.fillRect(Math.max(LEFT, left), low - 9, wide, 18);
+    const left = Math.max(LEFT, x + wide <= edge ? x : x - wide >= LEFT ? x - wide : edge - wide);
+    g.fillRect(left, y - 9, wide, 18);
     g.fillStyle = "#fff";
-    g.fillText(text, Math.max(LEFT, left) + 6, low);
-    g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-    low += 20;
-  }
+    g.fillText(text, left + 6, y);
+    g.font = FONT;
+  });
 }
 
 // Names of the lanes with their states at the cursor, or at the right edge.
@@ -395,10 +450,10 @@ function labels(g, wide) {
   g.fillStyle = colours.back;
   g.fillRect(0, 0, LEFT, height);
   for (const row of rows) {
-    g.font = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
+    g.font = BOLD;
     g.fillStyle = colours.ink;
     g.fillText(laneName(row.lane.name), 12, row.top + 11);
-    g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+    g.font = FONT;
     g.fillStyle = colours.soft;
     const down = row.lane.down.some(part => part.at <= time && part.to > time);
     const note = (y, text) => { if (y !== undefined) g.fillText(text, 68, y); };
@@ -416,7 +471,7 @@ function labels(g, wide) {
 // Round steps of time, about a hundred pixels apart.
 function axis(g, wide) {
   g.fillStyle = colours.back;
-  g.fillRect(LEFT - 40, 0, wide, AXIS - 4);
+  g.fillRect(LEFT - 40, 0, wide, 20);
   const want = 110 / scale();
   const unit = 10 ** Math.floor(Math.log10(want));
   const step = [1, 2, 5, 10].map(k => k * unit).find(s => s >= want);
@@ -426,7 +481,7 @@ function axis(g, wide) {
     g.fillStyle = colours.soft;
     g.fillText(seconds(time, digits), x + 4, 11);
     g.fillStyle = colours.faint;
-    g.globalAlpha = 0.55;
+    g.globalAlpha = 0.4;
     g.fillRect(x, 4, 1, height);
     g.globalAlpha = 1;
   }
@@ -458,7 +513,9 @@ function paintOverview() {
   for (const value of traffic) most = Math.max(most, value);
   g.fillStyle = colours.message;
   g.globalAlpha = 0.6;
-  traffic.forEach((value, k) => { const up = (high - 14) * Math.sqrt(value / most); g.fillRect(LEFT + k * 2, high - 4 - up, 2, up); });
+  g.beginPath();
+  traffic.forEach((value, k) => { const up = (high - 14) * Math.sqrt(value / most); g.rect(LEFT + k * 2, high - 4 - up, 2, up); });
+  g.fill();
   g.fillStyle = colours.fault;
   g.globalAlpha = 0.9;
   for (const fault of data.faults) g.fillRect(x(fault.from), 4, Math.max(2, x(fault.to) - x(fault.from)), 4);
@@ -477,7 +534,7 @@ function paintOverview() {
   g.lineWidth = 2;
   g.strokeRect(x0, 3, x1 - x0, high - 6);
   g.lineWidth = 1;
-  g.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+  g.font = FONT;
   g.textBaseline = "middle";
   g.fillStyle = colours.soft;
   g.fillText("whole run", 12, 16);

@@ -259,8 +259,8 @@ new ResizeObserver(paint).observe(stage);
 document.getElementById("title").textContent = data.scenario + ", seed " + data.seed;
 const facts = document.getElementById("facts"), red = document.createElement("b");
 red.textContent = data.violations.length ? data.violations[0].id + " broken at " + seconds(data.violations[0].at) : "";
-facts.append(data.nodes + " nodes · " + data.faults.length + " faults · " + seconds(END, 1) + " · " +
-  m.count.toLocaleString("en") + " happenings · trace " + data.trace.slice(0, 8) + "  ", red);
+facts.append(red, (red.textContent ? " · " : "") + data.nodes + " nodes · " + data.faults.length + " faults · " + seconds(END, 1) + " · " +
+  m.count.toLocaleString("en") + " happenings · trace " + data.trace.slice(0, 8));
 document.getElementById("cut").textContent = data.cut;
 document.getElementById("cut").hidden = !data.cut;
 fromAddress();
