@@ -7,6 +7,7 @@
 //! | `page/page.html`, `style.css` | the frame |
 //! | `page/data.js` | unpacks, and indexes by time |
 //! | `page/paint.js` | the canvases: only what is visible, thinned where it would be a blot |
+//! | `page/frame.js` | names of lanes, the axis, the whole run in small |
 //! | `page/use.js` | mouse, keyboard, search, `#t=from,to` in the address (seconds) |
 
 mod pack;
@@ -23,9 +24,10 @@ use sha2::{Digest, Sha256};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
-const SCRIPTS: [&str; 3] = [
+const SCRIPTS: [&str; 4] = [
     include_str!("page/data.js"),
     include_str!("page/paint.js"),
+    include_str!("page/frame.js"),
     include_str!("page/use.js"),
 ];
 

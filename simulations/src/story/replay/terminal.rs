@@ -6,7 +6,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 /// Columns where nobody says: what people's terminals and log viewers have at least.
 const WIDTH: usize = 100;
 
-/// Columns of the terminal at standard output; [`WIDTH`] where it is none.
+/// Columns of the terminal at standard output; a fair guess where it is none.
 pub fn width() -> usize {
     if !io::stdout().is_terminal() {
         return WIDTH;
