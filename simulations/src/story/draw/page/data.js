@@ -68,7 +68,8 @@ function index(m, end) {
   let most = 1;
   const state = (list, at, value) => {
     const last = list[list.length - 1];
-    if (last) last.to = at;
+    // One that ended with its process stays ended.
+    if (last && last.to === end) last.to = at;
     list.push({ ...value, at, to: end });
   };
   for (let n = 0; n < m.count; n++) {
