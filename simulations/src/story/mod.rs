@@ -12,20 +12,20 @@
 //!
 //! How to use them: docs/simulation-tools.md.
 
-//D pub mod draw;
+pub mod draw;
 pub mod failure;
 pub mod fuzz;
 pub mod plans;
-//D pub mod replay;
+pub mod replay;
 pub mod shrink;
 #[cfg(test)]
 mod toy;
 mod write;
 
-//D pub use draw::draw;
+pub use draw::draw;
 pub use failure::Failure;
 pub use fuzz::fuzz;
-//D pub use replay::replay;
+pub use replay::replay;
 pub use shrink::shrink;
 
 use crate::outcome::Outcome;

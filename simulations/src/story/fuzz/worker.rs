@@ -5,7 +5,7 @@ use super::{FuzzError, News, Options, SHRINK_RUNS, lock};
 use crate::story::failure::safe;
 use crate::story::shrink::{Budget, shrink};
 use crate::story::{Failure, Runner};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -73,10 +73,10 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn write(&self, failure: &Failure, file: &PathBuf) -> Result<(), FuzzError> {
+    fn write(&self, failure: &Failure, file: &Path) -> Result<(), FuzzError> {
         failure
             .write(file)
-            .map_err(|error| FuzzError::Folder(file.clone(), error))
+            .map_err(|error| FuzzError::Folder(file.into(), error))
     }
 
     fn say(&self, news: News) {

@@ -106,7 +106,7 @@ pub fn shrink(
         refused: HashSet::new(),
         best,
     };
-    let minimal = shrinking.to_the_end();
+    let minimal = shrinking.exhaust();
     Ok(Shrunk {
         failure: shrinking.best,
         runs: shrinking.runs,
@@ -129,7 +129,7 @@ struct Shrinking<'a> {
 
 impl Shrinking<'_> {
     /// Whether nothing helps any more.
-    fn to_the_end(&mut self) -> bool {
+    fn exhaust(&mut self) -> bool {
         loop {
             let before = self.best.plan.clone();
             if self.pass().is_err() {

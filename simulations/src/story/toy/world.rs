@@ -165,6 +165,9 @@ impl<'a> World<'a> {
 
     fn deliver(&mut self) {
         let now = self.now;
+        if self.wire.iter().all(|m| m.at > now) {
+            return;
+        }
         let (due, rest) = std::mem::take(&mut self.wire)
             .into_iter()
             .partition(|m| m.at <= now);
@@ -188,7 +191,8 @@ impl<'a> World<'a> {
     }
 
     fn elect(&mut self) {
-        let quorum = |n: usize| self.reachable(n).len() * 2 > self.nodes.len();
+        let all = self.nodes.len();
+        let quorum = |n: usize| (0..all).filter(|&to| self.reach(n, to)).count() * 2 > all;
         if self.leader.is_some_and(quorum) {
             return;
         }
