@@ -18,7 +18,7 @@ use runtime::entropy;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wire::{
-    Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Source, Welcome,
+    Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Welcome,
 };
 
 /// The door of links.
@@ -125,14 +125,10 @@ async fn load(ledger: Ledger) {
     loop {
         let pause = 1 + entropy::below(LONGEST_PAUSE_MS);
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        let n = clock::now();
-        let act = Act::Ingested {
+        // Takes effect each time, and is told apart from every other one.
+        let act = Act::NodeUp {
             node: ledger.me().clone(),
-            source: Source::Mail,
-            first: n,
-            last: n,
-            count: 1,
-            digest: Digest::of(&n.to_be_bytes()),
+            incarnation: clock::now(),
         };
         let digest = act_digest(&act);
         if let Ok(index) = ledger.propose(act).await {
