@@ -37,6 +37,11 @@ fn seed(index: usize) -> [u8; 32] {
     [u8::try_from(index).unwrap() + 1; 32]
 }
 
+/// Where a node's links arrive. The ledger tells it to the others.
+fn link(index: usize) -> String {
+    format!("127.0.0.1:{}", 7100 + index)
+}
+
 fn configuration(dir: &Path, index: usize) -> config::Config {
     let name = NAMES[index];
     let identity = dir.join(format!("{name}.identity"));
@@ -49,7 +54,7 @@ name = "{name}"
 data_dir = "{name}"
 [cluster]
 name = "virtual"
-listen = "127.0.0.1:{}"
+listen = "{}"
 identity = "{name}.identity"
 [mailbox]
 listen = "127.0.0.1:{}"
@@ -63,7 +68,7 @@ min_examples = 8
 pause_ms = 2000
 round_timeout_ms = 5000
 "#,
-        7100 + index,
+        link(index),
         7200 + index
     );
     for (index, name) in NAMES.iter().enumerate() {
@@ -72,7 +77,7 @@ round_timeout_ms = 5000
             r#"
 [[cluster.peer]]
 name = "{name}"
-address = "{name}:7100"
+address = "{}"
 identity = "{}"
 [[room]]
 name = "hall-{name}"
@@ -83,6 +88,7 @@ room = "hall-{name}"
 class = "ups"
 addresses = ["ups-{name}@hall.example"]
 "#,
+            link(index),
             hex::encode(key.to_bytes())
         );
     }
@@ -92,7 +98,7 @@ addresses = ["ups-{name}@hall.example"]
 async fn start(world: &World, dir: &Path, index: usize) -> Node {
     let name = NAMES[index];
     let (sender, probe) = oneshot::channel();
-    let surroundings = world.surroundings(&format!("{name}:7100"), name, sender);
+    let surroundings = world.surroundings(&link(index), name, sender);
     let (stop, stopped) = oneshot::channel::<()>();
     let run = tokio::spawn(node::tree::run_in(
         configuration(dir, index),
