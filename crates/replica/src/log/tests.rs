@@ -3,6 +3,7 @@
 use super::super::machine::LeafMachine;
 use super::super::store::Store;
 use super::super::types::Leaf;
+use super::scan::scan;
 use super::*;
 use openraft::EntryPayload;
 use openraft::testing::{StoreBuilder, Suite, log_id};
@@ -38,7 +39,8 @@ fn entry(index: u64) -> Entry {
 fn filled(dir: &Path, entries: u64) -> RaftLog {
     let log = RaftLog::create(dir, StoreId::FOUNDING).unwrap();
     log.lock().save_vote(&Vote::new(1, 0)).unwrap();
-    log.lock().append((0..entries).map(entry)).unwrap();
+    log.write(&(0..entries).map(entry).collect::<Vec<_>>())
+        .unwrap();
     log
 }
 
@@ -55,9 +57,9 @@ fn indices(log: &RaftLog) -> Vec<u64> {
 fn survives_reopening() {
     let dir = TempDir::new().unwrap();
     let log = filled(dir.path(), 10);
-    log.lock().truncate(7).unwrap();
-    log.lock().purge(log_id(1, 0, 3)).unwrap();
-    log.lock().append([entry(7)].into_iter()).unwrap();
+    log.replacing(|log| log.truncate(7)).unwrap();
+    log.shorten(log_id(1, 0, 3)).unwrap();
+    log.write(&[entry(7)]).unwrap();
     let vote = Vote::new(4, 9);
     log.lock().save_vote(&vote).unwrap();
     for log in [log, RaftLog::open(dir.path()).unwrap()] {
@@ -87,7 +89,7 @@ fn a_torn_tail_is_cut_off_at_every_length() {
         fs::write(&path, &whole[..len as usize]).unwrap();
         let log = RaftLog::open(dir.path()).unwrap();
         assert_eq!(indices(&log), [0, 1], "cut at {len}");
-        log.lock().append([entry(2)].into_iter()).unwrap();
+        log.write(&[entry(2)]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
     // Space that was allotted and never written.

@@ -6,6 +6,7 @@ mod chaos;
 mod cluster;
 mod cosign;
 mod membership;
+pub(super) mod power;
 mod reads;
 mod recovery;
 mod repair;
