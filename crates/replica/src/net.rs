@@ -60,7 +60,7 @@ pub trait ConsensusNet: Send + Sync + 'static {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Request {
+pub(super) enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<u64>),
     Snapshot(InstallSnapshotRequest<Types>),
@@ -73,7 +73,7 @@ enum Request {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Response {
+pub(super) enum Response {
     Append(AppendEntriesResponse<u64>),
     Vote(VoteResponse<u64>),
     Snapshot(Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>),

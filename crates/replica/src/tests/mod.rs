@@ -5,6 +5,7 @@ mod batches;
 mod chaos;
 mod cluster;
 mod cosign;
+mod crash;
 mod membership;
 pub(super) mod power;
 mod reads;

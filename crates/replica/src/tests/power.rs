@@ -71,6 +71,11 @@ pub(super) fn synced_only(synced: usize, written: &[u8]) -> Vec<u8> {
     written[..synced].to_vec()
 }
 
+/// All that was written.
+pub(super) fn everything(_: usize, written: &[u8]) -> Vec<u8> {
+    written.to_vec()
+}
+
 /// The first sector behind what was synced is lost, all the others are there.
 pub(super) fn all_but_the_first_sector(synced: usize, written: &[u8]) -> Vec<u8> {
     let mut left = written.to_vec();
@@ -97,6 +102,16 @@ impl House {
 
     fn wired<T>(&self, node: &str, work: impl FnOnce(&mut Wired) -> T) -> T {
         with(&self.dir(node).join("any"), work).expect("the node is wired up")
+    }
+
+    /// A house of which every node is wired up.
+    pub(super) fn wired_up(names: &str) -> Self {
+        let house = Self::new(names);
+        house
+            .names
+            .iter()
+            .for_each(|node| house.wire(node.as_str()));
+        house
     }
 
     /// Holds up what a leader syncs in the background, or lets it go on.
