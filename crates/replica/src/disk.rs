@@ -5,23 +5,18 @@ use runtime::durable;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 
 /// May work that blocks be given to other threads? On a current_thread runtime (simulation, tests)
 /// it may not: the order of events must follow from the seed.
 pub(super) fn threads() -> bool {
-    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
-    matches!(flavor, Ok(RuntimeFlavor::MultiThread))
+    Handle::try_current().is_ok() && !runtime::blocking::on_one_thread()
 }
 
 /// Runs disk work where it stands. On a multi-threaded runtime the worker first hands its other
 /// tasks over; on a current_thread runtime it blocks.
 pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    if threads() {
-        tokio::task::block_in_place(work)
-    } else {
-        work()
-    }
+    runtime::blocking::in_place(work)
 }
 
 /// Makes what was written to `file`, which is at `path`, durable.

@@ -4,6 +4,7 @@ use super::super::types::{Entry, LogId, Vote};
 use super::super::{StoreError, disk, frames};
 use super::scan::head;
 use super::{LOG, Slot, VOTE, marked};
+use machine::mistakes::{self, Mistake};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::ops::{Bound, RangeBounds};
@@ -266,7 +267,9 @@ impl LogFile {
     pub(super) fn save_vote(&mut self, vote: &Vote) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         frames::encode(0, &wire::encode(vote), &mut bytes);
-        disk::replace(&self.dir, VOTE, &bytes)?;
+        if !mistakes::on(Mistake::DoubleVote) {
+            disk::replace(&self.dir, VOTE, &bytes)?;
+        }
         self.vote = Some(*vote);
         Ok(())
     }

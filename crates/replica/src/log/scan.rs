@@ -5,6 +5,7 @@ use super::super::frames::{self, Frames, HEADER, Stop};
 use super::super::types::{LogId, Vote};
 use super::file::MAX_UNSYNCED;
 use super::{CLOSED, LOG, Slot, VOTE, marked};
+use machine::mistakes::{self, Mistake};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -167,7 +168,7 @@ pub(super) fn expect_vote(
     let last = slots.last().map(|slot| slot.log_id).or(purged);
     let term = last.map_or(0, |last| last.leader_id.term);
     let voted = vote.map_or(0, |vote| vote.leader_id.term);
-    if voted >= term {
+    if voted >= term || mistakes::on(Mistake::DoubleVote) {
         return Ok(());
     }
     let what = format!("the log has entries of term {term}, the vote is of term {voted}");
