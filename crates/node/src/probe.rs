@@ -8,7 +8,7 @@ use crate::space::SealedSpace;
 use cluster::Cluster;
 use cluster::noise::EpochTable;
 use replica::Ledger;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::control::{Answer, Ask};
 use wire::status::Status;
@@ -54,6 +54,11 @@ impl Probe {
     /// Key epoch that samples are sealed under; 0: none yet.
     pub fn data_epoch(&self) -> KeyEpoch {
         *self.space.epochs().borrow()
+    }
+
+    /// Who holds the keys of that epoch: the leaves of the key group as this node knows it.
+    pub fn holders(&self) -> BTreeSet<NodeId> {
+        self.space.holders()
     }
 
     /// The sealed data space, for following its epochs and for trying whether a sample opens.

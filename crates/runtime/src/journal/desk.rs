@@ -6,12 +6,13 @@
 use super::disk::Disk;
 use super::writer::{Append, Writer};
 use crate::blocking;
+use machine::mistakes::{self, Mistake};
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{self, JoinHandle};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A writer at work.
 pub(super) enum Work {
@@ -78,6 +79,8 @@ struct Desk<D> {
     /// Did not fit into the last batch.
     held: Option<Append>,
     batch: Vec<Append>,
+    /// Answered by mistake before they are written.
+    late: Vec<Append>,
 }
 
 impl<D: Disk> Desk<D> {
@@ -87,6 +90,7 @@ impl<D: Disk> Desk<D> {
             queue,
             held: None,
             batch: Vec::new(),
+            late: Vec::new(),
         }
     }
 
@@ -111,6 +115,9 @@ impl<D: Disk> Desk<D> {
         while let Some(first) = self.held.take().or_else(|| self.queue.try_recv().ok()) {
             self.commit(first);
         }
+        if !self.late.is_empty() {
+            self.writer.answer(&mut self.late);
+        }
     }
 
     /// Gathers behind `first` whatever waits, up to a batch's limits, and commits it.
@@ -129,6 +136,24 @@ impl<D: Disk> Desk<D> {
             }
             self.batch.push(append);
         }
+        if mistakes::on(Mistake::CommitBeforePersist) {
+            return self.answer_early();
+        }
         self.writer.answer(&mut self.batch);
+    }
+
+    /// By mistake: callers are answered at once, and their records written before the next ones or
+    /// when the journal is closed in order.
+    fn answer_early(&mut self) {
+        self.writer.answer(&mut self.late);
+        for (append, seq) in self.batch.drain(..).zip(self.writer.next..) {
+            // As below, nobody may be listening any more.
+            let _ = append.answer.send(Ok(seq));
+            let (answer, _) = oneshot::channel();
+            self.late.push(Append {
+                answer,
+                payload: append.payload,
+            });
+        }
     }
 }
