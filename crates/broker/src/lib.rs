@@ -19,7 +19,7 @@ mod state;
 mod tests;
 mod tls;
 
-pub use server::{Broker, StartError};
+pub use server::{Broker, Hall, StartError};
 pub use tls::{BrokerTls, TlsError};
 
 use std::net::SocketAddr;

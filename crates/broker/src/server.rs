@@ -1,4 +1,4 @@
-//! Listener and connections.
+//! Listener and connections; or only connections, where somebody else brings them.
 
 use crate::api;
 use crate::codec::{Malformed, Reader, Writer};
@@ -34,6 +34,63 @@ pub struct Broker {
     task: JoinHandle<()>,
 }
 
+/// A broker without a listener: it serves the connections that it is given.
+pub struct Hall {
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    groups: JoinHandle<()>,
+}
+
+impl Hall {
+    /// Recovers what the folder holds. Clients are told that the broker is at
+    /// [`advertised_host`](BrokerConfig::advertised_host) and the port of `bind`. It speaks plaintext:
+    /// [`tls`](BrokerConfig::tls) is for listeners.
+    pub fn open(config: BrokerConfig) -> Result<Self, StartError> {
+        let host = host(&config, config.bind);
+        let port = config.bind.port();
+        let shared = Arc::new(Shared::new(config, host, port).map_err(StartError::Folder)?);
+        let ticking = Arc::clone(&shared);
+        let groups = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(GROUP_TICK);
+            loop {
+                tick.tick().await;
+                api::groups::expire(&ticking);
+            }
+        });
+        Ok(Self {
+            shared,
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            groups,
+        })
+    }
+
+    /// Serves one connection until its client closes it.
+    ///
+    /// # Errors
+    /// The connection broke, the client sent what is no request, or too many are open.
+    pub fn serve<S>(&self, stream: S) -> impl Future<Output = io::Result<()>> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (shared, places) = (Arc::clone(&self.shared), Arc::clone(&self.places));
+        async move {
+            let _place = places.try_acquire_owned().map_err(io::Error::other)?;
+            requests(&shared, stream).await
+        }
+    }
+}
+
+impl Drop for Hall {
+    fn drop(&mut self) {
+        self.groups.abort();
+    }
+}
+
+fn host(config: &BrokerConfig, addr: SocketAddr) -> String {
+    let host = config.advertised_host.clone();
+    host.unwrap_or_else(|| addr.ip().to_string())
+}
+
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -64,10 +121,7 @@ impl Broker {
         let addr = listener
             .local_addr()
             .map_err(|error| StartError::Bind { bind, error })?;
-        let host = config
-            .advertised_host
-            .clone()
-            .unwrap_or_else(|| addr.ip().to_string());
+        let host = host(&config, addr);
         let shared = Arc::new(Shared::new(config, host, addr.port()).map_err(StartError::Folder)?);
         let task = tokio::spawn(serve(listener, shared, acceptor));
         Ok(Self { addr, task })

@@ -1,5 +1,6 @@
+use std::collections::BTreeSet;
 use std::fmt;
-use wire::KeyEpoch;
+use wire::{KeyEpoch, NodeId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// What one key epoch gives to the rest of the node, from the group's exporter (RFC 9420 §8.5).
@@ -13,6 +14,9 @@ pub struct EpochSecrets {
     pub link: [u8; 32],
     /// For payloads on the data space.
     pub data: [u8; 32],
+    /// Who else derives these: the leaves of the group, by name.
+    #[zeroize(skip)]
+    pub holders: BTreeSet<NodeId>,
 }
 
 impl PartialEq for EpochSecrets {
@@ -44,6 +48,7 @@ mod tests {
             epoch: KeyEpoch(7),
             link: [0xab; 32],
             data: [171; 32],
+            holders: BTreeSet::new(),
         };
         let text = format!("{secrets:?} {secrets:#?}");
         assert!(text.contains("epoch: 7") && text.contains("redacted"));

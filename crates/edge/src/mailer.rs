@@ -1,5 +1,6 @@
 //! Sending mail by `lettre`: alerts to the operator's relay, and simulated gear to our own door.
 
+use futures::future::BoxFuture;
 use lettre::Message;
 use lettre::address::{Address, Envelope};
 use lettre::message::Mailbox;
@@ -98,6 +99,32 @@ impl MailerError {
             Self::NotNow { .. } | Self::TooSlow { .. } => true,
             Self::Address { .. } | Self::Roots(_) | Self::Build(_) | Self::Refused { .. } => false,
         }
+    }
+}
+
+/// Takes mails for the configured recipients: a [`Mailer`], or whoever stands in for the relay.
+pub trait Outbox: Send + Sync + 'static {
+    /// Plain text; the same `message_id` (without brackets) on a repeated attempt lets the receiver
+    /// recognise it.
+    ///
+    /// # Errors
+    /// See [`MailerError`].
+    fn post<'a>(
+        &'a self,
+        subject: &'a str,
+        body: &'a str,
+        message_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), MailerError>>;
+}
+
+impl Outbox for Mailer {
+    fn post<'a>(
+        &'a self,
+        subject: &'a str,
+        body: &'a str,
+        message_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), MailerError>> {
+        Box::pin(self.send(subject, body, message_id))
     }
 }
 

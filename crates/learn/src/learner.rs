@@ -3,12 +3,15 @@
 //! libtorch keeps per-thread and per-process state and its operations block; so all jobs of a
 //! process go through one thread, in order. The queue is bounded and refuses when full: the
 //! caller knows whether to retry (a round) or to drop (a score that the next row replaces).
+//!
+//! In a simulation nothing may happen beside the one thread of the node: there a job is done while
+//! it is handed over ([`Learner::inline`]), and takes no time on the node's clock.
 
 use crate::{Error, Model, Row, SLOTS, Shape, TrainConfig, Trained};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Jobs that may wait. Scores of a room's devices arrive in one burst per interval, at most a
@@ -16,7 +19,8 @@ use std::thread::JoinHandle;
 pub const QUEUE: usize = 64;
 
 /// Takes a job's result, on the learner's thread: hand it on and return at once. Called exactly
-/// once for every job that was accepted.
+/// once for every job that was accepted, maybe before the call that handed the job over has returned:
+/// hold no lock there that the reply takes.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
 enum Job {
@@ -38,9 +42,18 @@ enum Job {
 
 /// Handle to the thread; dropping it stops the thread after the step it is in.
 pub struct Learner {
-    jobs: Option<SyncSender<Job>>, // None only while dropping
+    place: Place,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// Where the jobs are done.
+enum Place {
+    Thread {
+        jobs: Option<SyncSender<Job>>, // None only while dropping
+        thread: Option<JoinHandle<()>>,
+    },
+    /// On the caller's.
+    Here(Mutex<Worker>),
 }
 
 impl Learner {
@@ -58,11 +71,25 @@ impl Learner {
             .name("learner".to_owned())
             .spawn(move || worker.run(&queue))
             .map_err(|error| Error::Thread(error.to_string()))?;
-        Ok(Self {
+        let place = Place::Thread {
             jobs: Some(jobs),
-            stop,
             thread: Some(thread),
-        })
+        };
+        Ok(Self { place, stop })
+    }
+
+    /// Without a thread: a job is done by the call that hands it over, and its reply called before
+    /// that returns. For simulations, where training must be as deterministic as all the rest.
+    pub fn inline(shape: Shape) -> Result<Self, Error> {
+        shape.check()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let worker = Worker {
+            shape,
+            scoring: None,
+            stop: Arc::clone(&stop),
+        };
+        let place = Place::Here(Mutex::new(worker));
+        Ok(Self { place, stop })
     }
 
     /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters leave
@@ -95,11 +122,24 @@ impl Learner {
     /// [`Error::Busy`] or [`Error::Stopped`]: the job was not accepted and its reply was dropped
     /// uncalled.
     fn submit(&self, job: Job) -> Result<(), Error> {
-        let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
-        jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Busy { queued: QUEUE },
-            TrySendError::Disconnected(_) => Error::Stopped,
-        })
+        match &self.place {
+            Place::Thread { jobs, thread: _ } => {
+                let jobs = jobs.as_ref().ok_or(Error::Stopped)?;
+                jobs.try_send(job).map_err(|error| match error {
+                    TrySendError::Full(_) => Error::Busy { queued: QUEUE },
+                    TrySendError::Disconnected(_) => Error::Stopped,
+                })
+            }
+            Place::Here(worker) => {
+                // A job's panic is caught within it, and leaves the worker as it was.
+                let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+                let answer = worker.perform(job);
+                // The reply may well hand over the next job.
+                drop(worker);
+                answer();
+                Ok(())
+            }
+        }
     }
 }
 
@@ -107,8 +147,11 @@ impl Drop for Learner {
     /// Jobs still waiting are answered with [`Error::Stopped`].
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        let Place::Thread { jobs, thread } = &mut self.place else {
+            return;
+        };
+        *jobs = None;
+        if let Some(thread) = thread.take() {
             // The thread catches every job's panic; were one to escape, there is nobody left to
             // tell. A reply that drops the handle runs on the thread itself and cannot join it.
             if thread.thread().id() != std::thread::current().id() {
@@ -127,35 +170,39 @@ struct Worker {
 impl Worker {
     fn run(mut self, queue: &Receiver<Job>) {
         for job in queue {
-            match job {
-                Job::SetModel { parameters, reply } => {
-                    let model = self.guarded(|worker| {
-                        Model::with_parameters(worker.shape.clone(), &parameters)
-                    });
-                    answer(reply, model.map(|model| self.scoring = Some(model)));
-                }
-                Job::Train {
-                    base,
-                    rows,
-                    config,
-                    reply,
-                } => {
-                    let trained = self.guarded(|worker| {
-                        let model = Model::with_parameters(worker.shape.clone(), &base)?;
-                        model.train_while(&rows, config, &|| !worker.stop.load(Ordering::Relaxed))
-                    });
-                    answer(reply, trained);
-                }
-                Job::Residuals { rows, reply } => {
-                    let residuals = self.guarded(|worker| {
-                        worker
-                            .scoring
-                            .as_ref()
-                            .ok_or(Error::NoModel)?
-                            .residuals(&rows)
-                    });
-                    answer(reply, residuals);
-                }
+            self.perform(job)();
+        }
+    }
+
+    /// Does the job; what is returned tells its result to whoever wants it.
+    fn perform(&mut self, job: Job) -> Box<dyn FnOnce() + Send> {
+        match job {
+            Job::SetModel { parameters, reply } => {
+                let model = self
+                    .guarded(|worker| Model::with_parameters(worker.shape.clone(), &parameters));
+                answer(reply, model.map(|model| self.scoring = Some(model)))
+            }
+            Job::Train {
+                base,
+                rows,
+                config,
+                reply,
+            } => {
+                let trained = self.guarded(|worker| {
+                    let model = Model::with_parameters(worker.shape.clone(), &base)?;
+                    model.train_while(&rows, config, &|| !worker.stop.load(Ordering::Relaxed))
+                });
+                answer(reply, trained)
+            }
+            Job::Residuals { rows, reply } => {
+                let residuals = self.guarded(|worker| {
+                    worker
+                        .scoring
+                        .as_ref()
+                        .ok_or(Error::NoModel)?
+                        .residuals(&rows)
+                });
+                answer(reply, residuals)
             }
         }
     }
@@ -172,8 +219,11 @@ impl Worker {
 }
 
 /// A panic in a caller's reply must not end the thread for all others.
-fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| reply(result)));
+fn answer<T: Send + 'static>(
+    reply: Reply<T>,
+    result: Result<T, Error>,
+) -> Box<dyn FnOnce() + Send> {
+    Box::new(move || drop(catch_unwind(AssertUnwindSafe(|| reply(result)))))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

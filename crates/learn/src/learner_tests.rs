@@ -160,3 +160,38 @@ fn dropping_stops_a_long_training_and_answers_what_waits() {
     assert_eq!(trained.try_recv().unwrap(), Err(Error::Stopped));
     assert_eq!(scored.try_recv().unwrap(), Err(Error::Stopped));
 }
+
+#[test]
+fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers() {
+    let here = Arc::new(Learner::inline(shape()).unwrap());
+    let there = Learner::start(shape()).unwrap();
+    let (early, early_result) = reply();
+    here.residuals(rows(3), early).unwrap();
+    assert_eq!(early_result.try_recv().unwrap(), Err(Error::NoModel));
+
+    let mut trained = Vec::new();
+    for learner in [&*here, &there] {
+        let (set, set_result) = reply();
+        learner.set_model(initial(), set).unwrap();
+        let (train, train_result) = reply();
+        learner
+            .train(initial(), rows(50), TrainConfig::default(), train)
+            .unwrap();
+        assert_eq!(set_result.recv_timeout(PATIENCE).unwrap(), Ok(()));
+        trained.push(train_result.recv_timeout(PATIENCE).unwrap().unwrap().delta);
+    }
+    assert_eq!(trained[0], trained[1]);
+
+    // A reply that hands over the next job: a lock held over it would never come free.
+    let (score, score_result) = reply();
+    let again = Arc::clone(&here);
+    let chained = Box::new(move |_| again.residuals(rows(2), score).unwrap());
+    here.set_model(initial(), chained).unwrap();
+    assert_eq!(score_result.try_recv().unwrap().unwrap().len(), 2);
+
+    here.set_model(initial(), Box::new(|_| panic!("a caller's mistake")))
+        .unwrap();
+    let (score, score_result) = reply();
+    here.residuals(rows(1), score).unwrap();
+    assert!(score_result.try_recv().unwrap().is_ok());
+}

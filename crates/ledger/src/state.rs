@@ -3,6 +3,7 @@
 use crate::members::Applicant;
 use crate::seen::Seen;
 use crate::{Function, IngestTotal, Invited, Member, Removed, Rounds};
+use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Act, Alert, Digest, GroupCommitKind, KeyEpoch, Level, NodeId, ProposalId, Record, Role, Source,
@@ -127,7 +128,9 @@ impl State {
             "leaves are folded in log order without gaps"
         );
         self.size += 1;
-        if let Some(first) = self.seen.first(&record.id) {
+        if let Some(first) = self.seen.first(&record.id)
+            && !mistakes::on(Mistake::DuplicateProposal)
+        {
             self.tally.duplicate += 1;
             return Applied::Duplicate { first };
         }

@@ -5,6 +5,7 @@
 //! effects go out as values. That is what makes replay and simulation free of charge.
 
 pub mod accrual;
+pub mod mistakes;
 pub mod supervision;
 mod time;
 

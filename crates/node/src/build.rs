@@ -17,22 +17,23 @@ use crate::members::{Gone, MembersFeed};
 use crate::models::Models;
 use crate::peers::Peers;
 use crate::postman::Postman;
+use crate::probe::Probe;
 use crate::quarantine::Quarantine;
 use crate::rooms::Rooms;
 use crate::rooms::windows::Windows;
 use crate::space::SealedSpace;
 use crate::steward::Steward;
+use crate::surroundings::{MailDoor, Surroundings};
 use crate::tail::Tail;
 use crate::tree;
 use cluster::noise::EpochTable;
-use cluster::{Cluster, Faults, MemberTable, Members};
+use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
 use configured::{address, configured, devices, door, level, links, mailer, pipeline};
 use custody::{Custodian, Grace, Sealer};
-use dds::{CycloneSpace, DomainConfig};
 use ed25519_dalek::SigningKey;
 use edge::kafka::FeedConfig;
-use edge::mailer::Mailer;
+use edge::mailer::Outbox;
 use edge::smtp::SmtpConfig;
 use federation::{Aggregator, Participant};
 use learn::{Learner, Shape, TrainConfig};
@@ -58,9 +59,6 @@ use wire::{MemberEntry, NodeId, Role, RoomId};
 const LETTERS: usize = 1_024;
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// A participant that was silent for this long is gone: until then its readers hold back the
-/// writers of lossless topics. Twice the time in which a link notices a dead peer.
-const LEASE: Duration = Duration::from_secs(4);
 /// Rows per training step: small enough for several steps on a young window.
 const BATCH: usize = 64;
 
@@ -95,8 +93,9 @@ pub struct Parts {
     directory: Arc<Directory>,
     quarantine: Arc<Quarantine>,
     counts: Arc<DoorCounts>,
-    door: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
-    mailer: Option<Arc<Mailer>>,
+    door: Arc<dyn MailDoor>,
+    door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
+    mailer: Option<Arc<dyn Outbox>>,
     pipeline: Option<(FeedConfig, PipelineConfig)>,
     rooms_held: Arc<watch::Sender<BTreeSet<RoomId>>>,
     feeds_held: Arc<watch::Sender<BTreeSet<String>>>,
@@ -112,8 +111,11 @@ struct Letters {
 }
 
 impl Parts {
-    /// Opens everything that needs files, ports or keys; nothing runs yet but the ledger.
-    pub async fn open(config: Config) -> Result<Self, ServiceError> {
+    /// Opens everything that needs files or keys; nothing runs yet but the ledger.
+    pub async fn open<T: Transport>(
+        config: Config,
+        surroundings: Surroundings<T>,
+    ) -> Result<Self, ServiceError> {
         let me = NodeId::new(config.node.name.clone());
         let data = config.node.data_dir.clone();
         std::fs::create_dir_all(&data).map_err(|error| {
@@ -135,7 +137,7 @@ impl Parts {
 
         let shape = Shape::default();
         let models = Arc::new(Models::open(data.join("model"), &shape)?);
-        let learner = Arc::new(Learner::start(shape)?);
+        let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
         let letters = Letters {
             custodian: Address::of::<Custodian>("custodian", LETTERS),
@@ -157,14 +159,14 @@ impl Parts {
         let members = Members::new(MemberTable::founding(configured.values().cloned()));
         let links = links(
             &config,
+            surroundings.transport,
             incarnation,
             &identity,
             &members,
             admission.clone(),
             &epochs,
             &gateway,
-        )
-        .await?;
+        )?;
         let cluster = links.cluster;
         let _ = gateway.cluster.set(cluster.clone());
         let founders = configured.iter();
@@ -192,24 +194,21 @@ impl Parts {
         // Calls that came before were refused and are repeated by their senders.
         let _ = gateway.ledger.set(ledger.clone());
 
-        let domain = DomainConfig {
-            interface: config.dds.interface,
-            peers: config.dds.peers.clone(),
-            lease: LEASE,
-            ..DomainConfig::loopback(config.dds.domain)
-        };
-        let cyclone = Arc::new(CycloneSpace::join(&domain)?);
         let grace = Grace {
             epochs: usize::try_from(config.keys.grace_epochs).unwrap_or(usize::MAX),
             time: Duration::from_millis(config.keys.grace_ms),
         };
         let sealer = Sealer::new(me.clone(), entropy::bytes())?;
-        let space = SealedSpace::new(me.clone(), cyclone, sealer, grace, board.clone());
+        let space = SealedSpace::new(me.clone(), surroundings.space, sealer, grace, board.clone());
 
         let parts = Self {
-            door: door(&config)?,
-            mailer: mailer(&config)?.map(Arc::new),
-            pipeline: pipeline(&config)?,
+            door: surroundings.door,
+            door_config: door(&config)?,
+            mailer: match surroundings.alerts {
+                Some(outbox) => Some(outbox),
+                None => mailer(&config)?,
+            },
+            pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
             quarantine: Arc::new(Quarantine::open(tree::quarantine_dir(&config))?),
             counts: Arc::default(),
@@ -391,6 +390,7 @@ impl Parts {
             me: self.me.clone(),
             incarnation: self.incarnation,
             door: self.door.clone(),
+            config: self.door_config.clone(),
             dir: self.config.node.data_dir.join("mail"),
             directory: self.directory.clone(),
             space: self.space.clone(),
@@ -480,6 +480,18 @@ impl Parts {
             leaving: self.leaving.clone(),
             gone: self.gone.clone(),
             faults: self.faults.clone(),
+        }
+    }
+
+    /// A look into the node.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            control: self.control(),
+            cluster: self.cluster.clone(),
+            epochs: self.epochs.clone(),
+            space: self.space.clone(),
+            models: self.models.clone(),
+            incarnation: self.incarnation,
         }
     }
 

@@ -124,7 +124,8 @@ impl Control {
         }
     }
 
-    async fn answer(&self, ask: Ask) -> Answer {
+    /// Does what an operator asks.
+    pub(crate) async fn answer(&self, ask: Ask) -> Answer {
         match ask {
             Ask::Status { linearizable } => self.status(linearizable).await,
             Ask::Invite { node, for_s } => self.invite(node, for_s).await,

@@ -10,15 +10,17 @@ use crate::space::SealedSpace;
 use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Snapshot,
 };
+use machine::mistakes::{self, Mistake};
 use replica::Ledger;
 use runtime::clock;
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::transactions::{Checkpoint, Pipeline, PipelineConfig};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::{NodeId, Report, Source};
 
 /// How often offsets are committed. What was read since then is read again after a crash.
@@ -90,6 +92,9 @@ impl Feed {
                 self.read(&mut tenure, &records, &mut reports)?;
             }
             tenure.pipeline.idle(clock::unix_now(), &mut reports);
+            if mistakes::on(Mistake::OffsetCommittedEarly) {
+                self.commit_offsets(&mut tenure).await?;
+            }
             for report in &reports {
                 self.space.publish(report, clock::unix_now_ns()).await?;
             }
@@ -186,6 +191,10 @@ impl Feed {
             return Ok(());
         };
         ingest::record(&self.ledger, act).await;
+        self.commit_offsets(tenure).await
+    }
+
+    async fn commit_offsets(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
         let offsets: Vec<OffsetCommit> = tenure
             .pipeline
             .checkpoints()

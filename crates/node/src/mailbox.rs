@@ -8,7 +8,9 @@ use crate::board::Board;
 use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
-use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, SmtpServer, Stored};
+use crate::surroundings::MailDoor;
+use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, Stored};
+use machine::mistakes::{self, Mistake};
 use replica::{Ledger, View};
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::directory::Directory;
 use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use wire::{Act, NodeId, Source, UnixMillis};
 
@@ -38,14 +41,26 @@ impl DoorCounts {
         (sum(guard.0, now), pending)
     }
 
-    fn attach(&self, reader: Reader) {
+    fn attach(self: &Arc<Self>, reader: Reader) -> Attached {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = guard
-            .1
-            .as_ref()
-            .map_or_else(Default::default, |read| read().0);
-        guard.0 = sum(guard.0, last);
         guard.1 = Some(reader);
+        Attached(self.clone())
+    }
+}
+
+/// A door's counts are read until this goes; what they were then is kept. The reader holds the
+/// journal, which the next start of the service has to open.
+struct Attached(Arc<DoorCounts>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut guard = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = guard.1.take() {
+            guard.0 = SmtpCounts {
+                open: 0,
+                ..sum(guard.0, read().0)
+            };
+        }
     }
 }
 
@@ -71,8 +86,10 @@ pub struct Mailbox {
     pub me: NodeId,
     /// Grows with each start of the process.
     pub incarnation: u64,
-    /// The door.
-    pub door: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
+    /// Who opens the door.
+    pub door: Arc<dyn MailDoor>,
+    /// What is taken at it.
+    pub config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
     /// The journal's folder.
     pub dir: PathBuf,
     /// Known devices.
@@ -99,25 +116,40 @@ impl Mailbox {
                 "the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}"
             );
         }
-        let server = SmtpServer::bind((self.door)(), sink.clone()).await?;
+        let server = self.door.open((self.config)(), sink.clone()).await?;
         let (counters, pending) = (server.counters(), sink.clone());
-        self.counts
+        let attached = self
+            .counts
             .attach(Box::new(move || (counters.read(), pending.pending())));
         tracing::info!("gear delivers at {}", server.local_addr());
+        let outcome = self.work_off(&sink, &mut stored, &mut stop).await;
+        // A session holds the journal; the next start needs it.
+        server.shutdown().await;
+        drop(attached);
+        outcome
+    }
 
+    async fn work_off(
+        &self,
+        sink: &Arc<JournalSink>,
+        stored: &mut mpsc::Receiver<Stored>,
+        stop: &mut StopSignal,
+    ) -> Result<(), ServiceError> {
         let mut log = IngestLog::new(self.me.clone(), Source::Mail);
         let recorded = tokio::select! {
             () = stop.stopped() => return Ok(()),
             recorded = self.recorded() => recorded?,
         };
         let (acts, recording) = mpsc::channel::<(Act, u64)>(1);
-        let recorder = tokio::spawn(record(self.ledger.clone(), sink.clone(), recording));
+        // Ends with this function, however that ends: it holds the journal.
+        let mut recorder = JoinSet::new();
+        recorder.spawn(record(self.ledger.clone(), sink.clone(), recording));
         let mut last = 0;
         let mut period = tokio::time::interval(ingest::PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.stopped() => break,
+                () = stop.stopped() => return Ok(()),
                 _ = period.tick() => {
                     if sink.journal().is_failed() {
                         // A sync failed for another reason than a full disk: only reading the files
@@ -141,9 +173,6 @@ impl Mailbox {
                 }
             }
         }
-        server.shutdown().await;
-        recorder.abort();
-        Ok(())
     }
 
     /// Up to where the ledger knows this journal already: that must not be counted again. Known
@@ -203,9 +232,16 @@ impl Mailbox {
 /// Puts one act after the other onto the ledger, then moves the journal's mark.
 async fn record(ledger: Ledger, sink: Arc<JournalSink>, mut acts: mpsc::Receiver<(Act, u64)>) {
     while let Some((act, last)) = acts.recv().await {
-        ingest::record(&ledger, act).await;
-        if let Err(error) = sink.mark_processed(last).await {
-            tracing::warn!("the mail journal's mark stays behind: {error}");
+        if mistakes::on(Mistake::WatermarkEarly) {
+            mark(&sink, last).await;
         }
+        ingest::record(&ledger, act).await;
+        mark(&sink, last).await;
+    }
+}
+
+async fn mark(sink: &JournalSink, last: u64) {
+    if let Err(error) = sink.mark_processed(last).await {
+        tracing::warn!("the mail journal's mark stays behind: {error}");
     }
 }

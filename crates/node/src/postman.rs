@@ -4,7 +4,7 @@
 //! mail, so an alert may be mailed twice after a crash (with the same Message-ID) and never not.
 
 use crate::board::Board;
-use edge::mailer::Mailer;
+use edge::mailer::Outbox;
 use ledger::Applied;
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
@@ -30,7 +30,7 @@ pub struct Postman {
     /// The ledger.
     pub ledger: Ledger,
     /// The relay.
-    pub mailer: Arc<Mailer>,
+    pub mailer: Arc<dyn Outbox>,
     /// Remembers how far he is.
     pub watermark: PathBuf,
     /// Counters.
@@ -121,7 +121,7 @@ impl Postman {
         loop {
             match self
                 .mailer
-                .send(&letter.subject, &letter.body, &letter.id)
+                .post(&letter.subject, &letter.body, &letter.id)
                 .await
             {
                 Ok(()) => return true,

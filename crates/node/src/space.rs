@@ -4,6 +4,7 @@ use crate::board::Board;
 use custody::{EpochSecrets, Grace, Keyring, OpenError, Parking, Place, SealError, Sealer};
 use dds::{DataSpace, PublishError, Sample, Topic};
 use runtime::clock;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,6 +92,24 @@ impl SealedSpace {
         let epoch = secrets.epoch;
         lock(&self.keyring).start(clock::now(), secrets);
         self.epoch.send_replace(epoch);
+    }
+
+    /// Who holds the keys that samples are sealed with now; empty before the first epoch.
+    pub fn holders(&self) -> BTreeSet<NodeId> {
+        let keyring = lock(&self.keyring);
+        keyring
+            .current()
+            .map(|secrets| secrets.holders.clone())
+            .unwrap_or_default()
+    }
+
+    /// The oldest key epoch whose samples still open here, and the newest.
+    pub fn readable(&self) -> Option<(KeyEpoch, KeyEpoch)> {
+        let mut keyring = lock(&self.keyring);
+        keyring.expire(clock::now());
+        let mut epochs = keyring.epochs();
+        let oldest = epochs.next()?;
+        Some((oldest, epochs.last().unwrap_or(oldest)))
     }
 
     /// Follows the key epoch.

@@ -25,6 +25,8 @@
 use crate::board::Board;
 use crate::build;
 use crate::members::Gone;
+use crate::surroundings::Surroundings;
+use cluster::Transport;
 use config::Config;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, Intensity, Strategy, Supervisor, SupervisorSpec};
@@ -52,41 +54,81 @@ pub fn ledger_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("ledger")
 }
 
-/// Runs a node until SIGTERM, Ctrl-C or an escalation.
+/// Runs a node in its real surroundings until SIGTERM, Ctrl-C or an escalation.
 pub fn run(config: Config) -> Result<(), ServiceError> {
     init_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let parts = build::Parts::open(config).await?;
-        let (escalated, mut escalation) = tokio::sync::mpsc::channel(1);
-        let tree = Supervisor::start(root(&parts), move |sentence| drop(escalated.try_send(sentence))).await?;
-        show(&parts.board, &tree);
-        tracing::info!("{} is up; status page at http://{}", parts.me, parts.config.node.admin);
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let outcome: Result<(), ServiceError> = tokio::select! {
-            _ = term.recv() => Ok(()),
-            _ = int.recv() => Ok(()),
-            Some(sentence) = escalation.recv() => Err(sentence.into()),
-            gone = parts.gone() => {
-                // Whoever asked for it still waits for the answer.
-                tokio::time::sleep(FAREWELL).await;
-                match gone {
-                    Gone::Left(sentence) => {
-                        tracing::info!("{sentence}");
-                        Ok(())
-                    }
-                    Gone::Evicted(sentence) => Err(sentence.into()),
-                }
-            },
-            failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
-        };
-        tracing::info!("{} stops", parts.me);
-        tree.stop().await;
-        parts.close().await;
-        outcome
+        let surroundings = Surroundings::real(&config).await?;
+        run_in(config, surroundings, told_to_stop()).await
     })
+}
+
+/// SIGTERM or Ctrl-C.
+async fn told_to_stop() -> Result<(), ServiceError> {
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Runs a node in any surroundings until `shutdown` resolves or something in it ends it: an
+/// escalation, its own removal from the cluster, a ledger that cannot go on. On a multi-threaded
+/// runtime it works in parallel; on a `current_thread` one it has no thread of its own.
+///
+/// # Errors
+/// The node could not be opened, or did not end in a good way; `shutdown`'s own error.
+pub async fn run_in<T: Transport>(
+    config: Config,
+    mut surroundings: Surroundings<T>,
+    shutdown: impl Future<Output = Result<(), ServiceError>>,
+) -> Result<(), ServiceError> {
+    let (admin, control) = (surroundings.admin, surroundings.control);
+    let probe = surroundings.probe.take();
+    let parts = build::Parts::open(config, surroundings).await?;
+    if let Some(probe) = probe {
+        // An observer that has gone does not look.
+        let _ = probe.send(parts.probe());
+    }
+    let (escalated, mut escalation) = tokio::sync::mpsc::channel(1);
+    let root = root(&parts, admin, control);
+    let tree = Supervisor::start(root, move |sentence| drop(escalated.try_send(sentence))).await?;
+    show(&parts.board, &tree);
+    match admin {
+        true => tracing::info!(
+            "{} is up; status page at http://{}",
+            parts.me,
+            parts.config.node.admin
+        ),
+        false => tracing::info!("{} is up", parts.me),
+    }
+    let outcome: Result<(), ServiceError> = tokio::select! {
+        told = shutdown => told,
+        Some(sentence) = escalation.recv() => Err(sentence.into()),
+        gone = parts.gone() => {
+            // Whoever asked for it still waits for the answer.
+            tokio::time::sleep(FAREWELL).await;
+            match gone {
+                Gone::Left(sentence) => {
+                    tracing::info!("{sentence}");
+                    Ok(())
+                }
+                Gone::Evicted(sentence) => Err(sentence.into()),
+            }
+        },
+        failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
+    };
+    tracing::info!("{} stops", parts.me);
+    tree.stop().await;
+    parts.close().await;
+    outcome
 }
 
 /// Unless `RUST_LOG` says otherwise. openraft reports every retry as an error (who leads is told by
@@ -109,7 +151,7 @@ fn show(board: &Arc<Board>, tree: &Supervisor) {
     board.section(move |status| status.tree = tree.snapshot());
 }
 
-fn root(parts: &build::Parts) -> SupervisorSpec {
+fn root(parts: &build::Parts, admin: bool, control: bool) -> SupervisorSpec {
     let mut children = vec![
         ChildSpec::supervisor("cluster", parts.cluster_spec.clone()),
         service("members", parts.members(), |members, stop| {
@@ -131,18 +173,22 @@ fn root(parts: &build::Parts) -> SupervisorSpec {
             postman.run(stop)
         }));
     }
-    children.push(service("control", parts.control(), |control, stop| {
-        control.run(stop)
-    }));
-    let (listen, board) = (parts.config.node.admin, parts.board.clone());
-    children.push(service(
-        "admin",
-        (listen, board),
-        |(listen, board), mut stop| async move {
-            crate::admin::serve(listen, board, async move { stop.stopped().await }).await?;
-            Ok(())
-        },
-    ));
+    if control {
+        children.push(service("control", parts.control(), |control, stop| {
+            control.run(stop)
+        }));
+    }
+    if admin {
+        let (listen, board) = (parts.config.node.admin, parts.board.clone());
+        children.push(service(
+            "admin",
+            (listen, board),
+            |(listen, board), mut stop| async move {
+                crate::admin::serve(listen, board, async move { stop.stopped().await }).await?;
+                Ok(())
+            },
+        ));
+    }
     SupervisorSpec::new(Strategy::OneForOne, INTENSITY, children)
 }
 

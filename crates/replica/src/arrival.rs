@@ -99,7 +99,11 @@ pub(super) async fn go_on(inner: &Inner, log: RaftLog) -> Result<(), OpenError> 
     let id = raft_id(&inner.me, store_id);
     let config = raft_config(&inner.cluster, inner.timings, inner.compaction)?;
     let machine = LeafMachine::new(inner.store.clone(), log.clone());
-    let clients = PeerClients(inner.net.clone());
+    log.take_part(id);
+    let clients = PeerClients {
+        net: inner.net.clone(),
+        log: log.clone(),
+    };
     let raft = Raft::new(id, Arc::new(config), clients, log.clone(), machine).await;
     let raft = raft.map_err(|error| OpenError::Raft(error.to_string()))?;
     let batcher = Batcher::start(raft.clone(), inner.store.clone());

@@ -1,37 +1,55 @@
 //! Small habits of durable files.
 
 use super::StoreError;
-use std::fs::{self, File};
-use std::io::Write as _;
+use runtime::durable;
+use std::fs::File;
+use std::io;
 use std::path::Path;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
+
+/// May work that blocks be given to other threads? On a current_thread runtime (simulation, tests)
+/// it may not: the order of events must follow from the seed.
+pub(super) fn threads() -> bool {
+    Handle::try_current().is_ok() && !runtime::blocking::on_one_thread()
+}
 
 /// Runs disk work where it stands. On a multi-threaded runtime the worker first hands its other
-/// tasks over; on a current_thread runtime (simulation, tests) it blocks, which keeps the order of
-/// events deterministic.
+/// tasks over; on a current_thread runtime it blocks.
 pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
+    runtime::blocking::in_place(work)
+}
+
+/// Makes what was written to `file`, which is at `path`, durable.
+pub(super) fn sync_data(file: &File, path: &Path) -> Result<(), StoreError> {
+    let sync = || file.sync_data();
+    observed(path, sync).map_err(StoreError::io("sync", path))
+}
+
+/// Cuts `file`, which is at `path`, to `len` bytes, durably.
+pub(super) fn cut(file: &File, path: &Path, len: u64) -> Result<(), StoreError> {
+    let cut = || file.set_len(len).and_then(|()| file.sync_all());
+    observed(path, cut).map_err(StoreError::io("cut", path))
+}
+
+/// In tests a disk stands in between that refuses, or loses what was never synced.
+fn observed(path: &Path, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    #[cfg(test)]
+    return super::tests::power::observe(path, sync);
+    #[cfg(not(test))]
+    return {
+        let _ = path;
+        sync()
+    };
 }
 
 /// Replaces `dir/name` so that a crash leaves either the old or the new content.
 pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), StoreError> {
-    let (path, temporary) = (dir.join(name), dir.join(format!("{name}.new")));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    write().map_err(StoreError::io("write", &path))?;
-    sync_dir(dir)
+    let path = dir.join(name);
+    let replace = || durable::replace(&path, content);
+    observed(&path, replace).map_err(StoreError::io("write", &path))
 }
 
-/// Makes creations and renames in `dir` durable.
+/// Makes creations, renames and removals in `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(StoreError::io("sync directory", dir))
+    durable::sync_dir(dir).map_err(StoreError::io("sync directory", dir))
 }

@@ -58,8 +58,11 @@ impl Frame {
 pub(super) enum Stop {
     /// The file ends here.
     End,
-    /// The last write was cut off by a crash (or is under way).
+    /// The last write was cut off by a crash (or is under way); nothing stands behind it.
     Torn { offset: u64 },
+    /// A sector of the frame was never written, yet there is more behind it: a crash while several
+    /// writes waited for the disk, or a disk that lost one.
+    Hole { offset: u64, what: String },
     /// Bytes were altered.
     Damaged { offset: u64, what: String },
 }
@@ -106,15 +109,18 @@ impl Frames {
         };
         let (len, crc) = (word(0), word(4));
         if word(8) != header_crc(offset, len, crc) || len > MAX_PAYLOAD {
-            return if header == [0; HEADER as usize] && self.rest_is_zero()? {
-                // Some file systems extend a file before they write to it.
-                Ok(Err(Stop::Torn { offset }))
-            } else {
-                Ok(Err(Stop::Damaged {
-                    offset,
-                    what: "the frame's header fails its checksum".into(),
-                }))
-            };
+            let what = "the frame's header fails its checksum".to_owned();
+            let unwritten = unwritten_piece(offset, &header);
+            return Ok(Err(
+                if header == [0; HEADER as usize] && self.rest_is_zero()? {
+                    // Some file systems extend a file before they write to it.
+                    Stop::Torn { offset }
+                } else if unwritten {
+                    Stop::Hole { offset, what }
+                } else {
+                    Stop::Damaged { offset, what }
+                },
+            ));
         }
         if left - HEADER < u64::from(len) {
             return Ok(Err(Stop::Torn { offset }));
@@ -123,16 +129,14 @@ impl Frames {
         self.reader.read_exact(&mut payload)?;
         let frame = Frame { offset, payload };
         if crc32c::crc32c(&frame.payload) != crc {
-            return Ok(Err(
-                if frame.end() == self.len && has_unwritten_sector(&frame) {
-                    Stop::Torn { offset }
-                } else {
-                    Stop::Damaged {
-                        offset,
-                        what: "the frame's content fails its checksum".into(),
-                    }
-                },
-            ));
+            let what = "the frame's content fails its checksum".to_owned();
+            return Ok(Err(if !has_unwritten_sector(&frame) {
+                Stop::Damaged { offset, what }
+            } else if frame.end() == self.len {
+                Stop::Torn { offset }
+            } else {
+                Stop::Hole { offset, what }
+            }));
         }
         self.offset = frame.end();
         Ok(Ok(frame))
@@ -151,6 +155,15 @@ impl Frames {
     }
 }
 
+/// Is all of the header that lies in one sector zero? No frame has a header of zeros, and where a
+/// sector's border cuts one the first piece begins with the length, the second holds a checksum.
+fn unwritten_piece(offset: u64, header: &[u8; HEADER as usize]) -> bool {
+    let first = (offset.next_multiple_of(SECTOR) - offset).min(HEADER) as usize;
+    let (before, behind) = header.split_at(first);
+    let zero = |piece: &[u8]| !piece.is_empty() && piece.iter().all(|byte| *byte == 0);
+    zero(before) || zero(behind)
+}
+
 fn has_unwritten_sector(frame: &Frame) -> bool {
     let start = frame.offset + HEADER;
     let first = start.next_multiple_of(SECTOR);
@@ -158,6 +171,42 @@ fn has_unwritten_sector(frame: &Frame) -> bool {
         let from = (sector - start) as usize;
         let to = frame.payload.len().min(from + SECTOR as usize);
         frame.payload[from..to].iter().all(|byte| *byte == 0)
+    })
+}
+
+/// The intact frames in `bytes`, which stand at `offset` of a file, wherever they begin: what is
+/// left behind a frame whose length is lost. The offset in a header's checksum keeps bytes of a
+/// payload from passing for one.
+pub(super) fn intact_among(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Frame> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while bytes.len() - at >= HEADER as usize {
+            match intact_at(offset + at as u64, &bytes[at..]) {
+                Some(frame) => {
+                    at += (frame.end() - frame.offset) as usize;
+                    return Some(frame);
+                }
+                None => at += 1,
+            }
+        }
+        None
+    })
+}
+
+fn intact_at(offset: u64, bytes: &[u8]) -> Option<Frame> {
+    let (header, rest) = bytes.split_first_chunk::<{ HEADER as usize }>()?;
+    let word = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let (len, crc) = (word(0), word(4));
+    // The cheap question first: most bytes are no header.
+    if len > MAX_PAYLOAD || len as usize > rest.len() || word(8) != header_crc(offset, len, crc) {
+        return None;
+    }
+    let payload = &rest[..len as usize];
+    (crc32c::crc32c(payload) == crc).then(|| Frame {
+        offset,
+        payload: payload.to_vec(),
     })
 }
 
@@ -202,7 +251,9 @@ pub(super) fn read_single(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         Err(Stop::End | Stop::Torn { .. }) => {
             return Err(StoreError::damaged(path, 0, "it is cut off"));
         }
-        Err(Stop::Damaged { offset, what }) => return Err(StoreError::damaged(path, offset, what)),
+        Err(Stop::Damaged { offset, what } | Stop::Hole { offset, what }) => {
+            return Err(StoreError::damaged(path, offset, what));
+        }
     };
     match frames.next()? {
         Err(Stop::End) => Ok(Some(frame.payload)),

@@ -281,6 +281,7 @@ impl Ledger {
         if let Some(core) = inner.core.get() {
             // An error here says that the task had ended already, which is what was asked for.
             let _ = core.raft.shutdown().await;
+            core.log.seal();
             let refused = matches!(*inner.phase.borrow(), Phase::Refused(_));
             // Whatever made it stop before stands for itself; nothing is signed after it.
             if !refused {
@@ -297,6 +298,7 @@ impl Ledger {
         self.0.abort();
         self.end_arrival().await;
         if let Some(core) = self.inner().core.get() {
+            core.log.seal();
             let _ = core.raft.shutdown().await;
         }
         self.free();

@@ -63,6 +63,12 @@ pub(super) async fn watch(inner: Arc<Inner>) {
     let metrics = core.raft.metrics();
     loop {
         server.borrow_and_update();
+        if let Err(error) = core.log.expect_intact() {
+            // Without consensus there are no heartbeats: the peers elect another leader.
+            refuse(&inner, &error.to_string());
+            let _ = core.raft.shutdown().await;
+            return;
+        }
         let (seen, ended) = {
             let metrics = metrics.borrow();
             let ended = metrics.running_state.as_ref().err().cloned();
@@ -78,9 +84,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
             None => {}
             Some(Fatal::Stopped) => return,
             Some(fatal @ (Fatal::StorageError(_) | Fatal::Panicked)) => {
-                let why = format!("the ledger has stopped: {fatal}");
-                tracing::error!("{why}");
-                inner.phase.send_replace(Phase::Refused(why));
+                refuse(&inner, &fatal.to_string());
                 return;
             }
         }
@@ -90,11 +94,28 @@ pub(super) async fn watch(inner: Arc<Inner>) {
             let _ = timeout(inner.timings.attempt_limit, write).await;
         }
         // Between the changes the clock tells whether a leader is still heard.
-        let _ = timeout(inner.timings.heartbeat, server.changed()).await;
+        tokio::select! {
+            _ = timeout(inner.timings.heartbeat, server.changed()) => {}
+            () = core.log.refused() => {}
+        }
         if server.has_changed().is_err() && metrics.borrow().running_state.is_ok() {
             return;
         }
     }
+}
+
+/// This replica takes no part any more, and does not lead.
+fn refuse(inner: &Inner, why: &str) {
+    inner.leadership.send_if_modified(|known| {
+        let led = known.leader.as_ref() == Some(&inner.me);
+        if led {
+            known.leader = None;
+        }
+        led
+    });
+    let why = format!("the ledger has stopped: {why}");
+    tracing::error!("{why}");
+    inner.phase.send_replace(Phase::Refused(why));
 }
 
 fn seen(inner: &Inner, core: &Core, metrics: &Metrics) -> Leadership {

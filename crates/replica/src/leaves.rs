@@ -125,7 +125,7 @@ impl LeafReader {
                     self.whole.clear();
                     return Ok(Err(match stop {
                         Stop::End | Stop::Torn { .. } => Stop::Torn { offset: start },
-                        Stop::Damaged { .. } => stop,
+                        Stop::Hole { .. } | Stop::Damaged { .. } => stop,
                     }));
                 }
             };
@@ -204,23 +204,19 @@ impl LeafFile {
             let (offset, what) = match stop {
                 Stop::End => (opened.end, "the file ends".to_owned()),
                 Stop::Torn { offset } => (offset, "the frame is cut off".to_owned()),
-                Stop::Damaged { offset, what } => (offset, what),
+                Stop::Hole { offset, what } | Stop::Damaged { offset, what } => (offset, what),
             };
             let what = format!(
                 "leaf {have} is gone ({what}), yet {trusted} leaves were made durable and signed"
             );
             return Err(StoreError::damaged(&opened.path, offset, what));
         }
-        if let Stop::Torn { .. } | Stop::Damaged { .. } = stop {
+        if let Stop::Torn { .. } | Stop::Hole { .. } | Stop::Damaged { .. } = stop {
             // These leaves were never signed; Raft's log still has them and applies them again. An
             // entry that is there in part goes as a whole.
             let offset = opened.end;
             tracing::warn!(file = %opened.path.display(), offset, "cut off leaves that were not yet durable");
-            let cut = opened
-                .file
-                .set_len(offset)
-                .and_then(|()| opened.file.sync_all());
-            cut.map_err(StoreError::io("cut", &opened.path))?;
+            disk::cut(&opened.file, &opened.path, offset)?;
         }
         Ok(opened)
     }
@@ -247,9 +243,7 @@ impl LeafFile {
     }
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.file
-            .sync_data()
-            .map_err(StoreError::io("sync", &self.path))
+        disk::sync_data(&self.file, &self.path)
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub(super) struct LeafMachine {
     store: Arc<Store>,
-    /// Shortened together with the installation of a snapshot.
+    /// Shortened together with the installation of a snapshot; what is not durable in it is not
+    /// applied.
     log: RaftLog,
     /// The last snapshot built or installed in this run, and its length; builders share it.
     snapshot: Arc<Mutex<Option<Current>>>,
@@ -77,6 +78,13 @@ impl RaftStateMachine<Types> for LeafMachine {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        if let Some(last) = entries.last() {
+            // openraft counts a leader's copy once it is written. Only here it is known whether the
+            // majority that it counted has the entries on its disks.
+            let durable = self.log.durable_through(last.log_id.index).await;
+            durable.map_err(|error| StorageIOError::apply(last.log_id, AnyError::error(error)))?;
+        }
         let entries = entries.into_iter().map(|entry| Apply {
             log_id: entry.log_id,
             what: match entry.payload {
@@ -174,7 +182,7 @@ fn received(
             offset,
             "the snapshot is cut off",
         ))),
-        Ok(Err(Stop::Damaged { offset, what })) => {
+        Ok(Err(Stop::Hole { offset, what } | Stop::Damaged { offset, what })) => {
             Some(Err(StoreError::damaged(&path, offset, what)))
         }
         Err(error) => Some(Err(error)),

@@ -1,7 +1,9 @@
 //! Raft's messages between nodes. Links, encryption and identity are the cluster's business.
 
+use super::StoreError;
 use super::handle::Core;
-use super::types::{Raft, Types, raft_id};
+use super::log::RaftLog;
+use super::types::{Types, raft_id};
 use futures::future::BoxFuture;
 use openraft::error::{
     InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable,
@@ -58,7 +60,7 @@ pub trait ConsensusNet: Send + Sync + 'static {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Request {
+pub(super) enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<u64>),
     Snapshot(InstallSnapshotRequest<Types>),
@@ -71,7 +73,7 @@ enum Request {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Response {
+pub(super) enum Response {
     Append(AppendEntriesResponse<u64>),
     Vote(VoteResponse<u64>),
     Snapshot(Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>),
@@ -82,25 +84,31 @@ enum Response {
 pub(super) async fn serve(core: &Core, bytes: &[u8]) -> Vec<u8> {
     let response = match wire::decode(bytes) {
         Err(error) => Response::Refused(format!("cannot read the request: {error}")),
-        Ok(Request::To { replica, request }) if replica == core.id => {
-            answer(&core.raft, *request).await
-        }
+        Ok(Request::To { replica, request }) if replica == core.id => answer(core, *request).await,
         Ok(request @ (Request::Append(_) | Request::Vote(_) | Request::Snapshot(_)))
             if core.store_id == StoreId::FOUNDING =>
         {
-            answer(&core.raft, request).await
+            answer(core, request).await
         }
         Ok(_) => Response::Refused("the request is for a replica that is no more".to_owned()),
     };
     wire::encode(&response)
 }
 
-async fn answer(raft: &Raft, request: Request) -> Response {
+async fn answer(core: &Core, request: Request) -> Response {
+    let raft = &core.raft;
     match request {
         Request::Append(request) => match raft.append_entries(request).await {
-            Ok(response) => Response::Append(response),
+            // The answer says what this replica holds. What it appended for its leader is durable;
+            // what it wrote as a leader itself, before, need not be yet.
+            Ok(response) => match core.log.settled().await {
+                Ok(()) => Response::Append(response),
+                Err(error) => Response::Refused(error.to_string()),
+            },
             Err(error) => Response::Refused(error.to_string()),
         },
+        // A tail that is not durable yet makes a voter stricter only, and a candidate that loses
+        // its tail is no candidate any more.
         Request::Vote(request) => match raft.vote(request).await {
             Ok(response) => Response::Vote(response),
             Err(error) => Response::Refused(error.to_string()),
@@ -111,14 +119,19 @@ async fn answer(raft: &Raft, request: Request) -> Response {
 }
 
 /// Makes a [`PeerClient`] for each peer. The membership itself says which node a replica is of.
-pub(super) struct PeerClients(pub(super) Arc<dyn ConsensusNet>);
+pub(super) struct PeerClients {
+    pub(super) net: Arc<dyn ConsensusNet>,
+    /// Of this replica: what is not durable in it is not told to be committed.
+    pub(super) log: RaftLog,
+}
 
 impl RaftNetworkFactory<Types> for PeerClients {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> PeerClient {
         PeerClient {
-            net: self.0.clone(),
+            net: self.net.clone(),
+            log: self.log.clone(),
             peer: NodeId::new(node.addr.clone()),
             target,
         }
@@ -128,6 +141,7 @@ impl RaftNetworkFactory<Types> for PeerClients {
 /// Raft's view of one peer.
 pub(super) struct PeerClient {
     net: Arc<dyn ConsensusNet>,
+    log: RaftLog,
     peer: NodeId,
     target: u64,
 }
@@ -165,6 +179,31 @@ impl PeerClient {
         }
     }
 
+    /// Tells the peer of no commit that counts on entries which this disk may still lose.
+    ///
+    /// A message with entries goes out at once with the commit that is safe; the next one follows
+    /// when these entries are committed. One that only tells of a commit waits for the disk: its
+    /// follower would learn of it no earlier by another. A disk that owes an answer for the length
+    /// of a call holds up every message, so that a leader whose disk hangs falls silent and the
+    /// peers elect another.
+    async fn hold_back(
+        &self,
+        rpc: &mut AppendEntriesRequest<Types>,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let Some(commit) = rpc.leader_commit else {
+            return Ok(());
+        };
+        match self.log.lag(commit.index) {
+            None => self.log.expect_intact(),
+            Some(lag) if !rpc.entries.is_empty() && lag.owing < limit => {
+                rpc.leader_commit = lag.durable;
+                Ok(())
+            }
+            Some(_) => self.log.durable_through(commit.index).await,
+        }
+    }
+
     fn unexpected(&self, what: impl Into<String>) -> NetError {
         NetError::Unexpected {
             peer: self.peer.clone(),
@@ -182,9 +221,16 @@ impl PeerClient {
 impl RaftNetwork<Types> for PeerClient {
     async fn append_entries(
         &mut self,
-        rpc: AppendEntriesRequest<Types>,
+        mut rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<u64>> {
+        // openraft bounds the whole call by the same limit.
+        let limit = option.hard_ttl();
+        match tokio::time::timeout(limit, self.hold_back(&mut rpc, limit)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(RPCError::Network(NetworkError::new(&error))),
+            Err(late) => return Err(RPCError::Network(NetworkError::new(&late))),
+        }
         match self.exchange(Request::Append(rpc), &option).await? {
             Response::Append(response) => Ok(response),
             Response::Vote(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),

@@ -225,7 +225,7 @@ impl Store {
             let inner = self.lock();
             (inner.present(), inner.files()?.leaves.syncer())
         };
-        file.sync_data().map_err(StoreError::io("sync", &path))?;
+        disk::sync_data(&file, &path)?;
         Ok(mark)
     }
 

@@ -411,7 +411,7 @@ fn read_log(dir: &Path) -> Result<WholeLog, VerifyError> {
                 log.unfinished = len.saturating_sub(offset);
                 return Ok(log);
             }
-            Err(Stop::Damaged { offset, what }) => {
+            Err(Stop::Hole { offset, what } | Stop::Damaged { offset, what }) => {
                 let leaf = log.tree.size();
                 let what = format!("leaf {leaf}: {what}");
                 return Err(StoreError::damaged(&path, offset, what).into());

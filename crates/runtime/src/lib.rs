@@ -1,6 +1,7 @@
 //! What stands around the pure machines and acts for them: actors and their supervisors, clock,
 //! entropy, the journal.
 
+pub mod blocking;
 pub mod clock;
 pub mod durable;
 pub mod entropy;

@@ -17,7 +17,7 @@ mod node;
 mod outputs;
 mod replication;
 mod report;
-mod rng;
+pub(crate) mod rng;
 mod trace;
 mod verdict;
 mod world;

@@ -5,7 +5,7 @@ use machine::Instant;
 use rand_core::{Rng, SeedableRng};
 use std::time::Duration;
 
-pub(crate) struct Dice(ChaCha8Rng);
+pub struct Dice(ChaCha8Rng);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {

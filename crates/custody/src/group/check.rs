@@ -3,6 +3,7 @@
 
 use super::GroupError;
 use crate::roster::{Membership, Roster};
+use machine::mistakes::{self, Mistake};
 use openmls::prelude::{
     BasicCredential, Credential, LeafNodeIndex, Member, MlsGroup, Proposal, Sender, StagedCommit,
 };
@@ -124,6 +125,9 @@ impl Claim<'_> {
     /// Exactly the leaves of those that have to go.
     fn removal(&self, group: &MlsGroup, staged: &StagedCommit) -> Result<(), GroupError> {
         let mut left = leaves_of(group, &self.membership.to_remove);
+        if mistakes::on(Mistake::EvictedKeepsKeys) {
+            return Ok(());
+        }
         for queued in staged.queued_proposals() {
             let goes = match queued.proposal() {
                 Proposal::Remove(remove) => left.remove(&remove.removed()),

@@ -15,6 +15,7 @@ use crate::{
     secrets::EpochSecrets,
 };
 use ed25519_dalek::SigningKey;
+use machine::mistakes::{self, Mistake};
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, GroupId, LeafNodeParameters, Lifetime, MlsGroup,
     MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
@@ -240,7 +241,10 @@ impl KeyGroup {
     pub fn remove(&mut self, nodes: &BTreeSet<NodeId>) -> Result<Vec<u8>, GroupError> {
         let doing = "removing members";
         let signer = IdentitySigner(&self.identity.key);
-        let leaves = check::leaves_of(&self.mls, nodes);
+        let mut leaves = check::leaves_of(&self.mls, nodes);
+        if mistakes::on(Mistake::EvictedKeepsKeys) {
+            leaves.clear();
+        }
         let bundle = self
             .mls
             .commit_builder()
@@ -335,6 +339,7 @@ impl KeyGroup {
             epoch,
             link: export(LABEL_LINK)?,
             data: export(LABEL_DATA)?,
+            holders: self.members(),
         })
     }
 

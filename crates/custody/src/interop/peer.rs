@@ -78,6 +78,7 @@ impl Peer {
             epoch,
             link: self.group.export("glasshouse link 1", &context),
             data: self.group.export("glasshouse data 1", &context),
+            holders: Default::default(),
         }
     }
 

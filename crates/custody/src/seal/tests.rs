@@ -17,6 +17,7 @@ fn secrets(epoch: u64) -> EpochSecrets {
         epoch: KeyEpoch(epoch),
         link: [1; 32],
         data: [epoch as u8; 32],
+        holders: Default::default(),
     }
 }
 

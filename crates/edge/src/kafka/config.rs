@@ -1,3 +1,4 @@
+use super::Reach;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ pub struct ClientConfig {
     pub bootstrap: Vec<String>,
     /// Encryption and authentication.
     pub security: Security,
+    /// The way there.
+    pub reach: Reach,
     /// Told to the broker, seen in its logs.
     pub client_id: String,
     /// Time limit for connecting, handshakes included.
@@ -22,6 +25,7 @@ impl ClientConfig {
         Self {
             bootstrap: bootstrap.into_iter().map(Into::into).collect(),
             security,
+            reach: Reach::Sockets,
             client_id: "glasshouse".to_owned(),
             connect_limit: Duration::from_secs(5),
             call_limit: Duration::from_secs(10),

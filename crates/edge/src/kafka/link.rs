@@ -1,7 +1,8 @@
 //! One connection to one broker, on samsa's sockets.
 
 use super::counters::Counters;
-use super::{ClientConfig, FeedError, Security};
+use super::dialer::{self, Connection, Dialer};
+use super::{ClientConfig, FeedError, Reach, Security};
 use bytes::{Buf, Bytes, BytesMut};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -19,6 +20,7 @@ enum Socket {
     Tls(TlsConnection),
     SaslTcp(SaslTcpConnection),
     SaslTls(SaslTlsConnection),
+    Dialed(Box<dyn Connection>),
 }
 
 /// A connection with its address. A call that fails or is cancelled leaves an answer on the way:
@@ -40,41 +42,17 @@ impl Link {
         counters: Arc<Counters>,
     ) -> Result<Self, FeedError> {
         let address = format!("{host}:{port}");
-        check_tls_files(&config.security)?;
-        let refused = |reason: String| FeedError::Connect {
-            address: address.clone(),
-            reason,
+        let opened = match &config.reach {
+            Reach::Sockets => by_samsa(config, host, port).await,
+            Reach::Dialer(dialer) => by_dialer(config, dialer.as_ref(), host, port).await,
         };
-        // samsa panics on a name that does not resolve: ask first. It may also panic on certificates
-        // that do not belong together, so it connects in a task of its own.
-        let lookup =
-            tokio::time::timeout(config.connect_limit, tokio::net::lookup_host((host, port)));
-        match lookup.await {
-            Ok(Ok(found)) => {
-                if found.count() == 0 {
-                    return Err(refused("the name has no address".to_owned()));
-                }
-            }
-            Ok(Err(error)) => return Err(refused(error.to_string())),
-            Err(_) => return Err(refused("the name was not resolved in time".to_owned())),
-        }
-        let broker = BrokerAddress {
-            host: host.to_owned(),
-            port,
-        };
-        let mut task = tokio::spawn(open(config.security.clone(), broker));
-        let socket = match tokio::time::timeout(config.connect_limit, &mut task).await {
-            Ok(Ok(Ok(socket))) => socket,
-            Ok(Ok(Err(error))) => return Err(refused(error.to_string())),
-            Ok(Err(panic)) => return Err(refused(format!("the client library failed: {panic}"))),
-            Err(_) => {
-                task.abort();
-                return Err(refused(format!(
-                    "no connection within {} ms",
-                    config.connect_limit.as_millis()
-                )));
-            }
-        };
+        let socket = opened.map_err(|error| match error {
+            OpenError::TlsFile(error) => error,
+            OpenError::Refused(reason) => FeedError::Connect {
+                address: address.clone(),
+                reason,
+            },
+        })?;
         let encrypted = config.security.encrypted();
         Ok(Self {
             socket,
@@ -102,16 +80,21 @@ impl Link {
     ) -> Result<Bytes, FeedError> {
         let limit = self.limit + extra;
         let exchange = async {
-            match &mut self.socket {
+            let answer = match &mut self.socket {
                 Socket::Tcp(socket) => exchange(socket, request).await,
                 Socket::Tls(socket) => exchange(socket, request).await,
                 Socket::SaslTcp(socket) => exchange(socket, request).await,
                 Socket::SaslTls(socket) => exchange(socket, request).await,
-            }
+                Socket::Dialed(stream) => {
+                    let answer = dialer::exchange(stream, request).await;
+                    return answer.map_err(|error| error.to_string());
+                }
+            };
+            answer.map_err(|error| error.to_string())
         };
         let answer = match tokio::time::timeout(limit, exchange).await {
             Ok(Ok(answer)) => answer.freeze(),
-            Ok(Err(error)) => return Err(self.failed(call, error.to_string())),
+            Ok(Err(error)) => return Err(self.failed(call, error)),
             Err(_) => {
                 let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
                 return Err(FeedError::Timeout {
@@ -143,6 +126,66 @@ impl Link {
     pub(super) fn count_payload(&self, bytes: usize) {
         self.counters.payload(bytes, self.encrypted);
     }
+}
+
+/// Why no connection came about.
+enum OpenError {
+    /// The sentence says it all.
+    TlsFile(FeedError),
+    Refused(String),
+}
+
+async fn by_samsa(config: &ClientConfig, host: &str, port: u16) -> Result<Socket, OpenError> {
+    check_tls_files(&config.security).map_err(OpenError::TlsFile)?;
+    let refused = |reason: String| OpenError::Refused(reason);
+    // samsa panics on a name that does not resolve: ask first. It may also panic on certificates
+    // that do not belong together, so it connects in a task of its own.
+    let lookup = tokio::time::timeout(config.connect_limit, tokio::net::lookup_host((host, port)));
+    match lookup.await {
+        Ok(Ok(found)) => {
+            if found.count() == 0 {
+                return Err(refused("the name has no address".to_owned()));
+            }
+        }
+        Ok(Err(error)) => return Err(refused(error.to_string())),
+        Err(_) => return Err(refused("the name was not resolved in time".to_owned())),
+    }
+    let broker = BrokerAddress {
+        host: host.to_owned(),
+        port,
+    };
+    let mut task = tokio::spawn(open(config.security.clone(), broker));
+    match tokio::time::timeout(config.connect_limit, &mut task).await {
+        Ok(Ok(Ok(socket))) => Ok(socket),
+        Ok(Ok(Err(error))) => Err(refused(error.to_string())),
+        Ok(Err(panic)) => Err(refused(format!("the client library failed: {panic}"))),
+        Err(_) => {
+            task.abort();
+            Err(too_slow(config))
+        }
+    }
+}
+
+async fn by_dialer(
+    config: &ClientConfig,
+    dialer: &dyn Dialer,
+    host: &str,
+    port: u16,
+) -> Result<Socket, OpenError> {
+    if config.security != Security::Plaintext {
+        let reason = "a dialer's connections carry neither TLS nor SASL; configure plaintext";
+        return Err(OpenError::Refused(reason.to_owned()));
+    }
+    match tokio::time::timeout(config.connect_limit, dialer.dial(host, port)).await {
+        Ok(Ok(connection)) => Ok(Socket::Dialed(connection)),
+        Ok(Err(error)) => Err(OpenError::Refused(error.to_string())),
+        Err(_) => Err(too_slow(config)),
+    }
+}
+
+fn too_slow(config: &ClientConfig) -> OpenError {
+    let limit = config.connect_limit.as_millis();
+    OpenError::Refused(format!("no connection within {limit} ms"))
 }
 
 async fn exchange<C: BrokerConnection, R: ToByte + Sync + Send>(

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::smtp::{Defer, Mail, Output, Policy, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -60,9 +59,10 @@ enum End {
 }
 
 /// Serves one client from greeting to close.
-pub(super) async fn run(mut stream: TcpStream, peer: IpAddr, shared: &Shared) {
-    // Replies are written whole; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
+pub(super) async fn run<S>(mut stream: S, peer: IpAddr, shared: &Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let mut out = Vec::new();
     let session = Session::new(Arc::clone(&shared.policy), peer, shared.now(), &mut out);
     let mut connection = Connection {

@@ -4,7 +4,11 @@ use super::duplicates::{Remembered, identity};
 use super::sink::{AcceptedMail, MailSink, Receipt};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
-use runtime::journal::{Journal, JournalError, JournalOptions, OpenError, Pending, Recovery};
+use runtime::blocking;
+use runtime::journal::{
+    Journal, JournalError, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Pending, Record,
+    Records, Recovery,
+};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use std::time::Duration;
 use telemetry::smtp::Defer;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wire::{DecodeError, Digest, StoredMail};
 
 /// How long a message waits for a place in the hand-over before its client is told 451. Gear gives
@@ -23,6 +27,9 @@ pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages between their sessions and the journal; each waits with its session, so this needs
 /// to be no more than what keeps the journal's writer busy.
 const INTAKE: usize = 1_024;
+
+/// Bytes of mail that a replay reads at a time: a second's worth at full rate.
+const REPLAY_CHUNK: usize = 4 << 20;
 
 /// Sizes and bounds of the sink.
 #[derive(Clone, Debug)]
@@ -109,10 +116,7 @@ impl JournalSink {
         dir: &Path,
         options: JournalSinkOptions,
     ) -> Result<(Arc<Self>, Receiver<Stored>, Recovery), SinkError> {
-        let (journal, remembered, recovery) = {
-            let (dir, options) = (dir.to_owned(), options.clone());
-            blocking(move || recover(&dir, &options)).await?
-        };
+        let (journal, remembered, recovery) = recover_patiently(dir, &options).await?;
         let (handover, stored) = channel(options.handover);
         let (intake, incoming) = channel(INTAKE);
         let (ready, open) = watch::channel(false);
@@ -127,7 +131,7 @@ impl JournalSink {
             handover: handover.clone(),
         };
         tokio::spawn(async move {
-            match blocking(move || replay.run()).await {
+            match replay.run().await {
                 Ok(()) => {
                     ready.send_replace(true);
                     pump.run(incoming).await;
@@ -165,7 +169,7 @@ impl JournalSink {
     /// `seq` is not in the journal; a file cannot be written.
     pub async fn mark_processed(&self, seq: u64) -> Result<(), SinkError> {
         let journal = self.journal.clone();
-        blocking(move || {
+        aside(move || {
             journal.mark_processed(seq)?;
             journal.release(seq)?;
             Ok(())
@@ -340,19 +344,55 @@ struct Replay {
 }
 
 impl Replay {
-    fn run(self) -> Result<(), SinkError> {
-        for record in self.journal.read_from(self.journal.processed() + 1)? {
-            let record = record?;
-            let stored = Stored {
-                seq: record.seq,
-                mail: decode(record.seq, &record.payload)?,
-            };
-            if self.handover.blocking_send(stored).is_err() {
-                break;
+    async fn run(self) -> Result<(), SinkError> {
+        let journal = self.journal;
+        let mut records = aside(move || Ok(journal.read_from(journal.processed() + 1)?)).await?;
+        loop {
+            let (rest, chunk) = aside(move || read_chunk(records)).await?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            records = rest;
+            for Record { seq, payload } in chunk {
+                let mail = decode(seq, &payload)?;
+                if self.handover.send(Stored { seq, mail }).await.is_err() {
+                    return Ok(());
+                }
             }
         }
-        Ok(())
     }
+}
+
+/// The next records of a replay; none: it is over.
+fn read_chunk(mut records: Records) -> Result<(Records, Vec<Record>), SinkError> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while bytes < REPLAY_CHUNK {
+        let Some(record) = records.next().transpose()? else {
+            break;
+        };
+        bytes += record.payload.len() + 1;
+        chunk.push(record);
+    }
+    Ok((records, chunk))
+}
+
+/// As [`recover`]. Where there is but one thread, the journal leaves the waiting for its lock to us: a
+/// former door of this very process may have to come to its end first.
+async fn recover_patiently(
+    dir: &Path,
+    options: &JournalSinkOptions,
+) -> Result<(Journal, Remembered, Recovery), SinkError> {
+    for _ in 1..LOCK_TRIES {
+        let (folder, options) = (dir.to_owned(), options.clone());
+        match aside(move || recover(&folder, &options)).await {
+            Err(SinkError::Journal(OpenError::Locked { .. })) if blocking::on_one_thread() => {
+                sleep(LOCK_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    recover(dir, options)
 }
 
 fn recover(
@@ -392,10 +432,10 @@ fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {
-    tokio::task::spawn_blocking(work)
+    blocking::aside(work)
         .await
         .unwrap_or_else(|error| Err(SinkError::Task(error.to_string())))
 }

@@ -4,6 +4,7 @@
 //! message goes to a [`MailSink`]; only what the sink calls accepted is answered 250. The sink for
 //! real use is [`JournalSink`]: durable first, then handed on in order, at most once per message.
 
+mod acceptor;
 mod connection;
 mod counters;
 mod duplicates;
@@ -12,6 +13,7 @@ mod places;
 mod server;
 mod sink;
 
+pub use acceptor::Acceptor;
 pub use counters::{SmtpCounters, SmtpCounts};
 pub use journal_sink::{HANDOVER_PATIENCE, JournalSink, JournalSinkOptions, SinkError, Stored};
 pub use server::{BindError, MAX_MESSAGE, SmtpConfig, SmtpLimits, SmtpServer};

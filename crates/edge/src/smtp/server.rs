@@ -1,13 +1,13 @@
+use super::acceptor::{Acceptor, TcpAcceptor};
 use super::connection::{self, Shared};
 use super::counters::SmtpCounters;
 use super::places::Places;
 use super::sink::MailSink;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::smtp::Policy;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
@@ -93,20 +93,38 @@ impl SmtpServer {
     /// # Errors
     /// See [`BindError`].
     pub async fn bind(config: SmtpConfig, sink: Arc<dyn MailSink>) -> Result<Self, BindError> {
+        check(&config.policy)?;
+        let listen = config.listen;
+        let (acceptor, local) = TcpAcceptor::bind(listen)
+            .await
+            .map_err(|source| BindError::Listen { listen, source })?;
+        Self::serve_on(
+            acceptor,
+            SmtpConfig {
+                listen: local,
+                ..config
+            },
+            sink,
+        )
+    }
+
+    /// Serves what `acceptor` gives until [`shutdown`](Self::shutdown) or drop; `config.listen` is
+    /// only a name for it.
+    ///
+    /// # Errors
+    /// [`BindError::MaxSize`].
+    pub fn serve_on(
+        acceptor: impl Acceptor,
+        config: SmtpConfig,
+        sink: Arc<dyn MailSink>,
+    ) -> Result<Self, BindError> {
+        check(&config.policy)?;
         let SmtpConfig {
-            listen,
+            listen: local,
             policy,
             tls,
             limits,
         } = config;
-        if policy.max_size > MAX_MESSAGE {
-            return Err(BindError::MaxSize {
-                max_size: policy.max_size,
-            });
-        }
-        let refused = |source| BindError::Listen { listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(refused)?;
-        let local = listener.local_addr().map_err(refused)?;
         let counters = Arc::new(SmtpCounters::default());
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -122,7 +140,7 @@ impl SmtpServer {
             limits.sessions_per_address,
             Arc::clone(&counters),
         );
-        let listener = tokio::spawn(serve(listener, Arc::new(places), shared));
+        let listener = tokio::spawn(serve(acceptor, Arc::new(places), shared));
         Ok(Self {
             local,
             counters,
@@ -151,13 +169,23 @@ impl SmtpServer {
     }
 }
 
-async fn serve(listener: TcpListener, places: Arc<Places>, shared: Arc<Shared>) {
+fn check(policy: &Policy) -> Result<(), BindError> {
+    let max_size = policy.max_size;
+    if max_size > MAX_MESSAGE {
+        return Err(BindError::MaxSize { max_size });
+    }
+    Ok(())
+}
+
+async fn serve<A: Acceptor>(mut acceptor: A, places: Arc<Places>, shared: Arc<Shared>) {
     let mut stopped = shared.stopped.clone();
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, &places, &shared, &mut sessions),
+            accepted = acceptor.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    admit(&acceptor, stream, peer, &places, &shared, &mut sessions);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a mail connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -169,7 +197,7 @@ async fn serve(listener: TcpListener, places: Arc<Places>, shared: Arc<Shared>) 
             () = connection::stop(&mut stopped) => break,
         }
     }
-    drop(listener);
+    drop(acceptor);
     let finish = async { while sessions.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_GRACE, finish).await.is_err() {
         tracing::warn!(open = sessions.len(), "mail sessions cut off at shutdown");
@@ -177,14 +205,15 @@ async fn serve(listener: TcpListener, places: Arc<Places>, shared: Arc<Shared>) 
     }
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
+fn admit<A: Acceptor>(
+    acceptor: &A,
+    stream: A::Stream,
+    peer: IpAddr,
     places: &Arc<Places>,
     shared: &Arc<Shared>,
     sessions: &mut JoinSet<()>,
 ) {
-    let peer = peer.ip().to_canonical();
+    let peer = peer.to_canonical();
     match places.take(peer) {
         Some(place) => {
             SmtpCounters::add(&shared.counters.sessions, 1);
@@ -197,8 +226,10 @@ fn admit(
         None => {
             SmtpCounters::add(&shared.counters.turned_away, 1);
             tracing::info!(%peer, "mail connection turned away, too many are open");
-            // One packet that a fresh connection's buffer always takes; not worth a wait.
-            let _ = stream.try_write(b"421 4.3.2 too many connections, try again later\r\n");
+            acceptor.turn_away(
+                stream,
+                b"421 4.3.2 too many connections, try again later\r\n",
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
 use machine::Instant;
+use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::{Digest, NodeId, Round};
@@ -43,7 +44,10 @@ impl OpenRound {
                 round: *round,
             });
         }
-        if self.updates.contains_key(node) {
+        if let Some(taken) = self.updates.get_mut(node) {
+            if mistakes::on(Mistake::DoubleCountedUpdate) {
+                taken.examples = taken.examples.saturating_add(update.examples);
+            }
             return Ok(Taken::Repeated);
         }
         self.check_numbers(&update, config)?;

@@ -6,6 +6,7 @@ use super::{
     Proposal,
 };
 use crate::model_digest;
+use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
 use wire::{Act, Round};
 
@@ -37,7 +38,9 @@ impl Aggregator {
 
     /// From waiting: end what a former leader left open, or open the next round.
     fn begin(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if let Some(round) = self.open {
+        if let Some(round) = self.open
+            && !mistakes::on(Mistake::NoFailoverAbandon)
+        {
             let reason = format!("the leader that opened it was replaced by {}", self.node);
             self.abandon(now, round, reason, out);
             return;

@@ -2,11 +2,11 @@
 
 use crate::gateway::Gateway;
 use cluster::noise::EpochTable;
-use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, TcpTransport};
+use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, Transport};
 use config::{Config, FeedFields, Peer};
 use ed25519_dalek::SigningKey;
-use edge::kafka::{ClientConfig, FeedConfig, Security as KafkaSecurity};
-use edge::mailer::{Mailer, MailerConfig, Security};
+use edge::kafka::{ClientConfig, FeedConfig, Reach, Security as KafkaSecurity};
+use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
 use edge::smtp::{Policy, Recipients, SmtpConfig, SmtpLimits};
 use edge::tls;
 use runtime::service::ServiceError;
@@ -61,8 +61,9 @@ pub(super) struct Links {
     pub(super) faults: Option<Faults>,
 }
 
-pub(super) async fn links(
+pub(super) fn links<T: Transport>(
     config: &Config,
+    transport: T,
     incarnation: u64,
     identity: &SigningKey,
     members: &Members,
@@ -70,7 +71,6 @@ pub(super) async fn links(
     epochs: &EpochTable,
     gateway: &Arc<Gateway>,
 ) -> Result<Links, ServiceError> {
-    let transport = TcpTransport::bind(config.cluster.listen).await?;
     let detection = &config.cluster.detection;
     let links = ClusterConfig {
         cluster: config.cluster.name.clone(),
@@ -147,7 +147,7 @@ pub(super) fn door(
     }))
 }
 
-pub(super) fn mailer(config: &Config) -> Result<Option<Mailer>, ServiceError> {
+pub(super) fn mailer(config: &Config) -> Result<Option<Arc<dyn Outbox>>, ServiceError> {
     let Some(alerts) = &config.alerts else {
         return Ok(None);
     };
@@ -169,11 +169,12 @@ pub(super) fn mailer(config: &Config) -> Result<Option<Mailer>, ServiceError> {
         to: alerts.to.clone(),
         limit: MailerConfig::LIMIT,
     })?;
-    Ok(Some(mailer))
+    Ok(Some(Arc::new(mailer)))
 }
 
 pub(super) fn pipeline(
     config: &Config,
+    reach: Reach,
 ) -> Result<Option<(FeedConfig, PipelineConfig)>, ServiceError> {
     let Some(feed) = &config.feed else {
         return Ok(None);
@@ -215,7 +216,10 @@ pub(super) fn pipeline(
         },
         _ => KafkaSecurity::Plaintext,
     };
-    let client = ClientConfig::new(feed.brokers.clone(), security);
+    let client = ClientConfig {
+        reach,
+        ..ClientConfig::new(feed.brokers.clone(), security)
+    };
     let topic = feed.topic.clone();
     let pipeline = PipelineConfig {
         topic: topic.clone(),

@@ -3,6 +3,7 @@
 use super::super::machine::LeafMachine;
 use super::super::store::Store;
 use super::super::types::Leaf;
+use super::scan::scan;
 use super::*;
 use openraft::EntryPayload;
 use openraft::testing::{StoreBuilder, Suite, log_id};
@@ -38,7 +39,9 @@ fn entry(index: u64) -> Entry {
 fn filled(dir: &Path, entries: u64) -> RaftLog {
     let log = RaftLog::create(dir, StoreId::FOUNDING).unwrap();
     log.lock().save_vote(&Vote::new(1, 0)).unwrap();
-    log.lock().append((0..entries).map(entry)).unwrap();
+    for index in 0..entries {
+        log.write(&[entry(index)]).unwrap();
+    }
     log
 }
 
@@ -55,9 +58,9 @@ fn indices(log: &RaftLog) -> Vec<u64> {
 fn survives_reopening() {
     let dir = TempDir::new().unwrap();
     let log = filled(dir.path(), 10);
-    log.lock().truncate(7).unwrap();
-    log.lock().purge(log_id(1, 0, 3)).unwrap();
-    log.lock().append([entry(7)].into_iter()).unwrap();
+    log.replacing(|log| log.truncate(7)).unwrap();
+    log.shorten(log_id(1, 0, 3)).unwrap();
+    log.write(&[entry(7)]).unwrap();
     let vote = Vote::new(4, 9);
     log.lock().save_vote(&vote).unwrap();
     for log in [log, RaftLog::open(dir.path()).unwrap()] {
@@ -87,7 +90,7 @@ fn a_torn_tail_is_cut_off_at_every_length() {
         fs::write(&path, &whole[..len as usize]).unwrap();
         let log = RaftLog::open(dir.path()).unwrap();
         assert_eq!(indices(&log), [0, 1], "cut at {len}");
-        log.lock().append([entry(2)].into_iter()).unwrap();
+        log.write(&[entry(2)]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
     // Space that was allotted and never written.
@@ -149,4 +152,127 @@ fn a_frame_in_the_wrong_place_is_refused() {
     .concat();
     fs::write(&path, swapped).unwrap();
     assert!(RaftLog::open(dir.path()).is_err());
+}
+
+/// Entries 0 to 3, durable, and 4 to 6, each written while the ones before were not; the bytes of
+/// the file, and how many of them are durable.
+fn with_a_tail(dir: &Path) -> (RaftLog, Vec<u8>, usize) {
+    let log = filled(dir, 4);
+    let durable = log.lock().end as usize;
+    for index in 4..7 {
+        log.lock().write(&[entry(index)]).unwrap();
+    }
+    let whole = fs::read(dir.join(LOG)).unwrap();
+    (log, whole, durable)
+}
+
+/// The sectors of `bytes` that reach behind `from`, as ranges behind it.
+fn sectors(from: usize, bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let first = from / 512;
+    let last = bytes.len().div_ceil(512);
+    let range = |sector: usize| (sector * 512).max(from)..((sector + 1) * 512).min(bytes.len());
+    (first..last).map(range).collect()
+}
+
+#[test]
+fn whatever_a_crash_loses_of_writes_under_way_the_rest_is_used() {
+    let dir = TempDir::new().unwrap();
+    let (log, whole, durable) = with_a_tail(dir.path());
+    drop(log);
+    let path = dir.path().join(LOG);
+    let sectors = sectors(durable, &whole);
+    assert!((4..8).contains(&sectors.len()), "{sectors:?}");
+    let mut kept_in_all = std::collections::BTreeSet::new();
+    for lost in 0..1_u32 << sectors.len() {
+        let mut bytes = whole.clone();
+        for (at, sector) in sectors.iter().enumerate() {
+            if lost & (1 << at) != 0 {
+                bytes[sector.clone()].fill(0);
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        let log = RaftLog::open(dir.path()).unwrap_or_else(|error| panic!("{lost:b}: {error}"));
+        let kept = indices(&log);
+        assert!(kept.len() >= 4, "{lost:b}: {kept:?}");
+        assert!(
+            kept.iter().copied().eq(0..kept.len() as u64),
+            "{lost:b}: {kept:?}"
+        );
+        assert_eq!(log.lock().end, fs::metadata(&path).unwrap().len());
+        kept_in_all.insert(kept.len());
+    }
+    assert_eq!(kept_in_all, [4, 5, 6, 7].into());
+}
+
+#[test]
+fn a_sector_lost_of_what_was_durable_is_damage() {
+    let dir = TempDir::new().unwrap();
+    let (log, _, _) = with_a_tail(dir.path());
+    log.sync_now().unwrap();
+    let durable = log.lock().end as usize;
+    log.lock().write(&[entry(7)]).unwrap();
+    log.lock().write(&[entry(8)]).unwrap();
+    let path = dir.path().join(LOG);
+    let whole = fs::read(&path).unwrap();
+    for sector in sectors(0, &whole[..durable]) {
+        let mut bytes = whole.clone();
+        bytes[sector.clone()].fill(0);
+        if bytes == whole {
+            // All of it is zeros that were written.
+            continue;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let refused = RaftLog::open(dir.path())
+            .err()
+            .map(|error| error.to_string());
+        let refused = refused.unwrap_or_else(|| panic!("{sector:?} is missed"));
+        assert!(
+            refused.contains("is damaged at byte"),
+            "{sector:?}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn marks_go_with_the_places_they_speak_of() {
+    let dir = TempDir::new().unwrap();
+    let (log, _, _) = with_a_tail(dir.path());
+    log.shorten(log_id(1, 0, 1)).unwrap();
+    assert!(log.lock().to_sync().is_none(), "the new file is durable");
+    let path = dir.path().join(LOG);
+    let whole = fs::read(&path).unwrap();
+    let slots = scan(&path).unwrap().slots;
+    // Any entry but the last: the next one attests it.
+    for pair in slots.windows(2) {
+        let mut bytes = whole.clone();
+        bytes[pair[0].offset as usize..pair[1].offset as usize].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        assert!(RaftLog::open(dir.path()).is_err(), "at {}", pair[0].offset);
+    }
+}
+
+#[test]
+fn a_leader_resumes_after_an_orderly_stop_only() {
+    for orderly in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let log = filled(dir.path(), 3);
+        log.lock().save_vote(&Vote::new_committed(1, 7)).unwrap();
+        if orderly {
+            log.close().unwrap();
+        }
+        drop(log);
+        let log = RaftLog::open(dir.path()).unwrap();
+        log.take_part(7);
+        let vote = log.lock().vote;
+        let resumed = Vote {
+            committed: orderly,
+            ..Vote::new(1, 7)
+        };
+        assert_eq!(vote, Some(resumed));
+        // A vote for somebody else stands in any case.
+        log.lock().save_vote(&Vote::new_committed(2, 8)).unwrap();
+        let log = RaftLog::open(dir.path()).unwrap();
+        log.take_part(7);
+        assert_eq!(log.lock().vote, Some(Vote::new_committed(2, 8)));
+    }
 }

@@ -1,4 +1,5 @@
 use super::JournalOptions;
+use super::desk::Work;
 use super::disk::{Disk, RealDisk};
 use super::error::{JournalError, OpenError};
 use super::reader::Records;
@@ -7,6 +8,7 @@ use super::recover::{self, Recovery, Tail};
 use super::segment;
 use super::watermark;
 use super::writer::{Active, Append, Shared, Writer};
+use crate::blocking;
 use crate::durable::sync_dir;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
@@ -15,18 +17,19 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// A predecessor that was just killed, or a child that this process is just starting (between fork
 /// and exec it shares our files), may hold the lock for some milliseconds more: half a second of
 /// patience.
-const LOCK_TRIES: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+pub const LOCK_TRIES: u32 = 50;
+/// Pause between two tries.
+pub const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// A handle on an open journal; clones share it. The last one to go ends the writer thread, after
-/// it has answered what was waiting.
+/// A handle on an open journal; clones share it. The last one to go ends the writer, after it has
+/// answered what was waiting.
 #[derive(Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
@@ -38,17 +41,20 @@ struct Inner {
     shared: Arc<Shared>,
     /// The processed watermark as it stands in its file.
     processed: Mutex<u64>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<Work>,
     /// Holds the directory's lock.
     _lock: File,
 }
 
 impl Journal {
     /// Opens the journal in `dir`, which is created if need be, and recovers it. Blocks while it
-    /// reads what is there.
+    /// reads what is there. Called on a `current_thread` runtime, it writes in a task of that runtime,
+    /// otherwise on a thread of its own.
     ///
     /// # Errors
-    /// Files that the system refuses; a second process; damage to anything that was durable.
+    /// Files that the system refuses; a second process; damage to anything that was durable. A lock
+    /// that somebody holds is waited for, [`LOCK_TRIES`] times [`LOCK_PAUSE`], unless waiting would
+    /// hold up the only thread, on which its holder may have to end: then the caller tries again.
     pub fn open(
         dir: impl AsRef<Path>,
         options: JournalOptions,
@@ -89,10 +95,8 @@ impl Journal {
             active,
             failed: None,
         };
-        let writer = thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run(appends))
-            .map_err(OpenError::io("start the writer thread of", dir))?;
+        let writer =
+            Work::start(writer, appends).map_err(OpenError::io("start the writer of", dir))?;
         let inner = Inner {
             dir: dir.to_owned(),
             queue: Some(queue),
@@ -231,8 +235,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has dropped its answers: callers saw `Closed`.
-            let _ = writer.join();
+            writer.finish();
         }
     }
 }
@@ -261,9 +264,15 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(OpenError::io("open", &path))?;
-    for _ in 0..LOCK_TRIES {
+    let tries = if blocking::on_one_thread() {
+        1
+    } else {
+        LOCK_TRIES
+    };
+    for attempt in 1..=tries {
         match file.try_lock() {
             Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if attempt == tries => break,
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(error)) => return Err(OpenError::io("lock", &path)(error)),
         }

@@ -1,7 +1,7 @@
 //! An append-only journal with group commit: what [`Journal::append`] has answered is on disk.
 //!
-//! A directory of segments, each a run of checksummed records (`record`). One thread writes:
-//! it takes whatever appends are waiting, writes them at once, calls `fdatasync` once and answers
+//! A directory of segments, each a run of checksummed records (`record`). One writer (`desk`)
+//! takes whatever appends are waiting, writes them at once, calls `fdatasync` once and answers
 //! them all, so that the price of durability is shared by everyone who waited. `recover` brings a
 //! journal back after any crash: every whole record is kept, a torn tail is cut off and reported,
 //! and damage to something that had been durable is an error and never silently skipped.
@@ -9,6 +9,7 @@
 //! What the reader of the journal has worked off is told by [`Journal::mark_processed`]
 //! (`watermark`); [`Journal::release`] gives back the segments that nobody needs any more.
 
+mod desk;
 mod disk;
 mod error;
 mod handle;
@@ -20,7 +21,7 @@ mod watermark;
 mod writer;
 
 pub use error::{JournalError, OpenError};
-pub use handle::{Journal, Pending};
+pub use handle::{Journal, LOCK_PAUSE, LOCK_TRIES, Pending};
 pub use reader::Records;
 pub use record::{MAX_PAYLOAD, Record};
 pub use recover::{Recovery, TornTail};

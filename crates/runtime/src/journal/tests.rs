@@ -1,3 +1,6 @@
+//! On a multi-threaded runtime, as in production, where the writer has a thread of its own;
+//! `one_thread` has the other way.
+
 use super::disk::{Disk, RealDisk};
 use super::*;
 use std::fs::{self, File};
@@ -8,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 mod crash;
+mod one_thread;
 mod space;
 
 fn small() -> JournalOptions {
@@ -62,7 +66,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn reopened_journal_has_every_record_and_goes_on_numbering() {
     let dir = TempDir::new().expect("a directory");
     let (journal, recovery) = open(dir.path(), small());
@@ -95,7 +99,7 @@ async fn reopened_journal_has_every_record_and_goes_on_numbering() {
     assert_eq!(records(&journal, 61), vec![]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_second_opener_is_refused() {
     let dir = TempDir::new().expect("a directory");
     let (_journal, _) = open(dir.path(), small());
@@ -103,7 +107,7 @@ async fn a_second_opener_is_refused() {
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_tail_torn_at_any_byte_is_cut_off_and_reported() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
@@ -145,7 +149,7 @@ async fn a_tail_torn_at_any_byte_is_cut_off_and_reported() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_segment_torn_within_its_header_is_started_again() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
@@ -163,7 +167,7 @@ async fn a_segment_torn_within_its_header_is_started_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flipped_bit_in_a_durable_record_is_an_error_that_names_the_place() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
@@ -206,7 +210,7 @@ async fn a_flipped_bit_in_a_durable_record_is_an_error_that_names_the_place() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flipped_bit_in_an_earlier_segment_is_never_a_torn_tail() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), small());
@@ -224,7 +228,7 @@ async fn a_flipped_bit_in_an_earlier_segment_is_never_a_torn_tail() {
 }
 
 /// A batch of which the disk kept the second page and not the first was never acknowledged.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_hole_in_the_last_batch_is_a_torn_tail() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), JournalOptions::default());
@@ -251,7 +255,7 @@ async fn a_hole_in_the_last_batch_is_a_torn_tail() {
 }
 
 /// A stranger's mail that looks like a record must not decide how recovery reads a torn tail.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_record_forged_within_a_payload_is_not_believed() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), JournalOptions::default());
@@ -325,7 +329,7 @@ async fn many_concurrent_appends_share_commits_and_none_is_lost() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn submitted_records_are_numbered_in_order_of_submission() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), small());
@@ -338,7 +342,7 @@ async fn submitted_records_are_numbered_in_order_of_submission() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn too_large_a_record_is_refused_and_the_rest_goes_on() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), small());
@@ -356,7 +360,7 @@ async fn too_large_a_record_is_refused_and_the_rest_goes_on() {
     fill(&journal, 1, 2).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_processed_mark_survives_and_release_drops_whole_segments_below_it() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), small());
@@ -397,7 +401,7 @@ async fn the_processed_mark_survives_and_release_drops_whole_segments_below_it()
     fill(&journal, 41, 42).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_damaged_processed_mark_is_an_error_and_one_ahead_of_the_journal_too() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), small());

@@ -1,4 +1,4 @@
-//! The writer thread: gather, write once, sync once, answer all.
+//! The writer: gather, write once, sync once, answer all. Where it runs is `desk`'s to say.
 
 use super::disk::Disk;
 use super::error::{JournalError, is_full};
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// One append on its way to the disk.
 pub(super) struct Append {
@@ -69,27 +69,8 @@ pub(super) struct Writer<D> {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Runs until every handle is gone.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Append>) {
-        let mut batch = Vec::new();
-        let mut held = None;
-        while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
-            let mut bytes = first.payload.len();
-            batch.push(first);
-            while batch.len() < self.options.max_batch {
-                let Ok(append) = queue.try_recv() else { break };
-                bytes += append.payload.len();
-                if bytes > self.options.max_batch_bytes {
-                    held = Some(append);
-                    break;
-                }
-                batch.push(append);
-            }
-            self.answer(&mut batch);
-        }
-    }
-
-    fn answer(&mut self, batch: &mut Vec<Append>) {
+    /// Makes the batch durable as far as the disk lets it, and answers everyone in it.
+    pub(super) fn answer(&mut self, batch: &mut Vec<Append>) {
         let outcome = match &self.failed {
             Some(error) => Err(error.clone()),
             None => self.commit(batch),

@@ -21,6 +21,7 @@ pub(crate) use counts::Ticket;
 
 use crate::clock;
 use counts::Counts;
+use machine::mistakes::{self, Mistake};
 use machine::{Instant, Machine, Overload};
 use ractor::{ActorRef, Message};
 use std::fmt;
@@ -58,6 +59,8 @@ pub struct Address<I>(Arc<Inner<I>>);
 struct Inner<I> {
     name: String,
     capacity: usize,
+    /// The capacity, unless by mistake.
+    room: usize,
     policy: fn(&I) -> Overload,
     permits: Arc<Semaphore>,
     incarnation: watch::Sender<Option<ActorRef<Mail<I>>>>,
@@ -99,11 +102,17 @@ impl<I: Send + 'static> Address<I> {
     }
 
     fn with_policy(name: impl Into<String>, capacity: usize, policy: fn(&I) -> Overload) -> Self {
+        let room = if mistakes::on(Mistake::UnboundedQueue) {
+            Semaphore::MAX_PERMITS
+        } else {
+            capacity
+        };
         Self(Arc::new(Inner {
             name: name.into(),
             capacity,
+            room,
             policy,
-            permits: Arc::new(Semaphore::new(capacity)),
+            permits: Arc::new(Semaphore::new(room)),
             incarnation: watch::Sender::new(None),
             counts: Arc::default(),
         }))
@@ -225,7 +234,7 @@ impl<I: Send + 'static> Address<I> {
 
     /// Letters sent and not yet handled.
     pub fn depth(&self) -> usize {
-        self.0.capacity - self.0.permits.available_permits()
+        self.0.room - self.0.permits.available_permits()
     }
 
     /// What has become of its letters so far, and what waits right now.

@@ -74,7 +74,8 @@ fn parse(line: &str) -> Option<(u64, String)> {
 }
 
 fn append_for_ever(dir: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .build()
         .expect("a runtime");
     let (journal, recovery) = open(dir, small_enough_to_roll());

@@ -54,10 +54,14 @@ impl Disk for Scarce {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_full_disk_refuses_keeps_and_recovers() {
+    on_a_full_disk().await;
+}
+
 /// For every number of bytes that may be left: what was acknowledged stays, the rest is refused
 /// as `Full`, and with space the numbering goes on without a gap.
-#[tokio::test]
-async fn a_full_disk_refuses_keeps_and_recovers() {
+pub(super) async fn on_a_full_disk() {
     for left in (0..600).step_by(7) {
         let dir = TempDir::new().expect("a directory");
         let disk = Scarce::new(left);
@@ -89,7 +93,7 @@ async fn a_full_disk_refuses_keeps_and_recovers() {
 }
 
 /// A crash right after the refusal: the cut-off remainder is gone or a torn tail.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_crash_on_a_full_disk_keeps_what_was_acknowledged() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = Journal::open_on(Scarce::new(200), dir.path(), small()).expect("opens");
@@ -104,7 +108,7 @@ async fn a_crash_on_a_full_disk_keeps_what_was_acknowledged() {
     assert_eq!(records(&journal, 1), expected(1, 3));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_space_at_the_sync_starts_a_new_segment() {
     let dir = TempDir::new().expect("a directory");
     let disk = Scarce::new(u64::MAX / 2);
@@ -121,7 +125,7 @@ async fn no_space_at_the_sync_starts_a_new_segment() {
     assert_eq!(records(&journal, 1), expected(1, 4));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_failed_sync_poisons_the_journal_until_it_is_opened_again() {
     let dir = TempDir::new().expect("a directory");
     let disk = Scarce::new(u64::MAX / 2);
@@ -159,7 +163,8 @@ fn the_kernel_refuses_for_lack_of_space() {
 
 fn under_file_size_limit(dir: &Path) {
     limit_file_size(500);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .build()
         .expect("a runtime");
     runtime.block_on(async {

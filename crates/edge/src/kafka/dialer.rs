@@ -1,0 +1,88 @@
+//! Connections to brokers that are not samsa's sockets: a simulated network, a tunnel.
+
+use bytes::{BufMut, BytesMut};
+use futures::future::BoxFuture;
+use samsa::prelude::encode::ToByte;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Largest answer taken from a dialed connection: a fetch of [`FeedConfig::max_bytes`] with a single
+/// larger batch, and room around it.
+///
+/// [`FeedConfig::max_bytes`]: super::FeedConfig::max_bytes
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A connection that carries Kafka's protocol in clear.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection for S {}
+
+/// Connects to brokers.
+pub trait Dialer: Send + Sync + 'static {
+    /// Connects to the broker that calls itself `host:port`.
+    fn dial<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Box<dyn Connection>>>;
+}
+
+/// How brokers are reached.
+#[derive(Clone, Default)]
+pub enum Reach {
+    /// By sockets of the operating system, protected as [`Security`](super::Security) says.
+    #[default]
+    Sockets,
+    /// By a dialer. What it gives carries the protocol as it is, so this goes with
+    /// [`Security::Plaintext`](super::Security::Plaintext) only.
+    Dialer(Arc<dyn Dialer>),
+}
+
+impl PartialEq for Reach {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sockets, Self::Sockets) => true,
+            (Self::Dialer(mine), Self::Dialer(theirs)) => Arc::ptr_eq(mine, theirs),
+            (Self::Sockets, Self::Dialer(_)) | (Self::Dialer(_), Self::Sockets) => false,
+        }
+    }
+}
+
+impl Eq for Reach {}
+
+impl std::fmt::Debug for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sockets => "Sockets",
+            Self::Dialer(_) => "Dialer",
+        })
+    }
+}
+
+/// One request, one answer, each behind its length.
+pub(super) async fn exchange<R: ToByte + Sync + Send>(
+    connection: &mut Box<dyn Connection>,
+    request: &R,
+) -> io::Result<BytesMut> {
+    let mut body = BytesMut::new();
+    request
+        .encode(&mut body)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut whole = BytesMut::with_capacity(4 + body.len());
+    whole.put_u32(length);
+    whole.unsplit(body);
+    connection.write_all(&whole).await?;
+    connection.flush().await?;
+    let length = connection.read_u32().await? as usize;
+    if length > MAX_ANSWER {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("an answer of {length} bytes is over the limit of {MAX_ANSWER}"),
+        ));
+    }
+    let mut answer = BytesMut::zeroed(length);
+    connection.read_exact(&mut answer).await?;
+    Ok(answer)
+}

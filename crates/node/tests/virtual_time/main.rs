@@ -1,0 +1,269 @@
+//! Whole nodes on one thread in virtual time: everything in the supervision tree is real, the
+//! surroundings are in memory. Minutes of a cluster's life pass in seconds.
+//!
+//! One test, for the process has one time line.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use ed25519_dalek::SigningKey;
+use node::probe::Probe;
+use runtime::service::ServiceError;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use wire::control::{Answer, Ask};
+use wire::{KeyEpoch, Round};
+use world::World;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Virtual time that a step may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often conditions are looked at, in virtual time.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A node at work.
+struct Node {
+    probe: Probe,
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<Result<(), ServiceError>>,
+}
+
+fn seed(index: usize) -> [u8; 32] {
+    [u8::try_from(index).unwrap() + 1; 32]
+}
+
+/// Where a node's links arrive. The ledger tells it to the others.
+fn link(index: usize) -> String {
+    format!("127.0.0.1:{}", 7100 + index)
+}
+
+fn configuration(dir: &Path, index: usize) -> config::Config {
+    let name = NAMES[index];
+    let identity = dir.join(format!("{name}.identity"));
+    std::fs::write(&identity, hex::encode(seed(index))).unwrap();
+    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut text = format!(
+        r#"
+[node]
+name = "{name}"
+data_dir = "{name}"
+[cluster]
+name = "virtual"
+listen = "{}"
+identity = "{name}.identity"
+[mailbox]
+listen = "127.0.0.1:{}"
+domains = ["glasshouse.example"]
+require_tls = false
+[dds]
+domain = 1
+[learning]
+min_cohort = 3
+min_examples = 8
+pause_ms = 2000
+round_timeout_ms = 5000
+"#,
+        link(index),
+        7200 + index
+    );
+    for (index, name) in NAMES.iter().enumerate() {
+        let key = SigningKey::from_bytes(&seed(index)).verifying_key();
+        text += &format!(
+            r#"
+[[cluster.peer]]
+name = "{name}"
+address = "{}"
+identity = "{}"
+[[room]]
+name = "hall-{name}"
+home = "{name}"
+[[device]]
+id = "ups-{name}"
+room = "hall-{name}"
+class = "ups"
+addresses = ["ups-{name}@hall.example"]
+"#,
+            link(index),
+            hex::encode(key.to_bytes())
+        );
+    }
+    config::parse(&text, &dir.join("node.toml"), dir).unwrap()
+}
+
+async fn start(world: &World, dir: &Path, index: usize) -> Node {
+    let name = NAMES[index];
+    let (sender, probe) = oneshot::channel();
+    let surroundings = world.surroundings(&link(index), name, sender);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let run = tokio::spawn(node::tree::run_in(
+        configuration(dir, index),
+        surroundings,
+        async move {
+            let _ = stopped.await;
+            Ok(())
+        },
+    ));
+    Node {
+        probe: probe.await.unwrap(),
+        stop,
+        run,
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        sleep(LOOK).await;
+    }
+    println!("{what}: after {:?}", start.elapsed());
+}
+
+fn mail(name: &str, number: usize) -> String {
+    let charge = 90.0 + (number as f64 * 0.7).sin();
+    let load = 40.0 + (number as f64 * 0.3).cos();
+    format!(
+        "From: ups-{name}@hall.example\r\nTo: telemetry@glasshouse.example\r\nMessage-ID: <{number}@{name}>\r\nSubject: report\r\nMIME-Version: 1.0\r\nContent-Type: application/senml+json\r\n\r\n[{{\"bn\":\"ups-{name}:\",\"n\":\"battery.charge\",\"u\":\"%\",\"v\":{charge}}},{{\"n\":\"load\",\"u\":\"%\",\"v\":{load}}}]"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
+    let wall = std::time::Instant::now();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let mut nodes = Vec::new();
+    for index in 0..NAMES.len() {
+        nodes.push(start(&world, dir.path(), index).await);
+    }
+    let probes: Vec<Probe> = nodes.iter().map(|node| node.probe.clone()).collect();
+    let all = |holds: &dyn Fn(&Probe) -> bool| probes.iter().all(holds);
+
+    until("one leader, three members up, all linked", || {
+        let leaders: Vec<_> = probes
+            .iter()
+            .map(|probe| probe.ledger().leader().borrow().leader.clone())
+            .collect();
+        leaders[0].is_some()
+            && leaders.iter().all(|leader| *leader == leaders[0])
+            && all(&|probe| probe.ledger().state().up().count() == 3)
+            && all(&|probe| probe.cluster().links().len() == 2)
+    })
+    .await;
+    until("everybody holds a key", || {
+        all(&|probe| probe.data_epoch() > KeyEpoch(0))
+    })
+    .await;
+
+    // Mail comes in at one node and belongs to the room of another.
+    // Enough of it to warm a device up and to have something to train on.
+    const MAILS: usize = 60;
+    for number in 0..MAILS {
+        for (index, name) in NAMES.iter().enumerate() {
+            let door = NAMES[(index + 1) % NAMES.len()];
+            world
+                .deliver(
+                    door,
+                    &format!("ups-{name}@hall.example"),
+                    &mail(name, number),
+                )
+                .await
+                .unwrap();
+        }
+    }
+    until("every mail is read, and its digest on the ledger", || {
+        all(&|probe| probe.status().dds.received_remote >= MAILS as u64)
+            && all(&|probe| probe.status().ledger.mails == 3 * MAILS as u64)
+            && all(&|probe| probe.status().mail.pending == 0)
+    })
+    .await;
+
+    until("rounds close", || {
+        all(&|probe| probe.ledger().state().rounds.closed >= 5)
+    })
+    .await;
+    until(
+        "all have the same model, data and links one key epoch per round",
+        || {
+            let state = probes[0].ledger().state();
+            let epoch = state.keys.epoch;
+            epoch > KeyEpoch(5)
+                && all(&|probe| probe.data_epoch() == epoch && probe.link_epoch() == epoch)
+                && all(&|probe| {
+                    probe
+                        .link_epochs()
+                        .values()
+                        .all(|each| *each == (epoch, epoch))
+                })
+                && all(&|probe| probe.model().map(|(_, digest)| digest) == state.rounds.model)
+        },
+    )
+    .await;
+
+    // A leader that stops is replaced, and comes back with everything.
+    let leader = probes[0].ledger().leader().borrow().leader.clone().unwrap();
+    let index = NAMES
+        .iter()
+        .position(|name| *name == leader.as_str())
+        .unwrap();
+    let gone = nodes.remove(index);
+    gone.stop.send(()).unwrap();
+    gone.run.await.unwrap().unwrap();
+    let left: Vec<Probe> = nodes.iter().map(|node| node.probe.clone()).collect();
+    until("another one leads", || {
+        left.iter().all(|probe| {
+            let now = probe.ledger().leader().borrow().leader.clone();
+            now.is_some_and(|now| now != leader)
+        })
+    })
+    .await;
+    let size = left[0].ledger().size_and_root().0;
+    let back = start(&world, dir.path(), index).await;
+    let probe = back.probe.clone();
+    until("the former leader is back and reads mail", || {
+        probe.ledger().size_and_root().0 > size
+            && probe.data_epoch() > KeyEpoch(0)
+            && probe.data_epoch() == probe.ledger().state().keys.epoch
+    })
+    .await;
+    let name = NAMES[index];
+    world
+        .deliver(
+            name,
+            &format!("ups-{name}@hall.example"),
+            &mail(name, MAILS),
+        )
+        .await
+        .unwrap();
+    until("the mail after the return is on the ledger", || {
+        probe.status().ledger.mails == 3 * MAILS as u64 + 1
+    })
+    .await;
+
+    // The probe acts as an operator does.
+    let ask = Ask::Evict {
+        node: leader.clone(),
+        reason: "a test of the exit".to_owned(),
+    };
+    let answer = left[0].ask(ask).await;
+    assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+    let end = back.run.await.unwrap();
+    assert!(end.is_err(), "an evicted node ends with the reason");
+    let closed = left[0].ledger().state().rounds.last_closed;
+    println!(
+        "round {closed}, key epoch {}: {:?} of virtual time in {:?}",
+        left[0].data_epoch(),
+        runtime::clock::now().since(machine::Instant::ZERO),
+        wall.elapsed()
+    );
+    assert!(closed > Round(5));
+    for node in nodes {
+        node.stop.send(()).unwrap();
+        node.run.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,165 @@
+//! What processes show: into the trace, the story, the coverage and the rules.
+
+use super::network::Place as At;
+use super::world::World;
+use crate::lockstep::invariants::{self, BOUNDED, Broken, INTENSITY, Rule};
+use crate::lockstep::protocol::Seen;
+use crate::outcome::Kind;
+
+impl World<'_> {
+    pub(super) fn see(&mut self, at: At, seen: Seen) {
+        let name = self.places[at].name.clone();
+        self.record.seen(&name, &seen);
+        self.cover(at, &seen);
+        let shown = &mut self.places[at].shown;
+        match seen {
+            Seen::Kind(Kind::Leader { leader, term }) => {
+                shown.leader.clone_from(&leader);
+                shown.term = term;
+                if let Some(leader) = &leader {
+                    let holds = self.checks.leader(&name, leader, term);
+                    self.record.check(holds);
+                }
+                self.record.tell(&name, || Kind::Leader { leader, term });
+            }
+            Seen::Kind(Kind::KeyEpoch(epoch)) => {
+                let holds = self.checks.epoch(&name, epoch);
+                self.record.check(holds);
+                self.record.tell(&name, || Kind::KeyEpoch(epoch));
+            }
+            Seen::Kind(kind) => self.record.tell(&name, || kind),
+            Seen::Leaf {
+                index,
+                leaf,
+                root,
+                act,
+                effect,
+                fact,
+            } => {
+                shown.size = index + 1;
+                shown.root = root;
+                let holds = self.checks.leaf(&name, index, leaf, root, &fact);
+                self.record.check(holds);
+                if let Some(proposal) = effect {
+                    let holds = self.checks.effect(index, proposal);
+                    self.record.check(holds);
+                }
+                self.record.tell(&name, || Kind::Ledger {
+                    size: index + 1,
+                    root: hex::encode(&root[..8]),
+                });
+                self.record.tell(&name, || {
+                    if act.starts_with("round") {
+                        Kind::Round(act)
+                    } else {
+                        Kind::Log(act)
+                    }
+                });
+            }
+            Seen::Acknowledged { index, act } => {
+                let holds = self.checks.acknowledged(&name, index, act);
+                self.record.check(holds);
+                self.record
+                    .tell(&name, || Kind::Edge(format!("leaf {index} acknowledged")));
+            }
+            Seen::Gauge {
+                name: gauge,
+                value,
+                limit,
+            } => {
+                let holds = BOUNDED.check(value <= limit, || {
+                    format!("{gauge} of {name} is {value}, its limit {limit}")
+                });
+                self.record.check(holds);
+            }
+            Seen::Holders { epoch, holders } => {
+                let holds = self.checks.holders(&name, epoch, &holders);
+                self.record.check(holds);
+            }
+            Seen::Committed { offset } => {
+                let holds = self.checks.committed(offset);
+                self.record.check(holds);
+                self.record
+                    .tell(&name, || Kind::Edge(format!("offset {offset} committed")));
+            }
+            Seen::Restarts {
+                name: supervisor,
+                used,
+                intensity,
+            } => {
+                let holds = INTENSITY.check(used <= intensity, || {
+                    format!("supervisor {supervisor:?} of {name} restarted {used} times in its period, allowed are {intensity}")
+                });
+                self.record.check(holds);
+            }
+            Seen::Mail {
+                to,
+                number,
+                acknowledged,
+            } => {
+                self.checks.mail(&to, number, acknowledged);
+                if acknowledged {
+                    let what = format!("mail {number} promised by {to}");
+                    self.record.tell(&name, || Kind::Edge(what));
+                }
+            }
+            Seen::Broken { id, detail } => {
+                let rule = invariants::ALL.iter().find(|rule| rule.id == id);
+                let rule = rule.copied().unwrap_or(Rule {
+                    id: "PROC-0",
+                    says: "a program names only rules that there are",
+                });
+                self.record.check(Err(Broken {
+                    rule,
+                    detail: format!("{name}: {detail}"),
+                }));
+            }
+        }
+    }
+
+    /// The kind of what was seen, and the kind of state it was seen in.
+    fn cover(&mut self, at: At, seen: &Seen) {
+        let kind = match seen {
+            Seen::Kind(Kind::Log(_) | Kind::Sent { .. }) => return,
+            Seen::Kind(Kind::Fault(_)) => "fault",
+            Seen::Kind(Kind::Process(_)) => "process",
+            Seen::Kind(Kind::Leader { leader: None, .. }) => "no leader",
+            Seen::Kind(Kind::Leader { .. }) => "leader",
+            Seen::Kind(Kind::Ledger { .. }) | Seen::Leaf { .. } => "leaf",
+            Seen::Kind(Kind::Round(_)) => "round",
+            Seen::Kind(Kind::KeyEpoch(_)) => "epoch",
+            Seen::Kind(Kind::Edge(_)) => "edge",
+            Seen::Acknowledged { .. } => "acknowledged",
+            Seen::Gauge { .. } => "gauge",
+            Seen::Holders { .. } => "holders",
+            Seen::Committed { .. } => "committed",
+            Seen::Restarts { .. } => "restarts",
+            Seen::Mail { acknowledged, .. } => {
+                if *acknowledged {
+                    "mail kept"
+                } else {
+                    "mail sent"
+                }
+            }
+            Seen::Broken { .. } => "broken",
+        };
+        let act = match seen {
+            Seen::Leaf { act, .. } => act.split(' ').next_back().unwrap_or_default(),
+            _ => "",
+        };
+        let place = &self.places[at];
+        let up = self.places.iter().filter(|place| place.runs()).count();
+        let lives = place.life.min(3);
+        let leads = place.shown.leader.as_ref() == Some(&place.name);
+        let behind = self
+            .checks
+            .size()
+            .saturating_sub(place.shown.size)
+            .min(8)
+            .next_power_of_two();
+        let lasting = self.lasting.len().min(3);
+        let split = self.network.is_split();
+        let state = (act, up, lives, leads, behind, lasting, split);
+        self.record.covers(kind, &state);
+    }
+}

@@ -1,0 +1,331 @@
+//! A plan from a seed: which faults, when, and how bad.
+
+use super::protocol::Program;
+use crate::machines::rng::Dice;
+use crate::plan::{CrashPoint, DiskFault, Fault, Plan, What};
+
+/// Scenarios, with what they are for.
+pub const SCENARIOS: &[(&str, &str)] = &[
+    ("storm", "whole nodes under every fault there is"),
+    (
+        "calm",
+        "whole nodes and no fault: what a quiet day looks like",
+    ),
+    ("crashes", "power losses at any event, kills, pauses"),
+    (
+        "splits",
+        "splits, slow links, ended and half-open connections",
+    ),
+    ("disks", "power losses, full, slow and damaged disks"),
+    (
+        "clocks",
+        "wall clocks that jump, clocks that run fast and slow",
+    ),
+    (
+        "members",
+        "a member is evicted, another one loses its disk, nodes crash",
+    ),
+    (
+        "ledger",
+        "links and ledger alone, under every fault there is",
+    ),
+];
+
+/// Time in which everything must heal after the faults. The longest way back is that of a node whose
+/// disk was lost: its peers are asked for a minute at most, then the log is fetched; elections and
+/// links take seconds. Five seconds of it are without load.
+pub const CALM_MS: u64 = 40_000;
+/// A cluster is left alone until it has founded itself.
+const FOUNDING_MS: u64 = 6_000;
+/// Between two faults, on average.
+const PAUSE_MS: u64 = 4_000;
+/// After a disk was damaged the next one may break only when the first is a replica again.
+const REPAIR_MS: u64 = 75_000;
+
+/// What runs in a scenario.
+pub(super) struct Cast {
+    /// In its nodes.
+    pub(super) node: Program,
+    /// Beside them.
+    pub(super) peers: &'static [(&'static str, Program)],
+}
+
+/// What runs in a scenario.
+pub(super) fn cast(scenario: &str) -> Option<Cast> {
+    let known = SCENARIOS.iter().any(|(name, _)| *name == scenario);
+    known.then(|| match scenario {
+        "ledger" => Cast {
+            node: Program::Ledger,
+            peers: &[],
+        },
+        "edges" | "storm" => Cast {
+            node: Program::Node { feed: true },
+            peers: &[
+                ("gear", Program::Gear),
+                ("broker", Program::Broker),
+                ("mainframe", Program::Mainframe),
+            ],
+        },
+        _ => Cast {
+            node: Program::Node { feed: false },
+            peers: &[("gear", Program::Gear)],
+        },
+    })
+}
+
+/// Kinds of faults.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Crash,
+    Kill,
+    Pause,
+    Split,
+    Slow,
+    Disconnect,
+    Clock,
+    DiskFull,
+    DiskSlow,
+    Damage,
+    Evict,
+    Broker,
+}
+
+/// Which faults, the more frequent ones more than once.
+fn kinds(scenario: &str) -> &'static [Kind] {
+    use Kind::{
+        Broker, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Slow,
+        Split,
+    };
+    match scenario {
+        "storm" => &[
+            Crash, Crash, Kill, Pause, Split, Split, Slow, Disconnect, Clock, DiskFull, DiskSlow,
+            Damage, Broker,
+        ],
+        "ledger" => &[
+            Crash, Crash, Kill, Pause, Split, Split, Slow, Disconnect, Clock, DiskFull, DiskSlow,
+            Damage,
+        ],
+        "edges" => &[Broker, Crash, Kill, Split, Disconnect],
+        "crashes" => &[Crash, Crash, Crash, Kill, Pause],
+        "splits" => &[Split, Split, Slow, Disconnect],
+        "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
+        "clocks" => &[Clock, Clock, Kill],
+        "members" => &[Evict, Damage, Crash, Kill, Split],
+        _ => &[],
+    }
+}
+
+impl Plan {
+    /// The plan of a seed. `None` when there is no such scenario.
+    pub fn draw(seed: u64, scenario: &str, nodes: u8, minutes: u64) -> Option<Self> {
+        cast(scenario)?;
+        let mut draw = Draw {
+            dice: Dice::new(seed ^ 0x0070_6c61_6e00_0000),
+            nodes,
+            damaged: None,
+            evicted: false,
+        };
+        let whole = minutes.max(1) * 60_000;
+        let faults_ms = whole.saturating_sub(CALM_MS).max(15_000);
+        let (kinds, mut faults) = (kinds(scenario), Vec::new());
+        let mut at_ms = FOUNDING_MS;
+        while !kinds.is_empty() {
+            at_ms += 1 + draw.dice.below(2 * PAUSE_MS);
+            if at_ms >= faults_ms {
+                break;
+            }
+            let kind = kinds[draw.dice.index(kinds.len())];
+            if let Some(what) = draw.fault(kind, at_ms, faults_ms) {
+                faults.push(Fault { at_ms, what });
+            }
+        }
+        Some(Self {
+            seed,
+            scenario: scenario.to_owned(),
+            nodes,
+            faults_ms,
+            calm_ms: CALM_MS,
+            faults,
+            bugs: Vec::new(),
+        })
+    }
+}
+
+/// Does the plan keep to what the product promises to survive?
+pub(super) fn lawful(plan: &Plan) -> bool {
+    let (mut damaged, mut evicted) = (None, 0);
+    let mut faults: Vec<_> = plan.faults.iter().collect();
+    faults.sort_by_key(|fault| fault.at_ms);
+    for fault in faults {
+        match &fault.what {
+            What::Crash { disk: Some(_), .. } => {
+                let early = damaged.is_some_and(|last| fault.at_ms < last + REPAIR_MS);
+                if early || plan.nodes < 3 || fault.at_ms < FOUNDING_MS {
+                    return false;
+                }
+                damaged = Some(fault.at_ms);
+            }
+            What::Evict { .. } => evicted += 1,
+            What::Crash { .. }
+            | What::Kill { .. }
+            | What::Pause { .. }
+            | What::Split { .. }
+            | What::Slow { .. }
+            | What::Disconnect { .. }
+            | What::ClockJump { .. }
+            | What::ClockDrift { .. }
+            | What::DiskFull { .. }
+            | What::DiskSlow { .. }
+            | What::BrokerCrash { .. }
+            | What::Poison { .. } => {}
+        }
+    }
+    cast(&plan.scenario).is_some()
+        && plan.calm_ms >= CALM_MS
+        && (evicted == 0 || (evicted == 1 && plan.nodes >= 4))
+}
+
+struct Draw {
+    dice: Dice,
+    nodes: u8,
+    /// When the last disk was damaged.
+    damaged: Option<u64>,
+    /// One is enough: the others must remain a majority whatever else happens.
+    evicted: bool,
+}
+
+impl Draw {
+    fn node(&mut self) -> u8 {
+        self.dice.below(self.nodes.into()) as u8
+    }
+
+    /// Short ones are frequent, long ones happen.
+    fn time(&mut self, least: u64, most: u64) -> u64 {
+        let span = most - least;
+        let cut = 1 + self.dice.below(span.max(1));
+        least + self.dice.below(cut)
+    }
+
+    fn fault(&mut self, kind: Kind, at_ms: u64, faults_ms: u64) -> Option<What> {
+        let node = self.node();
+        Some(match kind {
+            Kind::Crash => What::Crash {
+                node,
+                point: self.point(),
+                down_ms: self.time(50, 12_000),
+                disk: None,
+            },
+            Kind::Kill => What::Kill {
+                node,
+                down_ms: self.time(10, 12_000),
+            },
+            Kind::Pause => What::Pause {
+                node,
+                for_ms: self.time(100, 10_000),
+            },
+            Kind::Split => self.split()?,
+            Kind::Slow => What::Slow {
+                node,
+                delay_ms: self.time(0, 300),
+                jitter_ms: self.time(0, 200),
+                loss_percent: self.dice.below(20) as u8,
+                for_ms: self.time(500, 15_000),
+            },
+            Kind::Disconnect => What::Disconnect {
+                node,
+                half_open: self.dice.below(2) == 0,
+            },
+            Kind::Clock => self.clock(node),
+            Kind::DiskFull => What::DiskFull {
+                node,
+                room: self.time(0, 20_000),
+                for_ms: self.time(500, 10_000),
+            },
+            Kind::DiskSlow => What::DiskSlow {
+                node,
+                sync_ms: self.time(5, 400),
+                for_ms: self.time(500, 10_000),
+            },
+            Kind::Damage => self.damage(node, at_ms, faults_ms)?,
+            Kind::Evict => self.evict(node)?,
+            Kind::Broker => What::BrokerCrash {
+                down_ms: self.time(100, 8_000),
+            },
+        })
+    }
+
+    fn point(&mut self) -> CrashPoint {
+        match self.dice.below(4) {
+            0 => CrashPoint::Now,
+            1 => CrashPoint::Send(self.dice.below(40) as u32),
+            _ => CrashPoint::DiskOperation(self.dice.below(60) as u32),
+        }
+    }
+
+    fn split(&mut self) -> Option<What> {
+        let mut from: Vec<u8> = (0..self.nodes)
+            .filter(|_| self.dice.below(2) == 0)
+            .collect();
+        if from.is_empty() {
+            from.push(self.node());
+        }
+        let to: Vec<u8> = (0..self.nodes)
+            .filter(|node| !from.contains(node))
+            .collect();
+        if to.is_empty() {
+            return None; // nobody is alone with himself
+        }
+        Some(What::Split {
+            from,
+            to,
+            both: self.dice.below(3) > 0,
+            for_ms: self.time(200, 15_000),
+        })
+    }
+
+    fn clock(&mut self, node: u8) -> What {
+        if self.dice.below(2) == 0 {
+            let by_ms = self.time(1, 3_600_000) as i64;
+            let back = self.dice.below(2) == 0;
+            What::ClockJump {
+                node,
+                by_ms: if back { -by_ms } else { by_ms },
+            }
+        } else {
+            // A bad crystal is off by a hundred; ten times that is a broken one.
+            let ppm = self.dice.below(2_001) as i32 - 1_000;
+            What::ClockDrift { node, ppm }
+        }
+    }
+
+    /// One disk at a time, and early enough that it is whole again before the next: what two of
+    /// three disks have lost nobody can bring back.
+    fn damage(&mut self, node: u8, at_ms: u64, faults_ms: u64) -> Option<What> {
+        let early = self.damaged.is_none_or(|last| at_ms >= last + REPAIR_MS);
+        if !early || at_ms > faults_ms || self.nodes < 3 {
+            return None;
+        }
+        self.damaged = Some(at_ms);
+        let disk = match self.dice.below(4) {
+            0 => DiskFault::BitRot,
+            1 => DiskFault::Misdirected,
+            2 => DiskFault::Truncated,
+            _ => DiskFault::Lost,
+        };
+        Some(What::Crash {
+            node,
+            point: self.point(),
+            down_ms: self.time(500, 5_000),
+            disk: Some(disk),
+        })
+    }
+
+    fn evict(&mut self, node: u8) -> Option<What> {
+        // Two that remain can still lose nobody.
+        if self.evicted || self.nodes < 4 {
+            return None;
+        }
+        self.evicted = true;
+        Some(What::Evict { node })
+    }
+}

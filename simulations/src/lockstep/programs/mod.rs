@@ -1,0 +1,57 @@
+//! What simulated processes run.
+
+mod broker;
+mod follow;
+mod devices;
+mod ledger;
+mod log;
+mod node;
+mod space;
+
+use super::guest::{self, core, raw};
+use super::protocol::{Boot, Program};
+use std::io;
+
+/// The hidden subcommand by which the binary starts itself as a simulated process. Ends the
+/// process.
+pub fn main() -> ! {
+    let boot = match start() {
+        Ok(boot) => boot,
+        Err(error) => {
+            eprintln!("this subcommand is for the simulator itself, which was not heard: {error}");
+            raw::exit(1)
+        }
+    };
+    if boot.tell {
+        log::to_story();
+    }
+    let outcome = run(boot);
+    core::returned(outcome.err().map(|error| error.to_string()))
+}
+
+/// Hears who this process is; whatever it prints from now on goes to where errors go.
+fn start() -> io::Result<Boot> {
+    let boot = guest::boot(libc::STDIN_FILENO, libc::STDOUT_FILENO)?;
+    raw::duplicate(libc::STDERR_FILENO, libc::STDOUT_FILENO)
+        .map_err(io::Error::from_raw_os_error)?;
+    core::disk_on();
+    Ok(boot)
+}
+
+/// Why a program ended.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(boot: Boot) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match boot.program {
+            Program::Ledger => ledger::run(boot).await,
+            Program::Node { feed } => node::run(boot, feed).await,
+            Program::Broker => broker::run(boot).await,
+            Program::Mainframe => broker::mainframe(boot).await,
+            Program::Gear => devices::run(boot).await,
+        }
+    })
+}

@@ -1,0 +1,236 @@
+//! The node that ships, whole: its supervision tree with everything in it, in simulated
+//! surroundings.
+
+use super::follow::follow;
+use super::ledger::identity;
+use super::space::SimSpace;
+use super::{Failure, broker};
+use crate::lockstep::guest::net::{Door, SimTransport, Stream};
+use crate::lockstep::guest::{see, wish};
+use crate::lockstep::protocol::{Boot, Seen, Wish};
+use crate::outcome::Kind;
+use config::Config;
+use edge::mailer::{MailerError, Outbox};
+use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
+use futures::future::BoxFuture;
+use learn::Learner;
+use node::probe::Probe;
+use node::surroundings::{MailDoor, Surroundings};
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wire::NodeId;
+use wire::control::Ask;
+
+/// The door of links, as a port: addresses in a configuration have one.
+const LINKS: &str = "7100";
+/// The door of gear.
+pub(super) const MAIL: &str = "25";
+/// How often queues and supervisors are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
+    let config = configuration(&boot, feed)?;
+    let (sender, probe) = oneshot::channel();
+    let surroundings = Surroundings {
+        transport: SimTransport::open(LINKS)?,
+        space: Arc::new(SimSpace::join(&boot.name, &boot.nodes)?),
+        door: Arc::new(SimDoor),
+        alerts: Some(Arc::new(Letterbox)),
+        kafka: broker::reach(),
+        learner: Learner::inline,
+        admin: false,
+        control: false,
+        probe: Some(sender),
+    };
+    tokio::spawn(async move {
+        // None comes if the node could not be opened; it says why itself.
+        if let Ok(probe) = probe.await {
+            watch(probe);
+        }
+    });
+    node::tree::run_in(config, surroundings, std::future::pending()).await
+}
+
+/// What a node is told in a file, and the files that this names. They lie beside its disk: an
+/// operator puts them there, and no power loss of this run takes them.
+fn configuration(boot: &Boot, feed: bool) -> Result<Config, Failure> {
+    let etc = boot.dir.with_extension("etc");
+    fs::create_dir_all(&etc)?;
+    let secret = etc.join("identity");
+    fs::write(&secret, hex::encode(identity(&boot.name).to_bytes()))?;
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+    let names = std::slice::from_ref(&boot.name);
+    edge::tls::Certified::load_or_create(&etc, "mailbox", names)?;
+    let mut text = format!(
+        r#"
+[node]
+name = "{name}"
+data_dir = "{data}"
+[cluster]
+name = "simulated"
+listen = "127.0.0.1:{LINKS}"
+address = "{name}:{LINKS}"
+identity = "identity"
+[mailbox]
+listen = "127.0.0.1:{MAIL}"
+domains = ["glasshouse.example"]
+require_tls = false
+certificate = "mailbox-cert.pem"
+key = "mailbox-key.pem"
+[dds]
+domain = 1
+[learning]
+min_cohort = 2
+min_examples = 8
+pause_ms = 4000
+round_timeout_ms = 5000
+window = 200
+"#,
+        name = boot.name,
+        data = boot.dir.display(),
+    );
+    for name in &boot.nodes {
+        let key = identity(name).verifying_key();
+        text += &format!(
+            r#"
+[[cluster.peer]]
+name = "{name}"
+address = "{name}:{LINKS}"
+identity = "{}"
+[[room]]
+name = "hall-{name}"
+home = "{name}"
+[[device]]
+id = "ups-{name}"
+room = "hall-{name}"
+class = "ups"
+addresses = ["ups-{name}@hall.example"]
+"#,
+            hex::encode(key.to_bytes())
+        );
+    }
+    if feed {
+        fs::write(etc.join("transaction.cpy"), gear::mainframe::COPYBOOK)?;
+        let (home, brokers) = (&boot.nodes[0], broker::address());
+        text += &format!(
+            r#"
+[feed]
+brokers = ["{brokers}"]
+topic = "{}"
+group = "{}"
+copybook = "transaction.cpy"
+room = "hall-{home}"
+home = "{home}"
+"#,
+            broker::TOPIC,
+            broker::GROUP
+        );
+    }
+    config::parse(&text, &etc.join("node.toml"), &etc).map_err(Into::into)
+}
+
+/// Shows what happens in the node.
+fn watch(probe: Probe) {
+    follow(probe.ledger());
+    tokio::spawn(epochs(probe.clone()));
+    tokio::spawn(limits(probe.clone()));
+    tokio::spawn(async move {
+        loop {
+            match wish().await {
+                Wish::Evict(node) => {
+                    let ask = Ask::Evict {
+                        node: NodeId::new(node),
+                        reason: "the plan says so".to_owned(),
+                    };
+                    let answer = probe.ask(ask).await;
+                    see(Seen::Kind(Kind::Edge(format!("evict: {answer:?}"))));
+                }
+                Wish::Rest | Wish::Poison => {}
+            }
+        }
+    });
+}
+
+async fn epochs(probe: Probe) {
+    let mut epochs = probe.space().epochs();
+    loop {
+        let epoch = epochs.borrow_and_update().0;
+        if epoch > 0 {
+            see(Seen::Kind(Kind::KeyEpoch(epoch)));
+        }
+        if epochs.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Queues and supervisors against their limits.
+async fn limits(probe: Probe) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for actor in probe.status().tree {
+            if let Some(mailbox) = &actor.mailbox {
+                see(Seen::Gauge {
+                    name: format!("mailbox of {}", actor.path),
+                    value: mailbox.depth,
+                    limit: mailbox.capacity,
+                });
+            }
+            if let Some(supervisor) = &actor.supervisor {
+                see(Seen::Restarts {
+                    name: actor.path.clone(),
+                    used: supervisor.used.into(),
+                    intensity: supervisor.intensity.into(),
+                });
+            }
+        }
+    }
+}
+
+/// Gear's door, on the simulated network.
+struct SimDoor;
+
+impl MailDoor for SimDoor {
+    fn open(
+        &self,
+        config: SmtpConfig,
+        sink: Arc<dyn MailSink>,
+    ) -> BoxFuture<'_, Result<SmtpServer, BindError>> {
+        let listen = config.listen;
+        Box::pin(async move {
+            let door = Door::open(MAIL).map_err(|source| BindError::Listen { listen, source })?;
+            SmtpServer::serve_on(SimAcceptor(door), config, sink)
+        })
+    }
+}
+
+struct SimAcceptor(Door);
+
+impl Acceptor for SimAcceptor {
+    type Stream = Stream;
+
+    async fn accept(&mut self) -> io::Result<(Stream, IpAddr)> {
+        let (stream, _) = self.0.accept().await;
+        Ok((stream, IpAddr::V4(Ipv4Addr::LOCALHOST)))
+    }
+}
+
+/// The operator's letterbox: always open.
+struct Letterbox;
+
+impl Outbox for Letterbox {
+    fn post<'a>(
+        &'a self,
+        subject: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), MailerError>> {
+        see(Seen::Kind(Kind::Edge(format!("alert mail: {subject}"))));
+        Box::pin(async { Ok(()) })
+    }
+}

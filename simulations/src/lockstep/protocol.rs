@@ -1,0 +1,317 @@
+//! What controller and simulated processes say to each other, over two pipes.
+//!
+//! A process is told a moment and what reaches it at that moment; it runs until it has nothing left
+//! to do and reports what it sent, what is to be seen of it, and when its next timer is due.
+
+use crate::outcome::Kind;
+use crate::plan::CrashPoint;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{self, Read, Write};
+
+/// Largest message, either way. A step carries at most what fits into the windows of a few dozen
+/// connections; more is a mistake of ours.
+const MAX_MESSAGE: usize = 256 << 20;
+
+/// A connection between two processes.
+pub type Conn = u64;
+
+/// The first message: who the process is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Boot {
+    /// Its place among the processes of the run.
+    pub index: usize,
+    /// Which start of it this is, from 0.
+    pub life: u32,
+    /// Its name: `node-1`.
+    pub name: String,
+    /// Names of all nodes of the plan, in order.
+    pub nodes: Vec<String>,
+    /// Its directory.
+    pub dir: std::path::PathBuf,
+    /// Where the dead links of its disk lie: removed names that a power loss may bring back.
+    pub attic: std::path::PathBuf,
+    /// Virtual time, milliseconds.
+    pub now: u64,
+    /// Its clocks.
+    pub clocks: Clocks,
+    /// What it runs.
+    pub program: Program,
+    /// Known mistakes that are switched on.
+    pub bugs: Vec<String>,
+    /// Log lines are wanted.
+    pub tell: bool,
+    /// The run's seed; for what is the same in every process of it.
+    pub seed: u64,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// Links and the replicated ledger, and nothing else of a node.
+    Ledger,
+    /// A whole node.
+    Node {
+        /// There is a mainframe to feed from.
+        feed: bool,
+    },
+    /// The embedded Kafka broker.
+    Broker,
+    /// The mainframe, which writes to it.
+    Mainframe,
+    /// Gear that reports to all nodes by mail.
+    Gear,
+}
+
+/// A process's clocks as functions of virtual time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// Virtual nanoseconds at which the drift last changed.
+    pub anchor: u64,
+    /// The monotonic clock at that moment.
+    pub monotonic: u64,
+    /// Parts per million by which both clocks run fast.
+    pub ppm: i64,
+    /// The wall clock at monotonic 0.
+    pub wall: i64,
+}
+
+/// What reaches a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Event {
+    /// Somebody connects to a door.
+    Incoming {
+        /// The connection.
+        conn: Conn,
+        /// Which door: `cluster`, `mail`, …
+        door: String,
+        /// Who.
+        from: String,
+    },
+    /// The other end took the connection.
+    Connected(Conn),
+    /// Nobody is at home there.
+    Refused(Conn),
+    /// Bytes.
+    Data(Conn, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// The other end has read so many bytes.
+    Credit(Conn, u64),
+    /// The other end sends nothing any more.
+    Fin(Conn),
+    /// The connection is gone.
+    Reset(Conn),
+}
+
+/// What the controller does to a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// Power is lost at this point, with these dice.
+    PowerLoss(CrashPoint, u64),
+    /// The clocks change.
+    Clocks(Clocks),
+    /// So many bytes fit on the disk from now on.
+    DiskRoom(Option<u64>),
+    /// Every sync takes so long.
+    DiskSync(u64),
+    /// The program's own business: no more load, evict somebody, …
+    Wish(Wish),
+}
+
+/// What a program is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// No new load from now on; finish what is under way.
+    Rest,
+    /// Remove this member.
+    Evict(String),
+    /// Send poisoned updates from now on.
+    Poison,
+}
+
+/// One step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Virtual time, milliseconds.
+    pub now: u64,
+    /// First what is done to it,
+    pub orders: Vec<Order>,
+    /// then what reaches it.
+    pub events: Vec<Event>,
+}
+
+/// What a process sends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Out {
+    /// Connects to a door of another process.
+    Dial {
+        /// The new connection.
+        conn: Conn,
+        /// `process:door`.
+        to: String,
+    },
+    /// Takes an incoming connection.
+    Accepted(Conn),
+    /// Bytes.
+    Data(Conn, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// Has read so many bytes since the last credit.
+    Credit(Conn, u64),
+    /// Sends nothing any more.
+    Fin(Conn),
+    /// Has dropped the connection.
+    Reset(Conn),
+}
+
+/// What is to be seen of a process; feeds trace, story and invariants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seen {
+    /// Goes into the story as it is.
+    Kind(Kind),
+    /// A committed leaf.
+    Leaf {
+        /// Which.
+        index: u64,
+        /// Digest of its bytes.
+        leaf: [u8; 32],
+        /// Merkle root over all leaves up to it.
+        root: [u8; 32],
+        /// What kind of act, for the story.
+        act: String,
+        /// Its proposal, if it took effect.
+        effect: Option<[u8; 16]>,
+        /// What the rules need to know of it, if it took effect.
+        fact: Fact,
+    },
+    /// The program was told that its act is this leaf.
+    Acknowledged {
+        /// Which leaf.
+        index: u64,
+        /// Digest of the act.
+        act: [u8; 32],
+    },
+    /// Where a measured thing stands: mailbox depth and the like.
+    Gauge {
+        /// What.
+        name: String,
+        /// How much.
+        value: u64,
+        /// The limit it must respect.
+        limit: u64,
+    },
+    /// Who holds the keys of the current epoch.
+    Holders {
+        /// Which epoch.
+        epoch: u64,
+        /// They.
+        holders: Vec<String>,
+    },
+    /// Restarts that count against a supervisor's intensity.
+    Restarts {
+        /// Which supervisor.
+        name: String,
+        /// They.
+        used: u64,
+        /// And how many are allowed.
+        intensity: u64,
+    },
+    /// Gear sends a mail to its end, or was promised that it is kept.
+    Mail {
+        /// To which node.
+        to: String,
+        /// Which mail.
+        number: u64,
+        /// It was answered 250.
+        acknowledged: bool,
+    },
+    /// The house's consumers have committed this Kafka offset: the next to read.
+    Committed {
+        /// It.
+        offset: u64,
+    },
+    /// A broken invariant that only the process itself could see.
+    Broken {
+        /// Id.
+        id: String,
+        /// How.
+        detail: String,
+    },
+}
+
+/// What an act that took effect did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// Nothing that a rule asks for.
+    Other,
+    /// So many mails of a node are accounted for.
+    Mails {
+        /// At whose door.
+        node: String,
+        /// How many.
+        count: u64,
+    },
+    /// Kafka records up to this offset are accounted for.
+    Records {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// A round made a model.
+    Closed {
+        /// Which round.
+        round: u64,
+        /// Digest of the model.
+        model: [u8; 32],
+        /// Who took part.
+        participants: Vec<String>,
+    },
+    /// A key epoch began.
+    Epoch(u64),
+    /// A node is a member.
+    Admitted(String),
+    /// A node is none any more.
+    Removed(String),
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// Power was lost; what became of the disk.
+    PowerLoss(String),
+    /// The program returned, with its sentence if that was a failure.
+    Returned(Option<String>),
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// In order.
+    pub out: Vec<Out>,
+    /// In order.
+    pub seen: Vec<Seen>,
+    /// When its next timer is due, virtual milliseconds.
+    pub next: Option<u64>,
+    /// Its last report.
+    pub end: Option<End>,
+}
+
+/// Writes a message. The caller flushes.
+pub fn put<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    to.write_all(&len.to_le_bytes())?;
+    to.write_all(&bytes)
+}
+
+/// Reads a message.
+pub fn get<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+    let mut len = [0; 4];
+    from.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len) as usize;
+    if len > MAX_MESSAGE {
+        return Err(io::Error::other(format!(
+            "a message of {len} bytes is no message of ours"
+        )));
+    }
+    let mut bytes = vec![0; len];
+    from.read_exact(&mut bytes)?;
+    postcard::from_bytes(&bytes).map_err(io::Error::other)
+}
