@@ -31,6 +31,7 @@ pub mod ports;
 pub mod replica_process;
 pub mod report;
 pub mod samples;
+pub mod scaffold;
 pub mod service;
 
 /// What a benchmark fails with: a sentence.

@@ -9,16 +9,15 @@ use crate::service::{self, Served};
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
 use cluster::{
-    Applicant, CallError, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
+    Applicant, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
     TcpTransport,
 };
 use ed25519_dalek::SigningKey;
-use futures::future::BoxFuture;
-use replica::{Compaction, ConsensusNet, Ledger, LedgerConfig, NetError, Timings};
+use peers::Peers;
+use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use wire::{
     Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Round, Welcome,
 };
@@ -27,11 +26,6 @@ use wire::{
 pub const WORD: &str = "replica";
 
 const CLUSTER: &str = "bench";
-
-/// As in a node: a consensus message is answered within an election's time or not worth waiting
-/// for, a forwarded proposal waits for its commit.
-const CONSENSUS_LIMIT: Duration = Duration::from_secs(2);
-const PROPOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a replica process is told on its command line.
 #[derive(clap::Args)]
@@ -129,7 +123,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         timings: Timings::default(),
         compaction: Compaction::default(),
     };
-    let ledger = Ledger::open(config, Arc::new(Links(links))).await?;
+    let ledger = Ledger::open(config, Arc::new(Peers::new(links))).await?;
     // Set once, here; until then peers are refused.
     let _ = handler.0.set(ledger.clone());
     if arguments.me == 0 {
@@ -205,49 +199,6 @@ impl GatewayHandler for Handler {
 
     async fn apply(&self, _: Applicant, _: Application) -> Welcome {
         Welcome::Refused("a benchmark admits nobody".to_owned())
-    }
-}
-
-/// The ledger's way to its peers.
-struct Links(Cluster);
-
-impl ConsensusNet for Links {
-    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>> {
-        Box::pin(async move {
-            let limit = match &call {
-                Call::Propose(_) => PROPOSE_LIMIT,
-                Call::Consensus(_)
-                | Call::GroupInfo
-                | Call::Model(_)
-                | Call::Cosign { .. }
-                | Call::ReadIndex
-                | Call::Holdings
-                | Call::Opinion(_) => CONSENSUS_LIMIT,
-            };
-            let reply = self.0.call(to, call, limit).await;
-            reply.map_err(|error| match error {
-                CallError::NotLinked { node } => NetError::NoLink(node),
-                CallError::Lost { node } | CallError::TimedOut { node, .. } => {
-                    NetError::NoAnswer(node)
-                }
-                CallError::NotSpoken { node, .. } => NetError::NotSpoken(node),
-                CallError::Congested { .. }
-                | CallError::TooLarge { .. }
-                | CallError::Malformed(_) => NetError::Unexpected {
-                    peer: to.clone(),
-                    what: error.to_string(),
-                },
-            })
-        })
-    }
-
-    fn cast(&self, to: &NodeId, frame: Frame) {
-        // At best, says the seam: what is lost is told again.
-        let _ = self.0.cast(to, frame);
-    }
-
-    fn peers(&self) -> Vec<NodeId> {
-        self.0.links().into_keys().collect()
     }
 }
 

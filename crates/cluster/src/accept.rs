@@ -1,7 +1,8 @@
 //! Connections from outside.
 
+use super::counters::count;
 use super::door::Door;
-use super::links::{Links, count};
+use super::links::Links;
 use super::quiet::Quiet;
 use super::{Transport, session};
 use crate::noise::{self, HandshakeError};

@@ -2,7 +2,8 @@
 //! the other one joins in only if that does not bring a link about, for instance because it has
 //! moved and the smaller one does not know where to, or was removed and does not know it.
 
-use super::links::{Link, Links};
+use super::link::Link;
+use super::links::Links;
 use super::{Transport, session};
 use crate::noise;
 use runtime::entropy;

@@ -4,7 +4,8 @@
 //! costing more than a little work and a few log lines.
 
 use super::config::Applicant;
-use super::links::{Links, count};
+use super::counters::count;
+use super::links::Links;
 use super::quiet::Quiet;
 use crate::noise::{self, Channel, HandshakeError};
 use runtime::clock;

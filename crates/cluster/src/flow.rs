@@ -6,8 +6,15 @@ use std::collections::VecDeque;
 /// that a peer that stopped working is noticed by its sender and not by its memory.
 pub const WINDOW_FRAMES: usize = 256;
 
+// What waits for one message can be as much as that.
+const _: () = assert!(WINDOW_FRAMES <= wire::Batch::MAX_FRAMES);
+
 /// Bytes that may be in flight to one peer: four of the largest frames.
 pub const WINDOW_BYTES: usize = 4 * wire::codec::MAX_ENCODED;
+
+/// Most bytes of frames that share a message: enough to make the cost of a message small beside
+/// theirs, and one record of the link.
+pub(super) const MAX_BATCH: usize = 60 << 10;
 
 /// The receiver gives credit after so many frames, or as soon as it has nothing left to do: a
 /// quarter of the window, so that a busy sender never runs dry for want of a credit.
@@ -43,6 +50,11 @@ impl Window {
             self.bytes -= bytes;
             self.in_flight.pop_front();
         }
+    }
+
+    /// Is there no room for even an empty frame?
+    pub(super) fn full(&self) -> bool {
+        self.in_flight.len() == WINDOW_FRAMES
     }
 
     /// The number that the next frame admitted will have.

@@ -1,12 +1,14 @@
 //! The one remotable actor of a node.
 
-use super::links::{Link, Links, count};
+use super::counters::count;
+use super::link::Link;
+use super::links::Links;
 use ractor::message::{BoxedDowncastErr, SerializedMessage};
 use ractor::{Actor, ActorProcessingErr, ActorRef, Message, RpcReplyPort};
 use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Call, Cast, Level, NodeId, Reply, Request};
+use wire::{Call, Cast, Frame, Level, NodeId, Reply, Request};
 
 /// Longest time a call is served when its caller names none; ours always do.
 const SERVE_LIMIT: Duration = Duration::from_secs(30);
@@ -111,15 +113,23 @@ impl Gateway {
                 let Some(link) = self.links.link_by_capability(&capability) else {
                     return self.refuse("a frame without a valid capability");
                 };
-                let frame = if frame.level() <= link.level {
-                    Some(*frame)
-                } else {
-                    self.refuse("a frame above its link's level");
-                    None
+                self.frame(&link, number, *frame);
+            }
+            Ok(Cast::Batch {
+                capability,
+                through,
+                first,
+                frames,
+            }) => {
+                let Some(link) = self.links.link_by_capability(&capability) else {
+                    return self.refuse("a batch without a valid capability");
                 };
-                if link.inbound.try_send((number, frame)).is_err() {
-                    self.refuse("a frame beyond its sender's window");
-                    link.handle.close("the peer ignores its window");
+                if !link.batches() {
+                    return self.refuse("a batch above its link's level");
+                }
+                link.credit(through);
+                for (place, frame) in (0..).zip(frames) {
+                    self.frame(&link, first.saturating_add(place), frame);
                 }
             }
             Ok(Cast::Credit {
@@ -130,6 +140,19 @@ impl Gateway {
                 None => self.refuse("a credit without a valid capability"),
             },
             Err(error) => self.refuse(&error.to_string()),
+        }
+    }
+
+    fn frame(&self, link: &Link, number: u64, frame: Frame) {
+        let frame = if frame.level() <= link.level {
+            Some(frame)
+        } else {
+            self.refuse("a frame above its link's level");
+            None
+        };
+        if link.inbound.try_send((number, frame)).is_err() {
+            self.refuse("a frame beyond its sender's window");
+            link.handle.close("the peer ignores its window");
         }
     }
 

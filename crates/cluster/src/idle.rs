@@ -4,7 +4,7 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -13,8 +13,11 @@ use tokio::time::{Instant, Sleep};
 pub struct IdleLimit<R> {
     inner: R,
     limit: Duration,
-    /// Runs only while a read waits: a consumer that is slow to read is not the peer's silence.
-    silence: Option<Pin<Box<Sleep>>>,
+    /// Since when a read waits: a consumer that is slow to read is not the peer's silence.
+    waiting: Option<Instant>,
+    /// Goes off no later than the limit and is set again then: a read that waits a moment, as
+    /// most do, costs no timer.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R> IdleLimit<R> {
@@ -23,7 +26,8 @@ impl<R> IdleLimit<R> {
         Self {
             inner,
             limit,
-            silence: None,
+            waiting: None,
+            alarm: None,
         }
     }
 }
@@ -36,19 +40,25 @@ impl<R: AsyncRead + Unpin> AsyncRead for IdleLimit<R> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Poll::Ready(result) = Pin::new(&mut this.inner).poll_read(cx, buffer) {
-            this.silence = None;
+            this.waiting = None;
             return Poll::Ready(result);
         }
         let limit = this.limit;
-        let silence = this
-            .silence
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
-        silence.as_mut().poll(cx).map(|()| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("nothing heard for {limit:?}"),
-            ))
-        })
+        let end = *this.waiting.get_or_insert_with(Instant::now) + limit;
+        let alarm = this
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if alarm.deadline() >= end {
+                break;
+            }
+            alarm.as_mut().reset(end);
+        }
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nothing heard for {limit:?}"),
+        )))
     }
 }
 

@@ -16,6 +16,8 @@
 //!   a member that talks to our gateway with another's name has no use for the name.
 //! - Casts vanish and pile up without limit: each link has a window of frames and bytes, refilled
 //!   by credits of the receiver. A full window refuses ([`CastError::Congested`]).
+//! - A message costs several task switches on either side: frames that are cast while another one
+//!   is on its way to the wire go together (`outbox.rs`).
 //!
 //! Who may link is said by [`Members`], which the node sets from its ledger. A removed member's link
 //! ends at once and it is told why; a new one that the table does not know yet is let in if it
@@ -30,6 +32,7 @@
 mod accept;
 pub mod admission;
 mod config;
+mod counters;
 mod detect;
 mod dial;
 mod door;
@@ -40,9 +43,11 @@ mod follow;
 mod gateway;
 pub mod idle;
 mod join;
+mod link;
 mod links;
 mod members;
 pub mod noise;
+mod outbox;
 mod quiet;
 mod session;
 mod side_door;
@@ -54,6 +59,7 @@ mod transport;
 
 pub use admission::AdmissionError;
 pub use config::{Applicant, ClusterConfig, GatewayHandler};
+pub use counters::ClusterCounters;
 pub use detect::{Detection, Suspicion};
 pub use door::{APPLY_LIMIT, MAX_APPLICANTS};
 pub use error::{CallError, CastError, ClusterError};
@@ -63,9 +69,9 @@ pub use join::{
     AttemptError, Attempts, JoinError, Joined, TOKEN_PREFIX, TokenError, decode_token,
     encode_token, join,
 };
-pub use links::MAX_CALLS;
+pub use link::MAX_CALLS;
 pub use members::{Former, MemberTable, Members, Standing};
-pub use status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
+pub use status::{EPOCH_GRACE, LinkEvent, LinkStatus};
 pub use transport::{TcpTransport, Transport};
 
 use crate::noise::EpochTable;
@@ -98,7 +104,7 @@ impl Cluster {
         let transport = Arc::new(transport);
         let mut children = vec![gateway::child(&links), session::child(&links)];
         children.push(accept::child(&links, &transport));
-        children.push(follow::child(&links, &transport));
+        children.extend(follow::children(&links, &transport));
         let spec = SupervisorSpec::new(Strategy::OneForAll, INTENSITY, children);
         Ok((Self(links), spec))
     }
@@ -130,7 +136,19 @@ impl Cluster {
 
     /// Sends a frame, at most once; returns at once.
     pub fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
-        self.0.cast(to, frame)
+        self.0.cast(to, &frame)
+    }
+
+    /// [`cast`](Self::cast) that waits for room in the peer's window, at most for `limit`: then it
+    /// fails with [`CastError::Congested`]. For senders that have as much to say as the peer can
+    /// take. Frames of several tasks that wait come in any order.
+    pub async fn cast_waiting(
+        &self,
+        to: &NodeId,
+        frame: Frame,
+        limit: Duration,
+    ) -> Result<(), CastError> {
+        self.0.cast_waiting(to, &frame, limit).await
     }
 
     /// Calls and waits for the answer, at most for `limit`. [`MAX_CALLS`] calls to one peer are

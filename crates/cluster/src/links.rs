@@ -1,96 +1,23 @@
 //! The state that sessions, gateway, dialers and the acceptor share: one link per peer.
 
 use super::config::{ClusterConfig, GatewayHandler};
+use super::counters::{ClusterCounters, Counters};
 use super::detect::{Detectors, Suspicion};
 use super::error::ClusterError;
-use super::flow::{CREDIT_EVERY, CallBudget, WINDOW_FRAMES, Window};
-use super::gateway::GatewayMessage;
-use super::members::{MemberTable, Members, Standing};
-use super::status::{ClusterCounters, EPOCH_GRACE, LinkEvent, LinkStatus};
+use super::link::{GatewayRef, Link};
+use super::members::{MemberTable, Members};
+use super::status::{EPOCH_GRACE, LinkEvent, LinkStatus};
 use crate::noise::{EpochTable, Identity, LinkHandle, Peer, Proven, Side};
 use ractor::ActorRef;
 use ractor_cluster::NodeServerMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
-use wire::{Admission, Capability, Cast, Frame, KeyEpoch, Level, NodeId};
-
-/// Calls in flight to one peer, and calls of one peer served at a time. Consensus keeps a few
-/// going, people and rounds a few more.
-pub const MAX_CALLS: usize = 64;
+use tokio::sync::{broadcast, watch};
+use wire::{Admission, Capability, KeyEpoch, Level, NodeId};
 
 /// Link events kept for a slow listener: each peer could flap dozens of times before it misses any.
 const EVENTS: usize = 256;
-
-pub(super) type GatewayRef = ActorRef<GatewayMessage>;
-
-/// One link, from its handshake to its end.
-pub(super) struct Link {
-    /// Distinguishes links to one peer; label of the session.
-    pub(super) number: u64,
-    pub(super) peer: Peer,
-    /// The lower one of both ends' levels.
-    pub(super) level: Level,
-    /// What entitled the peer to it.
-    standing: Standing,
-    /// Was it this node that dialed?
-    pub(super) dialed: bool,
-    pub(super) handle: LinkHandle,
-    /// What the peer shows us.
-    pub(super) capability_in: Capability,
-    /// What we show the peer.
-    pub(super) capability_out: Capability,
-    /// The peer's gateway, once its session is ready.
-    pub(super) gateway: watch::Sender<Option<GatewayRef>>,
-    window: Mutex<Window>,
-    /// Permits for calls to the peer.
-    pub(super) calling: Arc<Semaphore>,
-    /// Calls in flight or waiting for a permit.
-    pub(super) waiting: Mutex<CallBudget>,
-    /// Calls of the peer being served.
-    pub(super) serving: Arc<Semaphore>,
-    /// Frames of the peer, to be handled in order; `None`: refused, but counted in its window.
-    pub(super) inbound: mpsc::Sender<(u64, Option<Frame>)>,
-}
-
-impl Link {
-    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn credit(&self, through: u64) {
-        self.window().credit(through);
-    }
-
-    fn give_credit(&self, through: u64) {
-        let credit = Cast::Credit {
-            capability: self.capability_out,
-            through,
-        };
-        if let Some(gateway) = self.gateway.borrow().as_ref() {
-            // Lost only with the link, and the window with it.
-            let _ = gateway.cast(GatewayMessage::Cast(wire::encode(&credit)));
-        }
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) refused_handshakes: AtomicU64,
-    pub(super) refused_former: AtomicU64,
-    pub(super) applications: AtomicU64,
-    pub(super) refused_applications: AtomicU64,
-    pub(super) calls_shed: AtomicU64,
-    pub(super) frames_sent: AtomicU64,
-    pub(super) frames_shed: AtomicU64,
-    pub(super) frames_received: AtomicU64,
-    pub(super) gateway_refused: AtomicU64,
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
 
 pub(super) struct Links {
     pub(super) identity: Identity,
@@ -257,26 +184,19 @@ impl Links {
         handle: LinkHandle,
         dialed: bool,
     ) -> Arc<Link> {
-        let (inbound, frames) = mpsc::channel(WINDOW_FRAMES);
-        let link = Arc::new(Link {
-            number: self.next_number.fetch_add(1, Ordering::Relaxed),
-            peer: proven.peer,
-            level: proven.level,
-            standing: proven.standing,
-            dialed,
-            handle,
-            capability_in: proven.capability_in,
-            capability_out: proven.capability_out,
-            gateway: watch::Sender::new(None),
-            window: Mutex::default(),
-            calling: Arc::new(Semaphore::new(MAX_CALLS)),
-            waiting: Mutex::default(),
-            serving: Arc::new(Semaphore::new(MAX_CALLS)),
-            inbound,
-        });
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let (link, frames) = Link::new(number, proven, handle, dialed);
+        let link = Arc::new(link);
         self.table()
             .insert(link.peer.node.clone(), Arc::clone(&link));
-        tokio::spawn(Arc::clone(self).serve_frames(Arc::clone(&link), frames));
+        let (links, serving) = (Arc::clone(self), Arc::clone(&link));
+        tokio::spawn(async move {
+            let (handler, counters) = (&*links.handler, &links.counters);
+            serving.serve(frames, handler, counters).await;
+        });
+        if link.batches() {
+            tokio::spawn(Arc::clone(&link).pump());
+        }
         // The members may have changed since the handshake looked, and whoever follows them may
         // have looked at the links before this one was among them.
         let table = self.members.current();
@@ -284,35 +204,6 @@ impl Links {
             self.expel(&link, &why);
         }
         link
-    }
-
-    /// Hands the peer's frames to the handler, one after the other, and gives credit.
-    async fn serve_frames(
-        self: Arc<Self>,
-        link: Arc<Link>,
-        mut frames: mpsc::Receiver<(u64, Option<Frame>)>,
-    ) {
-        let _closer = CloseOnDrop(link.handle.clone());
-        let mut gateway = link.gateway.subscribe();
-        let serving = async {
-            // The credit has to go somewhere; frames can be a moment ahead of our own readiness.
-            let _ = gateway.wait_for(Option::is_some).await; // the sender lives in `link`
-            let mut credited = 0;
-            while let Some((number, frame)) = frames.recv().await {
-                if let Some(frame) = frame {
-                    self.handler.frame(link.peer.node.clone(), frame).await;
-                    count(&self.counters.frames_received);
-                }
-                if frames.is_empty() || number.saturating_sub(credited) >= CREDIT_EVERY {
-                    link.give_credit(number);
-                    credited = number;
-                }
-            }
-        };
-        tokio::select! {
-            () = serving => {}
-            _ = link.handle.closed() => {}
-        }
     }
 
     /// The peer's gateway is known: the link can be used.
@@ -388,7 +279,7 @@ impl Links {
                     && age > EPOCH_GRACE
                     && sending_epoch.min(receiving_epoch) == KeyEpoch(0),
                 age,
-                frames_in_flight: link.window().frames(),
+                frames_in_flight: link.outbox().window.frames(),
                 level: link.level,
                 phi,
                 silent,
@@ -404,28 +295,6 @@ impl Links {
     }
 
     pub(super) fn counters(&self) -> ClusterCounters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.counters;
-        ClusterCounters {
-            refused_handshakes: read(&counters.refused_handshakes),
-            refused_former: read(&counters.refused_former),
-            applications: read(&counters.applications),
-            refused_applications: read(&counters.refused_applications),
-            calls_shed: read(&counters.calls_shed),
-            heartbeats: self.detectors.heartbeats(),
-            frames_sent: read(&counters.frames_sent),
-            frames_shed: read(&counters.frames_shed),
-            frames_received: read(&counters.frames_received),
-            gateway_refused: read(&counters.gateway_refused),
-        }
-    }
-}
-
-/// A link whose frames nobody handles any more is of no use, whatever ended the handling.
-struct CloseOnDrop(LinkHandle);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close("its frames are no longer handled");
+        self.counters.read(self.detectors.heartbeats())
     }
 }

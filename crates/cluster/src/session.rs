@@ -1,8 +1,9 @@
 //! Sessions of `ractor_cluster` over our links.
 
-use super::links::{Link, Links};
+use super::link::Link;
+use super::links::Links;
 use super::{gateway, side_door};
-use crate::noise::{self, Established};
+use crate::noise::{self, Established, LinkReader, LinkWriter};
 use ractor::{Actor, ActorCell, SpawnErr};
 use ractor_cluster::node::{NodeConnectionMode, NodeServerSessionInformation};
 use ractor_cluster::{
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use wire::codec::MAX_ENCODED;
 use wire::{Level, NodeId};
 
@@ -115,15 +116,18 @@ fn number(session: &NodeServerSessionInformation) -> Option<u64> {
     session.peer_addr.parse().ok()
 }
 
-struct LabelledStream {
-    stream: DuplexStream,
+struct LabelledStream<S> {
+    reader: LinkReader<S>,
+    writer: LinkWriter<S>,
     number: u64,
 }
 
-impl ClusterBidiStream for LabelledStream {
+impl<S> ClusterBidiStream for LabelledStream<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     fn split(self: Box<Self>) -> (BoxRead, BoxWrite) {
-        let (reader, writer) = tokio::io::split(self.stream);
-        (Box::new(reader), Box::new(writer))
+        (Box::new(self.reader), Box::new(self.writer))
     }
 
     fn peer_label(&self) -> Option<String> {
@@ -176,15 +180,19 @@ where
     };
     let pulse = links.detectors.linked(&node, established.proven.level);
     let Established { proven, keys } = established;
-    let noise::Link { stream, handle } =
-        noise::Link::start(connection, keys, &links.epochs, pace, pulse);
+    let noise::Link {
+        reader,
+        writer,
+        handle,
+    } = noise::Link::start(connection, keys, &links.epochs, pace, pulse);
     let link = links.enter(proven, handle, dialed);
     links.sessions.send_modify(|sessions| {
         sessions.insert(link.number, link.peer.node.clone());
     });
     tokio::spawn(watch(Arc::clone(links), Arc::clone(&link)));
     let stream = Box::new(LabelledStream {
-        stream,
+        reader,
+        writer,
         number: link.number,
     });
     if server

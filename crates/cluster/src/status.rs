@@ -57,29 +57,3 @@ pub enum LinkEvent {
         reason: String,
     },
 }
-
-/// Counters since the process started.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct ClusterCounters {
-    /// Connections from outside that did not prove to be a peer.
-    pub refused_handshakes: u64,
-    /// Of those, former members.
-    pub refused_former: u64,
-    /// Applications to join that reached the node.
-    pub applications: u64,
-    /// Applications turned away unread: too many, too slow, or malformed.
-    pub refused_applications: u64,
-    /// Heartbeats received.
-    pub heartbeats: u64,
-    /// Frames handed to a link.
-    pub frames_sent: u64,
-    /// Frames shed because the peer's window was full.
-    pub frames_shed: u64,
-    /// Frames handled here.
-    pub frames_received: u64,
-    /// Calls not even sent because too many to the peer were waiting already.
-    pub calls_shed: u64,
-    /// Messages at our gateway that were unreadable, over their window, above their link's
-    /// level, or without a valid capability.
-    pub gateway_refused: u64,
-}

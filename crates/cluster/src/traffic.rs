@@ -1,11 +1,16 @@
 //! Frames and calls going out.
 
+use super::counters::count;
 use super::error::{CallError, CastError};
 use super::gateway::{GatewayMessage, level_of};
-use super::links::{GatewayRef, Link, Links, count};
+use super::link::{GatewayRef, Link};
+use super::links::Links;
+use super::outbox::Refusal;
 use ractor::rpc::CallResult;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use wire::codec::MAX_ENCODED;
 use wire::{Call, Cast, Frame, NodeId, Reply, Request};
 
@@ -17,47 +22,58 @@ impl Links {
         Some((link, gateway))
     }
 
-    pub(super) fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
+    pub(super) fn cast(&self, to: &NodeId, frame: &Frame) -> Result<(), CastError> {
+        let reached = self.reach(to);
+        let (link, gateway) = reached.ok_or_else(|| CastError::NotLinked { node: to.clone() })?;
+        let result = cast(&link, &gateway, frame);
+        match &result {
+            Ok(()) => count(&self.counters.frames_sent),
+            Err(CastError::Congested { .. }) => count(&self.counters.frames_shed),
+            Err(
+                CastError::NotLinked { .. }
+                | CastError::NotSpoken { .. }
+                | CastError::TooLarge { .. },
+            ) => {}
+        }
+        result
+    }
+
+    pub(super) async fn cast_waiting(
+        &self,
+        to: &NodeId,
+        frame: &Frame,
+        limit: Duration,
+    ) -> Result<(), CastError> {
         let not_linked = || CastError::NotLinked { node: to.clone() };
         let (link, gateway) = self.reach(to).ok_or_else(not_linked)?;
-        let needed = frame.level();
-        if needed > link.level {
-            return Err(CastError::NotSpoken {
-                node: to.clone(),
-                level: link.level,
-                needed,
-            });
+        let trying = async {
+            loop {
+                let mut room = pin!(link.room.notified());
+                // From here on no credit is missed.
+                room.as_mut().enable();
+                match cast(&link, &gateway, frame) {
+                    Err(CastError::Congested { .. }) => room.await,
+                    done => return done,
+                }
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            result = tokio::time::timeout(limit, trying) => result,
+            _ = link.handle.closed() => return Err(not_linked()),
+        };
+        match result {
+            Ok(result) => {
+                if result.is_ok() {
+                    count(&self.counters.frames_sent);
+                }
+                result
+            }
+            Err(_) => {
+                count(&self.counters.frames_shed);
+                Err(congested(&link))
+            }
         }
-        // Held while encoding and sending: numbers go out in order.
-        let mut window = link.window();
-        let (capability, number) = (link.capability_out, window.next());
-        let bytes = wire::encode(&Cast::Frame {
-            capability,
-            number,
-            frame: Box::new(frame),
-        });
-        let len = bytes.len();
-        if len > MAX_ENCODED {
-            return Err(CastError::TooLarge {
-                len,
-                limit: MAX_ENCODED,
-            });
-        }
-        if window.admit(len).is_none() {
-            count(&self.counters.frames_shed);
-            let (frames, bytes) = (window.frames(), window.bytes());
-            return Err(CastError::Congested {
-                node: to.clone(),
-                frames,
-                bytes,
-            });
-        }
-        gateway
-            .cast(GatewayMessage::Cast(bytes))
-            .map_err(|_| not_linked())?;
-        drop(window);
-        count(&self.counters.frames_sent);
-        Ok(())
     }
 
     pub(super) async fn call(
@@ -96,23 +112,76 @@ impl Links {
             }
         })?;
         let asking = async {
-            let _permit = Arc::clone(&link.calling).acquire_owned().await;
-            gateway
-                .call(|port| GatewayMessage::Call(request, port), Some(limit))
-                .await
+            let late = Instant::now() + limit;
+            let calling = Arc::clone(&link.calling);
+            // Most calls find a permit at once; then the answer's time limit is the only timer.
+            let permit = match calling.try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    let waiting = Arc::clone(&link.calling).acquire_owned();
+                    match tokio::time::timeout_at(late, waiting).await {
+                        Ok(permit) => permit.ok(), // never closed
+                        Err(_) => return Ok(CallResult::Timeout),
+                    }
+                }
+            };
+            let left = late.saturating_duration_since(Instant::now());
+            let answer = gateway
+                .call(|port| GatewayMessage::Call(request, port), Some(left))
+                .await;
+            drop(permit);
+            answer
         };
         let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, asking) => answer,
+            answer = asking => answer,
             _ = link.handle.closed() => return Err(CallError::Lost { node: to.clone() }),
         };
         match answer {
-            Ok(Ok(CallResult::Success(reply))) => Ok(wire::decode(&reply)?),
-            Ok(Ok(CallResult::SenderError) | Err(_)) => Err(CallError::Lost { node: to.clone() }),
-            Ok(Ok(CallResult::Timeout)) | Err(_) => Err(CallError::TimedOut {
+            Ok(CallResult::Success(reply)) => Ok(wire::decode(&reply)?),
+            Ok(CallResult::SenderError) | Err(_) => Err(CallError::Lost { node: to.clone() }),
+            Ok(CallResult::Timeout) => Err(CallError::TimedOut {
                 node: to.clone(),
                 limit,
             }),
         }
+    }
+}
+
+fn cast(link: &Link, gateway: &GatewayRef, frame: &Frame) -> Result<(), CastError> {
+    let needed = frame.level();
+    if needed > link.level {
+        return Err(CastError::NotSpoken {
+            node: link.peer.node.clone(),
+            level: link.level,
+            needed,
+        });
+    }
+    // Held while encoding and sending: numbers go out in order.
+    let mut outbox = link.outbox();
+    let outcome = if link.batches() {
+        outbox.push(frame).map(|()| link.send(&mut outbox, gateway))
+    } else {
+        let (capability, number) = (link.capability_out, outbox.window.next());
+        outbox
+            .single(|| Cast::encode_frame(capability, number, frame))
+            .map(|message| link.hand_over(gateway, message))
+    };
+    drop(outbox);
+    outcome.map_err(|refusal| match refusal {
+        Refusal::Full => congested(link),
+        Refusal::TooLarge { len } => CastError::TooLarge {
+            len,
+            limit: MAX_ENCODED,
+        },
+    })
+}
+
+fn congested(link: &Link) -> CastError {
+    let outbox = link.outbox();
+    CastError::Congested {
+        node: link.peer.node.clone(),
+        frames: outbox.window.frames(),
+        bytes: outbox.window.bytes(),
     }
 }
 

@@ -111,6 +111,22 @@ impl Node {
             .status()
             .unwrap();
         assert!(sent.success());
+        // A thread stops when it next comes out of the kernel, and could answer until then.
+        while signal == "-STOP" && !self.is_stopped() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Are all its threads?
+    fn is_stopped(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let mut tasks = std::fs::read_dir(tasks).unwrap();
+        tasks.all(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            // proc(5): pid (name) state …
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     fn kill(mut self) {

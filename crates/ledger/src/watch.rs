@@ -16,8 +16,6 @@ use wire::{Act, NodeId};
 /// Waiting times and limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WatchConfig {
-    /// φ from which a linked peer is suspected.
-    pub threshold: f64,
     /// How long a link may be gone before its peer is suspected: a reconnect with its first
     /// back-off fits.
     pub reconnect: Duration,
@@ -31,7 +29,6 @@ pub struct WatchConfig {
 impl Default for WatchConfig {
     fn default() -> Self {
         Self {
-            threshold: 8.0,
             reconnect: Duration::from_millis(500),
             opinions: Duration::from_millis(300),
             dispute: Duration::from_secs(5),
@@ -44,8 +41,8 @@ impl Default for WatchConfig {
 pub struct Sight {
     /// Of its process; `None`: there is no link to it.
     pub incarnation: Option<u64>,
-    /// Suspicion φ.
-    pub phi: f64,
+    /// Are its heartbeats overdue? That is for whoever hears them to judge.
+    pub suspected: bool,
 }
 
 /// What can happen to a watch.
@@ -68,8 +65,8 @@ pub enum Input {
         about: NodeId,
         /// Who answers.
         from: NodeId,
-        /// Its φ for the suspect; `None`: it has no link to it.
-        phi: Option<f64>,
+        /// Does it hear the suspect?
+        hears: bool,
     },
 }
 
@@ -89,7 +86,7 @@ pub enum Output {
 
 #[derive(Clone, Debug, Default)]
 struct Suspect {
-    /// Silent since; the link is gone or φ is over the threshold.
+    /// Silent since; the link is gone or heartbeats are overdue.
     since: Instant,
     /// The others were asked at this moment.
     asked: Option<Instant>,
@@ -119,8 +116,8 @@ impl Watch {
         self.suspects.keys()
     }
 
-    fn silent(&self, sight: Option<&Sight>) -> bool {
-        sight.is_none_or(|sight| sight.incarnation.is_none() || sight.phi >= self.config.threshold)
+    fn silent(sight: Option<&Sight>) -> bool {
+        sight.is_none_or(|sight| sight.incarnation.is_none() || sight.suspected)
     }
 
     fn look(
@@ -138,12 +135,12 @@ impl Watch {
             let sight = if node == me {
                 Some(Sight {
                     incarnation: Some(*mine),
-                    phi: 0.0,
+                    suspected: false,
                 })
             } else {
                 sights.get(node).copied()
             };
-            if !self.silent(sight.as_ref()) {
+            if !Self::silent(sight.as_ref()) {
                 self.suspects.remove(node);
                 let incarnation = sight.and_then(|sight| sight.incarnation).unwrap_or(0);
                 if leads && (!member.up || member.incarnation < incarnation) {
@@ -253,8 +250,7 @@ impl Machine for Watch {
                 sights,
                 leads,
             } => self.look(now, &state, &me, &sights, leads, out),
-            Input::Opinion { about, from, phi } => {
-                let hears = phi.is_some_and(|phi| phi < self.config.threshold);
+            Input::Opinion { about, from, hears } => {
                 if let Some(suspect) = self.suspects.get_mut(&about)
                     && suspect.whom.contains(&from)
                 {

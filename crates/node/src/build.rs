@@ -4,7 +4,7 @@ mod configured;
 mod shown;
 
 use crate::board::Board;
-use crate::control::{self, Control};
+use crate::control::Control;
 use crate::effects::{
     AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
 };
@@ -15,7 +15,6 @@ use crate::join;
 use crate::mailbox::{DoorCounts, Mailbox};
 use crate::members::{Gone, MembersFeed};
 use crate::models::Models;
-use crate::peers::Peers;
 use crate::postman::Postman;
 use crate::probe::Probe;
 use crate::quarantine::Quarantine;
@@ -39,6 +38,7 @@ use federation::{Aggregator, Participant};
 use learn::{Learner, Shape, TrainConfig};
 use ledger::Wanted;
 use ledger::watch::WatchConfig;
+use peers::Peers;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::clock;
 use runtime::entropy;
@@ -435,7 +435,6 @@ impl Parts {
             level: level(&self.config),
             wanted: rooms.chain(feed).collect(),
             watch: WatchConfig {
-                threshold: self.config.cluster.detection.threshold,
                 reconnect: Duration::from_millis(self.config.cluster.detection.reconnect_ms),
                 ..WatchConfig::default()
             },
@@ -473,7 +472,7 @@ impl Parts {
         Control {
             me: self.me.clone(),
             cluster: self.config.cluster.name.clone(),
-            path: self.config.node.data_dir.join(control::SOCKET),
+            path: local::control::socket(&self.config.node.data_dir),
             board: self.board.clone(),
             ledger: self.ledger.clone(),
             members: self.members.clone(),

@@ -22,9 +22,6 @@ use tokio::sync::{Semaphore, watch};
 use wire::control::{Answer, Ask};
 use wire::{Act, Digest, Invitation, NodeId, Removal, UnixMillis};
 
-/// Name of the socket in `node.data_dir`.
-pub const SOCKET: &str = "control.sock";
-
 /// Connections at one time: a few people and their scripts.
 const MAX_CONNECTIONS: usize = 16;
 /// Longest request; tokens and reasons are short.

@@ -16,7 +16,6 @@ pub mod join;
 pub mod mailbox;
 pub mod members;
 pub mod models;
-pub mod peers;
 pub mod postman;
 pub mod probe;
 pub mod quarantine;

@@ -1,7 +1,7 @@
 //! From the ledger's members to whoever must know them: the links and the key group.
 
 use cluster::{Cluster, Former, LinkEvent, MemberTable, Members};
-use ledger::{Applied, State};
+use ledger::State;
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
-use wire::{Act, GroupCommitKind, MemberEntry, NodeId, Removal};
+use wire::{MemberEntry, NodeId, Removal};
 
 /// This node is a member no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,68 +148,33 @@ pub fn table(state: &State, configured: &BTreeMap<NodeId, MemberEntry>) -> Membe
 
 /// What the key group needs of the roster, leaf by leaf: a group commit is judged by the members
 /// of its own place on the ledger, not by today's.
-#[derive(Clone, Debug, Default)]
-pub struct Roll {
-    members: BTreeMap<NodeId, [u8; 32]>,
-    to_remove: BTreeSet<NodeId>,
-    grouped: bool,
+#[derive(Clone, Debug)]
+pub struct Roll(State);
+
+impl Default for Roll {
+    /// Before the first leaf.
+    fn default() -> Self {
+        Self(State::new())
+    }
 }
 
 impl Roll {
     /// Follows one leaf; true if something changed.
     pub fn follow(&mut self, committed: &Committed) -> bool {
-        if committed.applied != Applied::Effective {
-            return false;
-        }
-        match &committed.record.act {
-            Act::Genesis { roster, .. } => {
-                self.members = roster.iter().cloned().collect();
-                true
-            }
-            Act::Admitted { node, identity, .. } => {
-                self.members.insert(node.clone(), *identity);
-                true
-            }
-            Act::Removed { node, .. } => {
-                self.members.remove(node);
-                if self.grouped {
-                    self.to_remove.insert(node.clone());
-                }
-                true
-            }
-            Act::GroupCommit { kind, .. } => {
-                self.grouped = true;
-                match kind {
-                    GroupCommitKind::Created { .. } | GroupCommitKind::Removed { .. } => {
-                        let changed = !self.to_remove.is_empty();
-                        self.to_remove.clear();
-                        changed
-                    }
-                    GroupCommitKind::Joined | GroupCommitKind::Rotated { .. } => false,
-                }
-            }
-            Act::NodeUp { .. }
-            | Act::NodeDown { .. }
-            | Act::RoleAssigned { .. }
-            | Act::RoundOpened { .. }
-            | Act::RoundClosed { .. }
-            | Act::RoundAbandoned { .. }
-            | Act::Ingested { .. }
-            | Act::AlertRaised(_)
-            | Act::AlertCleared { .. }
-            | Act::LevelRaised { .. }
-            | Act::Invited { .. }
-            | Act::Introduced { .. }
-            | Act::FunctionDeployed { .. } => false,
-        }
+        // No leaf has one enter and another go, or a name change its key.
+        let counts = |state: &State| (state.members.len(), state.keys.to_remove.len());
+        let before = counts(&self.0);
+        self.0.apply(committed.index, &committed.record);
+        counts(&self.0) != before
     }
 
     /// As the custodian wants it.
     pub fn input(&self) -> custody::Input {
-        let members = self.members.iter().map(|(node, key)| (node.clone(), *key));
+        let members = self.0.members.iter();
+        let keys = members.map(|(node, member)| (node.clone(), member.identity));
         custody::Input::Roster {
-            roster: custody::Roster::new(members),
-            to_remove: self.to_remove.clone(),
+            roster: custody::Roster::new(keys),
+            to_remove: self.0.keys.to_remove.clone(),
         }
     }
 }

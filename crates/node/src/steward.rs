@@ -82,18 +82,11 @@ impl Steward {
         for (node, link) in &links {
             levels.insert(node.clone(), link.level);
         }
-        let threshold = self.watch.threshold;
         let sights = links.into_iter().map(|(node, link)| {
             let suspicion = self.cluster.suspicion(&node);
-            let phi = match suspicion {
-                // Silence has its own limit, however irregular the peer was before.
-                Some(suspicion) if suspicion.suspected => suspicion.phi.max(threshold),
-                Some(suspicion) => suspicion.phi,
-                None => link.phi,
-            };
             let sight = Sight {
                 incarnation: Some(link.incarnation),
-                phi,
+                suspected: suspicion.is_some_and(|suspicion| suspicion.suspected),
             };
             (node, sight)
         });
@@ -137,8 +130,9 @@ impl Steward {
             tokio::spawn(async move {
                 let call = Call::Opinion(about.clone());
                 if let Ok(Reply::Opinion { phi }) = cluster.call(&from, call, limit).await {
+                    let hears = phi.is_some();
                     // A full queue or a steward that is being restarted does without it.
-                    let _ = heard.try_send(Input::Opinion { about, from, phi });
+                    let _ = heard.try_send(Input::Opinion { about, from, hears });
                 }
             });
         }
@@ -147,8 +141,10 @@ impl Steward {
 
 /// What this node answers to `Call::Opinion`.
 pub fn opinion(cluster: &Cluster, about: &NodeId) -> Reply {
-    let link = cluster.links().remove(about);
+    let heard = cluster
+        .suspicion(about)
+        .filter(|suspicion| suspicion.linked && !suspicion.suspected);
     Reply::Opinion {
-        phi: link.map(|link| link.phi),
+        phi: heard.map(|suspicion| suspicion.phi),
     }
 }

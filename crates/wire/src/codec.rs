@@ -9,6 +9,9 @@ pub const VERSION: u8 = 1;
 /// sixteen leaves room for it and still bounds what a peer can make us allocate.
 pub const MAX_ENCODED: usize = 16 << 20;
 
+/// Room that saves most values from growing piece by piece.
+const SMALL: usize = 128;
+
 /// Why bytes from a peer or a disk were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -36,7 +39,18 @@ pub enum DecodeError {
 
 /// Version byte and postcard body.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION])
+    extend(value, begin(Vec::with_capacity(SMALL)))
+}
+
+/// The version byte, behind which parts of a body go.
+pub(crate) fn begin(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.push(VERSION);
+    bytes
+}
+
+/// Appends a part of a body.
+pub(crate) fn extend<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(value, bytes)
         .expect("postcard fails only on types without a known length; no wire type is one")
 }
 

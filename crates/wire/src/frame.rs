@@ -117,7 +117,7 @@ pub enum Reply {
     },
     /// To `Call::Opinion`.
     Opinion {
-        /// Suspicion level φ; `None`: no link to it at all.
+        /// Suspicion level φ; `None`: not heard, be it that there is no link or that φ is too high.
         phi: Option<f64>,
     },
 }

@@ -22,8 +22,10 @@ impl Level {
     /// Membership by acts, cosigned checkpoints, linearizable reads, opinions about peers,
     /// versions of functions.
     pub const MEMBERSHIP: Self = Self(1);
+    /// Frames in batches between gateways ([`crate::Batch`]).
+    pub const BATCHES: Self = Self(2);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::MEMBERSHIP;
+    pub const NEWEST: Self = Self::BATCHES;
 }
 
 impl fmt::Display for Level {

@@ -22,7 +22,7 @@ pub use id::{
     DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis,
 };
 pub use level::Level;
-pub use link::{Capability, Cast, Certificate, CertificateBody, Hello, Request};
+pub use link::{Batch, Capability, Cast, Certificate, CertificateBody, Hello, Request};
 pub use mail::StoredMail;
 pub use membership::{
     Admission, Application, Greeting, Introduction, Invitation, MemberEntry, Purpose, Removal,

@@ -2,7 +2,8 @@
 //! between their gateways.
 
 use crate::{Call, Frame, NodeId};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A secret that one end of a link hands to the other inside the handshake. Mail that carries it
 /// came over that link: nobody else knows it.
@@ -79,6 +80,110 @@ pub enum Cast {
         /// Number of the last frame handled.
         through: u64,
     },
+    /// Whatever frames were waiting, and the credit that was due: one message for all of it. From
+    /// [`Level::BATCHES`](crate::Level::BATCHES) on.
+    Batch {
+        /// The sender's capability at the receiver.
+        capability: Capability,
+        /// As in `Credit`; 0: none yet.
+        through: u64,
+        /// Number of the first frame; the others follow without a gap.
+        first: u64,
+        /// The frames, in the order in which they are to be handled; [`Batch::MAX_FRAMES`] at most.
+        #[serde(deserialize_with = "bounded")]
+        frames: Vec<Frame>,
+    },
+}
+
+impl Cast {
+    /// An encoded [`Cast::Frame`], of a frame that stays with the caller.
+    pub fn encode_frame(capability: Capability, number: u64, frame: &Frame) -> Vec<u8> {
+        let message = crate::codec::begin(Vec::new());
+        crate::codec::extend(&(FRAME_VARIANT, capability, number, frame), message)
+    }
+}
+
+/// A frame can take a few bytes here and a hundred in memory: a peer must not make us allocate
+/// many times what it sends.
+fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Frame>, D::Error> {
+    struct Bounded;
+
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<Frame>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {} frames", Batch::MAX_FRAMES)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Vec<Frame>, A::Error> {
+            let mut frames = Vec::new();
+            while let Some(frame) = from.next_element()? {
+                if frames.len() == Batch::MAX_FRAMES {
+                    return Err(A::Error::invalid_length(frames.len() + 1, &self));
+                }
+                frames.push(frame);
+            }
+            Ok(frames)
+        }
+    }
+
+    from.deserialize_seq(Bounded)
+}
+
+/// Places of [`Cast::Frame`] and [`Cast::Batch`] among the variants.
+const FRAME_VARIANT: u32 = 0;
+const BATCH_VARIANT: u32 = 2;
+
+/// Encodes a [`Cast::Batch`] frame by frame, so that a frame is encoded once, when it is cast, and
+/// its sender learns its length.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Batch {
+    count: usize,
+    frames: Vec<u8>,
+}
+
+impl Batch {
+    /// Most frames in a batch: as many as may be in flight to a peer.
+    pub const MAX_FRAMES: usize = 256;
+
+    /// Most bytes before the frames: version, variant, capability, three numbers of ten at most.
+    pub const HEAD: usize = 1 + 1 + 16 + 3 * 10;
+
+    /// Adds a frame; gives its encoded length.
+    pub fn push(&mut self, frame: &Frame) -> usize {
+        let before = self.frames.len();
+        self.frames = crate::codec::extend(frame, std::mem::take(&mut self.frames));
+        self.count += 1;
+        self.frames.len() - before
+    }
+
+    /// Takes the last frame off again, into a batch of its own; `len` is what
+    /// [`push`](Self::push) gave.
+    pub fn split_last(&mut self, len: usize) -> Self {
+        let frames = self.frames.split_off(self.frames.len() - len);
+        self.count -= 1;
+        Self { count: 1, frames }
+    }
+
+    /// Frames in it.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The encoded [`Cast::Batch`].
+    pub fn encode(self, capability: Capability, through: u64, first: u64) -> Vec<u8> {
+        // Postcard: a sequence is its length and then its elements, one after the other.
+        let head = (BATCH_VARIANT, capability, through, first, self.count);
+        let message = Vec::with_capacity(Self::HEAD + self.frames.len());
+        let mut message = crate::codec::extend(&head, crate::codec::begin(message));
+        message.extend_from_slice(&self.frames);
+        message
+    }
 }
 
 /// Between gateways, answered by an encoded [`crate::Reply`].
@@ -112,7 +217,16 @@ mod tests {
             reason: "no".to_owned(),
         });
         let (one, two, cap) = ("01".repeat(32), "02".repeat(32), "0c".repeat(16));
-        let pinned: [(Vec<u8>, String); 5] = [
+        let mut batch = Batch::default();
+        for reason in ["no", ""] {
+            let reason = reason.to_owned();
+            batch.push(&Frame::Decline {
+                round: Round(5),
+                node: "b".into(),
+                reason,
+            });
+        }
+        let pinned: [(Vec<u8>, String); 7] = [
             (
                 encode(&Hello {
                     certificate: Certificate {
@@ -139,6 +253,14 @@ mod tests {
                 format!("0101{cap}8001"),
             ),
             (
+                batch.encode(capability, 128, 300),
+                format!("0102{cap}8001ac020202050162026e6f0205016200"),
+            ),
+            (
+                Batch::default().encode(capability, 128, 1),
+                format!("0102{cap}80010100"),
+            ),
+            (
                 encode(&Request {
                     capability,
                     call: Call::Consensus(vec![7, 8]),
@@ -153,6 +275,58 @@ mod tests {
         for (bytes, expected) in pinned {
             assert_eq!(hex::encode(bytes), expected);
         }
+    }
+
+    /// What is put together by hand is what the derived encoding says.
+    #[test]
+    fn frames_and_batches_are_encoded_as_their_casts_are() {
+        let frame = |n: usize| Frame::Decline {
+            round: Round(n as u64),
+            node: "b".into(),
+            reason: "x".repeat(n),
+        };
+        for count in [0, 1, 2, 127, 128, Batch::MAX_FRAMES] {
+            let frames: Vec<Frame> = (0..count).map(frame).collect();
+            let mut batch = Batch::default();
+            let bytes: usize = frames.iter().map(|frame| batch.push(frame)).sum();
+            let last = batch.push(&frame(999));
+            assert_eq!(batch.split_last(last).bytes(), last);
+            assert_eq!((batch.count(), batch.bytes()), (count, bytes));
+            let (capability, through, first) = (Capability([7; 16]), u64::MAX, 1 << 40);
+            for frame in &frames {
+                let cast = Cast::Frame {
+                    capability,
+                    number: first,
+                    frame: Box::new(frame.clone()),
+                };
+                assert!(encode(&cast) == Cast::encode_frame(capability, first, frame));
+            }
+            let encoded = batch.encode(capability, through, first);
+            let cast = Cast::Batch {
+                capability,
+                through,
+                first,
+                frames,
+            };
+            assert!(encode(&cast) == encoded, "{count} frames");
+            assert!(decode::<Cast>(&encoded).unwrap() == cast, "{count} frames");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_more_frames_than_fit_a_window_is_refused() {
+        let mut batch = Batch::default();
+        for _ in 0..=Batch::MAX_FRAMES {
+            batch.push(&Frame::Checkpoint {
+                note: String::new(),
+            });
+        }
+        let error = decode::<Cast>(&batch.encode(Capability([7; 16]), 0, 1)).unwrap_err();
+        assert!(matches!(error, crate::DecodeError::Malformed(_)), "{error}");
+    }
+
+    #[test]
+    fn vectors_of_bytes_have_one_encoding() {
         // Plain vectors of bytes and serde_bytes are the same on the wire.
         let plain: Vec<u8> = decode(&encode(&vec![7_u8, 8])).unwrap();
         assert_eq!(plain, [7, 8]);

@@ -5,8 +5,8 @@ use bench::group::Group;
 use bench::grpc::Client;
 use bench::ports::Ports;
 use bench::report::{self, Better, Case, Contender, Report, Section};
-use bench::{Failure, etcd, load, memory, replica_process};
-use clap::{Parser, Subcommand};
+use bench::{Failure, etcd, load, memory, replica_process, scaffold};
+use clap::Subcommand;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,15 +30,6 @@ const CALM: Duration = Duration::from_millis(500);
 /// Before memory of an idle node is read: it has linked up, elected a leader and made its key group.
 const IDLE: Duration = Duration::from_secs(15);
 
-#[derive(Parser)]
-#[command(about, version)]
-struct Arguments {
-    #[command(subcommand)]
-    part: Option<Part>,
-    #[command(flatten)]
-    plan: Plan,
-}
-
 #[derive(Subcommand)]
 enum Part {
     /// One replica; the benchmark starts these itself
@@ -57,15 +48,10 @@ struct Plan {
 }
 
 fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    bench::report::log();
-    match arguments.part {
-        Some(Part::Replica(replica)) => replica_process::run(replica),
-        None => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(measure(&arguments.plan)),
-    }
+    scaffold::run(
+        |Part::Replica(replica)| replica_process::run(replica),
+        measure,
+    )
 }
 
 async fn measure(plan: &Plan) -> Result<(), Failure> {

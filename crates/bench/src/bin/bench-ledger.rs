@@ -6,19 +6,10 @@ use bench::grpc::Client;
 use bench::ports::Ports;
 use bench::report::{self, Better, Case, Contender, Report, Section};
 use bench::samples::Samples;
-use bench::{Failure, etcd, load, replica_process};
-use clap::{Parser, Subcommand};
+use bench::{Failure, etcd, load, replica_process, scaffold};
+use clap::Subcommand;
 use std::path::Path;
 use std::time::Duration;
-
-#[derive(Parser)]
-#[command(about, version)]
-struct Arguments {
-    #[command(subcommand)]
-    part: Option<Part>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(Subcommand)]
 enum Part {
@@ -55,16 +46,10 @@ enum Way {
 }
 
 fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    bench::report::log();
-    match arguments.part {
-        Some(Part::Replica(replica)) => replica_process::run(replica),
-        // One thread: the clients' share of the processors is small and the same for all.
-        None => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(measure(&arguments.plan)),
-    }
+    scaffold::run(
+        |Part::Replica(replica)| replica_process::run(replica),
+        measure,
+    )
 }
 
 async fn measure(plan: &Plan) -> Result<(), Failure> {

@@ -5,17 +5,9 @@ use bench::links::{self, Kind, MESSAGE, Pair};
 use bench::ports::Ports;
 use bench::report::{self, Better, Case, Contender, Report, Section};
 use bench::samples::Samples;
-use clap::{Parser, Subcommand};
+use bench::scaffold;
+use clap::Subcommand;
 use std::time::Duration;
-
-#[derive(Parser)]
-#[command(about, version)]
-struct Arguments {
-    #[command(subcommand)]
-    part: Option<Part>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(Subcommand)]
 enum Part {
@@ -41,15 +33,7 @@ struct Plan {
 }
 
 fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    bench::report::log();
-    match arguments.part {
-        Some(Part::End(end)) => links::run(end),
-        None => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(measure(&arguments.plan)),
-    }
+    scaffold::run(|Part::End(end)| links::run(end), measure)
 }
 
 /// What one kind of link reached: calls per number of callers, casts a second.

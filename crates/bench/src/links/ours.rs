@@ -5,7 +5,7 @@ use crate::Failure;
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
 use cluster::{
-    Applicant, CastError, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
+    Applicant, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
     TcpTransport,
 };
 use ed25519_dalek::SigningKey;
@@ -110,17 +110,16 @@ impl Caller for End {
         }
     }
 
-    fn cast(&self, message: &[u8]) -> Result<bool, Failure> {
+    async fn cast(&self, message: &[u8]) -> Result<(), Failure> {
         let frame = Frame::Decline {
             round: Round(1),
             node: self.cluster.me().clone(),
             reason: String::from_utf8(message.to_vec())?,
         };
-        match self.cluster.cast(&SERVER.into(), frame) {
-            Ok(()) => Ok(true),
-            Err(CastError::Congested { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self
+            .cluster
+            .cast_waiting(&SERVER.into(), frame, LIMIT)
+            .await?)
     }
 
     async fn received(&self) -> Result<u64, Failure> {

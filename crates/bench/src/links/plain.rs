@@ -116,9 +116,9 @@ impl Caller for End {
         }
     }
 
-    fn cast(&self, message: &[u8]) -> Result<bool, Failure> {
+    async fn cast(&self, message: &[u8]) -> Result<(), Failure> {
         self.echo()?.cast(Message::Cast(message.to_vec()))?;
-        Ok(true)
+        Ok(())
     }
 
     async fn received(&self) -> Result<u64, Failure> {

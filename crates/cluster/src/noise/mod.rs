@@ -36,4 +36,4 @@ pub use epochs::{EpochTable, LinkSecret, MAX_EPOCHS};
 pub use error::{HandshakeError, LinkError};
 pub use handshake::{Established, Greeted, HANDSHAKE_LIMIT, Proven, Side, dial, knock, listen};
 pub(crate) use link::Pace;
-pub use link::{DISMISS_LIMIT, Link, LinkHandle, LinkKeys, WRITE_LIMIT};
+pub use link::{DISMISS_LIMIT, Link, LinkHandle, LinkKeys, LinkReader, LinkWriter, WRITE_LIMIT};

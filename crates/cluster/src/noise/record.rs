@@ -8,7 +8,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Tag};
 use wire::KeyEpoch;
 
 /// Largest ciphertext: the length field has 16 bits (Noise §3).
-const MAX_CIPHERTEXT: usize = u16::MAX as usize;
+pub(super) const MAX_CIPHERTEXT: usize = u16::MAX as usize;
 /// Most data in one record.
 pub(super) const MAX_DATA: usize = MAX_CIPHERTEXT - TAG - 1;
 /// Bytes of the length field.
@@ -54,10 +54,6 @@ impl Sealer {
             counter: 0,
             ratchet,
         }
-    }
-
-    pub(super) fn epoch(&self) -> KeyEpoch {
-        self.ratchet.epoch()
     }
 
     /// Appends header and ciphertext to `out`. `Data` must not exceed [`MAX_DATA`].

@@ -453,3 +453,19 @@ async fn the_greater_name_does_not_replace_the_link_that_the_smaller_one_made() 
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tree_shows_a_dialer_for_each_other_member() {
+    let nodes = nodes(&["tree-a", "tree-b", "tree-c"]).await;
+    let dialers = || -> Vec<String> {
+        let tree = nodes[0].supervisor.tree().snapshot();
+        let paths = tree.into_iter().map(|actor| actor.path);
+        let below = |path: String| Some(path.split_once("dialers/")?.1.to_owned());
+        paths.filter_map(below).collect()
+    };
+    until("both", || dialers() == ["tree-b", "tree-c"]).await;
+    let mut table = MemberTable::clone(&nodes[0].cluster.members().current());
+    table.members.remove(&"tree-b".into());
+    nodes[0].cluster.members().set(table);
+    until("the member that is left", || dialers() == ["tree-c"]).await;
+}

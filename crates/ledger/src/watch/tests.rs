@@ -29,11 +29,11 @@ fn state() -> std::sync::Arc<State> {
 
 const FINE: Sight = Sight {
     incarnation: Some(1),
-    phi: 0.1,
+    suspected: false,
 };
 const OVERDUE: Sight = Sight {
     incarnation: Some(1),
-    phi: 9.0,
+    suspected: true,
 };
 
 struct Bench {
@@ -68,9 +68,9 @@ impl Bench {
         out
     }
 
-    fn opinion(&mut self, from: &str, phi: Option<f64>) {
+    fn opinion(&mut self, from: &str, hears: bool) {
         let (about, from) = ("b".into(), from.into());
-        let opinion = Input::Opinion { about, from, phi };
+        let opinion = Input::Opinion { about, from, hears };
         self.watch.handle(self.now, opinion, &mut Vec::new());
     }
 }
@@ -104,7 +104,7 @@ fn who_is_silent_to_all_is_down() {
     bench.look(0, None);
     assert!(asks(&bench.look(500, None)));
     assert_eq!(bench.look(100, None), [], "c has not answered");
-    bench.opinion("c", None);
+    bench.opinion("c", false);
     let out = bench.look(100, None);
     assert_eq!(
         reason(&out),
@@ -126,16 +126,16 @@ fn a_member_that_others_hear_stays_until_the_dispute_is_over() {
     assert!(asks(&bench.look(0, Some(OVERDUE))));
     let mut asked = 0;
     for _ in 0..16 {
-        bench.opinion("c", Some(0.2));
+        bench.opinion("c", true);
         let out = bench.look(300, Some(OVERDUE));
         asked += u32::from(asks(&out));
         assert!(out.is_empty() || asks(&out), "{out:?}");
     }
     assert!(asked >= 4, "opinions grow stale and are asked for again");
-    bench.opinion("c", Some(0.2));
+    bench.opinion("c", true);
     let mut last = Vec::new();
     for _ in 0..4 {
-        bench.opinion("c", Some(0.2));
+        bench.opinion("c", true);
         last = bench.look(200, Some(OVERDUE));
         if !last.is_empty() && !asks(&last) {
             break;
@@ -147,9 +147,9 @@ fn a_member_that_others_hear_stays_until_the_dispute_is_over() {
 #[test]
 fn opinions_of_the_uninvited_and_about_the_unsuspected_count_nothing() {
     let mut bench = Bench::new();
-    bench.opinion("c", Some(0.0));
+    bench.opinion("c", true);
     bench.look(0, Some(OVERDUE));
-    bench.opinion("z", Some(0.0));
+    bench.opinion("z", true);
     let out = bench.look(300, Some(OVERDUE));
     assert_eq!(reason(&out), "its heartbeats are overdue for 300 ms");
 }
@@ -170,7 +170,7 @@ fn returns_are_told_once_per_incarnation() {
     assert_eq!(bench.look(0, Some(FINE)), []);
     let again = Sight {
         incarnation: Some(2),
-        phi: 0.0,
+        suspected: false,
     };
     let out = bench.look(100, Some(again));
     let node: NodeId = "b".into();

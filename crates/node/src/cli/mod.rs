@@ -107,10 +107,7 @@ pub fn main() -> ExitCode {
 
 /// Asks the running node of a configuration over its control socket.
 fn ask(config: &Path, ask: &Ask, limit: Duration) -> Result<Answer, Box<dyn Error + Send + Sync>> {
-    let socket = config::load(config)?
-        .node
-        .data_dir
-        .join(crate::control::SOCKET);
+    let socket = local::control::socket(&config::load(config)?.node.data_dir);
     Ok(local::control::ask(&socket, ask, limit)?)
 }
 

@@ -185,7 +185,9 @@ async fn acts_wait_for_the_level_and_say_so() {
             "{refused}"
         );
     }
-    let next = Act::LevelRaised { level: Level(2) };
+    let next = Act::LevelRaised {
+        level: Level(Level::NEWEST.0 + 1),
+    };
     assert!(all[0].propose(next).await.is_err(), "no build speaks that");
     assert_eq!(all[0].size_and_root().0, 1, "nothing was written");
     raise(&all).await;

@@ -257,6 +257,7 @@ async fn received(table: &MemberTable, shown: Option<&Admission>) -> (String, St
         Ok(established) => format!("{:?}", established.proven.standing),
         Err(error) => error.to_string(),
     };
+    hear_out(link.reader);
     link.handle.closed().await;
     (
         at_a,

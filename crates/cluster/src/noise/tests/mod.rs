@@ -31,7 +31,7 @@ pub(super) fn table(members: &[(&str, u8)]) -> MemberTable {
 }
 
 /// A link at the usual pace.
-pub(super) fn start<S>(connection: S, keys: LinkKeys, table: &EpochTable) -> Link
+pub(super) fn start<S>(connection: S, keys: LinkKeys, table: &EpochTable) -> Link<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -42,6 +42,14 @@ where
         dismisses: true,
     };
     Link::start(connection, keys, table, pace, Pulse::for_tests())
+}
+
+/// Reads to the end, as a session does all the time.
+pub(super) fn hear_out<S>(mut reader: LinkReader<S>)
+where
+    S: AsyncRead + Send + 'static,
+{
+    tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
 }
 
 /// First keys of both ends, as a handshake would leave them.

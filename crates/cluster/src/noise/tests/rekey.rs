@@ -6,7 +6,7 @@ use super::*;
 use proptest::prelude::*;
 use std::future::Future;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 
 fn paused<F: Future>(future: F) -> F::Output {
@@ -18,8 +18,10 @@ fn paused<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
+type Ends = Link<DuplexStream>;
+
 /// Both ends over a connection that holds `room` bytes each way.
-fn linked(room: usize) -> ((Link, EpochTable), (Link, EpochTable)) {
+fn linked(room: usize) -> ((Ends, EpochTable), (Ends, EpochTable)) {
     let (near, far) = duplex(room);
     let (keys_a, keys_b) = key_pair();
     let (table_a, table_b) = (EpochTable::default(), EpochTable::default());
@@ -35,14 +37,10 @@ fn load(length: usize, seed: u8) -> Vec<u8> {
 }
 
 /// Sends `data` in pieces with pauses.
-async fn feed(
-    mut to: tokio::io::WriteHalf<tokio::io::DuplexStream>,
-    data: Vec<u8>,
-    piece: usize,
-    pause: u64,
-) {
+async fn feed(mut to: LinkWriter<DuplexStream>, data: Vec<u8>, piece: usize, pause: u64) {
     for piece in data.chunks(piece) {
         to.write_all(piece).await.unwrap();
+        to.flush().await.unwrap();
         sleep(Duration::from_millis(pause)).await;
     }
     std::mem::forget(to); // keeps the half open until the reader is through
@@ -74,8 +72,8 @@ proptest! {
                     });
                 }
             }
-            let (mut read_a, write_a) = tokio::io::split(a.stream);
-            let (mut read_b, write_b) = tokio::io::split(b.stream);
+            let (mut read_a, write_a) = (a.reader, a.writer);
+            let (mut read_b, write_b) = (b.reader, b.writer);
             tokio::spawn(feed(write_a, load(length, 1), piece, pause));
             tokio::spawn(feed(write_b, load(length, 2), piece, pause));
             let watched = [a.handle.clone(), b.handle.clone()];
@@ -95,6 +93,8 @@ proptest! {
             let both = async { tokio::try_join!(read_b.read_exact(&mut at_b), read_a.read_exact(&mut at_a)) };
             timeout(Duration::from_secs(60), both).await.expect("a deadlock").unwrap();
             assert!(at_b == load(length, 1) && at_a == load(length, 2), "bytes changed");
+            hear_out(read_a);
+            hear_out(read_b);
             sleep(Duration::from_secs(1)).await; // virtual; the last epochs have arrived and settled
             assert!(!watcher.is_finished(), "an epoch went back");
             let common = epochs_a.keys().rev().find(|epoch| epochs_b.contains_key(epoch)).copied().unwrap_or(0);
@@ -111,6 +111,8 @@ proptest! {
 fn one_sided_epochs_change_nothing_and_cost_nothing() {
     paused(async {
         let ((a, table_a), (b, table_b)) = linked(4096);
+        hear_out(a.reader);
+        hear_out(b.reader);
         for epoch in 1..=5_000 {
             let (epoch, secret) = secret(epoch);
             table_a.insert(epoch, secret);
@@ -144,13 +146,15 @@ fn one_sided_epochs_change_nothing_and_cost_nothing() {
 fn a_dead_peer_is_noticed_within_the_idle_limit_and_an_idle_link_lives() {
     paused(async {
         let ((a, _ta), (b, _tb)) = linked(4096);
+        hear_out(a.reader);
+        hear_out(b.reader);
         assert!(
             timeout(Duration::from_secs(60), a.handle.closed())
                 .await
                 .is_err(),
             "an idle link died"
         );
-        drop(b);
+        drop(b.writer);
         let gone = timeout(Duration::from_secs(1), a.handle.closed())
             .await
             .unwrap();
@@ -158,6 +162,7 @@ fn a_dead_peer_is_noticed_within_the_idle_limit_and_an_idle_link_lives() {
 
         let (near, _silent) = duplex(4096);
         let link = start(near, key_pair().0, &EpochTable::default());
+        hear_out(link.reader);
         let before = Instant::now();
         let reason = link.handle.closed().await;
         assert!(reason.contains("nothing heard for 1.9s"), "{reason}");
@@ -187,7 +192,8 @@ fn a_peer_that_lives_but_takes_nothing_bounds_what_we_hold_and_is_dropped() {
         });
         let before = Instant::now();
         let mut taken = 0;
-        while let Ok(length) = link.stream.write(&[0; 8192]).await {
+        hear_out(link.reader);
+        while let Ok(length) = link.writer.write(&[0; 8192]).await {
             taken += length;
         }
         assert!(
@@ -225,6 +231,7 @@ fn a_peer_that_moves_where_it_may_not_is_dropped() {
                 table.insert(epoch, secret);
             }
             let link = start(near, key_pair().0, &table);
+            hear_out(link.reader);
             sleep(Duration::from_millis(10)).await; // virtual: the announcements are out
             let mut sealer = Sealer::new(
                 &[2; 32],

@@ -1,4 +1,5 @@
-//! The ledger's way to the other nodes: over the cluster's links.
+//! The ledger's way to the other nodes: [`replica`]'s net over [`cluster`]'s links. Neither of the
+//! two knows the other.
 
 use cluster::{CallError, Cluster};
 use futures::future::BoxFuture;
@@ -11,7 +12,7 @@ const CONSENSUS_LIMIT: Duration = Duration::from_secs(2);
 /// A forwarded proposal waits for its commit.
 const PROPOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Calls over links.
+/// Calls and frames over the links of a [`Cluster`].
 pub struct Peers {
     cluster: Cluster,
 }
