@@ -102,11 +102,7 @@ impl Run<'_> {
 
     /// Full disks stay full: what has become free in the meantime is taken again.
     pub(crate) fn fill(&self) -> Result<(), Failure> {
-        let full = self
-            .wounds
-            .open()
-            .filter(|wound| matches!(wound.strike.fault, Fault::FullDisk { .. }));
-        for node in full.filter_map(|wound| wound.node) {
+        for node in self.wounds.full() {
             self.disk(node)?.fill()?;
         }
         Ok(())

@@ -120,8 +120,12 @@ impl Post {
                     false
                 }
             },
-            Err(MailerError::NotNow { .. }) => false,
-            Err(MailerError::BrokeOff { .. } | MailerError::TooSlow { .. }) => {
+            Err(error @ MailerError::NotNow { .. }) => {
+                tracing::debug!("node-{node}: {error}");
+                false
+            }
+            Err(error @ (MailerError::BrokeOff { .. } | MailerError::TooSlow { .. })) => {
+                tracing::debug!("node-{node}: {error}");
                 self.book().uncertain(mail, node);
                 false
             }

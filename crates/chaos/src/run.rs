@@ -29,6 +29,10 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// rejoining of the key group, each several seconds on a busy machine.
 pub(crate) const HEAL_LIMIT: Duration = Duration::from_secs(60);
 
+/// What a node says last when its disk is full, and within how many lines.
+const NO_ROOM: &str = "No space left on device";
+const LAST_LINES: usize = 10;
+
 /// A run.
 pub(crate) struct Run<'a> {
     pub(crate) arguments: &'a Arguments,
@@ -170,7 +174,10 @@ impl Run<'_> {
             self.plan.episodes.len(),
         ));
         self.runtime.block_on(self.house.brokers.start())?;
-        self.house.cluster.start_all()?;
+        // One by one: starting all at once would make the network anew, in which we stand already.
+        for node in 1..=NODES {
+            self.house.cluster.start(&name(node))?;
+        }
         self.runtime.block_on(self.house.brokers.ready())?;
         self.come_up()?;
         self.progress
@@ -359,24 +366,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A node that ended by itself is noted, and started again as an operator would.
+    /// A node that ended by itself is noted, and started again as an operator would. On a full disk a
+    /// node ends as it should, and is started again when there is room.
     fn revive(&mut self) -> Result<(), Failure> {
-        let killed = self.wounds.killed();
+        let (killed, full) = (self.wounds.killed(), self.wounds.full());
         for index in 0..self.views.len() {
             let view = &self.views[index];
             let node = number(&view.name);
             if view.state != NodeState::Dead || killed.contains(&node) {
                 continue;
             }
-            let text = format!(
-                "{} ended by itself at {:.1} s",
-                view.name,
-                self.progress.now().as_secs_f64()
-            );
-            self.progress.say(&text);
             let log = self.house.cluster.files(&view.name).log;
-            self.ended.push(format!("{text}; see {}", log.display()));
-            self.house.cluster.start(&name(node))?;
+            let last = local::logs::tail(&log, LAST_LINES).unwrap_or_default();
+            let had_room = !last.contains(NO_ROOM) || !self.wounds.had_full_disk(node);
+            if had_room {
+                let at = self.progress.now().as_secs_f64();
+                let text = format!("{} ended by itself at {at:.1} s", view.name);
+                self.progress.say(&text);
+                self.ended.push(format!("{text}; see {}", log.display()));
+            }
+            if had_room || !full.contains(&node) {
+                self.house.cluster.start(&name(node))?;
+            }
         }
         Ok(())
     }

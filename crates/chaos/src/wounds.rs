@@ -63,7 +63,22 @@ impl Wounds {
         killed.filter_map(|wound| wound.node).collect()
     }
 
-    /// Who is time to be undone.
+    /// Nodes whose disk is full.
+    pub(crate) fn full(&self) -> BTreeSet<u8> {
+        let full = self
+            .open()
+            .filter(|wound| matches!(wound.strike.fault, Fault::FullDisk { .. }));
+        full.filter_map(|wound| wound.node).collect()
+    }
+
+    /// Whether a node's disk is or was full.
+    pub(crate) fn had_full_disk(&self, node: u8) -> bool {
+        self.0.iter().any(|wound| {
+            wound.node == Some(node) && matches!(wound.strike.fault, Fault::FullDisk { .. })
+        })
+    }
+
+    /// What is time to be undone.
     pub(crate) fn due(&self, now: Duration) -> Vec<usize> {
         let due = self.0.iter().enumerate().filter(|(_, wound)| {
             wound.undone.is_none() && now >= wound.since + wound.strike.lasts()

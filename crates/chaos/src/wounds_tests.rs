@@ -65,7 +65,7 @@ fn a_wound_is_noticed_by_others_undone_when_due_and_healed_when_all_is_whole() {
 
 #[test]
 fn a_long_absence_must_be_noticed_where_a_majority_was_there() {
-    let unnoticed = |promise, lasted| {
+    let unnoticed = |promise, lasted: u64| {
         let mut wound = wound(KILL, Some(2), 10, 9);
         wound.promise = promise;
         wound.undone = Some(at(10 + lasted));

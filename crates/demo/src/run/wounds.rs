@@ -21,7 +21,11 @@ impl Run<'_> {
             .observer
             .best()
             .and_then(|status| status.leader.clone());
-        let leads = |name: &String| leader.as_ref().is_some_and(|leader| leader.as_str() == name);
+        let leads = |name: &String| {
+            leader
+                .as_ref()
+                .is_some_and(|leader| leader.as_str() == name)
+        };
         let node = self.house.nodes.iter().position(|site| leads(&site.name));
         let node = node.unwrap_or(0);
         let name = self.house.nodes[node].name.clone();
