@@ -2,12 +2,13 @@
 # Runs one Apache Kafka node (KRaft, broker and controller in one) in the foreground until its
 # standard input ends; whoever starts it and dies takes it along.
 #
-#   run.sh LIBS DATA PORT CONTROLLER_PORT
+#   run.sh LIBS DATA PORT CONTROLLER_PORT [HOST]
 #
-# LIBS: folder of jars (see fetch.sh); DATA: folder of logs and settings, kept between runs.
+# LIBS: folder of jars (see fetch.sh); DATA: folder of logs and settings, kept between runs; HOST: the
+# address it listens at, 127.0.0.1 if none is given.
 set -eu
 
-libs=$1 data=$2 port=$3 controller=$4
+libs=$1 data=$2 port=$3 controller=$4 host=${5:-127.0.0.1}
 # One id for all: a data folder belongs to one test.
 cluster=Z2xhc3Nob3VzZS10ZXN0MA
 
@@ -16,8 +17,8 @@ cat >"$data/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://$host:$port,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://$host:$port
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$data/logs

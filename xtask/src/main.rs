@@ -5,7 +5,7 @@
 //! demo     the whole house on this machine
 //! test     all tests
 //! ci       what must pass before a change goes in
-//! chaos    the demo with faults injected
+//! chaos    five nodes under load and faults of every kind
 //! bench    measurements
 //! purity   which crates may touch the world (docs/decisions/0002)
 //! ```
@@ -47,7 +47,7 @@ enum Task {
     },
     /// Run the whole house on this machine: three nodes, gear, mainframe, rounds, alerts
     Demo(demo::Arguments),
-    /// Run the demo with faults injected from a seed
+    /// Hurt five nodes under load in every way there is, by a plan drawn from a seed
     Chaos(demo::ChaosArguments),
     /// Run all tests; further arguments go to `cargo test`
     Test {

@@ -57,7 +57,7 @@ impl House {
             files::folder(&dir.join(sub))?;
         }
         let ports = ports::free(NODES * 3 + 2)?;
-        let pki = Pki::create(dir, "Glasshouse demo", "glasshouse-feed")?;
+        let pki = Pki::create(dir, "Glasshouse demo", "glasshouse-feed", &[])?;
         files::write(
             &dir.join("copybooks/transaction.cpy"),
             gear::mainframe::COPYBOOK,

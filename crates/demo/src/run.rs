@@ -296,16 +296,7 @@ impl<'a> Run<'a> {
         });
 
         let begun = Instant::now();
-        let mut plan = if self.arguments.chaos {
-            faults::chaos(
-                self.arguments.seed,
-                NODES,
-                Duration::from_secs(5),
-                span.saturating_sub(Duration::from_secs(5)),
-            )
-        } else {
-            faults::demo(span)
-        };
+        let mut plan = faults::plan(span);
         plan.reverse();
         while begun.elapsed() < span {
             if self.look().await {

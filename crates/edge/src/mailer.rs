@@ -82,6 +82,14 @@ pub enum MailerError {
         /// Its answer, or what the network said.
         cause: String,
     },
+    /// The connection broke in the middle; whether the relay has the mail is not known.
+    #[error("relay {relay} broke off: {cause}")]
+    BrokeOff {
+        /// The relay.
+        relay: String,
+        /// What the network said.
+        cause: String,
+    },
     /// Over the configured limit; whether the relay has the mail is not known.
     #[error("relay {relay} did not answer within {limit:?}")]
     TooSlow {
@@ -96,7 +104,7 @@ impl MailerError {
     /// Whether the same mail may be taken later.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::NotNow { .. } | Self::TooSlow { .. } => true,
+            Self::NotNow { .. } | Self::BrokeOff { .. } | Self::TooSlow { .. } => true,
             Self::Address { .. } | Self::Roots(_) | Self::Build(_) | Self::Refused { .. } => false,
         }
     }
@@ -189,6 +197,7 @@ impl Mailer {
             .map_err(|error| MailerError::Build(error.to_string()))?;
         self.transmit(message.envelope(), &message.formatted())
             .await
+            .map(drop)
     }
 
     /// Sends `data` (header and body, lines ending in CRLF) as it is.
@@ -201,6 +210,20 @@ impl Mailer {
         to: &[String],
         data: &[u8],
     ) -> Result<(), MailerError> {
+        self.deliver(from, to, data).await.map(drop)
+    }
+
+    /// As [`send_raw`](Self::send_raw); gives the text of the relay's answer, by which it knows the
+    /// mail.
+    ///
+    /// # Errors
+    /// See [`MailerError`].
+    pub async fn deliver(
+        &self,
+        from: &str,
+        to: &[String],
+        data: &[u8],
+    ) -> Result<String, MailerError> {
         let to = to
             .iter()
             .map(|text| address(text))
@@ -218,7 +241,7 @@ impl Mailer {
         }
     }
 
-    async fn transmit(&self, envelope: &Envelope, data: &[u8]) -> Result<(), MailerError> {
+    async fn transmit(&self, envelope: &Envelope, data: &[u8]) -> Result<String, MailerError> {
         let limit = self.config.limit;
         // On timeout the future is dropped, and with it the connection it had taken out: what it
         // was in the middle of must not meet the next mail.
@@ -236,7 +259,7 @@ impl Mailer {
         &self,
         envelope: &Envelope,
         data: &[u8],
-    ) -> Result<(), MailerError> {
+    ) -> Result<String, MailerError> {
         let mut slot = self.connection.lock().await;
         let reused = match slot.take() {
             // The relay may have closed an idle connection; NOOP finds out without any doubt about
@@ -246,18 +269,21 @@ impl Mailer {
         };
         let mut connection = match reused {
             Some(connection) => connection,
-            None => self.connect().await.map_err(|error| self.failed(&error))?,
+            None => self
+                .connect()
+                .await
+                .map_err(|error| self.failed(&error, false))?,
         };
         // lettre ends the data with CRLF.CRLF of its own.
         let data = data.strip_suffix(b"\r\n").unwrap_or(data);
-        connection
+        let answer = connection
             .send(envelope, data)
             .await
-            .map_err(|error| self.failed(&error))?;
+            .map_err(|error| self.failed(&error, true))?;
         if !connection.has_broken() {
             *slot = Some(connection);
         }
-        Ok(())
+        Ok(answer.first_line().unwrap_or_default().to_owned())
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
@@ -271,13 +297,15 @@ impl Mailer {
         Ok(connection)
     }
 
-    fn failed(&self, error: &lettre::transport::smtp::Error) -> MailerError {
+    fn failed(&self, error: &lettre::transport::smtp::Error, begun: bool) -> MailerError {
         let (relay, cause) = (self.relay(), error.to_string());
         if error.is_permanent() {
             MailerError::Refused {
                 relay,
                 answer: cause,
             }
+        } else if begun && !error.is_transient() {
+            MailerError::BrokeOff { relay, cause }
         } else {
             MailerError::NotNow { relay, cause }
         }

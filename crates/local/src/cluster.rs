@@ -198,8 +198,7 @@ impl LocalCluster {
         self.spaces.raise(&nodes)?;
         // A split outlives the machine's restart, its filters do not.
         for node in &state.nodes {
-            self.spaces
-                .lose(&node.name, &cut::numbers_beyond(&node.name, state))?;
+            self.spaces.lose(&node.name, &cut::losses(node, state))?;
         }
         Ok(())
     }
@@ -351,11 +350,20 @@ impl LocalCluster {
                     complaints.push(error.to_string());
                 }
             }
-            state.split.clear();
+            cut::forget(state);
             cluster.spaces.remove()?;
             complaints.dedup();
             Ok(complaints)
         })
+    }
+
+    /// The calling thread, and threads that it starts, reach every node at the address of its mailbox
+    /// from now on. On loopback they do anyway.
+    pub fn enter_outside(&self) -> Result<(), ClusterError> {
+        match self.state()?.network {
+            Network::Loopback => Ok(()),
+            Network::Namespaces => Ok(self.spaces.enter_hub()?),
+        }
     }
 
     /// Runs `work` in a thread whose sockets are in the network of `node`: the caller's own on

@@ -2,7 +2,10 @@
 
 use crate::cluster::{ClusterError, LocalCluster, alive, known, running};
 use crate::control;
+use crate::filter::Losses;
 use crate::groups;
+use crate::lag::{Lag, Lagging};
+use crate::namespaces;
 use crate::process::{Life, Process};
 use crate::site::Site;
 use crate::state::{Network, NodeRecord, State};
@@ -22,52 +25,88 @@ impl LocalCluster {
                 known(state, name)?;
             }
             state.split = groups.to_vec();
-            // All of them, whatever befalls one: a node left as it was could not be healed either.
-            let mut complaints = Vec::new();
-            for index in 0..state.nodes.len() {
-                match cluster.cut(state, &state.nodes[index]) {
-                    Ok(untold) => state.nodes[index].untold = untold,
-                    Err(error) => complaints.push(error.to_string()),
-                }
-            }
-            if complaints.is_empty() {
-                Ok(())
-            } else {
-                Err(ClusterError::Node(complaints.join("\n")))
-            }
+            cluster.cut_all(state)
         })
     }
 
-    /// Everybody hears everybody again.
+    /// Everybody hears everybody again, and every packet.
     pub fn heal(&mut self) -> Result<(), ClusterError> {
-        self.split(&[])
+        self.change(|cluster, state| {
+            forget(state);
+            cluster.cut_all(state)
+        })
+    }
+
+    /// A node does not hear these any more, who still hear it; empty: it hears all again, as far as a
+    /// split lets it. Needs namespaces.
+    pub fn deafen(&mut self, node: &str, to: &[String]) -> Result<(), ClusterError> {
+        self.change(|cluster, state| {
+            for name in to {
+                known(state, name)?;
+            }
+            let record = cluster.wired(state, node)?;
+            record.deaf_to = to.to_vec();
+            let losses = losses(known(state, node)?, state);
+            Ok(cluster.spaces.lose(node, &losses)?)
+        })
     }
 
     /// A node loses this share of the packets that reach it; 0: none. Needs namespaces.
     pub fn degrade(&mut self, node: &str, percent: u8) -> Result<(), ClusterError> {
         self.change(|cluster, state| {
-            known(state, node)?;
-            if state.network == Network::Loopback {
-                return Err(ClusterError::Node(
-                    "packets on loopback are not lost one by one; make the cluster with --network namespaces, as root".into(),
-                ));
-            }
-            if !state.split.is_empty() {
-                return Err(ClusterError::Node(format!(
-                    "the network is split ({}); heal it first",
-                    groups::write(&state.split)
-                )));
-            }
-            Ok(cluster.spaces.lose_share(node, percent)?)
+            let record = cluster.wired(state, node)?;
+            record.loses = percent;
+            let losses = losses(known(state, node)?, state);
+            Ok(cluster.spaces.lose(node, &losses)?)
         })
+    }
+
+    /// What a node sends and what reaches it is late, until the outcome is dropped. Needs namespaces,
+    /// and lasts no longer than this process.
+    pub fn lag(&mut self, node: &str, lag: Lag) -> Result<Lagging, ClusterError> {
+        self.change(|cluster, state| {
+            let number = cluster.wired(state, node)?.number;
+            Ok(cluster.spaces.lag(number, lag)?)
+        })
+    }
+
+    /// A node's record, if its packets can be lost one by one.
+    fn wired<'a>(
+        &self,
+        state: &'a mut State,
+        node: &str,
+    ) -> Result<&'a mut NodeRecord, ClusterError> {
+        known(state, node)?;
+        if state.network == Network::Loopback {
+            return Err(ClusterError::Node(
+                "packets on loopback are not lost one by one; make the cluster with --network namespaces, as root".into(),
+            ));
+        }
+        let record = state.nodes.iter_mut().find(|record| record.name == node);
+        record.ok_or_else(|| ClusterError::Dead(node.to_owned()))
+    }
+
+    fn cut_all(&self, state: &mut State) -> Result<(), ClusterError> {
+        // All of them, whatever befalls one: a node left as it was could not be healed either.
+        let mut complaints = Vec::new();
+        for index in 0..state.nodes.len() {
+            match self.cut(state, &state.nodes[index]) {
+                Ok(untold) => state.nodes[index].untold = untold,
+                Err(error) => complaints.push(error.to_string()),
+            }
+        }
+        if complaints.is_empty() {
+            Ok(())
+        } else {
+            Err(ClusterError::Node(complaints.join("\n")))
+        }
     }
 
     /// True: the node has to be told later.
     fn cut(&self, state: &State, node: &NodeRecord) -> Result<bool, ClusterError> {
         match state.network {
             Network::Namespaces => {
-                self.spaces
-                    .lose(&node.name, &numbers_beyond(&node.name, state))?;
+                self.spaces.lose(&node.name, &losses(node, state))?;
                 Ok(false)
             }
             // A node that is down is told when it starts, and a paused one when it is resumed. The
@@ -139,13 +178,28 @@ impl LocalCluster {
     }
 }
 
-/// The numbers of those whom `node` cannot hear.
-pub(crate) fn numbers_beyond(node: &str, state: &State) -> Vec<u8> {
-    let beyond = groups::beyond(node, &state.split);
-    state
-        .nodes
-        .iter()
-        .filter(|node| beyond.contains(&node.name.as_str()))
-        .map(|node| node.number)
-        .collect()
+/// What `node` cannot hear.
+pub(crate) fn losses(node: &NodeRecord, state: &State) -> Losses {
+    let beyond = groups::beyond(&node.name, &state.split);
+    let unheard = |other: &&NodeRecord| {
+        beyond.contains(&other.name.as_str()) || node.deaf_to.contains(&other.name)
+    };
+    Losses {
+        from: state
+            .nodes
+            .iter()
+            .filter(unheard)
+            .map(|other| namespaces::address(other.number))
+            .collect(),
+        percent: node.loses,
+    }
+}
+
+/// No record of any cut is left.
+pub(crate) fn forget(state: &mut State) {
+    state.split.clear();
+    for node in &mut state.nodes {
+        node.deaf_to.clear();
+        node.loses = 0;
+    }
 }

@@ -3,8 +3,9 @@
 //!
 //! The filter is a classic BPF program that `tc` hands to the kernel (`cls_bpf` in direct-action
 //! mode, on a `clsact` queueing discipline). Unlike netem it needs nothing else of the kernel's
-//! traffic control. Where the kernel has no `cls_bpf`, blackhole routes do it: those drop on the
-//! sender's side, who then sees an error at once.
+//! traffic control. A kernel without `cls_bpf` says so when the network is made, and the cluster is
+//! then one on loopback: a fallback that drops at the sender, such as a blackhole route, tells the
+//! sender at once what a cut cable never tells.
 
 use crate::tool::{self, ToolError};
 use std::fmt::Write as _;
@@ -31,40 +32,57 @@ const TYPE_ARP: u32 = 0x0806;
 /// Pseudo-offset that loads a random word (SKF_AD_OFF + SKF_AD_RANDOM).
 const RANDOM: u32 = 0xffff_f000 + 56;
 
-/// Drops IPv4 packets and ARP messages from these addresses; an address that cannot be resolved
-/// would otherwise be learnt again through the cut.
-fn drop_from(addresses: &[Ipv4Addr]) -> Vec<Instruction> {
+/// What a node does not hear.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Losses {
+    /// Everything from these addresses.
+    pub(crate) from: Vec<Ipv4Addr>,
+    /// And this share of all the rest.
+    pub(crate) percent: u8,
+}
+
+/// Drops IPv4 packets and ARP messages from the addresses named, since one that cannot be reached
+/// would otherwise be learnt again through the cut, and then a share of everything.
+fn program(losses: &Losses) -> Vec<Instruction> {
+    let share = drop_share(losses.percent);
     // A cluster has 9 nodes; jumps reach 255 instructions.
-    let count = u8::try_from(addresses.len()).unwrap_or(u8::MAX);
-    let mut program = vec![
-        (LOAD_HALF, 0, 0, ETHERNET_TYPE),
-        (JUMP_EQUAL, 0, 2, TYPE_IPV4),
-        (LOAD_WORD, 0, 0, IPV4_SOURCE),
-        (JUMP, 0, 0, 2),
-        (JUMP_EQUAL, 0, count + 1, TYPE_ARP),
-        (LOAD_WORD, 0, 0, ARP_SENDER),
-    ];
-    for (index, address) in (0u8..).zip(addresses) {
-        // On to the drop, which stands behind the last comparison and the pass.
-        program.push((JUMP_EQUAL, count - index, 0, u32::from(*address)));
+    let count = u8::try_from(losses.from.len()).unwrap_or(u8::MAX);
+    let behind = u8::try_from(share.len()).unwrap_or(u8::MAX);
+    let mut program = Vec::new();
+    if count > 0 {
+        program.extend([
+            (LOAD_HALF, 0, 0, ETHERNET_TYPE),
+            (JUMP_EQUAL, 0, 2, TYPE_IPV4),
+            (LOAD_WORD, 0, 0, IPV4_SOURCE),
+            (JUMP, 0, 0, 2),
+            (JUMP_EQUAL, 0, count + 1, TYPE_ARP),
+            (LOAD_WORD, 0, 0, ARP_SENDER),
+        ]);
     }
+    for (index, address) in (0u8..).zip(&losses.from) {
+        // On to the drop, which stands behind the last comparison, the share and the pass.
+        let drop = count - index + behind;
+        program.push((JUMP_EQUAL, drop, 0, u32::from(*address)));
+    }
+    program.extend(share);
     program.push((RETURN, 0, 0, PASS));
     program.push((RETURN, 0, 0, DROP));
     program
 }
 
-/// Drops a share of everything.
+/// Goes on to the pass, or in a share of cases over it to the drop.
 fn drop_share(percent: u8) -> Vec<Instruction> {
+    if percent == 0 {
+        return Vec::new();
+    }
     let bound = u64::from(percent.min(100)) * (1 << 32) / 100;
     match u32::try_from(bound) {
         // A word is below the bound in that share of cases.
         Ok(bound) => vec![
             (LOAD_WORD, 0, 0, RANDOM),
             (JUMP_ABOVE_OR_EQUAL, 0, 1, bound),
-            (RETURN, 0, 0, PASS),
-            (RETURN, 0, 0, DROP),
         ],
-        Err(_) => vec![(RETURN, 0, 0, DROP)],
+        Err(_) => vec![(JUMP, 0, 0, 1)],
     }
 }
 
@@ -77,60 +95,24 @@ fn written(program: &[Instruction]) -> String {
     text
 }
 
-fn clear(space: &str, interface: &str) {
-    // There may be none.
-    let _ = tool::run(
-        "tc",
-        &format!("-n {space} qdisc del dev {interface} clsact"),
-    );
-}
-
-fn install(space: &str, interface: &str, program: &[Instruction]) -> Result<(), ToolError> {
-    clear(space, interface);
+/// Makes room for the filter at `interface` in the namespace `space`; nothing is lost yet. Fails
+/// where the kernel cannot lose packets.
+pub(crate) fn prepare(space: &str, interface: &str) -> Result<(), ToolError> {
     tool::run(
         "tc",
         &format!("-n {space} qdisc add dev {interface} clsact"),
     )?;
-    let code = written(program);
-    let mut arguments = vec!["-n", space, "filter", "add", "dev", interface, "ingress"];
-    arguments.extend(["pref", "1", "bpf", "da", "bytecode", &code]);
-    let outcome = tool::run_with("tc", &arguments);
-    if outcome.is_err() {
-        clear(space, interface);
-    }
-    outcome
+    lose(space, interface, &Losses::default())
 }
 
-/// The number of the routing protocol under which our blackholes stand, so that none but ours is
-/// removed (rt_protos: 192 and up are free).
-const MARK: &str = "proto 219";
-
-/// In the namespace `space`, `interface` loses what comes from `addresses`; empty: nothing.
-pub(crate) fn lose(space: &str, interface: &str, addresses: &[Ipv4Addr]) -> Result<(), ToolError> {
-    clear(space, interface);
-    // There may be none.
-    let _ = tool::run(
-        "ip",
-        &format!("-n {space} route flush type blackhole {MARK}"),
-    );
-    if addresses.is_empty() || install(space, interface, &drop_from(addresses)).is_ok() {
-        return Ok(());
-    }
-    addresses.iter().try_for_each(|address| {
-        tool::run(
-            "ip",
-            &format!("-n {space} route add blackhole {address}/32 {MARK}"),
-        )
-    })
-}
-
-/// In the namespace `space`, `interface` loses `percent` of what arrives.
-pub(crate) fn lose_share(space: &str, interface: &str, percent: u8) -> Result<(), ToolError> {
-    if percent == 0 {
-        clear(space, interface);
-        return Ok(());
-    }
-    install(space, interface, &drop_share(percent))
+/// In the namespace `space`, `interface` loses this from now on, and nothing else. One program takes
+/// the place of the other: no packet slips through in between.
+pub(crate) fn lose(space: &str, interface: &str, losses: &Losses) -> Result<(), ToolError> {
+    let code = written(&program(losses));
+    let mut arguments = vec!["-n", space, "filter", "replace", "dev", interface];
+    arguments.extend(["ingress", "pref", "1", "handle", "1", "protocol", "all"]);
+    arguments.extend(["bpf", "da", "bytecode", &code]);
+    tool::run_with("tc", &arguments)
 }
 
 #[cfg(test)]
@@ -170,36 +152,41 @@ mod tests {
     }
 
     #[test]
-    fn packets_of_the_named_are_dropped_and_all_others_pass() {
+    fn packets_of_the_named_are_dropped_and_of_all_others_a_share() {
         let address = |last| Ipv4Addr::new(198, 18, 0, last);
-        for named in [vec![2], vec![2, 3], (2..=9).collect()] {
-            let program = drop_from(&named.iter().copied().map(address).collect::<Vec<_>>());
-            for last in 1..=12 {
-                for (kind, offset) in [(TYPE_IPV4, IPV4_SOURCE), (TYPE_ARP, ARP_SENDER)] {
-                    let expected = if named.contains(&last) { DROP } else { PASS };
-                    let found = verdict(&program, &frame(kind, offset, address(last)), 0);
-                    assert_eq!(found, expected, "{last} of {named:?}, {kind:#x}");
+        for named in [vec![], vec![2], vec![2, 3], (2..=9).collect()] {
+            for percent in [0, 25, 100] {
+                let program = program(&Losses {
+                    from: named.iter().copied().map(address).collect(),
+                    percent,
+                });
+                let check = |frame: &[u8], cut: bool| {
+                    for (random, below) in [(0, true), ((1 << 30) - 1, true), (1 << 30, false)] {
+                        let lost = percent == 100 || (percent == 25 && below);
+                        let expected = if cut || lost { DROP } else { PASS };
+                        let found = verdict(&program, frame, random);
+                        assert_eq!(found, expected, "{named:?}, {percent} %, {random}");
+                    }
+                };
+                for last in 1..=12 {
+                    for (kind, offset) in [(TYPE_IPV4, IPV4_SOURCE), (TYPE_ARP, ARP_SENDER)] {
+                        check(&frame(kind, offset, address(last)), named.contains(&last));
+                    }
                 }
+                // IPv6, whose bytes at that place mean something else.
+                check(&frame(0x86dd, IPV4_SOURCE, address(2)), false);
             }
-            // IPv6, whose bytes at that place mean something else.
-            let other = frame(0x86dd, IPV4_SOURCE, address(2));
-            assert_eq!(verdict(&program, &other, 0), PASS);
         }
     }
 
     #[test]
-    fn a_share_is_a_share_of_the_random_words() {
-        let dropped = |percent, random| verdict(&drop_share(percent), &[], random) == DROP;
-        assert!(dropped(25, 0) && dropped(25, (1 << 30) - 1));
-        assert!(!dropped(25, 1 << 30) && !dropped(25, u32::MAX));
-        assert!(dropped(100, u32::MAX));
-        assert!(!dropped(0, 0));
-    }
-
-    #[test]
     fn a_program_is_written_as_tc_reads_it() {
+        let half = Losses {
+            from: Vec::new(),
+            percent: 50,
+        };
         assert_eq!(
-            written(&drop_share(50)),
+            written(&program(&half)),
             "4,32 0 0 4294963256,53 0 1 2147483648,6 0 0 0,6 0 0 2"
         );
     }

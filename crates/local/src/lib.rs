@@ -27,12 +27,14 @@ mod create;
 mod cut;
 mod filter;
 mod grow;
+mod lag;
 mod rows;
 mod site;
 mod tool;
 mod watch;
 
 pub use cluster::{ClusterError, LocalCluster, NetworkChoice, NodeFiles, Options};
+pub use lag::{Lag, Lagging};
 pub use rows::{Row, table};
 pub use site::{DOMAIN, MAX_NODES};
 pub use state::Network;

@@ -6,7 +6,7 @@
 //! the same addresses. They are from 198.18.0.0/15, which RFC 2544 keeps for tests of network
 //! equipment.
 
-use crate::filter;
+use crate::filter::{self, Losses};
 use crate::tool::{self, ToolError};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -25,6 +25,9 @@ pub fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(198, 18, 0, number)
 }
 
+/// Address of the bridge itself: of whoever stands outside the nodes and talks to them.
+pub const HUB_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
+
 /// Why the network could not be made, changed or entered.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
@@ -36,6 +39,9 @@ pub enum NetworkError {
     /// `ip` or `tc`.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// A cable cannot be made to lag.
+    #[error("cannot carry a node's frames late: {0}; packet sockets need CAP_NET_RAW")]
+    Lag(io::Error),
     /// No such namespace.
     #[error(
         "cannot enter the network namespace {name}: {source}; `glasshouse cluster up` makes it again"
@@ -102,6 +108,11 @@ impl Namespaces {
             made.push(hub.clone());
             // Without spanning tree a port forwards at once.
             tool::run("ip", &format!("-n {hub} link add {BRIDGE} type bridge"))?;
+            tool::run("ip", &format!("-n {hub} link set lo up"))?;
+            tool::run(
+                "ip",
+                &format!("-n {hub} address add {HUB_ADDRESS}/24 dev {BRIDGE}"),
+            )?;
             tool::run("ip", &format!("-n {hub} link set {BRIDGE} up"))?;
         }
         for (node, number) in nodes {
@@ -117,7 +128,8 @@ impl Namespaces {
                 format!(
                     "link add {INTERFACE} netns {space} type veth peer name p{number} netns {hub}"
                 ),
-                format!("-n {hub} link set p{number} master {BRIDGE} up"),
+                // Only the bridge answers for the hub's address, also while a port is not on it.
+                format!("-n {hub} link set p{number} arp off master {BRIDGE} up"),
                 format!("-n {space} link set lo up"),
                 format!(
                     "-n {space} address add {}/24 dev {INTERFACE}",
@@ -127,6 +139,7 @@ impl Namespaces {
             ] {
                 tool::run("ip", &arguments)?;
             }
+            filter::prepare(&space, INTERFACE)?;
         }
         Ok(())
     }
@@ -159,15 +172,20 @@ impl Namespaces {
         })
     }
 
-    /// From now on `node` loses what comes from these numbers; empty: it loses nothing.
-    pub fn lose(&self, node: &str, from: &[u8]) -> Result<(), NetworkError> {
-        let from: Vec<Ipv4Addr> = from.iter().copied().map(address).collect();
-        Ok(filter::lose(&self.name(node), INTERFACE, &from)?)
+    /// From now on `node` loses this, and nothing else.
+    pub(crate) fn lose(&self, node: &str, losses: &Losses) -> Result<(), NetworkError> {
+        Ok(filter::lose(&self.name(node), INTERFACE, losses)?)
     }
 
-    /// From now on `node` loses this share of what arrives, and gets the rest; 0: nothing.
-    pub fn lose_share(&self, node: &str, percent: u8) -> Result<(), NetworkError> {
-        Ok(filter::lose_share(&self.name(node), INTERFACE, percent)?)
+    /// The calling thread, and threads that it starts, stand in the bridge's namespace from now on
+    /// and reach every node at its address, from [`HUB_ADDRESS`].
+    pub fn enter_hub(&self) -> Result<(), NetworkError> {
+        let failed = |source| NetworkError::Enter {
+            name: self.name(HUB),
+            source,
+        };
+        let file = File::open(self.path(HUB)).map_err(failed)?;
+        enter(&file).map_err(failed)
     }
 
     /// Runs `work` in a thread whose sockets are in the namespace of `node`.
@@ -195,9 +213,9 @@ impl Namespaces {
 }
 
 /// Name of the bridge's namespace, where a node's name stands in the others.
-const HUB: &str = "hub";
+pub(crate) const HUB: &str = "hub";
 /// The bridge.
-const BRIDGE: &str = "br0";
+pub(crate) const BRIDGE: &str = "br0";
 
 #[expect(unsafe_code, reason = "setns(2) takes a descriptor and a number")]
 fn enter(namespace: &File) -> io::Result<()> {

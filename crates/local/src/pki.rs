@@ -3,6 +3,7 @@
 
 use crate::files::{self, FileError, PUBLIC, SECRET};
 use edge::tls;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The files.
@@ -32,7 +33,13 @@ pub enum PkiError {
 
 impl Pki {
     /// Makes everything under `dir`; `authority` and `client` are the names in the certificates.
-    pub fn create(dir: &Path, authority: &str, client: &str) -> Result<Self, PkiError> {
+    /// Servers are on this host, and at `more` addresses.
+    pub fn create(
+        dir: &Path,
+        authority: &str,
+        client: &str,
+        more: &[IpAddr],
+    ) -> Result<Self, PkiError> {
         let pki = Self {
             ca: dir.join("ca.pem"),
             server_certificate: dir.join("server.pem"),
@@ -46,7 +53,9 @@ impl Pki {
             ("localhost", &pki.server_certificate, &pki.server_key),
             (client, &pki.client_certificate, &pki.client_key),
         ] {
-            let issued = authority.issue(&[name.to_owned(), "127.0.0.1".to_owned()])?;
+            let mut names = vec![name.to_owned(), "127.0.0.1".to_owned()];
+            names.extend(more.iter().map(ToString::to_string));
+            let issued = authority.issue(&names)?;
             files::write(certificate, &issued.certificate, PUBLIC)?;
             files::write(key, &issued.key, SECRET)?;
         }

@@ -93,6 +93,8 @@ pub(crate) fn records(network: Network, numbers: &[u8]) -> Result<Vec<NodeRecord
         process: None,
         starts: 0,
         untold: false,
+        deaf_to: Vec::new(),
+        loses: 0,
         binary: PathBuf::new(),
     };
     match network {

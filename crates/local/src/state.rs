@@ -61,6 +61,12 @@ pub struct NodeRecord {
     /// It was paused when the network was split or healed, and on loopback has to be told.
     #[serde(default)]
     pub untold: bool,
+    /// It does not hear these, who still hear it.
+    #[serde(default)]
+    pub deaf_to: Vec<String>,
+    /// It loses this share of what reaches it, in percent.
+    #[serde(default)]
+    pub loses: u8,
     /// The program it was last started with.
     pub binary: PathBuf,
 }
@@ -218,6 +224,8 @@ mod tests {
             }),
             starts: 2,
             untold: false,
+            deaf_to: Vec::new(),
+            loses: 0,
             binary: "/usr/bin/glasshouse".into(),
         });
         state

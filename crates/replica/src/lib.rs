@@ -78,4 +78,6 @@ pub use read::ReadError;
 pub use status::ConsensusMembers;
 pub use store::View;
 pub use subscribe::{Committed, Subscription};
-pub use verify::{InclusionReport, VerifyError, VerifyOptions, VerifyReport, inclusion, verify};
+pub use verify::{
+    InclusionReport, VerifyError, VerifyOptions, VerifyReport, acts, inclusion, verify,
+};

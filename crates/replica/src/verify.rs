@@ -9,7 +9,7 @@ use super::notes::{self, AWAITED, CHECKPOINT, NoteFile, SIGNED};
 use super::store::Roster;
 use super::{StoreError, log, store};
 use ledger::invariants::{self, Broken, Step};
-use ledger::{State, Tally};
+use ledger::{Applied, State, Tally};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tlog::{
@@ -293,6 +293,29 @@ pub fn inclusion(
         checkpoint,
         note,
     })
+}
+
+/// All acts on a ledger directory, in order, each with what came of it. Nothing is proved;
+/// [`verify`] does that.
+pub fn acts(dir: &Path) -> Result<Vec<(Record, Applied)>, VerifyError> {
+    let path = dir.join(LEAVES);
+    let mut reader = LeafReader::open(&path)?;
+    let (mut state, mut acts) = (State::new(), Vec::new());
+    loop {
+        let stored = match reader.next()? {
+            Ok((stored, _, _)) => stored,
+            Err(Stop::End | Stop::Torn { .. }) => return Ok(acts),
+            Err(Stop::Damaged { offset, what }) => {
+                let what = format!("leaf {}: {what}", state.size);
+                return Err(StoreError::damaged(&path, offset, what).into());
+            }
+        };
+        let leaf = state.size;
+        let record: Record =
+            wire::decode(&stored.bytes).map_err(|error| VerifyError::Leaf { leaf, error })?;
+        let applied = state.apply(leaf, &record);
+        acts.push((record, applied));
+    }
 }
 
 fn read_leaf(dir: &Path, index: u64) -> Result<Vec<u8>, VerifyError> {

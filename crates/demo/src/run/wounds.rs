@@ -1,7 +1,7 @@
 //! Hurting nodes, and looking whether the others notice and the hurt one heals.
 
 use super::{Fault, Run};
-use crate::faults::{Blow, Strike, Victim};
+use crate::faults::Strike;
 use std::time::Instant;
 
 /// A fault in progress.
@@ -21,43 +21,17 @@ impl Run<'_> {
             .observer
             .best()
             .and_then(|status| status.leader.clone());
-        let node = match strike.victim {
-            Victim::Node(node) => node,
-            Victim::Leader => self
-                .house
-                .nodes
-                .iter()
-                .position(|site| {
-                    leader
-                        .as_ref()
-                        .is_some_and(|leader| leader.as_str() == site.name)
-                })
-                .unwrap_or(0),
+        let leads = |name: &String| {
+            leader
+                .as_ref()
+                .is_some_and(|leader| leader.as_str() == name)
         };
+        let node = self.house.nodes.iter().position(|site| leads(&site.name));
+        let node = node.unwrap_or(0);
         let name = self.house.nodes[node].name.clone();
-        let role = if leader
-            .as_ref()
-            .is_some_and(|leader| leader.as_str() == name)
-        {
-            ", the leader"
-        } else {
-            ""
-        };
-        let said = match strike.blow {
-            Blow::Kill => {
-                tokio::task::block_in_place(|| self.processes[node].kill());
-                format!("kill -9 {name}{role}")
-            }
-            Blow::Pause => {
-                if let Some(process) = self.processes[node].process() {
-                    process.signal(libc::SIGSTOP);
-                }
-                format!(
-                    "SIGSTOP {name}{role}, for {:.1} s",
-                    strike.lasts.as_secs_f64()
-                )
-            }
-        };
+        let role = if leads(&name) { ", the leader" } else { "" };
+        tokio::task::block_in_place(|| self.processes[node].kill());
+        let said = format!("kill -9 {name}{role}");
         self.progress.say(&said);
         self.wounds.push(Wound {
             strike,
@@ -113,14 +87,7 @@ impl Run<'_> {
         let wound = &mut self.wounds[index];
         wound.undone = Some(Instant::now());
         let process = &mut self.processes[wound.node];
-        match wound.strike.blow {
-            Blow::Kill => process.start()?,
-            Blow::Pause => {
-                if let Some(process) = process.process() {
-                    process.signal(libc::SIGCONT);
-                }
-            }
-        }
+        process.start()?;
         let name = process.name.clone();
         self.progress.say(&format!("{name} runs again"));
         Ok(())
@@ -133,12 +100,11 @@ impl Run<'_> {
         open.into_iter().try_for_each(|index| self.undo(index))
     }
 
-    /// Wounds that were not noticed or not healed. A pause shorter than what it takes to notice one,
-    /// as on a wide network, need not be noticed; a killed node must be.
+    /// Wounds that were not noticed or not healed.
     pub(super) fn unhealed(&self) -> Vec<String> {
         let mut missing = Vec::new();
         for wound in &self.wounds {
-            if !wound.noticed && wound.strike.blow == Blow::Kill {
+            if !wound.noticed {
                 missing.push(format!("{}: nobody noticed", wound.name));
             }
             if !wound.healed {
