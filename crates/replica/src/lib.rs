@@ -31,6 +31,7 @@
 //! Deliberately absent: transfer of leadership (openraft 0.9 has none: a leader that leaves costs an
 //! election), snapshots smaller than the log (proofs need every leaf).
 
+mod acknowledged;
 mod admission;
 mod arrival;
 mod batch;
