@@ -103,6 +103,7 @@ pub(super) async fn go_on(inner: &Inner, log: RaftLog) -> Result<(), OpenError> 
     let clients = PeerClients {
         net: inner.net.clone(),
         log: log.clone(),
+        acknowledged: Arc::default(),
     };
     let raft = Raft::new(id, Arc::new(config), clients, log.clone(), machine).await;
     let raft = raft.map_err(|error| OpenError::Raft(error.to_string()))?;

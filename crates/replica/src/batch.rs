@@ -1,7 +1,7 @@
 //! Several acts in one entry of Raft's log.
 //!
-//! openraft 0.9 waits for the disk with each entry, so what decides the number of acts a second is
-//! how many share one. An entry with one act is the encoded `wire::Record` itself, as the first
+//! The followers' disks, and openraft's own work, are paid for by the entry, so what decides the number
+//! of acts a second is how many share one. An entry with one act is the encoded `wire::Record` itself, as the first
 //! release wrote it; its first byte is the codec's version. An entry with several starts with
 //! [`BATCH`] instead and is written only once the ledger's level says that every member reads it.
 

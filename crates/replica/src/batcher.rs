@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use wire::{Level, NodeId};
 
 /// Entries under way at once: one that the followers write while the leader writes the next. More
-/// would only make entries smaller, for the leader writes one at a time.
+/// would only make entries smaller.
 const UNDER_WAY: usize = 2;
 
 /// Proposals that wait for an entry; further ones wait in their callers.

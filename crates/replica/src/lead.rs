@@ -105,7 +105,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
 }
 
 /// This replica takes no part any more, and does not lead.
-fn refuse(inner: &Inner, why: &str) {
+pub(super) fn refuse(inner: &Inner, why: &str) {
     inner.leadership.send_if_modified(|known| {
         let led = known.leader.as_ref() == Some(&inner.me);
         if led {

@@ -4,7 +4,7 @@
 //!
 //! | file | what | written |
 //! |---|---|---|
-//! | `raft.log` | Raft's log, checksummed frames; its head names the replica | fsync before acknowledging |
+//! | `raft.log` | Raft's log, checksummed frames; its head names the replica | fsync before anything counts it |
 //! | `vote` | Raft's vote | replaced atomically, fsync |
 //! | `closed` | how long `raft.log` is | when the node stops in order; removed at start |
 //! | `leaves` | committed acts, one frame each; the transparency log | appended when applied, fsync before anything is signed |
@@ -25,12 +25,13 @@
 //! arrive while a write is under way share the next entry, once the ledger's level lets them.
 //!
 //! Where to look: `arrival` and `founding` (coming up), `held` (damage), `reconcile` and
-//! `introduce` (membership), `batcher` (group commit), `notary` (checkpoints), `read`
-//! (linearizable reads), [`verify()`] (proof from the outside).
+//! `introduce` (membership), `log::durable` (what waits for the disk), `batcher` (group commit),
+//! `notary` (checkpoints), `read` (linearizable reads), [`verify()`] (proof from the outside).
 //!
 //! Deliberately absent: transfer of leadership (openraft 0.9 has none: a leader that leaves costs an
 //! election), snapshots smaller than the log (proofs need every leaf).
 
+mod acknowledged;
 mod admission;
 mod arrival;
 mod batch;

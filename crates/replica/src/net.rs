@@ -1,6 +1,7 @@
 //! Raft's messages between nodes. Links, encryption and identity are the cluster's business.
 
 use super::StoreError;
+use super::acknowledged::Acknowledged;
 use super::handle::Core;
 use super::log::RaftLog;
 use super::types::{Types, raft_id};
@@ -22,6 +23,10 @@ use wire::{Call, Frame, NodeId, Reply, StoreId};
 /// Pause before an unreachable peer is tried again: long against a link's round trip, short against
 /// an election, so that a returning node hears of the leader before it votes for itself.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Of a peer that lacks what it acknowledged.
+const OLD_COPY: &str = "it does not have entries that it had acknowledged: its ledger directory is an \
+     old copy. Stop it, remove the directory and start it again";
 
 /// Why a call to a peer brought no answer. The ledger retries; the sentence is for people.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,6 +128,7 @@ pub(super) struct PeerClients {
     pub(super) net: Arc<dyn ConsensusNet>,
     /// Of this replica: what is not durable in it is not told to be committed.
     pub(super) log: RaftLog,
+    pub(super) acknowledged: Arc<Acknowledged>,
 }
 
 impl RaftNetworkFactory<Types> for PeerClients {
@@ -132,6 +138,7 @@ impl RaftNetworkFactory<Types> for PeerClients {
         PeerClient {
             net: self.net.clone(),
             log: self.log.clone(),
+            acknowledged: self.acknowledged.clone(),
             peer: NodeId::new(node.addr.clone()),
             target,
         }
@@ -142,6 +149,7 @@ impl RaftNetworkFactory<Types> for PeerClients {
 pub(super) struct PeerClient {
     net: Arc<dyn ConsensusNet>,
     log: RaftLog,
+    acknowledged: Arc<Acknowledged>,
     peer: NodeId,
     target: u64,
 }
@@ -231,8 +239,28 @@ impl RaftNetwork<Types> for PeerClient {
             Ok(Err(error)) => return Err(RPCError::Network(NetworkError::new(&error))),
             Err(late) => return Err(RPCError::Network(NetworkError::new(&late))),
         }
+        let (vote, before) = (rpc.vote, rpc.prev_log_id);
+        let last = rpc.entries.last().map(|entry| entry.log_id).or(before);
         match self.exchange(Request::Append(rpc), &option).await? {
-            Response::Append(response) => Ok(response),
+            Response::Append(response) => {
+                match &response {
+                    AppendEntriesResponse::Success => {
+                        self.acknowledged.note(vote, self.target, last);
+                    }
+                    AppendEntriesResponse::PartialSuccess(last) => {
+                        self.acknowledged.note(vote, self.target, *last);
+                    }
+                    AppendEntriesResponse::Conflict
+                        if self.acknowledged.contradicts(vote, self.target, before) =>
+                    {
+                        let error = self.unexpected(OLD_COPY);
+                        tracing::error!("{error}");
+                        return Err(RPCError::Network(NetworkError::new(&error)));
+                    }
+                    AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+                }
+                Ok(response)
+            }
             Response::Vote(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
         }
     }

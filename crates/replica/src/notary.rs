@@ -5,33 +5,26 @@
 //! the signature leaves it. Its log only ever grows, so whatever it signs is consistent with all
 //! that it has signed; a log that is not what was signed for is refused at the next start.
 
+mod member;
+mod round;
+
 use super::handle::{Inner, Ledger};
 use super::lead;
 use super::notes::{self, NoteWriter};
 use super::store::Mark;
 use super::{StoreError, disk};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use runtime::clock;
-use std::collections::BTreeMap;
+use round::{round, tell};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tlog::{Checkpoint, NoteVerifier, SignedNote};
-use tokio::time::{sleep, timeout};
-use wire::{Call, Frame, Level, NodeId, Reply};
+use tokio::time::sleep;
+use wire::{Level, NodeId};
 
-/// How long a member waits to have the leaves that it shall sign for: a follower applies them a
-/// heartbeat after the leader at most.
-const COSIGN_WAIT: Duration = Duration::from_millis(500);
-/// How long the leader waits for a majority, beyond a slow follower's wait and disk.
-const MAJORITY_WAIT: Duration = Duration::from_secs(2);
-/// How long it waits for the rest once it has a majority. More signatures are worth more, but not
-/// a delay of what hangs on the checkpoint (admissions).
-const REST_WAIT: Duration = Duration::from_millis(100);
+pub(super) use member::{cosign, take};
+pub(super) use round::last_round;
+
 /// Where nothing is committed, the newest checkpoint is told again so often: a few hundred bytes.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
-/// How long a node that stops tries to get its last leaves signed.
-const LAST_ROUND: Duration = Duration::from_secs(1);
 
 /// What is signed here.
 #[derive(Default)]
@@ -101,6 +94,13 @@ enum NoteRefused {
         theirs: tlog::Hash,
         ours: tlog::Hash,
     },
+    #[error(
+        "this node has signed for {theirs} leaves, its ledger directory knows of {ours} only: it is an \
+         old copy, put back from a backup or a snapshot of the disk. It may have voted and acknowledged \
+         what it does not remember, so it must not take part any more. Remove the directory and start \
+         the node: it comes back as a new replica and fetches the log from its peers"
+    )]
+    OldCopy { theirs: u64, ours: u64 },
     #[error("what this node signed with its former replica is not yet shown to be in the log")]
     Awaiting,
     #[error(transparent)]
@@ -260,77 +260,6 @@ pub(super) fn sign_alone(inner: &Inner) -> Result<(), StoreError> {
     })
 }
 
-/// One round of the leader: sign, collect, store, tell.
-async fn round(inner: &Inner) -> Result<(), NoteRefused> {
-    let (mark, mut note) = disk::blocking(|| {
-        let mark = inner.store.durable()?;
-        let note = sign(inner, &mark)?;
-        Ok::<_, NoteRefused>((mark, note))
-    })?;
-    let linked = inner.net.peers();
-    let linked = linked
-        .into_iter()
-        .filter(|node| mark.roster.contains_key(node));
-    let text = note.encode();
-    let mut asked: FuturesUnordered<_> = linked
-        .map(|node| {
-            let note = text.clone();
-            async move { (inner.net.call(&node, Call::Cosign { note }).await, node) }
-        })
-        .collect();
-    let enough = mark.roster.len() / 2;
-    let mut lines = 0;
-    let majority_by = tokio::time::Instant::now() + MAJORITY_WAIT;
-    let mut until = majority_by;
-    while let Ok(Some((answer, node))) = tokio::time::timeout_at(until, asked.next()).await {
-        match answer {
-            Ok(Reply::Cosigned(line)) => match accept(inner, &mark, &note, &node, &line) {
-                Ok(signed) => {
-                    note = signed;
-                    lines += 1;
-                }
-                Err(error) => tracing::warn!("{node}'s cosignature does not count: {error}"),
-            },
-            Ok(Reply::Refused(why)) => tracing::warn!("{node} does not cosign: {why}"),
-            Ok(other) => tracing::warn!("{node} answered another question: {other:?}"),
-            Err(error) => tracing::debug!("{node} does not cosign: {error}"),
-        }
-        if lines == enough {
-            until = majority_by.min(tokio::time::Instant::now() + REST_WAIT);
-        }
-    }
-    let note = note.encode();
-    let cosigned = majority(inner, &note, &mark.roster)?;
-    keep(inner, cosigned)?;
-    tell(inner, &note);
-    Ok(())
-}
-
-fn tell(inner: &Inner, note: &str) {
-    for node in inner.net.peers() {
-        let note = note.to_owned();
-        inner.net.cast(&node, Frame::Checkpoint { note });
-    }
-}
-
-/// The note with one more line, if that is the member's and holds.
-fn accept(
-    inner: &Inner,
-    mark: &Mark,
-    note: &SignedNote,
-    node: &NodeId,
-    line: &str,
-) -> Result<SignedNote, NoteRefused> {
-    let mut signed = note.clone();
-    signed.add_line(line).map_err(tlog::CheckpointError::from)?;
-    let member = BTreeMap::from_iter(mark.roster.get(node).map(|key| (node.clone(), *key)));
-    let trusted = notes::verifiers(&inner.origin, &member);
-    signed
-        .verify(&trusted)
-        .map_err(tlog::CheckpointError::from)?;
-    Ok(signed)
-}
-
 /// Stores the cluster's checkpoint, if it is newer than what there is.
 fn keep(inner: &Inner, cosigned: Cosigned) -> Result<(), NoteRefused> {
     let newer = |newest: &Cosigned| {
@@ -349,79 +278,4 @@ fn keep(inner: &Inner, cosigned: Cosigned) -> Result<(), NoteRefused> {
     })?;
     inner.notary.news.send_replace(Some(cosigned));
     Ok(())
-}
-
-/// Waits until this replica has applied `size` leaves; gives what it holds there.
-async fn mark_at(inner: &Inner, size: u64) -> Result<Mark, NoteRefused> {
-    let mut published = inner.store.watch();
-    let reached = published.wait_for(|view| view.state.size >= size);
-    let _ = timeout(COSIGN_WAIT, reached).await;
-    inner.store.mark_at(size).ok_or(NoteRefused::Unknown(size))
-}
-
-fn agrees(checkpoint: &Checkpoint, mark: &Mark) -> Result<(), NoteRefused> {
-    if checkpoint.root == mark.root {
-        return Ok(());
-    }
-    let error = NoteRefused::Forked {
-        size: mark.size,
-        theirs: checkpoint.root,
-        ours: mark.root,
-    };
-    tracing::error!("{error}");
-    Err(error)
-}
-
-/// Serves `wire::Call::Cosign`.
-pub(super) async fn cosign(inner: &Inner, from: &NodeId, note: &str) -> Reply {
-    match try_cosign(inner, from, note).await {
-        Ok(line) => Reply::Cosigned(line),
-        Err(error) => Reply::Refused(error.to_string()),
-    }
-}
-
-async fn try_cosign(inner: &Inner, from: &NodeId, note: &str) -> Result<String, NoteRefused> {
-    let parsed = SignedNote::parse(note.as_bytes()).map_err(tlog::CheckpointError::from)?;
-    let checkpoint = Checkpoint::parse_text(parsed.text())?;
-    checkpoint.expect_origin(&inner.origin)?;
-    let mark = mark_at(inner, checkpoint.size).await?;
-    agrees(&checkpoint, &mark)?;
-    let asker = BTreeMap::from_iter(mark.roster.get(from).map(|key| (from.clone(), *key)));
-    let trusted = notes::verifiers(&inner.origin, &asker);
-    parsed
-        .verify(&trusted)
-        .map_err(tlog::CheckpointError::from)?;
-    disk::blocking(|| {
-        inner.store.durable()?;
-        sign(inner, &mark)
-    })?;
-    let seconds = clock::unix_now().0 / 1_000;
-    let line = inner.signer().cosignature_line(parsed.text(), seconds);
-    Ok(line.map_err(tlog::CheckpointError::from)?)
-}
-
-/// Takes a checkpoint that a majority stands for, if this replica's own log leads to it.
-pub(super) async fn take(inner: &Inner, from: &NodeId, note: &str) {
-    let taken = async {
-        let parsed = SignedNote::parse(note.as_bytes()).map_err(tlog::CheckpointError::from)?;
-        let checkpoint = Checkpoint::parse_text(parsed.text())?;
-        let mark = mark_at(inner, checkpoint.size).await?;
-        agrees(&checkpoint, &mark)?;
-        keep(inner, majority(inner, note, &mark.roster)?)
-    };
-    if let Err(error) = taken.await {
-        tracing::debug!("a checkpoint from {from} is not taken: {error}");
-    }
-}
-
-/// Before this node stops: the leader has its last leaves signed, if the others are there.
-pub(super) async fn last_round(inner: &Inner) {
-    let signed = inner
-        .notary
-        .newest()
-        .map_or(0, |newest| newest.checkpoint.size);
-    if cosigns(inner) && inner.leads() && inner.store.now().state.size > signed {
-        // Whoever leads next signs for them otherwise.
-        let _ = timeout(LAST_ROUND, round(inner)).await;
-    }
 }

@@ -254,3 +254,65 @@ async fn a_log_cut_short_after_an_orderly_stop_is_noticed_at_any_byte() {
     let ledger = house.start("a").await;
     assert_ne!(ledger.size_and_root().1, Hash([0; 32]));
 }
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_put_back_from_a_backup_is_noticed_and_takes_no_part() {
+    let house = House::new("a b c");
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, mut rest) = leader_and_rest(all).await;
+    let size = leader.size_and_root().0;
+    cosigned(&rest, size).await;
+    let backup = house.dir("backup");
+    let node = house.stop(rest.remove(0)).await;
+    copy(&house.dir(&node), &backup);
+    // It goes on, votes, acknowledges and signs; then its disk is put back.
+    let ledger = house.start(&node).await;
+    ready(&ledger).await;
+    for n in 0..3 {
+        leader.propose(act("a", n)).await.unwrap();
+    }
+    let all = [leader, rest.remove(0), ledger];
+    let size = all[0].size_and_root().0;
+    let signed_by_it = async {
+        let mut news = all[0].inner().notary.news();
+        let it = NodeId::from(node.as_str());
+        let signed = |newest: &Option<notary::Cosigned>| {
+            newest.as_ref().is_some_and(|newest| {
+                newest.checkpoint.size >= size && newest.signers.contains(&it)
+            })
+        };
+        news.wait_for(signed).await.unwrap();
+    };
+    within("its signature", signed_by_it).await;
+    let [leader, other, ledger] = all;
+    house.kill(ledger).await;
+    std::fs::remove_dir_all(house.dir(&node)).unwrap();
+    copy(&backup, &house.dir(&node));
+
+    let old = house.start(&node).await;
+    let why = within("it is noticed", old.stopped()).await;
+    assert!(
+        why.contains("it is an old copy") && why.contains("Remove the directory"),
+        "{why}"
+    );
+    leader.propose(act("a", 9)).await.unwrap();
+    house.stop(old).await;
+    // What the sentence says.
+    std::fs::remove_dir_all(house.dir(&node)).unwrap();
+    let back = house.start(&node).await;
+    ready(&back).await;
+    assert_ne!(back.store_id(), Some(wire::StoreId::FOUNDING));
+    let all = [leader, other, back];
+    all[2].propose(act("b", 1)).await.unwrap();
+    converge(&all, 0).await;
+    voters(&all, "a b c").await;
+}
