@@ -245,3 +245,32 @@ async fn mark(sink: &JournalSink, last: u64) {
         tracing::warn!("the mail journal's mark stays behind: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_that_closed_is_counted_and_lets_go_of_its_journal() {
+        let counts = Arc::new(DoorCounts::default());
+        for run in 1..=2 {
+            let journal = Arc::new(());
+            let held = journal.clone();
+            let attached = counts.attach(Box::new(move || {
+                let _ = &held;
+                let door = SmtpCounts {
+                    accepted: 3,
+                    open: 1,
+                    ..SmtpCounts::default()
+                };
+                (door, 7)
+            }));
+            let (door, pending) = counts.read();
+            assert_eq!((door.accepted, door.open, pending), (3 * run, 1, 7));
+            drop(attached);
+            let (door, pending) = counts.read();
+            assert_eq!((door.accepted, door.open, pending), (3 * run, 0, 0));
+            assert_eq!(Arc::strong_count(&journal), 1);
+        }
+    }
+}

@@ -156,3 +156,51 @@ async fn a_policy_that_promises_too_much_is_refused() {
         "{error}"
     );
 }
+
+/// Connections in memory.
+struct Pipes(tokio::sync::mpsc::Receiver<tokio::io::DuplexStream>);
+
+impl edge::smtp::Acceptor for Pipes {
+    type Stream = tokio::io::DuplexStream;
+
+    async fn accept(&mut self) -> std::io::Result<(Self::Stream, std::net::IpAddr)> {
+        match self.0.recv().await {
+            Some(stream) => Ok((stream, std::net::Ipv4Addr::LOCALHOST.into())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_no_sockets_are_served_and_turned_away_alike() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = TempDir::new().expect("a directory");
+    let (config, _) = config(dir.path(), relaxed());
+    let limits = SmtpLimits {
+        sessions: 1,
+        sessions_per_address: 1,
+    };
+    let (knock, arriving) = tokio::sync::mpsc::channel(2);
+    let sink = Scripted::new(Ok(()), Ok(()));
+    let server = SmtpServer::serve_on(Pipes(arriving), SmtpConfig { limits, ..config }, sink)
+        .expect("serves");
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let (mine, theirs) = tokio::io::duplex(4096);
+        knock.send(theirs).await.expect("accepted");
+        ends.push(mine);
+    }
+    let mut greeting = [0; 4];
+    ends[0].read_exact(&mut greeting).await.expect("greeted");
+    assert_eq!(&greeting, b"220 ");
+    let mut all = String::new();
+    ends[1].read_to_string(&mut all).await.expect("turned away");
+    assert!(all.starts_with("421 4.3.2"), "{all}");
+    assert_eq!(server.counters().read().turned_away, 1);
+
+    ends[0].write_all(b"QUIT\r\n").await.expect("taken");
+    let mut all = String::new();
+    ends[0].read_to_string(&mut all).await.expect("closed");
+    assert!(all.ends_with("\r\n") && all.contains("221"), "{all}");
+    server.shutdown().await;
+}
