@@ -14,8 +14,10 @@ use crate::steps::{self, Step};
 /// The newest cargo-deny that builds with the toolchain of `rust-toolchain.toml`.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Seeds of the simulation batch: about a minute on two cores.
+/// Seeds of the pure machines: about a minute on two cores.
 const SEEDS: &str = "1..50";
+/// Seeds of whole nodes in lockstep, each of them twice.
+const LOCKSTEP: &str = "1..6 --twice";
 
 /// The chaos run: a fixed plan of faults, so that a failure can be had again. With start, healing and
 /// verdict about two minutes on two cores.
@@ -43,9 +45,15 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
         Step::new("tests", || crate::test(place, &[])),
         Step::noting("licences and bans", || deny(place)),
         Step::new(
-            "simulation",
+            "simulation of the machines",
             cargo(format!(
-                "run --release -p simulations -- batch --seeds {SEEDS}"
+                "run --release -p simulations -- machines batch --seeds {SEEDS}"
+            )),
+        ),
+        Step::new(
+            "simulation of whole nodes",
+            cargo(format!(
+                "run --release -p simulations -- batch --seeds {LOCKSTEP}"
             )),
         ),
         // As a process of its own, since it becomes another program.

@@ -11,6 +11,7 @@ use crate::effects::{
 use crate::feed::Feed;
 use crate::gateway::Gateway;
 use crate::identity;
+use crate::incarnation;
 use crate::join;
 use crate::mailbox::{DoorCounts, Mailbox};
 use crate::members::{Gone, MembersFeed};
@@ -40,7 +41,6 @@ use ledger::Wanted;
 use ledger::watch::WatchConfig;
 use peers::Peers;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
-use runtime::clock;
 use runtime::entropy;
 use runtime::mailbox::Address;
 use runtime::service::ServiceError;
@@ -130,9 +130,9 @@ impl Parts {
             Some(path) => Some(join::load_admission(path)?),
             None => None,
         };
-        // The wall clock grows from start to start; a clock set back is caught by the peers, who
-        // refuse an incarnation that is not newer.
-        let incarnation = clock::unix_now().0;
+        let incarnation = incarnation::next(&data).map_err(|error| {
+            format!("cannot keep this start's number in {}: {error}", data.display())
+        })?;
         let board = Board::new(me.clone());
 
         let shape = Shape::default();

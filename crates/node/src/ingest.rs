@@ -2,9 +2,10 @@
 //! that nothing accepted can be denied or slipped in later.
 
 use replica::Ledger;
+use runtime::{clock, entropy};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
-use wire::{Act, Digest, NodeId, Source};
+use wire::{Act, Digest, NodeId, ProposalId, Record, Source};
 
 /// How often a digest goes onto the ledger while something comes in.
 pub const PERIOD: Duration = Duration::from_secs(1);
@@ -63,9 +64,18 @@ impl IngestLog {
 
 /// Gets an act onto the ledger however long that takes, unless the future is dropped: what was
 /// accepted is durable here, and the cluster will have a majority again.
+///
+/// It is one proposal all the while: an attempt that was given up can still be committed, and a second
+/// proposal would count the same messages again.
 pub async fn record(ledger: &Ledger, act: Act) {
+    let record = Record {
+        id: ProposalId(entropy::bytes()),
+        proposer: ledger.me().clone(),
+        time: clock::unix_now(),
+        act,
+    };
     let mut pause = Duration::from_millis(200);
-    while let Err(error) = ledger.propose(act.clone()).await {
+    while let Err(error) = ledger.propose_record(record.clone()).await {
         tracing::warn!("ingest digest waits for the ledger: {error}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));

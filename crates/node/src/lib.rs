@@ -11,6 +11,7 @@ pub mod effects;
 pub mod feed;
 pub mod gateway;
 pub mod identity;
+pub mod incarnation;
 pub mod ingest;
 pub mod join;
 pub mod mailbox;

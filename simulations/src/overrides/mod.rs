@@ -6,6 +6,7 @@
 //! | `entropy` | `getrandom`, `getentropy` | `entropy` |
 //! | `clock` | `clock_gettime`, `nanosleep`, `clock_nanosleep` | `clock` |
 //! | `wait` | `epoll_wait` | |
+//! | `sockets` | `getsockname` | |
 //! | `files` | `open64`, `openat64`, `write`, `writev`, `pwrite64`, `ftruncate64`, `fallocate64`, `posix_fallocate64`, `fsync`, `fdatasync`, `rename`, `unlink`, `unlinkat`, `mkdir`, `rmdir`, `close`, `dup`, `fcntl` | `disk` |
 //!
 //! `SIM_WITHOUT` leaves a group as the system has it: the proof that a simulation without it does
@@ -19,6 +20,7 @@
 mod clock;
 mod entropy;
 mod files;
+mod sockets;
 mod wait;
 
 use std::ffi::{CStr, c_char, c_int};

@@ -28,7 +28,7 @@ pub(super) enum Lasting {
     Split(Vec<(At, At)>),
     Slow(At),
     DiskFull(At),
-    DiskSlow(At),
+    DiskSlow(At, u64),
 }
 
 impl World<'_> {
@@ -192,7 +192,7 @@ impl World<'_> {
                 for_ms,
             } => {
                 self.order(node.into(), Order::DiskSync(sync_ms));
-                self.lasts(number, for_ms, Lasting::DiskSlow(node.into()));
+                self.lasts(number, for_ms, Lasting::DiskSlow(node.into(), sync_ms));
             }
             What::Evict { node } => self.evict(node.into()),
             What::Poison { node } => self.order(node.into(), Order::Wish(Wish::Poison)),
@@ -217,6 +217,23 @@ impl World<'_> {
         let asker = (0..nodes).find(|other| *other != at && self.places[*other].runs());
         if let Some(asker) = asker {
             self.order(asker, Order::Wish(Wish::Evict(name)));
+        }
+    }
+
+    /// A disk that is full or slow is so for the next process, too.
+    pub(super) fn remind(&mut self, at: At) {
+        for lasting in self.lasting.values() {
+            let order = match lasting {
+                // What was left of its room the process before has used up, or could have.
+                Lasting::DiskFull(whose) if *whose == at => Order::DiskRoom(Some(0)),
+                Lasting::DiskSlow(whose, ms) if *whose == at => Order::DiskSync(*ms),
+                Lasting::DiskFull(_)
+                | Lasting::DiskSlow(..)
+                | Lasting::Pause(_)
+                | Lasting::Split(_)
+                | Lasting::Slow(_) => continue,
+            };
+            self.places[at].orders.push(order);
         }
     }
 
@@ -258,7 +275,7 @@ impl World<'_> {
             }
             Lasting::Slow(at) => self.network.set_slow(at, None),
             Lasting::DiskFull(at) => self.order(at, Order::DiskRoom(None)),
-            Lasting::DiskSlow(at) => self.order(at, Order::DiskSync(0)),
+            Lasting::DiskSlow(at, _) => self.order(at, Order::DiskSync(0)),
         }
     }
 

@@ -317,6 +317,7 @@ impl<'a> World<'a> {
         place.orders.clear();
         let name = place.name.clone();
         self.checks.started(&name);
+        self.remind(at);
         self.process(at, "starts".to_owned());
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, W
 use tokio::sync::watch;
 
 /// Longest pause between two sessions with one node.
-const LONGEST_PAUSE_MS: u64 = 2_500;
+const LONGEST_PAUSE_MS: u64 = 1_200;
 /// Gear gives up on an answer after this (what devices do, docs of several vendors).
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Mails that wait to be taken; a device with more forgets the newest.

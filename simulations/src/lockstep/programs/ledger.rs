@@ -17,9 +17,7 @@ use replica::{Compaction, ConsensusNet, Ledger, LedgerConfig, NetError, Timings}
 use runtime::entropy;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wire::{
-    Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Welcome,
-};
+use wire::{Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Welcome};
 
 /// The door of links.
 pub(super) const DOOR: &str = "cluster";

@@ -1,8 +1,8 @@
 //! What simulated processes run.
 
 mod broker;
-mod follow;
 mod devices;
+mod follow;
 mod ledger;
 mod log;
 mod node;
@@ -25,8 +25,27 @@ pub fn main() -> ! {
     if boot.tell {
         log::to_story();
     }
+    make_mistakes(&boot);
     let outcome = run(boot);
     core::returned(outcome.err().map(|error| error.to_string()))
+}
+
+/// Known mistakes, where the plan asks for them and this build can make them.
+fn make_mistakes(boot: &Boot) {
+    #[cfg(feature = "mistakes")]
+    let made = machine::mistakes::make(boot.bugs.iter().map(String::as_str))
+        .map_err(|error| error.to_string());
+    #[cfg(not(feature = "mistakes"))]
+    let made = match boot.bugs.as_slice() {
+        [] => Ok(()),
+        bugs => Err(format!(
+            "this build makes no mistakes, and the plan asks for {}: build with `--features mistakes`",
+            bugs.join(", ")
+        )),
+    };
+    if let Err(error) = made {
+        core::returned(Some(error));
+    }
 }
 
 /// Hears who this process is; whatever it prints from now on goes to where errors go.

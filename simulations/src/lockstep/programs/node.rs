@@ -7,6 +7,7 @@ use super::space::SimSpace;
 use super::{Failure, broker};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
+use crate::lockstep::invariants::KEYS_EXPIRE;
 use crate::lockstep::protocol::{Boot, Seen, Wish};
 use crate::outcome::Kind;
 use config::Config;
@@ -16,6 +17,7 @@ use futures::future::BoxFuture;
 use learn::Learner;
 use node::probe::Probe;
 use node::surroundings::{MailDoor, Surroundings};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,6 +25,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wire::NodeId;
 use wire::control::Ask;
 
@@ -30,6 +33,8 @@ use wire::control::Ask;
 const LINKS: &str = "7100";
 /// The door of gear.
 pub(super) const MAIL: &str = "25";
+/// Former key epochs are readable for so long: some rounds.
+const GRACE_MS: u64 = 10_000;
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -86,10 +91,13 @@ key = "mailbox-key.pem"
 domain = 1
 [learning]
 min_cohort = 2
-min_examples = 8
+min_examples = 4
 pause_ms = 4000
 round_timeout_ms = 5000
 window = 200
+[keys]
+grace_epochs = 100
+grace_ms = {GRACE_MS}
 "#,
         name = boot.name,
         data = boot.dir.display(),
@@ -162,6 +170,8 @@ async fn epochs(probe: Probe) {
         let epoch = epochs.borrow_and_update().0;
         if epoch > 0 {
             see(Seen::Kind(Kind::KeyEpoch(epoch)));
+            let holders = probe.holders().iter().map(NodeId::to_string).collect();
+            see(Seen::Holders { epoch, holders });
         }
         if epochs.changed().await.is_err() {
             return;
@@ -169,10 +179,24 @@ async fn epochs(probe: Probe) {
     }
 }
 
-/// Queues and supervisors against their limits.
+/// Queues, supervisors and keys against their limits.
 async fn limits(probe: Probe) {
+    // By the clock that expires them.
+    let mut superseded: BTreeMap<u64, Instant> = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
+        if let Some((oldest, newest)) = probe.space().readable() {
+            for epoch in oldest.0..newest.0 {
+                superseded.entry(epoch).or_insert_with(Instant::now);
+            }
+            let since = superseded.get(&oldest.0).map(Instant::elapsed);
+            if since.is_some_and(|since| since > Duration::from_millis(GRACE_MS) + LOOK) {
+                see(Seen::Broken {
+                    id: KEYS_EXPIRE.id.to_owned(),
+                    detail: format!("key epoch {} is readable {since:?} after its end", oldest.0),
+                });
+            }
+        }
         for actor in probe.status().tree {
             if let Some(mailbox) = &actor.mailbox {
                 see(Seen::Gauge {
