@@ -18,7 +18,7 @@ pub(crate) struct Sight<'a> {
 
 /// A node: libtorch, the data space's buffers, the ledger of a run of minutes. A leak or an
 /// unbounded queue goes through this within a run; without one a node stays below half of it.
-pub(crate) const MEMORY_LIMIT: u64 = 600 << 20;
+pub(crate) const MEMORY_LIMIT: u64 = 400 << 20;
 
 /// Longest time, from when it was last seen to when it was seen again.
 #[derive(Clone, Copy, Default, Debug)]

@@ -93,7 +93,7 @@ fn memory_has_a_limit() {
         memory: Some(MEMORY_LIMIT + 1),
     };
     watch.note(at(1), true, 0, &[fat]);
-    assert!(watch.complaints()[0].starts_with("node-2 had 600 MiB"));
+    assert!(watch.complaints()[0].starts_with("node-2 had 400 MiB"));
 }
 
 #[test]
