@@ -141,6 +141,11 @@ impl Watch {
         self.mails.since = None;
     }
 
+    /// Nobody has looked for a while: what happened meanwhile is not known.
+    pub(crate) fn unobserved(&mut self) {
+        (self.commits.since, self.promised.since) = (None, None);
+    }
+
     fn complain(&mut self, text: String) {
         self.complaints.insert(text);
     }
