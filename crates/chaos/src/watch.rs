@@ -118,7 +118,7 @@ impl Watch {
             }
             self.promised.since = Some(now);
         }
-        if accepted > self.accepted {
+        if accepted > self.accepted && self.mails.since.is_some() {
             self.mails.reset(now);
             self.accepted = accepted;
         } else {
