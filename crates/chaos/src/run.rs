@@ -287,7 +287,7 @@ impl Run<'_> {
             if begun + self.arguments.span < self.progress.now() {
                 self.progress
                     .say("the rest of the plan has no time left: healing took longer than planned");
-                return Ok(());
+                break;
             }
             self.promised = episode.promise == Promise::Progress;
             self.progress.say(&match episode.promise {
@@ -323,6 +323,19 @@ impl Run<'_> {
             }
             self.promised = true;
             self.rounds_healed = self.rounds();
+        }
+        self.learn()
+    }
+
+    /// The load goes on until a round has closed after the last fault: a node that was started again
+    /// has to see its devices for some seconds before it can take part. The verdict says if none did.
+    fn learn(&mut self) -> Result<(), Failure> {
+        let deadline = self.progress.now() + HEAL_LIMIT;
+        while self.rounds() <= self.rounds_healed
+            && self.progress.now() < deadline
+            && !self.stopped()
+        {
+            self.look()?;
         }
         Ok(())
     }

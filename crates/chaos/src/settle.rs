@@ -38,6 +38,10 @@ impl Run<'_> {
                 ASK_LIMIT.as_secs()
             ));
         }
+        // A JVM that was started again a moment ago may still be on its way.
+        if let Err(error) = self.runtime.block_on(self.house.brokers.ready()) {
+            self.failures.push(error.to_string());
+        }
         let topic = self
             .runtime
             .block_on(self.house.brokers.read_back(READ_LIMIT));
@@ -45,6 +49,7 @@ impl Run<'_> {
             self.failures.push(error.to_string());
             BTreeMap::new()
         });
+        self.watch.unobserved();
         let deadline = self.progress.now() + HEAL_LIMIT;
         loop {
             self.look()?;

@@ -18,7 +18,7 @@ pub(crate) struct Sight<'a> {
 
 /// A node: libtorch, the data space's buffers, the ledger of a run of minutes. A leak or an
 /// unbounded queue goes through this within a run; without one a node stays below half of it.
-pub(crate) const MEMORY_LIMIT: u64 = 600 << 20;
+pub(crate) const MEMORY_LIMIT: u64 = 400 << 20;
 
 /// Longest time, from when it was last seen to when it was seen again.
 #[derive(Clone, Copy, Default, Debug)]
@@ -118,7 +118,7 @@ impl Watch {
             }
             self.promised.since = Some(now);
         }
-        if accepted > self.accepted {
+        if accepted > self.accepted && self.mails.since.is_some() {
             self.mails.reset(now);
             self.accepted = accepted;
         } else {
@@ -139,6 +139,11 @@ impl Watch {
     pub(crate) fn end(&mut self, now: Duration) {
         self.mails.look(now);
         self.mails.since = None;
+    }
+
+    /// Nobody has looked for a while: what happened meanwhile is not known.
+    pub(crate) fn unobserved(&mut self) {
+        (self.commits.since, self.promised.since) = (None, None);
     }
 
     fn complain(&mut self, text: String) {

@@ -93,7 +93,7 @@ fn memory_has_a_limit() {
         memory: Some(MEMORY_LIMIT + 1),
     };
     watch.note(at(1), true, 0, &[fat]);
-    assert!(watch.complaints()[0].starts_with("node-2 had 600 MiB"));
+    assert!(watch.complaints()[0].starts_with("node-2 had 400 MiB"));
 }
 
 #[test]
@@ -122,8 +122,12 @@ fn stretches_are_measured_and_those_without_a_promise_apart() {
     assert_eq!(watch.without_promised_commit(), longest(4, 11));
     assert_eq!(watch.without_mail(), longest(19, 17));
     watch.end(at(38));
-    watch.note(at(99), false, 5, &[]);
+    watch.note(at(39), false, 6, &[]);
+    watch.note(at(99), false, 6, &[]);
     assert_eq!(watch.without_mail(), longest(19, 17));
+    watch.unobserved();
+    watch.note(at(199), true, 6, &[sight(1, &of(4))]);
+    assert_eq!(watch.without_promised_commit(), longest(4, 11));
 }
 
 #[test]
