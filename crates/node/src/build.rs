@@ -29,7 +29,7 @@ use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
-use configured::{address, configured, devices, door, level, links, mailer, pipeline};
+use configured::{Itself, address, configured, devices, door, level, links, mailer, pipeline};
 use custody::{Custodian, Grace, Sealer};
 use ed25519_dalek::SigningKey;
 use edge::kafka::FeedConfig;
@@ -157,13 +157,16 @@ impl Parts {
         });
         let epochs = EpochTable::default();
         let members = Members::new(MemberTable::founding(configured.values().cloned()));
+        let itself = Itself {
+            incarnation,
+            identity: &identity,
+            admission: admission.clone(),
+        };
         let links = links(
             &config,
             surroundings.transport,
-            incarnation,
-            &identity,
+            itself,
             &members,
-            admission.clone(),
             &epochs,
             &gateway,
         )?;

@@ -61,13 +61,18 @@ pub(super) struct Links {
     pub(super) faults: Option<Faults>,
 }
 
+/// Who this node is to the others.
+pub(super) struct Itself<'a> {
+    pub(super) incarnation: u64,
+    pub(super) identity: &'a SigningKey,
+    pub(super) admission: Option<Admission>,
+}
+
 pub(super) fn links<T: Transport>(
     config: &Config,
     transport: T,
-    incarnation: u64,
-    identity: &SigningKey,
+    itself: Itself<'_>,
     members: &Members,
-    admission: Option<Admission>,
     epochs: &EpochTable,
     gateway: &Arc<Gateway>,
 ) -> Result<Links, ServiceError> {
@@ -75,11 +80,11 @@ pub(super) fn links<T: Transport>(
     let links = ClusterConfig {
         cluster: config.cluster.name.clone(),
         me: NodeId::new(config.node.name.clone()),
-        incarnation,
-        identity: identity.clone(),
+        incarnation: itself.incarnation,
+        identity: itself.identity.clone(),
         members: members.clone(),
         level: level(config),
-        admission,
+        admission: itself.admission,
         detection: Detection {
             heartbeat: Duration::from_millis(detection.heartbeat_ms),
             acceptable_pause: Duration::from_millis(detection.pause_ms),
