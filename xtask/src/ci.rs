@@ -16,8 +16,6 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Seeds of the pure machines: about a minute on two cores.
 const SEEDS: &str = "1..50";
-/// Seeds of whole nodes in lockstep, each of them twice.
-const LOCKSTEP: &str = "1..6 --twice";
 
 /// The chaos run: a fixed plan of faults, so that a failure can be had again. With start, healing and
 /// verdict about two minutes on two cores.
@@ -48,12 +46,6 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
             "simulation of the machines",
             cargo(format!(
                 "run --release -p simulations -- machines batch --seeds {SEEDS}"
-            )),
-        ),
-        Step::new(
-            "simulation of whole nodes",
-            cargo(format!(
-                "run --release -p simulations -- batch --seeds {LOCKSTEP}"
             )),
         ),
         // As a process of its own, since it becomes another program.

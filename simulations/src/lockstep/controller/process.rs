@@ -41,6 +41,7 @@ impl Process {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(File::options().create(true).append(true).open(errors)?);
+            raw::at_fixed_addresses(&mut command);
             if let Some(without) = without {
                 command.env("SIM_WITHOUT", without);
             }

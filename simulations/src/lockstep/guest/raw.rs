@@ -188,3 +188,17 @@ pub fn duplicate(from: i32, to: i32) -> Result<i32, Errno> {
     // SAFETY: no memory is involved.
     check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) }).map(fd)
 }
+
+/// Starts a program without address space randomisation: some hash tables of libraries are seeded
+/// with addresses, and what they hold comes in another order in each run. A system that forbids it
+/// leaves those as they are.
+pub fn at_fixed_addresses(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: between fork and exec only this one system call is made, which allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
+            Ok(())
+        });
+    }
+}

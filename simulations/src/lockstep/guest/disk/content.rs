@@ -86,17 +86,24 @@ impl Content {
                 Mood::Nothing => false,
                 Mood::Dice => dice.below(2) == 0,
             };
-            if !lost || start >= len {
+            if start >= len {
                 continue;
             }
             let here = (len - start).min(SECTOR) as usize;
-            let mut image = self.durable.get(&sector).cloned().unwrap_or_default();
-            image.resize(SECTOR as usize, 0);
-            let from = if matches!(mood, Mood::Dice) && dice.below(TORN) == 0 {
-                dice.index(here)
+            // Nothing was ever written behind a cut: where the cut is lost, the old bytes are.
+            let written = written_len.saturating_sub(start).min(SECTOR) as usize;
+            let from = if !lost {
+                written
+            } else if matches!(mood, Mood::Dice) && dice.below(TORN) == 0 {
+                dice.index(here).min(written)
             } else {
                 0
             };
+            if from >= here {
+                continue;
+            }
+            let mut image = self.durable.get(&sector).cloned().unwrap_or_default();
+            image.resize(SECTOR as usize, 0);
             raw::pwrite(self.fd, &image[from..here], start + from as u64)?;
             changed += 1;
         }

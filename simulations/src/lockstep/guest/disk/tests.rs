@@ -112,7 +112,7 @@ fn a_length_is_between_the_old_and_the_new_one() {
         let left = house.read("file");
         assert!((200..=1_000).contains(&left.len()));
         // What a cut that did not happen leaves is the old content, as far as it is there.
-        assert!(left[..200].iter().all(|byte| *byte == 1));
+        assert!(left.iter().all(|byte| *byte == 1));
         lengths.insert(left.len());
     }
     assert!(lengths.contains(&200) && lengths.contains(&1_000) && lengths.len() > 5);
