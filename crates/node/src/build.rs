@@ -131,7 +131,10 @@ impl Parts {
             None => None,
         };
         let incarnation = incarnation::next(&data).map_err(|error| {
-            format!("cannot keep this start's number in {}: {error}", data.display())
+            format!(
+                "cannot keep this start's number in {}: {error}",
+                data.display()
+            )
         })?;
         let board = Board::new(me.clone());
 

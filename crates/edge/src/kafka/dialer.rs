@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 /// [`FeedConfig::max_bytes`]: super::FeedConfig::max_bytes
 const MAX_ANSWER: usize = 64 << 20;
 
-/// A connection that carries Kafka's protocol in clear.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+/// A connection that carries Kafka's protocol in clear. `Sync`, so that who holds a client across an
+/// await can be spawned.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Connection for S {}
 
 /// Connects to brokers.
 pub trait Dialer: Send + Sync + 'static {
