@@ -53,7 +53,7 @@ pub(super) struct Cast {
 /// What runs in a scenario.
 pub(super) fn cast(scenario: &str) -> Option<Cast> {
     let known = SCENARIOS.iter().any(|(name, _)| *name == scenario);
-    known.then(|| match scenario {
+    known.then_some(match scenario {
         "ledger" => Cast {
             node: Program::Ledger,
             peers: &[],

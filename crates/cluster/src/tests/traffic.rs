@@ -210,12 +210,13 @@ async fn batches_and_single_frames_arrive_in_order_between_old_and_new() {
         .await;
     }
     for (from, to) in pairs() {
-        let frames = to.handler.frames.lock().unwrap();
-        let of_one = frames
-            .iter()
-            .filter(|(sender, _)| sender == from.cluster.me());
-        assert!(of_one.map(|(_, round)| round.0).eq(0..count));
-        drop(frames);
+        {
+            let frames = to.handler.frames.lock().unwrap();
+            let of_one = frames
+                .iter()
+                .filter(|(sender, _)| sender == from.cluster.me());
+            assert!(of_one.map(|(_, round)| round.0).eq(0..count));
+        }
         until("credit", || {
             from.cluster.links()[to.cluster.me()].frames_in_flight == 0
         })

@@ -147,7 +147,7 @@ impl Names {
         for done in &done {
             *left.entry(&done.dir).or_default() += 1;
         }
-        for (_, count) in &mut left {
+        for count in left.values_mut() {
             *count = match mood {
                 Mood::All => *count,
                 Mood::Nothing => 0,
