@@ -1,5 +1,7 @@
 //! Real processes in lockstep. Few seeds here: `simulations batch` is for many.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use simulations::lockstep::{Lockstep, SCENARIOS};
 use simulations::outcome::{Kind, Outcome};
 use simulations::plan::{CrashPoint, Fault, Plan, What};
