@@ -118,7 +118,7 @@ impl Parts {
     ) -> Result<Self, ServiceError> {
         let me = NodeId::new(config.node.name.clone());
         let data = config.node.data_dir.clone();
-        std::fs::create_dir_all(&data).map_err(|error| {
+        runtime::durable::create_dir(&data).map_err(|error| {
             format!(
                 "cannot make `node.data_dir` = {}: {error}; name a folder that this user may write",
                 data.display()
