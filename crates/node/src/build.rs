@@ -53,7 +53,7 @@ use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::PipelineConfig;
 use tokio::sync::watch;
-use wire::{MemberEntry, NodeId, Role, RoomId};
+use wire::{MemberEntry, NodeId, Role, RoomId, Round};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -88,6 +88,7 @@ pub struct Parts {
     models: Arc<Models>,
     learner: Arc<Learner>,
     windows: Arc<Mutex<Windows>>,
+    updates: watch::Sender<Option<(Round, u64)>>,
     gateway: Arc<Gateway>,
     served: Served,
     directory: Arc<Directory>,
@@ -131,7 +132,10 @@ impl Parts {
             None => None,
         };
         let incarnation = incarnation::next(&data).map_err(|error| {
-            format!("cannot keep this start's number in {}: {error}", data.display())
+            format!(
+                "cannot keep this start's number in {}: {error}",
+                data.display()
+            )
         })?;
         let board = Board::new(me.clone());
 
@@ -233,6 +237,7 @@ impl Parts {
             models,
             learner,
             windows,
+            updates: watch::Sender::new(None),
             gateway,
             served,
             letters,
@@ -289,12 +294,13 @@ impl Parts {
             self.learner.clone(),
             self.windows.clone(),
         );
-        let learning = self.config.learning.clone();
+        let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
             let effects = ParticipantEffects {
                 me: me.clone(),
                 cluster: cluster.clone(),
                 aggregator: aggregator.clone(),
+                sent: updates.clone(),
                 learner: learner.clone(),
                 windows: windows.clone(),
                 config: TrainConfig {
@@ -491,6 +497,7 @@ impl Parts {
             epochs: self.epochs.clone(),
             space: self.space.clone(),
             models: self.models.clone(),
+            updates: self.updates.subscribe(),
             incarnation: self.incarnation,
         }
     }
