@@ -36,6 +36,14 @@ fn quiet(faults: Vec<Fault>) -> Plan {
 
 #[test]
 fn a_seed_repeats_to_the_byte_and_another_differs() {
+    // 5 and 6: a follower loses its leader, and who stands for election is a matter of entropy. 12: a disk
+    // is full, and the sentence about it names a file.
+    for seed in [5, 6, 12] {
+        assert_eq!(
+            run(&drawn(seed, "ledger", 3)),
+            run(&drawn(seed, "ledger", 3))
+        );
+    }
     let first = run(&drawn(7, "ledger", 3));
     assert_eq!(run(&drawn(7, "ledger", 3)), first);
     let other = run(&drawn(8, "ledger", 3));

@@ -117,7 +117,7 @@ impl Certified {
             return Self::load(&certificate, &key);
         }
         let made = Self::self_signed(names)?;
-        fs::create_dir_all(dir).map_err(file_error("create", dir))?;
+        runtime::durable::create_dir(dir).map_err(file_error("create", dir))?;
         write_aside(&key, &made.key, 0o600).map_err(file_error("write", &key))?;
         write_aside(&certificate, &made.certificate, 0o644)
             .map_err(file_error("write", &certificate))?;

@@ -128,9 +128,7 @@ impl State {
             "leaves are folded in log order without gaps"
         );
         self.size += 1;
-        if let Some(first) = self.seen.first(&record.id)
-            && !mistakes::on(Mistake::DuplicateProposal)
-        {
+        if let Some(first) = self.leaf_of(&record.id) {
             self.tally.duplicate += 1;
             return Applied::Duplicate { first };
         }
@@ -157,7 +155,10 @@ impl State {
     /// [`SEEN_WINDOW`](crate::SEEN_WINDOW) leaves (from level 1 on
     /// [`SEEN_WINDOW_SHARED`](crate::SEEN_WINDOW_SHARED)).
     pub fn leaf_of(&self, id: &ProposalId) -> Option<u64> {
-        self.seen.first(id)
+        match mistakes::on(Mistake::DuplicateProposal) {
+            true => None,
+            false => self.seen.first(id),
+        }
     }
 
     /// Members that are up.

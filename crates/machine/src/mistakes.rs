@@ -23,8 +23,8 @@ pub enum Mistake {
     /// `federation`: a participant's repeated update weighs again. Against it: the examples of a closed
     /// round are the sum of what each participant sent once.
     DoubleCountedUpdate,
-    /// `node::feed`: offsets are committed before the reports are on the data space and their digest
-    /// on the ledger. Against it: every record below a committed offset is counted on the ledger.
+    /// `node::feed`: whatever was polled is committed at once, as consumers with automatic commits do,
+    /// before the reports are on the data space and their digest on the ledger. Against it: every record below a committed offset is counted on the ledger.
     OffsetCommittedEarly,
     /// `runtime::mailbox`: letters are taken without limit. Against it: no more letters wait than the
     /// mailbox has room for.
@@ -32,7 +32,8 @@ pub enum Mistake {
     /// `custody`: the group commit that has to remove a former member leaves its leaf in the tree, and
     /// nobody checks. Against it: who holds a key epoch that began after a removal is a member.
     EvictedKeepsKeys,
-    /// `ledger`: a proposal that is on the log already is applied again. Against it: a proposal takes
+    /// `ledger`: what is on the log already is forgotten, so that a repeated proposal is written and
+    /// applied again. Against it: a proposal takes
     /// effect at most once.
     DuplicateProposal,
     /// `federation`: a new leader opens the next round and forgets the one that its predecessor left

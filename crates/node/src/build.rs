@@ -53,7 +53,7 @@ use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::PipelineConfig;
 use tokio::sync::watch;
-use wire::{MemberEntry, NodeId, Role, RoomId};
+use wire::{MemberEntry, NodeId, Role, RoomId, Round};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -88,6 +88,7 @@ pub struct Parts {
     models: Arc<Models>,
     learner: Arc<Learner>,
     windows: Arc<Mutex<Windows>>,
+    updates: watch::Sender<Option<(Round, u64)>>,
     gateway: Arc<Gateway>,
     served: Served,
     directory: Arc<Directory>,
@@ -118,7 +119,7 @@ impl Parts {
     ) -> Result<Self, ServiceError> {
         let me = NodeId::new(config.node.name.clone());
         let data = config.node.data_dir.clone();
-        std::fs::create_dir_all(&data).map_err(|error| {
+        runtime::durable::create_dir(&data).map_err(|error| {
             format!(
                 "cannot make `node.data_dir` = {}: {error}; name a folder that this user may write",
                 data.display()
@@ -239,6 +240,7 @@ impl Parts {
             models,
             learner,
             windows,
+            updates: watch::Sender::new(None),
             gateway,
             served,
             letters,
@@ -295,12 +297,13 @@ impl Parts {
             self.learner.clone(),
             self.windows.clone(),
         );
-        let learning = self.config.learning.clone();
+        let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
             let effects = ParticipantEffects {
                 me: me.clone(),
                 cluster: cluster.clone(),
                 aggregator: aggregator.clone(),
+                sent: updates.clone(),
                 learner: learner.clone(),
                 windows: windows.clone(),
                 config: TrainConfig {
@@ -496,6 +499,7 @@ impl Parts {
             epochs: self.epochs.clone(),
             space: self.space.clone(),
             models: self.models.clone(),
+            updates: self.updates.subscribe(),
             incarnation: self.incarnation,
         }
     }

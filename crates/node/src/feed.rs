@@ -201,7 +201,10 @@ impl Feed {
             .into_iter()
             .map(|(partition, checkpoint)| OffsetCommit {
                 partition,
-                offset: checkpoint.offset,
+                offset: match mistakes::on(Mistake::OffsetCommittedEarly) {
+                    true => checkpoint.seen,
+                    false => checkpoint.offset,
+                },
                 metadata: checkpoint.metadata(),
             })
             .collect();

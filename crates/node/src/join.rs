@@ -54,7 +54,7 @@ pub fn join(
     limit: Duration,
 ) -> Result<Joined, Error> {
     let invitation = cluster::decode_token(token)?;
-    std::fs::create_dir_all(&wish.dir).map_err(|error| {
+    runtime::durable::create_dir(&wish.dir).map_err(|error| {
         format!(
             "cannot make {}: {error}; name a folder that this user may write",
             wish.dir.display()

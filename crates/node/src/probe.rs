@@ -10,6 +10,7 @@ use cluster::noise::EpochTable;
 use replica::Ledger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::watch;
 use wire::control::{Answer, Ask};
 use wire::status::Status;
 use wire::{Digest, KeyEpoch, NodeId, Round};
@@ -22,6 +23,7 @@ pub struct Probe {
     pub(crate) epochs: EpochTable,
     pub(crate) space: Arc<SealedSpace>,
     pub(crate) models: Arc<Models>,
+    pub(crate) updates: watch::Receiver<Option<(Round, u64)>>,
     pub(crate) incarnation: u64,
 }
 
@@ -71,6 +73,11 @@ impl Probe {
         let current = self.models.follow();
         let current = current.borrow();
         current.as_ref().map(|model| (model.round, model.digest))
+    }
+
+    /// Follows the updates that this node sends as a participant: the round, and the examples behind it.
+    pub fn updates(&self) -> watch::Receiver<Option<(Round, u64)>> {
+        self.updates.clone()
     }
 
     /// What the status page shows.

@@ -106,7 +106,7 @@ pub fn discard(dir: &Path, id: u64) -> Result<(), QuarantineError> {
 impl Quarantine {
     /// In `dir`, made if missing.
     pub fn open(dir: PathBuf) -> Result<Self, QuarantineError> {
-        std::fs::create_dir_all(&dir).map_err(disk(&dir))?;
+        runtime::durable::create_dir(&dir).map_err(disk(&dir))?;
         let next = ids(&dir)?.last().map_or(1, |last| last + 1);
         Ok(Self {
             dir,

@@ -168,7 +168,8 @@ impl Tail {
             Applied::Duplicate { .. } => return Ok(()),
         }
         match &record.act {
-            Act::NodeUp { .. } | Act::NodeDown { .. } => {
+            // Who was evicted is asked no more: a round with a former member in it would not open.
+            Act::NodeUp { .. } | Act::NodeDown { .. } | Act::Removed { .. } => {
                 let up = self.ledger.state().up().cloned().collect();
                 self.aggregator.post(Aggregation::Members(up)).await?;
             }
@@ -240,7 +241,6 @@ impl Tail {
             | Act::LevelRaised { .. }
             | Act::Invited { .. }
             | Act::Admitted { .. }
-            | Act::Removed { .. }
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
             | Act::Genesis { .. }

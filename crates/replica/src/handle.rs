@@ -15,7 +15,8 @@ use super::types::Raft;
 use super::{StoreError, Subscription, introduce, reconcile};
 use ed25519_dalek::SigningKey;
 use ledger::State;
-use std::fs::{self, File, TryLockError};
+use runtime::durable;
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tlog::{Hash, KeyName, NoteSigner, NoteVerifier};
@@ -134,7 +135,7 @@ impl Ledger {
         super::config::raft_config(&cluster, timings, compaction)?;
         let origin =
             notes::origin(&cluster).map_err(|error| OpenError::Config(error.to_string()))?;
-        fs::create_dir_all(&dir).map_err(StoreError::io("create", &dir))?;
+        durable::create_dir(&dir).map_err(StoreError::io("create", &dir))?;
         let lock = lock(&dir)?;
         let own = NoteSigner::new(&origin, &identity).verifier();
         let store = Arc::new(Store::empty());

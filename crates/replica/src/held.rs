@@ -6,7 +6,7 @@ use super::snapshot::INCOMING;
 use super::store::{self, Store, Vows};
 use super::{StoreError, disk, leaves};
 use ledger::State;
-use runtime::clock;
+use runtime::{clock, durable};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tlog::{KeyName, NoteVerifier};
@@ -145,7 +145,7 @@ impl Reader<'_> {
     pub(super) fn set_aside(&self) -> Result<PathBuf, StoreError> {
         let vow = self.newest_own();
         let aside = self.aside(clock::unix_now().0);
-        fs::create_dir_all(&aside).map_err(StoreError::io("create", &aside))?;
+        durable::create_dir(&aside).map_err(StoreError::io("create", &aside))?;
         let entries = fs::read_dir(self.dir).map_err(StoreError::io("read", self.dir))?;
         for entry in entries {
             let entry = entry.map_err(StoreError::io("read", self.dir))?;

@@ -1,4 +1,5 @@
-//! Replacing a small file so that a crash leaves either the old or the new content.
+//! Small files and folders that a power loss leaves whole: a file is replaced so that either the old or
+//! the new content is there, a folder is made with its name.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,6 +16,33 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_data()?;
     fs::rename(&aside, path)?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Sees to it that the folder `dir` is there, with all above it, and that its name is on the medium:
+/// syncing a folder keeps the names in it, not its own, and with that everything below would be gone.
+///
+/// Also for a folder that is there already: whoever made it may have died before its name was synced.
+pub fn create_dir(dir: &Path) -> io::Result<()> {
+    let Some(parent) = dir.parent() else {
+        return Ok(()); // the root
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    if !parent.is_dir() {
+        create_dir(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Ok(()) => sync_dir(parent),
+        Err(_) if dir.is_dir() => match sync_dir(parent) {
+            // Somebody else's folder, in which somebody else made ours: its name is theirs to keep.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// Created, renamed and removed names in `dir` are on the medium afterwards.
@@ -42,5 +70,19 @@ mod tests {
         fs::create_dir(dir.path().join("mark.new")).unwrap();
         replace(&path, b"four").unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"three");
+    }
+
+    #[test]
+    fn a_folder_is_made_with_all_above_it_and_may_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c");
+        create_dir(&path).unwrap();
+        fs::write(path.join("kept"), b"x").unwrap();
+        create_dir(&path).unwrap();
+        assert!(path.join("kept").is_file());
+        create_dir(Path::new("/")).unwrap();
+        // A file in the way is no folder.
+        create_dir(&path.join("kept")).unwrap_err();
+        create_dir(&path.join("kept/below")).unwrap_err();
     }
 }

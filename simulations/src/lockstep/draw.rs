@@ -26,6 +26,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "a member is evicted, another one loses its disk, nodes crash",
     ),
     (
+        "edges",
+        "mail, Kafka and data space: the broker dies and returns, nodes crash and are cut off",
+    ),
+    (
         "ledger",
         "links and ledger alone, under every fault there is",
     ),

@@ -70,6 +70,7 @@ rules! {
     EVICTED_READS_NOTHING "KEYS-2" "an evicted node holds no key epoch that began after it was removed";
     ONE_MODEL "ROUND-1" "a round makes one model at most";
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
+    SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
     OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
@@ -93,6 +94,9 @@ pub struct Checks {
     /// Former members, and the key epoch in which they were removed.
     removed: BTreeMap<String, u64>,
     models: BTreeMap<u64, [u8; 32]>,
+    /// For each round and participant, the least and the most examples of an update that it sent: after
+    /// a restart it trains anew, and either update may be the one that counts.
+    updates: BTreeMap<(u64, String), (u64, u64)>,
     /// Proposals that took effect, and the leaf.
     proposals: BTreeMap<[u8; 16], u64>,
     /// For each key epoch, who was no member any more when it began.
@@ -179,6 +183,7 @@ impl Checks {
                 round,
                 model,
                 participants,
+                examples,
             } => {
                 let known = self.models.entry(*round).or_insert(*model);
                 ONE_MODEL.check(known == model, || {
@@ -187,7 +192,8 @@ impl Checks {
                 let once: BTreeSet<_> = participants.iter().collect();
                 COUNTED_ONCE.check(once.len() == participants.len(), || {
                     format!("round {round} counts {participants:?}")
-                })
+                })?;
+                self.sum(*round, participants, *examples)
             }
             Fact::Epoch(epoch) => {
                 let before = std::mem::replace(&mut self.epoch, *epoch);
@@ -206,6 +212,35 @@ impl Checks {
                 Ok(())
             }
         }
+    }
+
+    /// What a round says it stands on, against what its participants sent.
+    fn sum(&self, round: u64, participants: &[String], examples: u64) -> Result<(), Broken> {
+        let sent = |node: &String| self.updates.get(&(round, node.clone())).copied();
+        let sums = participants
+            .iter()
+            .map(sent)
+            .try_fold((0, 0), |sum: (u64, u64), sent| {
+                let (least, most) = sent?;
+                Some((sum.0 + least, sum.1 + most))
+            });
+        let fits = sums.is_some_and(|(least, most)| (least..=most).contains(&examples));
+        SUM_OF_UPDATES.check(fits, || match sums {
+            Some((least, _)) => format!(
+                "round {round} says {examples} examples, {participants:?} sent {least} in all"
+            ),
+            None => {
+                format!("round {round} counts {participants:?}, not all of whom sent an update")
+            }
+        })
+    }
+
+    /// `node` sent an update.
+    pub fn update(&mut self, node: &str, round: u64, examples: u64) {
+        let sent = self.updates.entry((round, node.to_owned()));
+        let (least, most) = sent.or_insert((examples, examples));
+        *least = examples.min(*least);
+        *most = examples.max(*most);
     }
 
     /// Leaf `index` is this proposal, and it took effect.
@@ -452,8 +487,11 @@ mod tests {
             round: 1,
             model: [model; 32],
             participants: participants.iter().map(|node| (*node).to_owned()).collect(),
+            examples: 30,
         };
         let mut checks = Checks::default();
+        checks.update("a", 1, 10);
+        checks.update("b", 1, 20);
         checks
             .leaf("a", 0, [0; 32], [0; 32], &closed(1, &["a", "b"]))
             .unwrap();

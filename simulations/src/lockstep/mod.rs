@@ -15,6 +15,7 @@
 //! | [`protocol`] | what the two say to each other |
 //! | [`invariants`] | what must hold |
 //! | [`draw`] | a plan from a seed |
+//! | [`prove`] | plans that bring known mistakes out |
 
 pub mod controller;
 pub mod draw;
@@ -22,6 +23,7 @@ pub mod guest;
 pub mod invariants;
 pub mod programs;
 pub mod protocol;
+pub mod prove;
 
 pub use controller::{Lockstep, RunError};
 pub use draw::SCENARIOS;

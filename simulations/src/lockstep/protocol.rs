@@ -221,6 +221,13 @@ pub enum Seen {
         /// It was answered 250.
         acknowledged: bool,
     },
+    /// A participant sent an update.
+    Update {
+        /// For which round.
+        round: u64,
+        /// Training examples behind it.
+        examples: u64,
+    },
     /// The house's consumers have committed this Kafka offset: the next to read.
     Committed {
         /// It.
@@ -262,6 +269,8 @@ pub enum Fact {
         model: [u8; 32],
         /// Who took part.
         participants: Vec<String>,
+        /// Training examples behind it, it says.
+        examples: u64,
     },
     /// A key epoch began.
     Epoch(u64),

@@ -4,6 +4,7 @@
 //! | file | functions | `SIM_WITHOUT` |
 //! |---|---|---|
 //! | `entropy` | `getrandom`, `getentropy` | `entropy` |
+//! | `system` | `syscall`, for those who ask for entropy that way | `entropy` |
 //! | `clock` | `clock_gettime`, `nanosleep`, `clock_nanosleep` | `clock` |
 //! | `wait` | `epoll_wait` | |
 //! | `sockets` | `getsockname` | |
@@ -21,6 +22,7 @@ mod clock;
 mod entropy;
 mod files;
 mod sockets;
+mod system;
 mod wait;
 
 use std::ffi::{CStr, c_char, c_int};

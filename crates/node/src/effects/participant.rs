@@ -9,6 +9,7 @@ use ractor::ActorProcessingErr;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 use wire::{Frame, NodeId, Round};
 
 /// Performs for [`Participant`].
@@ -19,6 +20,8 @@ pub struct ParticipantEffects {
     pub cluster: Cluster,
     /// To the one on this node.
     pub aggregator: Address<<Aggregator as Machine>::Input>,
+    /// Which update was sent last: the round and the examples behind it.
+    pub sent: watch::Sender<Option<(Round, u64)>>,
     /// libtorch.
     pub learner: Arc<Learner>,
     /// The rows.
@@ -86,6 +89,12 @@ impl ParticipantEffects {
     }
 
     async fn send(&self, to: &NodeId, frame: Frame) {
+        if let Frame::Update {
+            round, examples, ..
+        } = &frame
+        {
+            self.sent.send_replace(Some((*round, *examples)));
+        }
         if *to != self.me {
             if let Err(error) = self.cluster.cast(to, frame) {
                 tracing::debug!("answer not sent to {to}: {error}");

@@ -9,7 +9,7 @@ use super::segment;
 use super::watermark;
 use super::writer::{Active, Append, Shared, Writer};
 use crate::blocking;
-use crate::durable::sync_dir;
+use crate::durable::{self, sync_dir};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl Journal {
         dir: &Path,
         options: JournalOptions,
     ) -> Result<(Self, Recovery), OpenError> {
-        fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+        durable::create_dir(dir).map_err(OpenError::io("create", dir))?;
         let lock = lock(dir)?;
         let processed = watermark::load(dir)?;
         let found = recover::scan(dir, processed + 1)?;

@@ -76,6 +76,7 @@ impl World<'_> {
                 let holds = self.checks.holders(&name, epoch, &holders);
                 self.record.check(holds);
             }
+            Seen::Update { round, examples } => self.checks.update(&name, round, examples),
             Seen::Committed { offset } => {
                 let holds = self.checks.committed(offset);
                 self.record.check(holds);
@@ -132,6 +133,7 @@ impl World<'_> {
             Seen::Acknowledged { .. } => "acknowledged",
             Seen::Gauge { .. } => "gauge",
             Seen::Holders { .. } => "holders",
+            Seen::Update { .. } => "update",
             Seen::Committed { .. } => "committed",
             Seen::Restarts { .. } => "restarts",
             Seen::Mail { acknowledged, .. } => {

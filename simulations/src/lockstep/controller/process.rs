@@ -22,9 +22,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it; its first report is to be heard next.
+    /// Starts it in `home`; its first report is to be heard next.
     pub(super) fn start(
         program: &Path,
+        home: &Path,
         boot: &Boot,
         entropy: u64,
         without: Option<&str>,
@@ -34,6 +35,7 @@ impl Process {
             let mut command = Command::new(program);
             command
                 .arg("node")
+                .current_dir(home)
                 .env_clear()
                 .env("SIM_ENTROPY", entropy.to_string())
                 // Where it is said, a panic in there can be read.

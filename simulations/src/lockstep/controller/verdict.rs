@@ -5,6 +5,7 @@ use super::world::World;
 use crate::lockstep::invariants::{CONVERGED, GOES_ON, ONE_VIEW, PROVABLE, ROUNDS_GO_ON};
 use crate::lockstep::protocol::Program;
 use replica::VerifyOptions;
+use std::fmt::Display;
 
 /// Acts that must be committed between the end of the faults and the end of the load. Every node
 /// proposes more than one a second, and elections after the worst fault take some seconds.
@@ -75,8 +76,11 @@ impl World<'_> {
         let name = &place.name;
         let dir = place.dir.join("ledger");
         let options = VerifyOptions::default();
+        // Where the run's files lie is another place in each run.
+        let root = format!("{}/", self.root.path().display());
+        let told = |error: &dyn Display| error.to_string().replace(&root, "");
         let holds = match replica::verify(&dir, &options) {
-            Err(error) => Err(PROVABLE.broken(format!("{name}: {error}"))),
+            Err(error) => Err(PROVABLE.broken(format!("{name}: {}", told(&error)))),
             Ok(report) => {
                 let within = self
                     .checks
@@ -87,7 +91,9 @@ impl World<'_> {
                 let mut proofs = leaves.iter().step_by(step).map(|leaf| {
                     replica::inclusion(&dir, *leaf, &options)
                         .map(drop)
-                        .map_err(|error| PROVABLE.broken(format!("{name}, leaf {leaf}: {error}")))
+                        .map_err(|error| {
+                            PROVABLE.broken(format!("{name}, leaf {leaf}: {}", told(&error)))
+                        })
                 });
                 proofs.find(Result::is_err).unwrap_or(Ok(()))
             }

@@ -8,6 +8,7 @@ use super::record::Recorder;
 use super::{Lockstep, RunError};
 use crate::lockstep::draw;
 use crate::lockstep::guest::clock::MILLI;
+use crate::lockstep::guest::disk::HOME;
 use crate::lockstep::invariants::{Checks, DIES_FOR_A_REASON};
 use crate::lockstep::protocol::{Boot, Clocks, End, Program, Report, Step};
 use crate::machines::rng::Dice;
@@ -291,8 +292,8 @@ impl<'a> World<'a> {
             life: place.life,
             name: place.name.clone(),
             nodes,
-            dir: place.dir.clone(),
-            attic: place.attic.clone(),
+            dir: Path::new(HOME).join(&place.name),
+            attic: Path::new(HOME).join(format!("{}.attic", place.name)),
             now: self.now,
             clocks: place.clocks,
             program: place.program.clone(),
@@ -305,6 +306,7 @@ impl<'a> World<'a> {
         let errors = self.root.path().join(format!("{}.stderr", place.name));
         let process = Process::start(
             &self.lockstep.program,
+            self.root.path(),
             &boot,
             u64::from_le_bytes(entropy.bytes()),
             self.lockstep.without.as_deref(),

@@ -134,11 +134,13 @@ fn fact(committed: &Committed) -> Fact {
             round,
             model,
             participants,
+            examples,
             ..
         } => Fact::Closed {
             round: round.0,
             model: model.0,
             participants: participants.iter().map(NodeId::to_string).collect(),
+            examples: *examples,
         },
         Act::GroupCommit { epoch, .. } => Fact::Epoch(epoch.0),
         Act::Admitted { node, .. } => Fact::Admitted(node.as_str().to_owned()),

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wire::NodeId;
 use wire::control::Ask;
+use wire::{NodeId, Round};
 
 /// The door of links, as a port: addresses in a configuration have one.
 const LINKS: &str = "7100";
@@ -147,6 +147,7 @@ fn watch(probe: Probe) {
     follow(probe.ledger());
     tokio::spawn(epochs(probe.clone()));
     tokio::spawn(limits(probe.clone()));
+    tokio::spawn(updates(probe.clone()));
     tokio::spawn(async move {
         loop {
             match wish().await {
@@ -175,6 +176,16 @@ async fn epochs(probe: Probe) {
         }
         if epochs.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// What this node tells about the rounds that it takes part in.
+async fn updates(probe: Probe) {
+    let mut updates = probe.updates();
+    while updates.changed().await.is_ok() {
+        if let Some((Round(round), examples)) = *updates.borrow_and_update() {
+            see(Seen::Update { round, examples });
         }
     }
 }

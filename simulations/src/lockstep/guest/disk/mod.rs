@@ -21,6 +21,7 @@ use super::raw::{self, Errno};
 use crate::machines::rng::Dice;
 use content::Content;
 use names::Names;
+pub use paths::HOME;
 use paths::{c_string, resolve};
 use std::collections::BTreeMap;
 use std::ffi::CStr;

@@ -21,8 +21,17 @@ pub(super) fn resolve(dir: i32, path: &CStr) -> Option<PathBuf> {
     of_descriptor(dir).ok().map(|dir| dir.join(path))
 }
 
-/// Where an open file or directory is now.
+/// Where a simulated process finds the files of its run. Runs lie in different places, and paths stand in
+/// messages; by this one all runs have the same.
+pub const HOME: &str = "/proc/self/cwd";
+
+/// Where an open file or directory is now; below [`HOME`] as it is called from there.
 pub(super) fn of_descriptor(fd: i32) -> Result<PathBuf, Errno> {
-    std::fs::read_link(format!("/proc/self/fd/{fd}"))
-        .map_err(|error| error.raw_os_error().unwrap_or(libc::EBADF))
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EBADF);
+    let path = std::fs::read_link(format!("/proc/self/fd/{fd}")).map_err(errno)?;
+    let home = std::fs::read_link(HOME).map_err(errno)?;
+    Ok(match path.strip_prefix(home) {
+        Ok(below) => Path::new(HOME).join(below),
+        Err(_) => path,
+    })
 }
