@@ -3,7 +3,7 @@
 //! Each is one that a tired engineer could make, stands at the one place where the real code prevents
 //! it, and is named there: `if mistakes::on(Mistake::DoubleVote) { … }`. Without this crate's feature
 //! `mistakes` the answer is a constant, and nothing of a mistake is left in a binary. With it,
-//! [`make`] chooses them once, when the process starts.
+//! `make` chooses them once, when the process starts.
 
 /// A mistake that can be made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
