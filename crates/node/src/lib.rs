@@ -17,6 +17,7 @@ pub mod join;
 pub mod mailbox;
 pub mod members;
 pub mod models;
+pub mod numbering;
 pub mod postman;
 pub mod probe;
 pub mod quarantine;

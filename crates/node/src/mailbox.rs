@@ -6,12 +6,14 @@
 
 use crate::board::Board;
 use crate::ingest::{self, IngestLog};
+use crate::numbering::Numbering;
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
 use crate::surroundings::MailDoor;
 use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, Stored};
 use machine::mistakes::{self, Mistake};
 use replica::{Ledger, View};
+use runtime::blocking;
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,7 +23,7 @@ use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use wire::{Act, NodeId, Source, UnixMillis};
+use wire::{Act, NodeId, Source, StoredMail, UnixMillis};
 
 /// Counts of the doors of former runs of this service, and the running one.
 type Reader = Box<dyn Fn() -> (SmtpCounts, u64) + Send>;
@@ -140,6 +142,8 @@ impl Mailbox {
             () = stop.stopped() => return Ok(()),
             recorded = self.recorded() => recorded?,
         };
+        let begun = sink.journal().processed() > 0;
+        let numbers = blocking::in_place(|| Numbering::of(&self.dir, begun, recorded))?;
         let (acts, recording) = mpsc::channel::<(Act, u64)>(1);
         // Ends with this function, however that ends: it holds the journal.
         let mut recorder = JoinSet::new();
@@ -166,10 +170,11 @@ impl Mailbox {
                 mail = stored.recv() => {
                     let Some(mail) = mail else { return Err("the mail journal has closed its hand-over".into()) };
                     last = mail.seq;
-                    if mail.seq > recorded {
-                        log.add(mail.seq, &mail.mail.data);
+                    let number = numbers.number(mail.seq);
+                    if number > recorded {
+                        log.add(number, &mail.mail.data);
                     }
-                    self.process(mail).await?;
+                    self.process(number, mail.mail).await?;
                 }
             }
         }
@@ -194,8 +199,7 @@ impl Mailbox {
             .map_or(0, |total| total.last))
     }
 
-    async fn process(&self, stored: Stored) -> Result<(), ServiceError> {
-        let Stored { seq, mail } = stored;
+    async fn process(&self, seq: u64, mail: StoredMail) -> Result<(), ServiceError> {
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
         let context = DecodeContext {
             node: &self.me,
