@@ -17,6 +17,13 @@ const CARGO_DENY: &str = "0.20.2";
 /// Seeds of the pure machines: about a minute on two cores.
 const SEEDS: &str = "1..50";
 
+/// Whole nodes in lockstep: links and ledger alone, the fastest scenario, for many seeds twice (two to
+/// three minutes on two cores); whole houses for a few.
+const LOCKSTEP: [&str; 2] = [
+    "--scenario ledger --minutes 1 --seeds 1..50 --twice",
+    "--scenario storm --minutes 1 --seeds 3..6",
+];
+
 /// The chaos run: a fixed plan of faults, so that a failure can be had again. With start, healing and
 /// verdict about two minutes on two cores.
 const CHAOS: &str = "--for 75s --seed 7";
@@ -48,6 +55,11 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
                 "run --release -p simulations -- machines batch --seeds {SEEDS}"
             )),
         ),
+        Step::new("simulation of whole nodes", move || {
+            LOCKSTEP.iter().try_for_each(|batch| {
+                cargo(format!("run --release -p simulations -- batch {batch}"))()
+            })
+        }),
         // As a process of its own, since it becomes another program.
         Step::new(
             "chaos",
