@@ -8,12 +8,10 @@ use crate::lockstep::guest::{clock, see, wish};
 use crate::lockstep::protocol::{Boot, Seen, Wish};
 use async_trait::async_trait;
 use cluster::noise::EpochTable;
-use cluster::{
-    Applicant, CallError, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members,
-};
+use cluster::{Applicant, Cluster, ClusterConfig, Detection, GatewayHandler, MemberTable, Members};
 use ed25519_dalek::SigningKey;
-use futures::future::BoxFuture;
-use replica::{Compaction, ConsensusNet, Ledger, LedgerConfig, NetError, Timings};
+use peers::Peers;
+use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::entropy;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,11 +20,6 @@ use wire::{Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Re
 /// The door of links.
 pub(super) const DOOR: &str = "cluster";
 const CLUSTER: &str = "simulated";
-
-/// As in a node: a consensus message is answered within an election's time or not worth waiting
-/// for, a forwarded proposal waits for its commit.
-const CONSENSUS_LIMIT: Duration = Duration::from_secs(2);
-const PROPOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest pause between two acts of one node: some commits in every second, and now and then two
 /// nodes at the same moment.
@@ -89,7 +82,7 @@ pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
         timings: Timings::default(),
         compaction: COMPACTION,
     };
-    let ledger = Ledger::open(config, Arc::new(Links(cluster))).await?;
+    let ledger = Ledger::open(config, Arc::new(Peers::new(cluster))).await?;
     // Set once, here; until then peers are refused.
     let _ = handler.0.set(ledger.clone());
     follow(&ledger);
@@ -158,48 +151,5 @@ impl GatewayHandler for Handler {
 
     async fn apply(&self, _: Applicant, _: Application) -> Welcome {
         Welcome::Refused("replicas alone admit nobody".to_owned())
-    }
-}
-
-/// The ledger's way to its peers.
-struct Links(Cluster);
-
-impl ConsensusNet for Links {
-    fn call<'a>(&'a self, to: &'a NodeId, call: Call) -> BoxFuture<'a, Result<Reply, NetError>> {
-        Box::pin(async move {
-            let limit = match &call {
-                Call::Propose(_) => PROPOSE_LIMIT,
-                Call::Consensus(_)
-                | Call::GroupInfo
-                | Call::Model(_)
-                | Call::Cosign { .. }
-                | Call::ReadIndex
-                | Call::Holdings
-                | Call::Opinion(_) => CONSENSUS_LIMIT,
-            };
-            let reply = self.0.call(to, call, limit).await;
-            reply.map_err(|error| match error {
-                CallError::NotLinked { node } => NetError::NoLink(node),
-                CallError::Lost { node } | CallError::TimedOut { node, .. } => {
-                    NetError::NoAnswer(node)
-                }
-                CallError::NotSpoken { node, .. } => NetError::NotSpoken(node),
-                CallError::Congested { .. }
-                | CallError::TooLarge { .. }
-                | CallError::Malformed(_) => NetError::Unexpected {
-                    peer: to.clone(),
-                    what: error.to_string(),
-                },
-            })
-        })
-    }
-
-    fn cast(&self, to: &NodeId, frame: Frame) {
-        // At best, says the seam: what is lost is told again.
-        let _ = self.0.cast(to, frame);
-    }
-
-    fn peers(&self) -> Vec<NodeId> {
-        self.0.links().into_keys().collect()
     }
 }
