@@ -88,13 +88,24 @@ fn identity(node: &NodeId) -> SigningKey {
 /// Runs until it is killed. Not async, so that all of a replica is compiled once, with this crate,
 /// and not once more with each benchmark that starts one.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let consensus = runtime::place::of_its_own("consensus")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(arguments))
+    let place = consensus.handle().clone();
+    runtime.block_on(async move {
+        let clients = arguments.clients;
+        let replica = runtime::place::at(Some(&place), open(arguments)).await?;
+        let ledger = replica.ledger.clone();
+        tokio::select! {
+            served = service::serve(clients, replica) => served,
+            why = ledger.stopped() => Err(why.into()),
+        }
+    })
 }
 
-async fn serve(arguments: Arguments) -> Result<(), Failure> {
+/// Links and ledger, where a node has them.
+async fn open(arguments: Arguments) -> Result<Arc<Replica>, Failure> {
     let me = name(arguments.me);
     let members = arguments.peers.iter().enumerate().map(|(at, address)| {
         let node = name(at);
@@ -129,14 +140,10 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     if arguments.me == 0 {
         tokio::spawn(raise_level(ledger.clone()));
     }
-    let replica = Arc::new(Replica {
-        ledger: ledger.clone(),
+    Ok(Arc::new(Replica {
+        ledger,
         members: members.into_iter().map(|entry| entry.node).collect(),
-    });
-    tokio::select! {
-        served = service::serve(arguments.clients, replica) => served,
-        why = ledger.stopped() => Err(why.into()),
-    }
+    }))
 }
 
 async fn links(

@@ -43,6 +43,7 @@ use peers::Peers;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::entropy;
 use runtime::mailbox::Address;
+use runtime::place;
 use runtime::service::ServiceError;
 use runtime::supervisor::{ChildSpec, SupervisorSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ use std::time::Duration;
 use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
 use telemetry::transactions::PipelineConfig;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use wire::{MemberEntry, NodeId, Role, RoomId, Round};
 
@@ -72,6 +74,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// The links' supervisor.
     pub cluster_spec: SupervisorSpec,
+    /// Where the links and the ledger run, if not with the rest.
+    pub consensus: Option<Handle>,
     /// The ledger.
     pub ledger: Ledger,
     identity: SigningKey,
@@ -177,7 +181,7 @@ impl Parts {
         let cluster = links.cluster;
         let _ = gateway.cluster.set(cluster.clone());
         let founders = configured.iter();
-        let ledger = Ledger::open(
+        let opening = Ledger::open(
             LedgerConfig {
                 dir: tree::ledger_dir(&config),
                 me: me.clone(),
@@ -196,8 +200,8 @@ impl Parts {
                 compaction: Compaction::default(),
             },
             Arc::new(Peers::new(cluster.clone())),
-        )
-        .await?;
+        );
+        let ledger = place::at(surroundings.consensus.as_ref(), opening).await?;
         // Calls that came before were refused and are repeated by their senders.
         let _ = gateway.ledger.set(ledger.clone());
 
@@ -225,6 +229,7 @@ impl Parts {
             me,
             board,
             cluster_spec: links.spec,
+            consensus: surroundings.consensus,
             faults: links.faults,
             ledger,
             identity,

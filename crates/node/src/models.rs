@@ -120,7 +120,8 @@ impl Models {
 
     fn store(&self, model: &Published) -> std::io::Result<()> {
         let bytes = wire::encode(&(model.round, model.digest, model.parameters.as_ref()));
-        runtime::durable::replace(&self.file, &bytes)
+        // Frames of the links get here.
+        runtime::blocking::in_place(|| runtime::durable::replace(&self.file, &bytes))
     }
 
     fn load(&self) -> Option<Published> {

@@ -18,6 +18,7 @@ use learn::{Learner, Shape};
 use runtime::service::ServiceError;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// A participant that was silent for this long is gone: until then its readers hold back the
@@ -42,16 +43,18 @@ pub struct Surroundings<T> {
     pub admin: bool,
     /// Whether operators find a control socket in the data folder.
     pub control: bool,
+    /// Where links and ledger run; `None`: on the runtime that runs the rest.
+    pub consensus: Option<Handle>,
     /// Who gets a [`Probe`] into the node once its parts are open, before its tree runs.
     pub probe: Option<oneshot::Sender<Probe>>,
 }
 
 impl Surroundings<TcpTransport> {
-    /// The world as the configuration describes it.
+    /// The world as the configuration describes it, with links and ledger on `consensus`.
     ///
     /// # Errors
     /// `cluster.listen` is taken, or the DDS domain cannot be joined.
-    pub async fn real(config: &Config) -> Result<Self, ServiceError> {
+    pub async fn real(config: &Config, consensus: Handle) -> Result<Self, ServiceError> {
         let transport = TcpTransport::bind(config.cluster.listen).await?;
         let domain = DomainConfig {
             interface: config.dds.interface,
@@ -68,6 +71,7 @@ impl Surroundings<TcpTransport> {
             learner: Learner::start,
             admin: true,
             control: true,
+            consensus: Some(consensus),
             probe: None,
         })
     }

@@ -57,11 +57,13 @@ pub fn ledger_dir(config: &Config) -> PathBuf {
 /// Runs a node in its real surroundings until SIGTERM, Ctrl-C or an escalation.
 pub fn run(config: Config) -> Result<(), ServiceError> {
     init_log();
+    // Dropped last: what runs on the other one uses it.
+    let consensus = runtime::place::of_its_own("consensus")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let surroundings = Surroundings::real(&config).await?;
+        let surroundings = Surroundings::real(&config, consensus.handle().clone()).await?;
         run_in(config, surroundings, told_to_stop()).await
     })
 }
@@ -152,8 +154,12 @@ fn show(board: &Arc<Board>, tree: &Supervisor) {
 }
 
 fn root(parts: &build::Parts, admin: bool, control: bool) -> SupervisorSpec {
+    let cluster = ChildSpec::supervisor("cluster", parts.cluster_spec.clone());
     let mut children = vec![
-        ChildSpec::supervisor("cluster", parts.cluster_spec.clone()),
+        match &parts.consensus {
+            Some(place) => cluster.on(place.clone()),
+            None => cluster,
+        },
         service("members", parts.members(), |members, stop| {
             members.run(stop)
         }),

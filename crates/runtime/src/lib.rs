@@ -7,6 +7,7 @@ pub mod durable;
 pub mod entropy;
 pub mod journal;
 pub mod mailbox;
+pub mod place;
 pub mod service;
 pub mod shell;
 pub mod supervisor;

@@ -63,6 +63,7 @@ impl World {
             learner: Learner::inline,
             admin: false,
             control: false,
+            consensus: None,
             probe: Some(probe),
         }
     }

@@ -2,6 +2,7 @@ use super::dynamic::{DynamicActor, DynamicPlan, DynamicSupervisor};
 use super::tree::{MailboxView, Seat};
 use super::{Plan, SupervisorActor, SupervisorSpec};
 use crate::mailbox::Address;
+use crate::place;
 use crate::service::{Service, ServiceActor, ServiceError};
 use crate::shell::{Effects, Recipe, Shell};
 use futures::FutureExt as _;
@@ -12,6 +13,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, SpawnErr};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use wire::status::ActorKind;
 
 /// Time given to a child to stop before it is killed, unless its specification says otherwise
@@ -172,6 +174,17 @@ impl ChildSpec {
     #[must_use]
     pub fn stop_within(self, limit: Duration) -> Self {
         self.shutdown(Shutdown::Within(limit))
+    }
+
+    /// Sets the runtime on which it runs, with whatever it starts; unless told, its supervisor's.
+    #[must_use]
+    pub fn on(mut self, place: Handle) -> Self {
+        let start = self.start;
+        self.start = Box::new(move |supervisor, seat| {
+            let (place, child) = (place.clone(), start(supervisor, seat));
+            async move { place::at(Some(&place), child).await }.boxed()
+        });
+        self
     }
 
     fn custom(

@@ -50,6 +50,7 @@ pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
         learner: Learner::inline,
         admin: false,
         control: false,
+        consensus: None,
         probe: Some(sender),
     };
     tokio::spawn(async move {
