@@ -90,7 +90,7 @@ impl Shared {
 
 impl State {
     fn recover(dir: &Path, retention: usize) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        runtime::durable::create_dir(dir)?;
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
         for entry in std::fs::read_dir(dir)? {
             let name = entry?.file_name().to_string_lossy().into_owned();

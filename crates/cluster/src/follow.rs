@@ -64,10 +64,10 @@ impl<T: Transport> Follower<T> {
     /// One dialer for each other member.
     async fn staff(&mut self, table: &MemberTable) -> Result<(), ServiceError> {
         let dialed: BTreeSet<NodeId> = self.addresses.keys().cloned().collect();
-        for gone in dialed
-            .iter()
-            .filter(|peer| !table.members.contains_key(*peer))
-        {
+        // Who is leaving may have to be reached once more; whoever has forgotten its address is dialed.
+        let wanted =
+            |peer: &NodeId| table.members.contains_key(peer) || table.leaving.contains(peer);
+        for gone in dialed.iter().filter(|peer| !wanted(peer)) {
             // In this order: a dialer whose address is gone ends by itself.
             self.dialers.terminate_child(gone.as_str()).await?;
             self.addresses.remove(gone);

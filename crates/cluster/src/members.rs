@@ -2,7 +2,7 @@
 
 use crate::admission;
 use crate::noise::{HandshakeError, Peer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 use wire::{Admission, MemberEntry, NodeId};
@@ -23,6 +23,10 @@ pub struct MemberTable {
     pub members: BTreeMap<NodeId, MemberEntry>,
     /// Former members that are remembered.
     pub removed: BTreeMap<NodeId, Former>,
+    /// Those of the former members whose vote in consensus still counts: links to them stand until it
+    /// does not, or the votes that are left might be no majority. What may go over such a link is for
+    /// the application to say.
+    pub leaving: BTreeSet<NodeId>,
     /// Leaves of the ledger that this is the outcome of; 0: no ledger yet. An admission by one of
     /// these leaves adds nothing to the table, it can only be stale.
     pub leaves: u64,
@@ -65,6 +69,9 @@ impl MemberTable {
                 Err(HandshakeError::WrongIdentity { node: node() })
             };
         }
+        if self.is_leaving(peer) {
+            return Ok(Standing::Member);
+        }
         let former = self.removed.get(&peer.node);
         let Some(shown) = shown else {
             return Err(match former {
@@ -98,6 +105,12 @@ impl MemberTable {
         Ok(Standing::Admitted { leaf: shown.index })
     }
 
+    fn is_leaving(&self, peer: &Peer) -> bool {
+        let former = self.removed.get(&peer.node);
+        let same = former.is_some_and(|former| former.identity == peer.identity);
+        same && self.leaving.contains(&peer.node)
+    }
+
     /// Whether a link may stay, by what entitled it when it was made; otherwise why not.
     pub(crate) fn still_stands(&self, peer: &Peer, standing: Standing) -> Result<(), String> {
         let node = &peer.node;
@@ -105,6 +118,7 @@ impl MemberTable {
             (Some(member), _) if member.identity == peer.identity => Ok(()),
             (Some(_), _) => Err(format!("node {node} has another identity key now")),
             (None, Standing::Admitted { leaf }) if leaf >= self.leaves => Ok(()),
+            (None, _) if self.is_leaving(peer) => Ok(()),
             (None, Standing::Member | Standing::Admitted { .. }) => {
                 Err(self.removed.get(node).map_or_else(
                     || format!("node {node} is not a member of the cluster any more"),
@@ -125,8 +139,8 @@ impl Members {
         Self(watch::Sender::new(Arc::new(table)))
     }
 
-    /// From now on it is this. Links to who is not in it any more end at once; dialers start for
-    /// who is new, and follow changed addresses.
+    /// From now on it is this. Links to who is neither a member nor leaving end at once; dialers start
+    /// for who is new, and follow changed addresses.
     pub fn set(&self, table: MemberTable) {
         self.0.send_if_modified(|current| {
             let news = **current != table;

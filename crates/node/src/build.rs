@@ -1,30 +1,23 @@
 //! The parts of a node, opened in order and wired to one another. [`crate::tree`] says how they live.
 
 mod configured;
+mod machines;
+mod services;
 mod shown;
 
 use crate::board::Board;
-use crate::control::Control;
-use crate::effects::{
-    AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
-};
-use crate::feed::Feed;
+use crate::effects::Served;
 use crate::gateway::Gateway;
 use crate::identity;
-use crate::incarnation;
+use crate::incarnation::{self, Incarnation};
 use crate::join;
-use crate::mailbox::{DoorCounts, Mailbox};
-use crate::members::{Gone, MembersFeed};
+use crate::mailbox::DoorCounts;
+use crate::members::Gone;
 use crate::models::Models;
-use crate::postman::Postman;
-use crate::probe::Probe;
 use crate::quarantine::Quarantine;
-use crate::rooms::Rooms;
 use crate::rooms::windows::Windows;
 use crate::space::SealedSpace;
-use crate::steward::Steward;
 use crate::surroundings::{MailDoor, Surroundings};
-use crate::tail::Tail;
 use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
@@ -36,16 +29,14 @@ use edge::kafka::FeedConfig;
 use edge::mailer::Outbox;
 use edge::smtp::SmtpConfig;
 use federation::{Aggregator, Participant};
-use learn::{Learner, Shape, TrainConfig};
-use ledger::Wanted;
-use ledger::watch::WatchConfig;
+use learn::{Learner, Shape};
 use peers::Peers;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::entropy;
 use runtime::mailbox::Address;
 use runtime::place;
 use runtime::service::ServiceError;
-use runtime::supervisor::{ChildSpec, SupervisorSpec};
+use runtime::supervisor::SupervisorSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -55,14 +46,12 @@ use telemetry::monitor::Monitor;
 use telemetry::transactions::PipelineConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use wire::{MemberEntry, NodeId, Role, RoomId, Round};
+use wire::{MemberEntry, NodeId, RoomId, Round};
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// Rows per training step: small enough for several steps on a young window.
-const BATCH: usize = 64;
 
 /// A node's parts.
 pub struct Parts {
@@ -79,11 +68,12 @@ pub struct Parts {
     /// The ledger.
     pub ledger: Ledger,
     identity: SigningKey,
-    incarnation: u64,
+    incarnation: Incarnation,
     configured: BTreeMap<NodeId, MemberEntry>,
     admitted: Option<u64>,
     members: Members,
     leaving: Arc<AtomicBool>,
+    removed: watch::Sender<bool>,
     gone: watch::Sender<Option<Gone>>,
     cluster: Cluster,
     faults: Option<Faults>,
@@ -135,12 +125,7 @@ impl Parts {
             Some(path) => Some(join::load_admission(path)?),
             None => None,
         };
-        let incarnation = incarnation::next(&data).map_err(|error| {
-            format!(
-                "cannot keep this start's number in {}: {error}",
-                data.display()
-            )
-        })?;
+        let incarnation = incarnation::next(&data)?;
         let board = Board::new(me.clone());
 
         let shape = Shape::default();
@@ -154,9 +139,11 @@ impl Parts {
             monitor: Address::of::<Monitor>("monitor", LETTERS),
         };
         let served = Served::default();
+        let members = Members::new(MemberTable::founding(configured.values().cloned()));
         let gateway = Arc::new(Gateway {
             ledger: OnceLock::new(),
             cluster: OnceLock::new(),
+            members: members.clone(),
             models: models.clone(),
             aggregator: letters.aggregator.clone(),
             participant: letters.participant.clone(),
@@ -164,9 +151,8 @@ impl Parts {
             configured: configured.clone(),
         });
         let epochs = EpochTable::default();
-        let members = Members::new(MemberTable::founding(configured.values().cloned()));
         let itself = Itself {
-            incarnation,
+            incarnation: incarnation.number,
             identity: &identity,
             admission: admission.clone(),
         };
@@ -238,6 +224,7 @@ impl Parts {
             admitted: admission.map(|admission| admission.index),
             members,
             leaving: Arc::default(),
+            removed: watch::Sender::new(false),
             gone: watch::Sender::new(None),
             cluster,
             epochs,
@@ -262,262 +249,5 @@ impl Parts {
         if let Err(error) = self.ledger.shutdown().await {
             tracing::warn!("the ledger's last checkpoint is not signed: {error}");
         }
-    }
-
-    /// The custodian, fresh at each start: its group state is never taken up again after a crash.
-    pub fn custodian(&self) -> ChildSpec {
-        let (me, identity) = (self.me.clone(), self.identity.clone());
-        let (ledger, cluster, epochs, space, served) = (
-            self.ledger.clone(),
-            self.cluster.clone(),
-            self.epochs.clone(),
-            self.space.clone(),
-            self.served.clone(),
-        );
-        ChildSpec::machine(self.letters.custodian.clone(), move || {
-            let effects = CustodianEffects {
-                ledger: ledger.clone(),
-                cluster: cluster.clone(),
-                epochs: epochs.clone(),
-                space: space.clone(),
-                served: served.clone(),
-            };
-            let (me, identity) = (me.clone(), identity.clone());
-            async move {
-                Ok((
-                    // The tail tells it the roster.
-                    Custodian::new(me, identity, custody::Roster::default(), entropy::bytes()),
-                    effects,
-                ))
-            }
-        })
-    }
-
-    /// The participant.
-    pub fn participant(&self) -> ChildSpec {
-        let (me, cluster, aggregator, learner, windows) = (
-            self.me.clone(),
-            self.cluster.clone(),
-            self.letters.aggregator.clone(),
-            self.learner.clone(),
-            self.windows.clone(),
-        );
-        let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
-        ChildSpec::machine(self.letters.participant.clone(), move || {
-            let effects = ParticipantEffects {
-                me: me.clone(),
-                cluster: cluster.clone(),
-                aggregator: aggregator.clone(),
-                sent: updates.clone(),
-                learner: learner.clone(),
-                windows: windows.clone(),
-                config: TrainConfig {
-                    epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
-                    batch: BATCH,
-                    learning_rate: learning.learning_rate,
-                    seed: 0,
-                    proximal: None,
-                },
-                min_examples: learning.min_examples,
-            };
-            let me = me.clone();
-            async move { Ok((Participant::new(me), effects)) }
-        })
-    }
-
-    /// The aggregator.
-    pub fn aggregator(&self) -> ChildSpec {
-        let (me, ledger, cluster, models, participant) = (
-            self.me.clone(),
-            self.ledger.clone(),
-            self.cluster.clone(),
-            self.models.clone(),
-            self.letters.participant.clone(),
-        );
-        let learning = self.config.learning.clone();
-        ChildSpec::machine(self.letters.aggregator.clone(), move || {
-            let config = federation::Config {
-                min_cohort: learning.min_cohort,
-                deadline: Duration::from_millis(learning.round_timeout_ms),
-                pause: Duration::from_millis(learning.pause_ms),
-                ..federation::Config::default()
-            };
-            let effects = AggregatorEffects {
-                me: me.clone(),
-                ledger: ledger.clone(),
-                cluster: cluster.clone(),
-                models: models.clone(),
-                participant: participant.clone(),
-            };
-            let me = me.clone();
-            async move { Ok((Aggregator::new(me, config), effects)) }
-        })
-    }
-
-    /// The monitor.
-    pub fn monitor(&self) -> ChildSpec {
-        let (ledger, board) = (self.ledger.clone(), self.board.clone());
-        ChildSpec::machine(self.letters.monitor.clone(), move || {
-            let effects = MonitorEffects {
-                ledger: ledger.clone(),
-                board: board.clone(),
-            };
-            async move { Ok((Monitor::new(), effects)) }
-        })
-    }
-
-    /// The ledger's tail.
-    pub fn tail(&self) -> Tail {
-        Tail {
-            me: self.me.clone(),
-            ledger: self.ledger.clone(),
-            cluster: self.cluster.clone(),
-            models: self.models.clone(),
-            gateway: self.gateway.clone(),
-            custodian: self.letters.custodian.clone(),
-            aggregator: self.letters.aggregator.clone(),
-            participant: self.letters.participant.clone(),
-            rooms: self.rooms_held.clone(),
-            feeds: self.feeds_held.clone(),
-            board: self.board.clone(),
-        }
-    }
-
-    /// The rooms.
-    pub fn rooms(&self) -> Rooms {
-        let ledger = self.ledger.clone();
-        Rooms {
-            space: self.space.clone(),
-            board: self.board.clone(),
-            learner: self.learner.clone(),
-            models: self.models.clone(),
-            monitor: self.letters.monitor.clone(),
-            windows: self.windows.clone(),
-            held: self.rooms_held.subscribe(),
-            open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
-        }
-    }
-
-    /// The mailbox.
-    pub fn mailbox(&self) -> Mailbox {
-        Mailbox {
-            me: self.me.clone(),
-            incarnation: self.incarnation,
-            door: self.door.clone(),
-            config: self.door_config.clone(),
-            dir: self.config.node.data_dir.join("mail"),
-            directory: self.directory.clone(),
-            space: self.space.clone(),
-            ledger: self.ledger.clone(),
-            quarantine: self.quarantine.clone(),
-            board: self.board.clone(),
-            counts: self.counts.clone(),
-        }
-    }
-
-    /// The feed, if there is a mainframe.
-    pub fn feed(&self) -> Option<Feed> {
-        let (config, pipeline) = self.pipeline.clone()?;
-        Some(Feed {
-            me: self.me.clone(),
-            config,
-            pipeline,
-            held: self.feeds_held.subscribe(),
-            space: self.space.clone(),
-            ledger: self.ledger.clone(),
-            quarantine: self.quarantine.clone(),
-            board: self.board.clone(),
-        })
-    }
-
-    /// The steward.
-    pub fn steward(&self) -> Steward {
-        let home = |node: &str| Some(NodeId::new(node));
-        let rooms = self.config.rooms.iter().map(|room| Wanted {
-            role: Role::Room(RoomId::new(room.name.clone())),
-            home: home(&room.home),
-        });
-        let feed = self.config.feed.iter().map(|feed| Wanted {
-            role: Role::Feed(feed.topic.clone()),
-            home: home(&feed.home),
-        });
-        Steward {
-            me: self.me.clone(),
-            incarnation: self.incarnation,
-            ledger: self.ledger.clone(),
-            cluster: self.cluster.clone(),
-            level: level(&self.config),
-            wanted: rooms.chain(feed).collect(),
-            watch: WatchConfig {
-                reconnect: Duration::from_millis(self.config.cluster.detection.reconnect_ms),
-                ..WatchConfig::default()
-            },
-        }
-    }
-
-    /// The ledger's members to the links.
-    pub fn members(&self) -> MembersFeed {
-        MembersFeed {
-            me: self.me.clone(),
-            admitted: self.admitted,
-            leaving: self.leaving.clone(),
-            gone: self.gone.clone(),
-            ledger: self.ledger.clone(),
-            cluster: self.cluster.clone(),
-            members: self.members.clone(),
-            configured: self.configured.clone(),
-        }
-    }
-
-    /// Waits until this node is a member no more.
-    pub async fn gone(&self) -> Gone {
-        let mut gone = self.gone.subscribe();
-        loop {
-            if let Some(gone) = gone.borrow_and_update().clone() {
-                return gone;
-            }
-            // We hold the sender, so this waits.
-            let _ = gone.changed().await;
-        }
-    }
-
-    /// What an operator asks.
-    pub fn control(&self) -> Control {
-        Control {
-            me: self.me.clone(),
-            cluster: self.config.cluster.name.clone(),
-            path: local::control::socket(&self.config.node.data_dir),
-            board: self.board.clone(),
-            ledger: self.ledger.clone(),
-            members: self.members.clone(),
-            leaving: self.leaving.clone(),
-            gone: self.gone.clone(),
-            faults: self.faults.clone(),
-        }
-    }
-
-    /// A look into the node.
-    pub fn probe(&self) -> Probe {
-        Probe {
-            control: self.control(),
-            cluster: self.cluster.clone(),
-            epochs: self.epochs.clone(),
-            space: self.space.clone(),
-            models: self.models.clone(),
-            updates: self.updates.subscribe(),
-            incarnation: self.incarnation,
-        }
-    }
-
-    /// The postman, if there is a relay.
-    pub fn postman(&self) -> Option<Postman> {
-        Some(Postman {
-            me: self.me.clone(),
-            cluster: self.config.cluster.name.clone(),
-            ledger: self.ledger.clone(),
-            mailer: self.mailer.clone()?,
-            watermark: self.config.node.data_dir.join("postman"),
-            board: self.board.clone(),
-        })
     }
 }

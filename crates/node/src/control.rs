@@ -30,6 +30,8 @@ const MAX_REQUEST: u64 = 64 << 10;
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// How long a linearizable read may take: an election and a round trip.
 const READ_LIMIT: Duration = Duration::from_secs(5);
+/// How long an operator waits for consensus to take a vote away: two entries and their commits.
+const VOTE_LIMIT: Duration = Duration::from_secs(5);
 /// Invitations are good for a week at most: a bearer secret should not lie around.
 const MAX_INVITATION: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Longest reason, in bytes; it stays on the ledger for ever.
@@ -176,11 +178,29 @@ impl Control {
                 "give a reason of 1 to {MAX_REASON} bytes; it stays on the ledger"
             ));
         }
-        let done = format!(
-            "{node} is evicted: links to it are cut, and the next key epoch is out of its reach."
-        );
+        let mut voting = self.ledger.voting();
         let cause = Removal::Evicted { reason };
-        self.act(Act::Removed { node, cause }, done).await
+        let act = Act::Removed {
+            node: node.clone(),
+            cause,
+        };
+        let leaf = match acts::commit(&self.ledger, act).await {
+            Ok(leaf) => leaf,
+            Err(error) => return refused(error.to_string()),
+        };
+        let without = voting.wait_for(|voting| !voting.contains(&node));
+        let links = match tokio::time::timeout(VOTE_LIMIT, without).await {
+            Ok(_) => "links to it are cut",
+            Err(_) => {
+                "but its vote is still needed, so let it run; links to it carry consensus only, and \
+                 are cut as soon as the others are a majority without it"
+            }
+        };
+        Answer::Done {
+            text: format!(
+                "{node} is evicted: {links}. The next key epoch is out of its reach. Ledger leaf {leaf}."
+            ),
+        }
     }
 
     async fn leave(&self) -> Answer {

@@ -5,7 +5,7 @@ use crate::effects::{Served, aggregator_input};
 use crate::models::Models;
 use crate::steward;
 use async_trait::async_trait;
-use cluster::{Applicant, Cluster, GatewayHandler};
+use cluster::{Applicant, Cluster, GatewayHandler, Members};
 use federation::{Input, ParticipantInput};
 use replica::Ledger;
 use runtime::mailbox::Address;
@@ -20,6 +20,8 @@ pub struct Gateway {
     pub ledger: OnceLock<Ledger>,
     /// Set once the links exist.
     pub cluster: OnceLock<Cluster>,
+    /// Who is a member, and who is leaving.
+    pub members: Members,
     /// Models.
     pub models: Arc<Models>,
     /// The aggregator on this node.
@@ -37,6 +39,9 @@ const STARTING: &str = "this node is still starting; ask again";
 #[async_trait]
 impl GatewayHandler for Gateway {
     async fn frame(&self, from: NodeId, frame: Frame) {
+        if self.is_leaving(&from) {
+            return;
+        }
         let taken = match frame {
             Frame::Train {
                 round,
@@ -85,6 +90,11 @@ impl GatewayHandler for Gateway {
     }
 
     async fn call(&self, from: NodeId, call: Call) -> Reply {
+        if self.is_leaving(&from) && !matches!(call, Call::Consensus(_)) {
+            return Reply::Refused(format!(
+                "{from} is no member any more; until its vote is gone it is heard in consensus only"
+            ));
+        }
         match call {
             call @ (Call::Consensus(_)
             | Call::Propose(_)
@@ -124,6 +134,13 @@ impl GatewayHandler for Gateway {
                 Welcome::Refused(why)
             }
         }
+    }
+}
+
+impl Gateway {
+    /// Is it a former member whose link stands for its vote alone?
+    fn is_leaving(&self, node: &NodeId) -> bool {
+        self.members.current().leaving.contains(node)
     }
 }
 
@@ -167,7 +184,8 @@ impl Gateway {
             .admission(&node, ADMISSION_LIMIT)
             .await
             .map_err(|error| error.to_string())?;
-        let members = crate::members::table(&ledger.state(), &self.configured);
+        let voting = ledger.voting().borrow().clone();
+        let members = crate::members::table(&ledger.state(), &voting, &self.configured);
         Ok(Welcome::Admitted {
             admission: Box::new(admission),
             members: members.members.into_values().collect(),
@@ -182,5 +200,58 @@ impl Gateway {
                 self.models.publish(state.rounds.last_closed, digest);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::{Former, MemberTable};
+    use federation::{Aggregator, Participant};
+    use learn::Shape;
+
+    #[tokio::test]
+    async fn who_is_leaving_is_heard_in_consensus_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let members = Members::new(MemberTable {
+            removed: [(
+                NodeId::from("d"),
+                Former {
+                    identity: [4; 32],
+                    why: "sold".to_owned(),
+                },
+            )]
+            .into(),
+            leaving: [NodeId::from("d")].into(),
+            leaves: 9,
+            ..MemberTable::default()
+        });
+        let gateway = Gateway {
+            ledger: OnceLock::new(),
+            cluster: OnceLock::new(),
+            members: members.clone(),
+            models: Arc::new(Models::open(dir.path().join("model"), &Shape::default()).unwrap()),
+            aggregator: Address::of::<Aggregator>("aggregator", 1),
+            participant: Address::of::<Participant>("participant", 1),
+            served: Served::default(),
+            configured: BTreeMap::new(),
+        };
+        let refused = |reply: Reply| match reply {
+            Reply::Refused(why) => why,
+            other => panic!("{other:?}"),
+        };
+        let why = refused(gateway.call("d".into(), Call::GroupInfo).await);
+        assert!(why.contains("d is no member any more"), "{why}");
+        // Consensus gets as far as the ledger, which is not open here.
+        let why = refused(gateway.call("d".into(), Call::Consensus(vec![1])).await);
+        assert_eq!(why, STARTING);
+        let reply = gateway.call("a".into(), Call::GroupInfo).await;
+        assert!(matches!(reply, Reply::GroupInfo(_)), "{reply:?}");
+        members.set(MemberTable::default());
+        let reply = gateway.call("d".into(), Call::GroupInfo).await;
+        assert!(
+            matches!(reply, Reply::GroupInfo(_)),
+            "links decide: {reply:?}"
+        );
     }
 }

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::directory::Directory;
 use telemetry::mail::{DecodeContext, decode};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use wire::{Act, NodeId, Source, StoredMail, UnixMillis};
@@ -102,6 +102,8 @@ pub struct Mailbox {
     pub ledger: Ledger,
     /// Where the rest goes.
     pub quarantine: Arc<Quarantine>,
+    /// Is this node a former member? Nothing that it takes then would be accounted for.
+    pub removed: watch::Receiver<bool>,
     /// Counters.
     pub board: Arc<Board>,
     /// The door's counters.
@@ -124,11 +126,22 @@ impl Mailbox {
             .counts
             .attach(Box::new(move || (counters.read(), pending.pending())));
         tracing::info!("gear delivers at {}", server.local_addr());
-        let outcome = self.work_off(&sink, &mut stored, &mut stop).await;
+        let mut removed = self.removed.clone();
+        let outcome = tokio::select! {
+            outcome = self.work_off(&sink, &mut stored, &mut stop) => Some(outcome),
+            Ok(_) = removed.wait_for(|removed| *removed) => None,
+        };
         // A session holds the journal; the next start needs it.
         server.shutdown().await;
         drop(attached);
-        outcome
+        match outcome {
+            Some(outcome) => outcome,
+            None => {
+                tracing::info!("this node is removed: its door for gear is closed");
+                stop.stopped().await;
+                Ok(())
+            }
+        }
     }
 
     async fn work_off(
@@ -182,14 +195,15 @@ impl Mailbox {
 
     /// Up to where the ledger knows this journal already: that must not be counted again. Known
     /// for certain only once this very start of the node is on the ledger, behind everything that
-    /// the former one proposed. Mail is accepted meanwhile.
+    /// the former one proposed. Mail is accepted meanwhile. If what the ledger knows is a greater
+    /// number, this start has no place there and ends ([`crate::incarnation`]).
     async fn recorded(&self) -> Result<u64, ServiceError> {
         let mut views = self.ledger.watch();
         let up = |view: &View| {
             view.state
                 .members
                 .get(&self.me)
-                .is_some_and(|member| member.incarnation >= self.incarnation)
+                .is_some_and(|member| member.incarnation == self.incarnation)
         };
         let view = views.wait_for(up).await?;
         Ok(view

@@ -29,7 +29,9 @@ pub struct MembersFeed {
     pub admitted: Option<u64>,
     /// This node has asked to leave: then being turned away is what it wanted.
     pub leaving: Arc<AtomicBool>,
-    /// Told when this node is removed.
+    /// Told when the ledger here says that this node is removed. Its vote may still be needed.
+    pub removed: watch::Sender<bool>,
+    /// Told when this node is removed and its vote does not count any more.
     pub gone: watch::Sender<Option<Gone>>,
     /// The ledger.
     pub ledger: Ledger,
@@ -46,6 +48,7 @@ impl MembersFeed {
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let mut view = self.ledger.watch();
         view.mark_changed();
+        let mut voting = self.ledger.voting();
         let mut events = self.cluster.events();
         let mut dismissed = BTreeSet::new();
         loop {
@@ -56,12 +59,15 @@ impl MembersFeed {
                     continue;
                 }
                 changed = view.changed() => changed?,
+                changed = voting.changed() => changed?,
             }
             let state = view.borrow_and_update().state.clone();
-            // Before the genesis the configured founders stand.
-            if state.cluster.is_some() {
-                self.members.set(table(&state, &self.configured));
-                self.look_for_myself(&state);
+            let votes = voting.borrow_and_update().clone();
+            // Before the genesis the configured founders stand; and until it is known whose votes count,
+            // nobody is turned away who may be needed.
+            if state.cluster.is_some() && !votes.is_empty() {
+                self.members.set(table(&state, &votes, &self.configured));
+                self.look_for_myself(&state, &votes);
             }
         }
     }
@@ -95,11 +101,17 @@ impl MembersFeed {
         }
     }
 
-    fn look_for_myself(&self, state: &State) {
+    /// A removed node goes when its vote has gone: until then consensus may need it, were it only to
+    /// decide that it does not. Whoever has changed the votes tells it no more, but dismisses it.
+    fn look_for_myself(&self, state: &State, voting: &BTreeSet<NodeId>) {
         let Some(removed) = state.removed.get(&self.me) else {
             return;
         };
         if self.admitted.is_some_and(|leaf| leaf > removed.leaf) {
+            return;
+        }
+        self.removed.send_replace(true);
+        if voting.contains(&self.me) {
             return;
         }
         let sentence = why(&self.me, removed);
@@ -120,9 +132,13 @@ fn why(node: &NodeId, removed: &ledger::Removed) -> String {
     }
 }
 
-/// The links' table for a state of the ledger. A founder that has not told its address yet is
-/// where the configuration says.
-pub fn table(state: &State, configured: &BTreeMap<NodeId, MemberEntry>) -> MemberTable {
+/// The links' table for a state of the ledger, where `voting` have a vote. A founder that has not told
+/// its address yet is where the configuration says.
+pub fn table(
+    state: &State,
+    voting: &BTreeSet<NodeId>,
+    configured: &BTreeMap<NodeId, MemberEntry>,
+) -> MemberTable {
     let entry = |(node, member): (&NodeId, &ledger::Member)| {
         let known = || configured.get(node).map(|entry| entry.address.clone());
         let entry = MemberEntry {
@@ -139,9 +155,13 @@ pub fn table(state: &State, configured: &BTreeMap<NodeId, MemberEntry>) -> Membe
         };
         (node.clone(), former)
     });
+    let leaving = voting
+        .iter()
+        .filter(|node| state.removed.contains_key(*node));
     MemberTable {
         members: state.members.iter().map(entry).collect(),
         removed: gone.collect(),
+        leaving: leaving.cloned().collect(),
         leaves: state.size,
     }
 }
@@ -176,5 +196,32 @@ impl Roll {
             roster: custody::Roster::new(keys),
             to_remove: self.0.keys.to_remove.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_a_former_member_stand_while_it_votes() {
+        let gone = NodeId::from("d");
+        let mut state = State::new();
+        let removed = ledger::Removed {
+            identity: [4; 32],
+            cause: Removal::Evicted {
+                reason: "sold".to_owned(),
+            },
+            leaf: 7,
+        };
+        state.removed.insert(gone.clone(), removed);
+        let table = |voting: &[&str]| {
+            let voting = voting.iter().map(|node| NodeId::from(*node)).collect();
+            table(&state, &voting, &BTreeMap::new())
+        };
+        let votes = table(&["a", "b", "d"]);
+        assert!(votes.leaving.iter().eq([&gone]), "{votes:?}");
+        assert!(votes.removed[&gone].why.contains("leaf 7"), "{votes:?}");
+        assert!(table(&["a", "b"]).leaving.is_empty());
     }
 }

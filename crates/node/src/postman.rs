@@ -7,6 +7,7 @@ use crate::board::Board;
 use edge::mailer::Outbox;
 use ledger::Applied;
 use replica::{Committed, Ledger};
+use runtime::durable::number::{self, Kept};
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,10 +48,7 @@ struct Letter {
 impl Postman {
     /// Runs until stopped.
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
-        let from = std::fs::read_to_string(&self.watermark)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        let mut log = self.ledger.subscribe(from.unwrap_or(0));
+        let mut log = self.ledger.subscribe(self.remembered());
         loop {
             let committed = tokio::select! {
                 () = stop.stopped() => return Ok(()),
@@ -138,8 +136,19 @@ impl Postman {
         }
     }
 
+    /// From where on nothing is mailed yet. An alert that is mailed twice is better than one that is not.
+    fn remembered(&self) -> u64 {
+        match number::read(&self.watermark) {
+            Ok(kept) => kept.map_or(0, Kept::number),
+            Err(error) => {
+                tracing::warn!("{error}; alerts of this node may be mailed again");
+                0
+            }
+        }
+    }
+
     fn remember(&self, next: u64) -> std::io::Result<()> {
-        runtime::durable::replace(&self.watermark, next.to_string().as_bytes())
+        number::write(&self.watermark, next)
     }
 }
 

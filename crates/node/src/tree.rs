@@ -125,6 +125,7 @@ pub async fn run_in<T: Transport>(
                 Gone::Evicted(sentence) => Err(sentence.into()),
             }
         },
+        why = parts.outnumbered() => Err(why),
         failure = parts.ledger.stopped() => Err(format!("the ledger cannot go on: {failure}").into()),
     };
     tracing::info!("{} stops", parts.me);

@@ -1,10 +1,10 @@
 //! Proof of membership, for links to members whose ledger is behind.
 
 use super::StoreError;
-use super::disk;
 use super::handle::{Inner, Ledger};
 use super::leaves::{LEAVES, LeafReader};
 use super::notary::Cosigned;
+use runtime::blocking::in_place;
 use std::time::Duration;
 use tlog::{Tree, TreeError};
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ impl Ledger {
             within: limit,
         };
         let newest = newest.ok_or(not_cosigned)?;
-        disk::blocking(|| prove(inner, leaf, newest))
+        in_place(|| prove(inner, leaf, newest))
     }
 }
 

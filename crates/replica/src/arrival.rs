@@ -1,6 +1,7 @@
 //! How a replica comes up: it goes on where it was, founds a cluster with the others, or comes back
 //! under a new store and lets its peers bring everything.
 
+use super::StoreError;
 use super::batcher::Batcher;
 use super::config::{OpenError, raft_config};
 use super::founding::{Heard, Verdict, judge};
@@ -10,11 +11,11 @@ use super::machine::LeafMachine;
 use super::net::{NetError, PeerClients};
 use super::phase::Phase;
 use super::types::{Raft, raft_id};
-use super::{StoreError, disk};
 use futures::future::join_all;
 use ledger::State;
 use openraft::BasicNode;
 use openraft::error::{InitializeError, RaftError};
+use runtime::blocking::in_place;
 use runtime::entropy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -100,10 +101,12 @@ pub(super) async fn go_on(inner: &Inner, log: RaftLog) -> Result<(), OpenError> 
     let config = raft_config(&inner.cluster, inner.timings, inner.compaction)?;
     let machine = LeafMachine::new(inner.store.clone(), log.clone());
     log.take_part(id);
+    let heard = Arc::default();
     let clients = PeerClients {
         net: inner.net.clone(),
         log: log.clone(),
         acknowledged: Arc::default(),
+        heard: Arc::clone(&heard),
     };
     let raft = Raft::new(id, Arc::new(config), clients, log.clone(), machine).await;
     let raft = raft.map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -114,6 +117,7 @@ pub(super) async fn go_on(inner: &Inner, log: RaftLog) -> Result<(), OpenError> 
         raft,
         log,
         batcher,
+        heard,
     };
     if inner.core.set(core).is_err() {
         return Err(OpenError::Raft("it runs already".to_owned()));
@@ -197,7 +201,7 @@ fn say(inner: &Inner, phase: Phase) {
 
 /// The same call with the same members on every founder: Raft sees one identical first entry.
 async fn found(inner: &Inner) -> Result<(), OpenError> {
-    let log = disk::blocking(|| {
+    let log = in_place(|| {
         let log = RaftLog::create(&inner.dir, StoreId::FOUNDING)?;
         inner
             .store
@@ -222,7 +226,7 @@ async fn found(inner: &Inner) -> Result<(), OpenError> {
 /// A new replica, to which the leader will bring everything once it is on the ledger.
 async fn come_back(inner: &Inner) -> Result<(), OpenError> {
     let store = StoreId(u64::from_be_bytes(entropy::bytes()).max(1));
-    let log = disk::blocking(|| {
+    let log = in_place(|| {
         let log = RaftLog::create(&inner.dir, store)?;
         let vows = inner.reader().vows()?;
         inner.store.load(&inner.dir, &inner.cluster, vows)?;
@@ -239,7 +243,7 @@ async fn repair(inner: &Inner, error: StoreError, others: &[NodeId]) -> Result<(
         let holds = |node: &&NodeId| heard.get(*node) == Some(&Heard::Holds);
         let missing: Vec<NodeId> = others.iter().filter(|node| !holds(node)).cloned().collect();
         if (others.len() - missing.len()) * 2 > others.len() {
-            let aside = disk::blocking(|| inner.reader().set_aside())?;
+            let aside = in_place(|| inner.reader().set_aside())?;
             tracing::warn!(
                 "the damaged ledger directory is kept as {} for examination; this node comes back as \
                  a new replica and fetches the log from its peers. What was wrong: {error}",

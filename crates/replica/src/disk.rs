@@ -13,12 +13,6 @@ pub(super) fn threads() -> bool {
     Handle::try_current().is_ok() && !runtime::blocking::on_one_thread()
 }
 
-/// Runs disk work where it stands. On a multi-threaded runtime the worker first hands its other
-/// tasks over; on a current_thread runtime it blocks.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    runtime::blocking::in_place(work)
-}
-
 /// Makes what was written to `file`, which is at `path`, durable.
 pub(super) fn sync_data(file: &File, path: &Path) -> Result<(), StoreError> {
     let sync = || file.sync_data();

@@ -3,6 +3,7 @@
 use super::arrival;
 use super::batcher::Batcher;
 use super::config::{Compaction, LedgerConfig, OpenError, Timings};
+use super::heard::Heard;
 use super::held::{Held, Reader};
 use super::lead::{self, Leadership};
 use super::log::RaftLog;
@@ -16,6 +17,7 @@ use super::{StoreError, Subscription, introduce, reconcile};
 use ed25519_dalek::SigningKey;
 use ledger::State;
 use runtime::durable;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -33,6 +35,7 @@ pub(super) struct Core {
     pub(super) raft: Raft,
     pub(super) log: RaftLog,
     pub(super) batcher: Batcher,
+    pub(super) heard: Arc<Heard>,
 }
 
 /// What all tasks of a replica share.
@@ -52,6 +55,7 @@ pub(super) struct Inner {
     pub(super) net: Arc<dyn ConsensusNet>,
     pub(super) notary: Notary,
     pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) voting: watch::Sender<BTreeSet<NodeId>>,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) core: OnceLock<Core>,
     /// The directory holds a replica that is not used (yet): it is not one of an empty node.
@@ -175,6 +179,7 @@ impl Ledger {
             net,
             notary: Notary::default(),
             leadership: watch::Sender::default(),
+            voting: watch::Sender::default(),
             phase: watch::Sender::new(plan.phase()),
             core: OnceLock::new(),
             in_doubt,

@@ -5,6 +5,7 @@ use super::phase::Phase;
 use openraft::RaftMetrics;
 use openraft::error::Fatal;
 use runtime::clock;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::timeout;
 use wire::{Act, Digest, NodeId, ProposalId, Record};
@@ -69,11 +70,20 @@ pub(super) async fn watch(inner: Arc<Inner>) {
             let _ = core.raft.shutdown().await;
             return;
         }
-        let (seen, ended) = {
+        let (seen, voting, ended) = {
             let metrics = metrics.borrow();
             let ended = metrics.running_state.as_ref().err().cloned();
-            (seen(&inner, core, &metrics), ended)
+            (
+                seen(&inner, core, &metrics),
+                voting(&inner, core, &metrics),
+                ended,
+            )
         };
+        inner.voting.send_if_modified(|old| {
+            let changed = *old != voting;
+            *old = voting;
+            changed
+        });
         let leads = seen.leader.as_ref() == Some(&inner.me);
         inner.leadership.send_if_modified(|old| {
             let changed = *old != seen;
@@ -116,6 +126,21 @@ pub(super) fn refuse(inner: &Inner, why: &str) {
     let why = format!("the ledger has stopped: {why}");
     tracing::error!("{why}");
     inner.phase.send_replace(Phase::Refused(why));
+}
+
+/// Whose votes count. While half of a change is done a majority of the old voters is needed, too. And a
+/// leader that has written its own vote off is needed until the others have that entry: then it leads
+/// no more.
+fn voting(inner: &Inner, core: &Core, metrics: &Metrics) -> BTreeSet<NodeId> {
+    let membership = metrics.membership_config.membership();
+    let node = |id| membership.get_node(&id);
+    let voters = membership.voter_ids().filter_map(node);
+    let leads = metrics.current_leader == Some(core.id);
+    let me = leads.then(|| inner.me.clone());
+    voters
+        .map(|node| NodeId::new(node.addr.clone()))
+        .chain(me)
+        .collect()
 }
 
 fn seen(inner: &Inner, core: &Core, metrics: &Metrics) -> Leadership {

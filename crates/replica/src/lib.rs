@@ -42,6 +42,7 @@ mod error;
 mod founding;
 mod frames;
 mod handle;
+mod heard;
 mod held;
 mod introduce;
 mod lead;

@@ -21,6 +21,7 @@ use durable::Progress;
 use file::{LogFile, Opened};
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{AnyError, RaftLogReader, StorageIOError};
+use runtime::blocking::in_place;
 use scan::Scanned;
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};
@@ -200,7 +201,7 @@ impl RaftLogReader<Types> for RaftLog {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        disk::blocking(|| self.lock().read(range, u64::MAX)).map_err(read_failed)
+        in_place(|| self.lock().read(range, u64::MAX)).map_err(read_failed)
     }
 
     async fn limited_get_log_entries(
@@ -208,7 +209,7 @@ impl RaftLogReader<Types> for RaftLog {
         start: u64,
         end: u64,
     ) -> Result<Vec<Entry>, StorageError> {
-        disk::blocking(|| self.lock().read(start..end, MAX_READ)).map_err(read_failed)
+        in_place(|| self.lock().read(start..end, MAX_READ)).map_err(read_failed)
     }
 }
 
@@ -230,7 +231,7 @@ impl RaftLogStorage<Types> for RaftLog {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
         // Entries that wait for the disk need not be durable first: nobody was told that they are,
         // and a candidate whose tail is lost is a candidate no more.
-        let saved = disk::blocking(|| self.lock().save_vote(vote));
+        let saved = in_place(|| self.lock().save_vote(vote));
         saved.map_err(|error| StorageIOError::write_vote(AnyError::error(error)).into())
     }
 
@@ -249,17 +250,17 @@ impl RaftLogStorage<Types> for RaftLog {
         I::IntoIter: Send,
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
-        disk::blocking(|| self.write(&entries)).map_err(write_failed)?;
+        in_place(|| self.write(&entries)).map_err(write_failed)?;
         callback.log_io_completed(Ok(()));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        disk::blocking(|| self.replacing(|log| log.truncate(log_id.index))).map_err(write_failed)
+        in_place(|| self.replacing(|log| log.truncate(log_id.index))).map_err(write_failed)
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        disk::blocking(|| self.shorten(log_id)).map_err(write_failed)
+        in_place(|| self.shorten(log_id)).map_err(write_failed)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Raft's state machine over the store.
 
+use super::StoreError;
 use super::leaves::{LeafReader, Place, StoredLeaf};
 use super::log::RaftLog;
 use super::snapshot::LeavesFile;
 use super::store::{Apply, ApplyWhat, Store};
 use super::types::{Answer, Entry, LogId, Membership, StorageError, Types};
-use super::{StoreError, disk};
 use openraft::storage::RaftStateMachine;
 use openraft::{
     AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError,
 };
+use runtime::blocking::in_place;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,7 +62,7 @@ impl LeafMachine {
 
 impl RaftSnapshotBuilder<Types> for LeafMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
-        disk::blocking(|| self.take_snapshot())
+        in_place(|| self.take_snapshot())
             .map_err(|error| StorageIOError::write_snapshot(None, AnyError::error(error)).into())
     }
 }
@@ -95,7 +96,7 @@ impl RaftStateMachine<Types> for LeafMachine {
                 }
             },
         });
-        let answers = disk::blocking(|| self.store.apply(entries.collect()))
+        let answers = in_place(|| self.store.apply(entries.collect()))
             .map_err(|error| StorageIOError::write_state_machine(AnyError::error(error)))?;
         Ok(answers.into_iter().map(Answer).collect())
     }
@@ -134,10 +135,10 @@ impl RaftStateMachine<Types> for LeafMachine {
             }
             fs::remove_file(&path).map_err(StoreError::io("remove", &path))
         };
-        disk::blocking(install).map_err(|error| {
+        in_place(install).map_err(|error| {
             StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error))
         })?;
-        let (_, _, _, len) = disk::blocking(|| self.store.settle()).map_err(|error| {
+        let (_, _, _, len) = in_place(|| self.store.settle()).map_err(|error| {
             StorageIOError::write_snapshot(Some(meta.signature()), AnyError::error(error))
         })?;
         self.set_current((meta.clone(), len));

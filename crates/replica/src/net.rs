@@ -3,6 +3,7 @@
 use super::StoreError;
 use super::acknowledged::Acknowledged;
 use super::handle::Core;
+use super::heard::Heard;
 use super::log::RaftLog;
 use super::types::{Types, raft_id};
 use futures::future::BoxFuture;
@@ -129,6 +130,7 @@ pub(super) struct PeerClients {
     /// Of this replica: what is not durable in it is not told to be committed.
     pub(super) log: RaftLog,
     pub(super) acknowledged: Arc<Acknowledged>,
+    pub(super) heard: Arc<Heard>,
 }
 
 impl RaftNetworkFactory<Types> for PeerClients {
@@ -139,6 +141,7 @@ impl RaftNetworkFactory<Types> for PeerClients {
             net: self.net.clone(),
             log: self.log.clone(),
             acknowledged: self.acknowledged.clone(),
+            heard: self.heard.clone(),
             peer: NodeId::new(node.addr.clone()),
             target,
         }
@@ -150,6 +153,7 @@ pub(super) struct PeerClient {
     net: Arc<dyn ConsensusNet>,
     log: RaftLog,
     acknowledged: Arc<Acknowledged>,
+    heard: Arc<Heard>,
     peer: NodeId,
     target: u64,
 }
@@ -259,6 +263,7 @@ impl RaftNetwork<Types> for PeerClient {
                     }
                     AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
                 }
+                self.heard.note(self.target);
                 Ok(response)
             }
             Response::Vote(_) | Response::Snapshot(_) | Response::Refused(_) => self.other_kind(),
@@ -271,7 +276,10 @@ impl RaftNetwork<Types> for PeerClient {
         option: RPCOption,
     ) -> Rpc<InstallSnapshotResponse<u64>, InstallSnapshotError> {
         match self.exchange(Request::Snapshot(rpc), &option).await? {
-            Response::Snapshot(Ok(response)) => Ok(response),
+            Response::Snapshot(Ok(response)) => {
+                self.heard.note(self.target);
+                Ok(response)
+            }
             Response::Snapshot(Err(error)) => {
                 Err(RPCError::RemoteError(RemoteError::new(self.target, error)))
             }

@@ -8,12 +8,13 @@
 mod member;
 mod round;
 
+use super::StoreError;
 use super::handle::{Inner, Ledger};
 use super::lead;
 use super::notes::{self, NoteWriter};
 use super::store::Mark;
-use super::{StoreError, disk};
 use round::{round, tell};
+use runtime::blocking::in_place;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tlog::{Checkpoint, NoteVerifier, SignedNote};
@@ -244,7 +245,7 @@ fn sign(inner: &Inner, mark: &Mark) -> Result<SignedNote, NoteRefused> {
 
 /// A checkpoint by this node alone: while the level is the first release's it is what there is.
 pub(super) fn sign_alone(inner: &Inner) -> Result<(), StoreError> {
-    disk::blocking(|| {
+    in_place(|| {
         let mark = inner.store.durable()?;
         if mark.size == 0 || inner.notary.desk().signed >= mark.size {
             return Ok(());
@@ -269,7 +270,7 @@ fn keep(inner: &Inner, cosigned: Cosigned) -> Result<(), NoteRefused> {
     if !inner.notary.newest().is_none_or(|newest| newer(&newest)) {
         return Ok(());
     }
-    disk::blocking(|| {
+    in_place(|| {
         inner.store.durable()?;
         if let Some(writer) = &mut inner.notary.desk().writer {
             writer.save_checkpoint(&cosigned.note)?;

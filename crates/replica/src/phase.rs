@@ -52,7 +52,8 @@ impl fmt::Display for Phase {
     }
 }
 
-fn names(nodes: &[NodeId]) -> String {
+/// Names in a row.
+pub(super) fn names(nodes: &[NodeId]) -> String {
     nodes
         .iter()
         .map(NodeId::as_str)

@@ -1,7 +1,8 @@
 //! Getting an act onto the log, from any node.
 
 use super::handle::{Inner, Ledger};
-use super::phase::Phase;
+use super::phase::{self, Phase};
+use super::reconcile;
 use runtime::{clock, entropy};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -217,6 +218,17 @@ async fn write_now(inner: &Inner, record: &Record, bytes: Vec<u8>) -> Attempt {
             "{} is not a member of the cluster, by the ledger of {}",
             record.proposer, inner.me
         ));
+    }
+    if let Act::Removed { node, .. } = &record.act {
+        let missing = reconcile::missed_without(node, &state, &reconcile::present(inner, core));
+        if !missing.is_empty() {
+            // The proposer tries again: it may be a restart.
+            return Attempt::Failed(format!(
+                "without {node} those who are left would be no majority: {} must have its vote back \
+                 first, or be removed first if it never will",
+                phase::names(&missing)
+            ));
+        }
     }
     core.batcher.write(bytes).await
 }

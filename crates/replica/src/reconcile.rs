@@ -35,6 +35,22 @@ pub(super) struct Present {
     /// Entries each replica is known to hold.
     pub(super) matching: BTreeMap<u64, u64>,
     pub(super) last: u64,
+    /// Replicas that are there: this one, and those that answered it of late.
+    pub(super) heard: BTreeSet<u64>,
+}
+
+impl Present {
+    /// Are these a majority by those that are there? If not, they could decide nothing, not even who
+    /// shall replace the missing.
+    fn reaches(&self, voters: &BTreeSet<u64>) -> bool {
+        voters.intersection(&self.heard).count() * 2 > voters.len()
+    }
+
+    /// The voters whose nodes are these.
+    fn voters_of(&self, member: impl Fn(&NodeId) -> bool) -> BTreeSet<u64> {
+        let is_member = |id: &&u64| self.nodes.get(id).is_some_and(&member);
+        self.voters.iter().filter(is_member).copied().collect()
+    }
 }
 
 /// One change of Raft's membership.
@@ -56,8 +72,25 @@ pub(super) fn wanted(state: &State) -> Replicas {
     state.members.iter().filter_map(replica).collect()
 }
 
+/// Whom the others would miss if `node` went now: those who are not there, if without them the rest is
+/// no majority.
+pub(super) fn missed_without(node: &NodeId, state: &State, present: &Present) -> Vec<NodeId> {
+    let rest = present.voters_of(|voter| voter != node && state.members.contains_key(voter));
+    // The last one stays by a rule of the ledger's.
+    if rest.is_empty() || present.reaches(&rest) {
+        return Vec::new();
+    }
+    let missing = rest.difference(&present.heard);
+    missing
+        .filter_map(|id| present.nodes.get(id))
+        .cloned()
+        .collect()
+}
+
 /// The next change, if any. A member that is down keeps its vote: majorities must not shrink by
-/// themselves. A lost replica keeps its vote, too, until the one that replaces it can take over.
+/// themselves. A lost replica keeps its vote, too, until the one that replaces it can take over; and
+/// so does a former member while the others are no majority by those who are there. Half a change is
+/// finished in any case: nothing else can be committed before.
 pub(super) fn next(wanted: &Replicas, present: &Present) -> Option<Change> {
     let Present {
         joint,
@@ -65,15 +98,15 @@ pub(super) fn next(wanted: &Replicas, present: &Present) -> Option<Change> {
         nodes,
         matching,
         last,
+        heard,
     } = present;
     if let Some(target) = joint {
         return Some(Change::Voters(target.clone()));
     }
     // Whoever is no member any more first: it must not decide about the rest.
     let members: BTreeSet<&NodeId> = wanted.values().collect();
-    let mut stay = voters.clone();
-    stay.retain(|id| nodes.get(id).is_some_and(|node| members.contains(node)));
-    if stay != *voters && !stay.is_empty() {
+    let stay = present.voters_of(|node| members.contains(node));
+    if stay != *voters && present.reaches(&stay) {
         return Some(Change::Voters(stay));
     }
     let stale = |id: &&u64| !voters.contains(*id) && !wanted.contains_key(*id);
@@ -81,25 +114,31 @@ pub(super) fn next(wanted: &Replicas, present: &Present) -> Option<Change> {
     if !stale.is_empty() {
         return Some(Change::RemoveLearners(stale));
     }
-    let close = |id: &&u64| {
+    let close = |id: &u64| {
         matching
-            .get(*id)
+            .get(id)
             .is_some_and(|index| index.saturating_add(CLOSE) >= *last)
     };
-    let mut ready = nodes
-        .keys()
-        .filter(|id| wanted.contains_key(*id) && !voters.contains(*id));
-    if let Some(id) = ready.find(close) {
+    let ready = nodes.keys().filter(|id| {
+        wanted.contains_key(*id) && !voters.contains(*id) && heard.contains(*id) && close(id)
+    });
+    let mut with_one_more = ready.map(|id| {
         let mut new = voters.clone();
         new.retain(|old| nodes.get(old) != wanted.get(id));
         new.insert(*id);
+        new
+    });
+    if let Some(new) = with_one_more.find(|new| present.reaches(new)) {
         return Some(Change::Voters(new));
     }
     let missing = wanted.iter().find(|(id, _)| !nodes.contains_key(*id));
     missing.map(|(id, node)| Change::AddLearner(*id, node.clone()))
 }
 
-fn present(core: &Core) -> Present {
+/// What a leader knows.
+pub(super) fn present(inner: &Inner, core: &Core) -> Present {
+    let mut heard = core.heard.within(inner.timings.fence());
+    heard.insert(core.id);
     let metrics = core.raft.metrics();
     let metrics = metrics.borrow();
     let membership = metrics.membership_config.membership();
@@ -117,6 +156,7 @@ fn present(core: &Core) -> Present {
             .filter_map(|(id, matching)| Some((*id, (*matching)?.index)))
             .collect(),
         last: metrics.last_log_index.unwrap_or(0),
+        heard,
     }
 }
 
@@ -135,7 +175,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let change = if replicas.is_empty() {
             None
         } else {
-            next(&replicas, &present(core))
+            next(&replicas, &present(&inner, core))
         };
         if let Some(change) = change {
             tracing::info!("raft's membership: {change:?}");
@@ -145,22 +185,23 @@ pub(super) async fn run(inner: Arc<Inner>) {
             sleep(LOOK).await;
             continue;
         }
-        // Learners that are still behind change nothing here: they are looked at by the clock.
-        let behind = core
-            .raft
-            .metrics()
-            .borrow()
-            .membership_config
-            .membership()
-            .learner_ids()
-            .count();
+        // Neither a learner that comes closer nor a voter that is there again changes anything here:
+        // while they are waited for, the clock says when to look.
+        let waiting = {
+            let metrics = core.raft.metrics();
+            let metrics = metrics.borrow();
+            let membership = metrics.membership_config.membership();
+            membership.learner_ids().count() > 0
+                || membership.voter_ids().any(|id| !replicas.contains_key(&id))
+                || membership.voter_ids().count() < replicas.len()
+        };
         let changed = async {
             tokio::select! {
                 _ = published.wait_for(|view| wanted(&view.state) != replicas) => {}
                 _ = leadership.changed() => {}
             }
         };
-        if behind > 0 {
+        if waiting {
             let _ = timeout(LOOK, changed).await;
         } else {
             changed.await;
@@ -168,7 +209,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-async fn make(core: &Core, change: Change) -> Result<(), String> {
+pub(super) async fn make(core: &Core, change: Change) -> Result<(), String> {
     let change = match change {
         Change::AddLearner(id, node) => {
             ChangeMembers::AddNodes([(id, BasicNode::new(node))].into())

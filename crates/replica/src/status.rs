@@ -2,6 +2,7 @@
 
 use super::handle::Ledger;
 use std::collections::BTreeSet;
+use tokio::sync::watch;
 use wire::NodeId;
 
 /// The nodes whose replicas take part.
@@ -14,6 +15,13 @@ pub struct ConsensusMembers {
 }
 
 impl Ledger {
+    /// The nodes whose votes count as far as this replica has heard, with notice of every change;
+    /// nobody while it is not known yet. Also a former member's, until consensus has changed its
+    /// members: whoever cuts it off before that may cost the majority.
+    pub fn voting(&self) -> watch::Receiver<BTreeSet<NodeId>> {
+        self.inner().voting.subscribe()
+    }
+
     /// Raft's membership, as far as this replica has heard. It follows the ledger's.
     pub fn consensus_members(&self) -> ConsensusMembers {
         let Some(core) = self.inner().core.get() else {

@@ -69,7 +69,7 @@ impl Subscription {
                 self.replay = None;
                 Committed::clone(&committed)
             }
-            None => super::disk::blocking(|| self.read_disk())?,
+            None => runtime::blocking::in_place(|| self.read_disk())?,
         };
         self.next += 1;
         Ok(Some(committed))

@@ -1,6 +1,8 @@
 //! Small files and folders that a power loss leaves whole: a file is replaced so that either the old or
 //! the new content is there, a folder is made with its name.
 
+pub mod number;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;

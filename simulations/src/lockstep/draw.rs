@@ -127,7 +127,7 @@ impl Plan {
             dice: Dice::new(seed ^ 0x0070_6c61_6e00_0000),
             nodes,
             damaged: None,
-            evicted: None,
+            evicted: false,
         };
         let whole = minutes.max(1) * 60_000;
         let faults_ms = whole.saturating_sub(CALM_MS).max(15_000);
@@ -157,25 +157,22 @@ impl Plan {
 
 /// Does the plan keep to what the product promises to survive?
 pub(super) fn lawful(plan: &Plan) -> bool {
-    let (mut damaged, mut evicted): (Option<u64>, Option<u64>) = (None, None);
+    let (mut damaged, mut evicted) = (None, false);
     let mut faults: Vec<_> = plan.faults.iter().collect();
     faults.sort_by_key(|fault| fault.at_ms);
     for fault in faults {
         match &fault.what {
             What::Crash { disk: Some(_), .. } => {
-                if too_soon(damaged.max(evicted), fault.at_ms)
-                    || plan.nodes < 3
-                    || fault.at_ms < FOUNDING_MS
-                {
+                if too_soon(damaged, fault.at_ms) || plan.nodes < 3 || fault.at_ms < FOUNDING_MS {
                     return false;
                 }
                 damaged = Some(fault.at_ms);
             }
             What::Evict { .. } => {
-                if evicted.is_some() || plan.nodes < 4 || too_soon(damaged, fault.at_ms) {
+                if evicted || plan.nodes < 4 {
                     return false;
                 }
-                evicted = Some(fault.at_ms);
+                evicted = true;
             }
             What::Crash { .. }
             | What::Kill { .. }
@@ -194,8 +191,8 @@ pub(super) fn lawful(plan: &Plan) -> bool {
     cast(&plan.scenario).is_some() && plan.calm_ms >= CALM_MS
 }
 
-/// Is a replica still missing since `last`? A disk that was lost and a member that was evicted take a vote
-/// each until consensus has changed its members: two of four are a majority lost.
+/// Is a replica still missing since `last`? A disk that was lost takes a vote until consensus has changed its
+/// members. A member that is evicted takes none: it goes when the others are a majority without it.
 fn too_soon(last: Option<u64>, at_ms: u64) -> bool {
     last.is_some_and(|last| at_ms < last + REPAIR_MS)
 }
@@ -205,9 +202,8 @@ struct Draw {
     nodes: u8,
     /// When the last disk was damaged.
     damaged: Option<u64>,
-    /// When a member was evicted. One is enough: the others must remain a majority whatever else
-    /// happens.
-    evicted: Option<u64>,
+    /// Was a member evicted? One is enough: the others must remain a majority whatever else happens.
+    evicted: bool,
 }
 
 impl Draw {
@@ -263,7 +259,7 @@ impl Draw {
                 for_ms: self.time(500, 10_000),
             },
             Kind::Damage => self.damage(node, at_ms, faults_ms)?,
-            Kind::Evict => self.evict(node, at_ms)?,
+            Kind::Evict => self.evict(node)?,
             Kind::Broker => What::BrokerCrash {
                 down_ms: self.time(100, 8_000),
             },
@@ -317,8 +313,7 @@ impl Draw {
     /// One disk at a time, and early enough that it is whole again before the next: what two of
     /// three disks have lost nobody can bring back.
     fn damage(&mut self, node: u8, at_ms: u64, faults_ms: u64) -> Option<What> {
-        let missing = too_soon(self.damaged.max(self.evicted), at_ms);
-        if missing || at_ms > faults_ms || self.nodes < 3 {
+        if too_soon(self.damaged, at_ms) || at_ms > faults_ms || self.nodes < 3 {
             return None;
         }
         self.damaged = Some(at_ms);
@@ -336,12 +331,12 @@ impl Draw {
         })
     }
 
-    fn evict(&mut self, node: u8, at_ms: u64) -> Option<What> {
+    fn evict(&mut self, node: u8) -> Option<What> {
         // Two that remain can still lose nobody.
-        if self.evicted.is_some() || self.nodes < 4 || too_soon(self.damaged, at_ms) {
+        if self.evicted || self.nodes < 4 {
             return None;
         }
-        self.evicted = Some(at_ms);
+        self.evicted = true;
         Some(What::Evict { node })
     }
 }

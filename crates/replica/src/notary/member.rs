@@ -1,11 +1,11 @@
 //! A member's part: it signs, and takes, what its own log leads to.
 
-use super::super::disk;
 use super::super::handle::Inner;
 use super::super::lead;
 use super::super::notes::{self, SIGNED};
 use super::super::store::Mark;
 use super::{NoteRefused, keep, majority, sign};
+use runtime::blocking::in_place;
 use runtime::clock;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn try_cosign(inner: &Inner, from: &NodeId, note: &str) -> Result<String, 
     parsed
         .verify(&trusted)
         .map_err(tlog::CheckpointError::from)?;
-    disk::blocking(|| {
+    in_place(|| {
         inner.store.durable()?;
         sign(inner, &mark)
     })?;

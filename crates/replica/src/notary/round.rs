@@ -1,12 +1,12 @@
 //! The leader's part: sign, have the others cosign, keep and tell.
 
-use super::super::disk;
 use super::super::handle::Inner;
 use super::super::notes;
 use super::super::store::Mark;
 use super::{NoteRefused, cosigns, keep, majority, sign};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use runtime::blocking::in_place;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tlog::SignedNote;
@@ -23,7 +23,7 @@ const LAST_ROUND: Duration = Duration::from_secs(1);
 
 /// One round of the leader: sign, collect, store, tell.
 pub(super) async fn round(inner: &Inner) -> Result<(), NoteRefused> {
-    let (mark, mut note) = disk::blocking(|| {
+    let (mark, mut note) = in_place(|| {
         let mark = inner.store.durable()?;
         let note = sign(inner, &mark)?;
         Ok::<_, NoteRefused>((mark, note))

@@ -16,10 +16,29 @@ fn ids(text: &str) -> BTreeSet<u64> {
 }
 
 fn check(wanted: &str, voters: &str, learners: &str, lag: u64, expected: Option<Change>) {
+    check_missing("", wanted, voters, learners, lag, expected);
+}
+
+/// While `missing` are not heard.
+fn check_missing(
+    missing: &str,
+    wanted: &str,
+    voters: &str,
+    learners: &str,
+    lag: u64,
+    expected: Option<Change>,
+) {
     let mut nodes = replicas(voters);
     nodes.extend(replicas(learners));
     let present = Present {
         joint: None,
+        heard: nodes
+            .keys()
+            .copied()
+            .collect::<BTreeSet<_>>()
+            .difference(&ids(missing))
+            .copied()
+            .collect(),
         voters: ids(voters),
         matching: nodes.keys().map(|id| (*id, 50_000 - lag)).collect(),
         nodes,
@@ -28,7 +47,7 @@ fn check(wanted: &str, voters: &str, learners: &str, lag: u64, expected: Option<
     assert_eq!(
         next(&replicas(wanted), &present),
         expected,
-        "{wanted} | {voters} | {learners}"
+        "{wanted} | {voters} | {learners} | {missing}"
     );
 }
 
@@ -64,6 +83,76 @@ fn follows_the_ledger_one_change_at_a_time() {
         "c:9",
         0,
         Some(Change::RemoveLearners(ids("c:9"))),
+    );
+}
+
+#[test]
+fn a_former_member_keeps_its_vote_while_the_others_are_no_majority() {
+    // Three of four remain, two of them are there.
+    check_missing("c", "a b c", "a b c d", "", 0, voters("a b c"));
+    check_missing("b c", "a b c", "a b c d", "", 0, None);
+    // Of two that remain both are needed: first the lost replica is replaced, with the vote of who goes.
+    check_missing("c", "a c", "a c d", "", 0, None);
+    check_missing("c", "a c:9", "a c d", "", 0, learner("c:9"));
+    check_missing("c", "a c:9", "a c d", "c:9", 0, voters("a c:9 d"));
+    check_missing("", "a c:9", "a c:9 d", "", 0, voters("a c:9"));
+    // Unless the missing one goes, too.
+    check_missing("c", "a", "a c d", "", 0, voters("a"));
+}
+
+#[test]
+fn nobody_gets_a_vote_by_whom_the_majority_would_be_missing() {
+    check_missing("d:4", "a b c d:4", "a b c", "d:4", 0, None);
+    check_missing("c", "a b c d:4", "a b c", "d:4", 0, voters("a b c d:4"));
+    check_missing("b c", "a b c d:4", "a b c", "d:4", 0, None);
+}
+
+fn member(node: &NodeId) -> (NodeId, ledger::Member) {
+    let member = ledger::Member {
+        identity: [0; 32],
+        up: true,
+        incarnation: 1,
+        down_reason: None,
+        address: None,
+        store: Some(StoreId::FOUNDING),
+        admitted: None,
+    };
+    (node.clone(), member)
+}
+
+#[test]
+fn who_would_be_missed_is_named() {
+    let missed = |node: &str, missing: &str, all: &str| {
+        let nodes = replicas(all);
+        let heard = nodes.keys().copied().collect::<BTreeSet<_>>();
+        let present = Present {
+            voters: ids(all),
+            heard: heard.difference(&ids(missing)).copied().collect(),
+            nodes: nodes.clone(),
+            ..Present::default()
+        };
+        let mut state = State::new();
+        state.members = nodes.values().map(member).collect();
+        let missed = missed_without(&node.into(), &state, &present);
+        missed
+            .iter()
+            .map(NodeId::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(missed("d", "", "a b c d"), "");
+    assert_eq!(missed("d", "c", "a b c d"), "");
+    assert_eq!(missed("d", "b c", "a b c d"), "b c");
+    assert_eq!(missed("d", "c", "a c d"), "c");
+    assert_eq!(
+        missed("c", "c", "a c d"),
+        "",
+        "the missing one itself may go"
+    );
+    assert_eq!(
+        missed("a", "", "a"),
+        "",
+        "the last one is the ledger's business"
     );
 }
 

@@ -102,6 +102,174 @@ async fn a_leader_that_is_removed_steps_down() {
     assert_eq!(lead.size_and_root().0, size);
 }
 
+/// Waits until the votes on `ledger` are these nodes', as far as links are concerned.
+async fn voting(ledger: &Ledger, nodes: &str) {
+    let expected: BTreeSet<NodeId> = nodes.split_whitespace().map(NodeId::from).collect();
+    let mut voting = ledger.voting();
+    within("the votes", voting.wait_for(|voting| *voting == expected))
+        .await
+        .unwrap();
+}
+
+/// Names of the given ledgers' nodes.
+fn names(ledgers: &[&Ledger]) -> String {
+    let names = ledgers.iter().map(|ledger| ledger.me().as_str());
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_while_a_disk_is_lost_leaves_a_majority() {
+    let house = House::new("a b c d");
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, mut rest) = leader_and_rest(all).await;
+    let lost = house.kill(rest.remove(0)).await;
+    std::fs::remove_dir_all(house.dir(&lost)).unwrap();
+    let [gone, other] = [rest.remove(0), rest.remove(0)];
+    evict(&leader, gone.me()).await;
+    // Two of four are there besides it: nothing could be decided had it gone at once.
+    voting(&leader, &format!("{} {lost}", names(&[&leader, &other]))).await;
+    house.kill(gone).await;
+    let back = house.start(&lost).await;
+    ready(&back).await;
+    let all = [leader, other, back];
+    converge(&all, 0).await;
+    voters(&all, &names(&all.each_ref())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_members_one_can_be_evicted() {
+    let house = House::new("a b");
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, mut rest) = leader_and_rest(all).await;
+    let gone = rest.remove(0);
+    evict(&leader, gone.me()).await;
+    voting(&leader, leader.me().as_str()).await;
+    house.kill(gone).await;
+    leader.propose(act(leader.me().as_str(), 1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_that_would_cost_the_majority_is_refused_until_it_does_not() {
+    let mut house = House::new("a b c");
+    house.timings.propose_limit = Duration::from_secs(3);
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, mut rest) = leader_and_rest(all).await;
+    let lost = house.kill(rest.remove(0)).await;
+    std::fs::remove_dir_all(house.dir(&lost)).unwrap();
+    let other = rest.remove(0);
+    let size = leader.size_and_root().0;
+    // A voter counts as missing once it has not answered for a while.
+    tokio::time::sleep(house.timings.fence() * 2).await;
+    for by in [&leader, &other] {
+        let cause = Removal::Evicted {
+            reason: "a test".to_owned(),
+        };
+        let node = other.me().clone();
+        let refused = by.propose(Act::Removed { node, cause }).await.unwrap_err();
+        let why = format!("{lost} must have its vote back first");
+        assert!(refused.to_string().contains(&why), "{refused}");
+    }
+    assert_eq!(leader.size_and_root().0, size, "nothing was written");
+    let back = house.start(&lost).await;
+    ready(&back).await;
+    voters(
+        &[leader.clone(), back.clone()],
+        &format!("{} {lost}", names(&[&leader, &other])),
+    )
+    .await;
+    evict(&leader, other.me()).await;
+    voting(&leader, &names(&[&leader, &back])).await;
+    house.kill(other).await;
+    leader.propose(act("a", 1)).await.unwrap();
+}
+
+/// The leader looks before it writes; but a replica may be lost right behind that.
+#[tokio::test(start_paused = true)]
+async fn an_eviction_that_is_on_the_ledger_waits_for_the_missing_one() {
+    let house = House::new("a b c");
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, mut rest) = leader_and_rest(all).await;
+    let lost = house.kill(rest.remove(0)).await;
+    std::fs::remove_dir_all(house.dir(&lost)).unwrap();
+    let other = rest.remove(0);
+    tokio::time::sleep(house.timings.fence() * 2).await;
+    let record = Record {
+        id: wire::ProposalId([9; 16]),
+        proposer: leader.me().clone(),
+        time: UnixMillis(1),
+        act: Act::Removed {
+            node: other.me().clone(),
+            cause: Removal::Evicted {
+                reason: "a test".to_owned(),
+            },
+        },
+    };
+    let core = leader.inner().core.get().unwrap();
+    core.batcher.write(wire::encode(&record)).await;
+    assert!(!leader.state().members.contains_key(other.me()));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(
+        leader.voting().borrow().contains(other.me()),
+        "it is needed"
+    );
+    let back = house.start(&lost).await;
+    ready(&back).await;
+    voting(&leader, &names(&[&leader, &back])).await;
+    house.kill(other).await;
+    let all = [leader, back];
+    all[1].propose(act(&lost, 1)).await.unwrap();
+    converge(&all, 0).await;
+}
+
+/// Decision 0012, the gate `change`: what the leader's disk may still lose is no ground to change
+/// Raft's membership on.
+#[tokio::test(start_paused = true)]
+async fn membership_does_not_change_while_the_leaders_disk_is_behind() {
+    let house = House::wired_up("a b c");
+    let all = house.start_all().await;
+    raise(&all).await;
+    let (leader, rest) = leader_and_rest(all).await;
+    converge(&[leader.clone(), rest[0].clone(), rest[1].clone()], 0).await;
+    let core = leader.inner().core.get().unwrap();
+    let mut metrics = core.raft.metrics();
+    let (before, others) = {
+        let metrics = metrics.borrow_and_update();
+        let voters = metrics.membership_config.membership().voter_ids();
+        let gone = raft(&rest[0]).metrics().borrow().id;
+        let others: BTreeSet<u64> = voters.filter(|id| *id != gone).collect();
+        (metrics.last_log_index, others)
+    };
+    house.hold_syncs(leader.me().as_str(), true);
+    let proposer = leader.clone();
+    let unsynced = tokio::spawn(async move { proposer.propose(act("a", 1)).await });
+    let written = metrics.wait_for(|metrics| metrics.last_log_index > before);
+    let written = within("the write", written).await.unwrap().last_log_index;
+
+    let change = || reconcile::make(core, reconcile::Change::Voters(others.clone()));
+    // Not longer than a heartbeat: a leader whose disk hangs falls silent.
+    let made = tokio::time::timeout(house.timings.heartbeat / 2, change()).await;
+    assert!(made.is_err(), "it waits for the disk: {made:?}");
+    let voters = |ledger: &Ledger| {
+        let metrics = raft(ledger).metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().voter_ids().count()
+    };
+    assert_eq!(
+        metrics.borrow().last_log_index,
+        written,
+        "nothing was written"
+    );
+    assert_eq!(voters(&leader), 3);
+    house.hold_syncs(leader.me().as_str(), false);
+    within("the act", unsynced).await.unwrap().unwrap();
+    change().await.unwrap();
+    assert_eq!(voters(&leader), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_with_a_lost_disk_comes_back_as_another_replica() {
     let house = House::new("a b c");

@@ -5,7 +5,7 @@ use super::{ChildSpec, Ended, Intensity, lifecycle};
 use crate::clock;
 use crate::mailbox::{Address, Mail, SendError};
 use futures::future::join_all;
-use lifecycle::{End, SHUTDOWN};
+use lifecycle::{End, SHUTDOWN, Supervising};
 use machine::Machine;
 use machine::supervision::{ChildId, Dynamic, DynamicInput, DynamicOutput, Finish, Refusal};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -136,43 +136,6 @@ pub(crate) struct DynamicState {
 }
 
 impl DynamicState {
-    async fn drive(
-        &mut self,
-        myself: &ActorRef<Mail<Request>>,
-        input: DynamicInput,
-    ) -> Result<(), Ended> {
-        let mut inputs = VecDeque::from([input]);
-        let mut out = Vec::new();
-        while let Some(input) = inputs.pop_front() {
-            self.machine.handle(clock::now(), input, &mut out);
-            self.plan.seat.budget(self.machine.budget());
-            for output in out.drain(..) {
-                match output {
-                    DynamicOutput::Start(id) => inputs.extend(self.start(myself, id).await),
-                    DynamicOutput::Stop(ids) => self.stop(&ids).await,
-                    DynamicOutput::TryAgain(id) => {
-                        if let Some(child) = self.children.get(&id) {
-                            child.seat.tried_in_vain();
-                        }
-                        // Fails only when this actor ends, and then nobody tries again.
-                        let _ = myself.send_message(Mail::Tick(id.0));
-                    }
-                    DynamicOutput::Forget(id) => {
-                        if let Some(child) = self.children.remove(&id) {
-                            child.seat.remove();
-                        }
-                    }
-                    DynamicOutput::Refuse(refusal) => self.verdict = Err(refusal.into()),
-                    DynamicOutput::Finish(Finish::ShutDown) => {}
-                    DynamicOutput::Finish(finish @ (Finish::Auto { .. } | Finish::Escalate(_))) => {
-                        return Err(Ended::new(&self.plan.seat, finish));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     async fn start(
         &mut self,
         myself: &ActorRef<Mail<Request>>,
@@ -213,16 +176,6 @@ impl DynamicState {
         join_all(stops.collect::<Vec<_>>()).await;
     }
 
-    fn ended(&mut self, end: End) -> Option<DynamicInput> {
-        let (id, child) = self.children.iter_mut().find(|(_, child)| {
-            child.cell.as_ref().map(ActorCell::get_id) == Some(end.cell.get_id())
-        })?;
-        child.cell = None;
-        lifecycle::log_end(&child.seat, &end);
-        child.seat.ended(end.why);
-        Some(DynamicInput::Exited(*id, end.exit))
-    }
-
     async fn request(
         &mut self,
         myself: &ActorRef<Mail<Request>>,
@@ -253,8 +206,60 @@ impl DynamicState {
             }
         }
     }
+}
 
-    fn end(&self, myself: &ActorRef<Mail<Request>>, ended: &Ended) {
+impl Supervising for DynamicState {
+    type Message = Mail<Request>;
+    type Input = DynamicInput;
+
+    async fn drive(
+        &mut self,
+        myself: &ActorRef<Mail<Request>>,
+        input: DynamicInput,
+    ) -> Result<(), Ended> {
+        let mut inputs = VecDeque::from([input]);
+        let mut out = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            self.machine.handle(clock::now(), input, &mut out);
+            self.plan.seat.budget(self.machine.budget());
+            for output in out.drain(..) {
+                match output {
+                    DynamicOutput::Start(id) => inputs.extend(self.start(myself, id).await),
+                    DynamicOutput::Stop(ids) => self.stop(&ids).await,
+                    DynamicOutput::TryAgain(id) => {
+                        if let Some(child) = self.children.get(&id) {
+                            child.seat.tried_in_vain();
+                        }
+                        // Fails only when this actor ends, and then nobody tries again.
+                        let _ = myself.send_message(Mail::Tick(id.0));
+                    }
+                    DynamicOutput::Forget(id) => {
+                        if let Some(child) = self.children.remove(&id) {
+                            child.seat.remove();
+                        }
+                    }
+                    DynamicOutput::Refuse(refusal) => self.verdict = Err(refusal.into()),
+                    DynamicOutput::Finish(Finish::ShutDown) => {}
+                    DynamicOutput::Finish(finish @ (Finish::Auto { .. } | Finish::Escalate(_))) => {
+                        return Err(Ended::new(&self.plan.seat, finish));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, end: End) -> Option<DynamicInput> {
+        let (id, child) = self.children.iter_mut().find(|(_, child)| {
+            child.cell.as_ref().map(ActorCell::get_id) == Some(end.cell.get_id())
+        })?;
+        child.cell = None;
+        lifecycle::log_end(&child.seat, &end);
+        child.seat.ended(end.why);
+        Some(DynamicInput::Exited(*id, end.exit))
+    }
+
+    fn end(&mut self, myself: &ActorRef<Mail<Request>>, ended: &Ended) {
         self.plan.handle.address.vacate(myself);
         myself.stop(Some(format!("{SHUTDOWN}: {ended}")));
     }
@@ -319,12 +324,7 @@ impl Actor for DynamicActor {
         event: SupervisionEvent,
         state: &mut DynamicState,
     ) -> Result<(), ActorProcessingErr> {
-        let input = lifecycle::end_of(event).and_then(|end| state.ended(end));
-        if let Some(input) = input
-            && let Err(ended) = state.drive(&myself, input).await
-        {
-            state.end(&myself, &ended);
-        }
+        lifecycle::follow_child(state, &myself, event).await;
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Starting and stopping one child, and what its end means in OTP's words.
 
 use super::tree::Seat;
-use super::{ChildSpec, Shutdown};
+use super::{ChildSpec, Ended, Shutdown};
 use machine::supervision::Exit;
-use ractor::{ActorCell, SupervisionEvent};
+use ractor::{ActorCell, ActorRef, Message, SupervisionEvent};
 use std::time::Duration;
 
 /// How long a child that was killed may take to be gone. Killing drops its future at the next
@@ -32,7 +32,7 @@ pub(super) struct End {
 }
 
 /// The end that `event` tells of, if it does.
-pub(super) fn end_of(event: SupervisionEvent) -> Option<End> {
+fn end_of(event: SupervisionEvent) -> Option<End> {
     let (cell, exit, why) = match event {
         SupervisionEvent::ActorTerminated(cell, _, reason) => {
             let exit = exit_of(reason.as_deref());
@@ -56,6 +56,49 @@ pub(super) fn end_of(event: SupervisionEvent) -> Option<End> {
         | SupervisionEvent::PidLifecycleEvent(_) => return None,
     };
     Some(End { cell, exit, why })
+}
+
+/// A running supervisor, of either kind: how a child's end becomes a decision, and the decision deeds.
+pub(super) trait Supervising: Send {
+    /// What it is sent.
+    type Message: Message;
+    /// What it decides about.
+    type Input: Send;
+
+    /// What a child's end means. `None`: it is the echo of a child that was stopped on purpose.
+    fn ended(&mut self, end: End) -> Option<Self::Input>;
+
+    /// Feeds `input` and works off everything that follows from it.
+    fn drive(
+        &mut self,
+        myself: &ActorRef<Self::Message>,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<(), Ended>> + Send;
+
+    /// All children are gone: ends the supervisor itself, with OTP's reason `shutdown`.
+    fn end(&mut self, myself: &ActorRef<Self::Message>, ended: &Ended);
+}
+
+/// Follows up on what `input` asks for, to the supervisor's own end if it comes to that.
+pub(super) async fn follow<S: Supervising>(
+    state: &mut S,
+    myself: &ActorRef<S::Message>,
+    input: S::Input,
+) {
+    if let Err(ended) = state.drive(myself, input).await {
+        state.end(myself, &ended);
+    }
+}
+
+/// Follows up on what ractor tells of a child.
+pub(super) async fn follow_child<S: Supervising>(
+    state: &mut S,
+    myself: &ActorRef<S::Message>,
+    event: SupervisionEvent,
+) {
+    if let Some(input) = end_of(event).and_then(|end| state.ended(end)) {
+        follow(state, myself, input).await;
+    }
 }
 
 /// OTP's reading of an exit reason: any but `normal`, `shutdown` and `{shutdown, Term}` (here

@@ -20,7 +20,7 @@ pub use machine::supervision::{AutoShutdown, Intensity, Restart, Strategy};
 pub use tree::Tree;
 
 use crate::clock;
-use lifecycle::{End, SHUTDOWN};
+use lifecycle::{End, SHUTDOWN, Supervising};
 use machine::Machine;
 use machine::supervision::{Finish, Flags, Input, Output, Supervision};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, Message, SpawnErr, SupervisionEvent};
@@ -147,7 +147,22 @@ pub(crate) struct SupervisorState {
 }
 
 impl SupervisorState {
-    /// Feeds `input` and works off everything that follows from it.
+    async fn start(&mut self, myself: &ActorRef<SupervisorMessage>, child: usize) -> Input {
+        let spec = &self.plan.spec.children[child];
+        match lifecycle::start(spec, &self.seats[child], myself.get_cell()).await {
+            Ok(cell) => {
+                self.running.insert(child, cell);
+                Input::Started(child)
+            }
+            Err(_) => Input::StartFailed(child),
+        }
+    }
+}
+
+impl Supervising for SupervisorState {
+    type Message = SupervisorMessage;
+    type Input = Input;
+
     async fn drive(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
@@ -182,18 +197,6 @@ impl SupervisorState {
         Ok(())
     }
 
-    async fn start(&mut self, myself: &ActorRef<SupervisorMessage>, child: usize) -> Input {
-        let spec = &self.plan.spec.children[child];
-        match lifecycle::start(spec, &self.seats[child], myself.get_cell()).await {
-            Ok(cell) => {
-                self.running.insert(child, cell);
-                Input::Started(child)
-            }
-            Err(_) => Input::StartFailed(child),
-        }
-    }
-
-    /// What a child's end means. `None`: it is the echo of a child that was stopped on purpose.
     fn ended(&mut self, end: End) -> Option<Input> {
         let known = |(_, running): &(&usize, &ActorCell)| running.get_id() == end.cell.get_id();
         let child = *self.running.iter().find(known)?.0;
@@ -204,7 +207,6 @@ impl SupervisorState {
         Some(Input::Exited(child, end.exit))
     }
 
-    /// All children are gone: ends the supervisor itself, with OTP's reason `shutdown`.
     fn end(&mut self, myself: &ActorRef<SupervisorMessage>, ended: &Ended) {
         let why = ended.to_string();
         myself.stop(Some(format!("{SHUTDOWN}: {why}")));
@@ -258,9 +260,7 @@ impl Actor for SupervisorActor {
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         let SupervisorMessage::TryAgain(child) = message;
-        if let Err(ended) = state.drive(&myself, Input::TryAgain(child)).await {
-            state.end(&myself, &ended);
-        }
+        lifecycle::follow(state, &myself, Input::TryAgain(child)).await;
         Ok(())
     }
 
@@ -270,12 +270,7 @@ impl Actor for SupervisorActor {
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let input = lifecycle::end_of(event).and_then(|end| state.ended(end));
-        if let Some(input) = input
-            && let Err(ended) = state.drive(&myself, input).await
-        {
-            state.end(&myself, &ended);
-        }
+        lifecycle::follow_child(state, &myself, event).await;
         Ok(())
     }
 

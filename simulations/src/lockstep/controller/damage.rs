@@ -9,23 +9,48 @@ use std::path::{Path, PathBuf};
 
 /// What a misdirected write writes.
 const SECTOR: u64 = 512;
+/// The folder in which a node keeps the mail that it has acknowledged.
+const MAIL: &str = "mail";
+
+/// What became of a disk.
+pub(super) struct Struck {
+    /// In words.
+    pub(super) what: String,
+    /// Could mail be gone that the node has promised to keep?
+    pub(super) mail: bool,
+}
 
 /// Damages what lies in `dir`; says what it did.
-pub(super) fn strike(dir: &Path, fault: DiskFault, dice: &mut Dice) -> io::Result<String> {
+pub(super) fn strike(dir: &Path, fault: DiskFault, dice: &mut Dice) -> io::Result<Struck> {
     if fault == DiskFault::Lost {
         fs::remove_dir_all(dir)?;
         fs::create_dir_all(dir)?;
-        return Ok("the disk is gone, an empty one stands in its place".to_owned());
+        return Ok(Struck {
+            what: "the disk is gone, an empty one stands in its place".to_owned(),
+            mail: true,
+        });
     }
     let mut files = Vec::new();
     list(dir, &mut files)?;
     // Directories list their entries in no order that two runs share.
     files.sort();
     if files.is_empty() {
-        return Ok("the disk holds nothing that could be damaged".to_owned());
+        return Ok(Struck {
+            what: "the disk holds nothing that could be damaged".to_owned(),
+            mail: false,
+        });
     }
     let path = &files[dice.index(files.len())];
-    let name = path.strip_prefix(dir).unwrap_or(path).display();
+    let name = path.strip_prefix(dir).unwrap_or(path);
+    let what = damage(path, fault, dice)?;
+    Ok(Struck {
+        what: format!("{}: {what}", name.display()),
+        mail: name.starts_with(MAIL),
+    })
+}
+
+/// Damages one file.
+fn damage(path: &Path, fault: DiskFault, dice: &mut Dice) -> io::Result<String> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
     match fault {
@@ -36,7 +61,7 @@ pub(super) fn strike(dir: &Path, fault: DiskFault, dice: &mut Dice) -> io::Resul
             file.read_exact_at(&mut byte, at)?;
             byte[0] ^= 1 << bit;
             file.write_all_at(&byte, at)?;
-            Ok(format!("{name}: bit {bit} of byte {at} has turned"))
+            Ok(format!("bit {bit} of byte {at} has turned"))
         }
         DiskFault::Misdirected => {
             let (from, to) = (dice.below(len) / SECTOR, dice.below(len) / SECTOR);
@@ -45,14 +70,12 @@ pub(super) fn strike(dir: &Path, fault: DiskFault, dice: &mut Dice) -> io::Resul
             let room = (len - to * SECTOR).min(SECTOR) as usize;
             sector.truncate(room);
             file.write_all_at(&sector, to * SECTOR)?;
-            Ok(format!(
-                "{name}: sector {from} was written over sector {to}"
-            ))
+            Ok(format!("sector {from} was written over sector {to}"))
         }
         DiskFault::Truncated => {
             let at = dice.below(len);
             file.set_len(at)?;
-            Ok(format!("{name}: ends after {at} of {len} bytes"))
+            Ok(format!("ends after {at} of {len} bytes"))
         }
     }
 }

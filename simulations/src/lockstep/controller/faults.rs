@@ -2,7 +2,7 @@
 
 use super::RunError;
 use super::agenda::Item;
-use super::damage;
+use super::damage::{self, Struck};
 use super::network::{self, Place as At, Slow};
 use super::place::State;
 use super::world::World;
@@ -335,11 +335,16 @@ impl World<'_> {
     fn break_disk(&mut self, at: At, disk: DiskFault, number: usize) {
         let mut dice = Dice::new(self.plan.seed ^ (number as u64 + 1) << 20);
         let place = &self.places[at];
-        let what = damage::strike(&place.dir, disk, &mut dice);
-        let what = what.unwrap_or_else(|error| format!("the disk could not be damaged: {error}"));
+        let struck = damage::strike(&place.dir, disk, &mut dice);
+        let struck = struck.unwrap_or_else(|error| Struck {
+            what: format!("the disk could not be damaged: {error}"),
+            mail: true,
+        });
         let name = place.name.clone();
-        self.record.fault(&name, &what);
-        self.checks.damaged(&name);
+        self.record.fault(&name, &struck.what);
+        if struck.mail {
+            self.checks.damaged(&name);
+        }
     }
 }
 

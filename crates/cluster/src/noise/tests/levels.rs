@@ -290,7 +290,11 @@ async fn a_member_unknown_here_is_let_in_by_its_admission_and_a_former_one_is_to
     let unknown = "node d is not a member as far as this node knows and has no proof";
     let evicted = "node d is not a member any more: node d was evicted: stolen";
     let told = "node d was evicted: stolen";
-    let table: [(&str, MemberTable, Option<&Admission>, &str, &str); 11] = [
+    let leaving = |name: &str| MemberTable {
+        leaving: [NodeId::from("d")].into(),
+        ..former(name, 9)
+    };
+    let table: [(&str, MemberTable, Option<&Admission>, &str, &str); 13] = [
         (
             "in the table",
             known(&["a", "d"]),
@@ -329,6 +333,20 @@ async fn a_member_unknown_here_is_let_in_by_its_admission_and_a_former_one_is_to
             "nothing",
         ),
         ("removed", former("d", 0), None, evicted, told),
+        (
+            "removed, and its vote counts",
+            leaving("d"),
+            None,
+            "Member",
+            "nothing",
+        ),
+        (
+            "removed, its vote counts, and this is not it",
+            leaving("a"),
+            None,
+            unknown,
+            "nothing",
+        ),
         (
             "removed, with its old admission",
             former("d", 9),

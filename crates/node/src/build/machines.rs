@@ -1,0 +1,119 @@
+//! The pure machines of a node as children of its tree: each start of one is a fresh machine with the
+//! effects it acts by.
+
+use super::Parts;
+use crate::effects::{AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects};
+use custody::Custodian;
+use federation::{Aggregator, Participant};
+use learn::TrainConfig;
+use runtime::entropy;
+use runtime::supervisor::ChildSpec;
+use std::time::Duration;
+use telemetry::monitor::Monitor;
+
+/// Rows per training step: small enough for several steps on a young window.
+const BATCH: usize = 64;
+
+impl Parts {
+    /// The custodian, fresh at each start: its group state is never taken up again after a crash.
+    pub fn custodian(&self) -> ChildSpec {
+        let (me, identity) = (self.me.clone(), self.identity.clone());
+        let (ledger, cluster, epochs, space, served) = (
+            self.ledger.clone(),
+            self.cluster.clone(),
+            self.epochs.clone(),
+            self.space.clone(),
+            self.served.clone(),
+        );
+        ChildSpec::machine(self.letters.custodian.clone(), move || {
+            let effects = CustodianEffects {
+                ledger: ledger.clone(),
+                cluster: cluster.clone(),
+                epochs: epochs.clone(),
+                space: space.clone(),
+                served: served.clone(),
+            };
+            let (me, identity) = (me.clone(), identity.clone());
+            async move {
+                Ok((
+                    // The tail tells it the roster.
+                    Custodian::new(me, identity, custody::Roster::default(), entropy::bytes()),
+                    effects,
+                ))
+            }
+        })
+    }
+
+    /// The participant.
+    pub fn participant(&self) -> ChildSpec {
+        let (me, cluster, aggregator, learner, windows) = (
+            self.me.clone(),
+            self.cluster.clone(),
+            self.letters.aggregator.clone(),
+            self.learner.clone(),
+            self.windows.clone(),
+        );
+        let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
+        ChildSpec::machine(self.letters.participant.clone(), move || {
+            let effects = ParticipantEffects {
+                me: me.clone(),
+                cluster: cluster.clone(),
+                aggregator: aggregator.clone(),
+                sent: updates.clone(),
+                learner: learner.clone(),
+                windows: windows.clone(),
+                config: TrainConfig {
+                    epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
+                    batch: BATCH,
+                    learning_rate: learning.learning_rate,
+                    seed: 0,
+                    proximal: None,
+                },
+                min_examples: learning.min_examples,
+            };
+            let me = me.clone();
+            async move { Ok((Participant::new(me), effects)) }
+        })
+    }
+
+    /// The aggregator.
+    pub fn aggregator(&self) -> ChildSpec {
+        let (me, ledger, cluster, models, participant) = (
+            self.me.clone(),
+            self.ledger.clone(),
+            self.cluster.clone(),
+            self.models.clone(),
+            self.letters.participant.clone(),
+        );
+        let learning = self.config.learning.clone();
+        ChildSpec::machine(self.letters.aggregator.clone(), move || {
+            let config = federation::Config {
+                min_cohort: learning.min_cohort,
+                deadline: Duration::from_millis(learning.round_timeout_ms),
+                pause: Duration::from_millis(learning.pause_ms),
+                ..federation::Config::default()
+            };
+            let effects = AggregatorEffects {
+                me: me.clone(),
+                ledger: ledger.clone(),
+                cluster: cluster.clone(),
+                models: models.clone(),
+                participant: participant.clone(),
+            };
+            let me = me.clone();
+            async move { Ok((Aggregator::new(me, config), effects)) }
+        })
+    }
+
+    /// The monitor.
+    pub fn monitor(&self) -> ChildSpec {
+        let (ledger, board) = (self.ledger.clone(), self.board.clone());
+        ChildSpec::machine(self.letters.monitor.clone(), move || {
+            let effects = MonitorEffects {
+                ledger: ledger.clone(),
+                board: board.clone(),
+            };
+            async move { Ok((Monitor::new(), effects)) }
+        })
+    }
+}
