@@ -18,22 +18,27 @@ pub const SEEN_WINDOW_SHARED: usize = 64 * SEEN_WINDOW;
 /// Full generations that become one old one. Between few maps to look into and little to copy.
 const MERGED: usize = 8;
 
+/// Latest ids that a copy of the state does not share: each commit makes a copy.
+const FRESH: usize = 32;
+
 type Generation = BTreeMap<ProposalId, u64>;
 
-/// Ids by age. A copy of the state shares all but the youngest generation.
+/// Ids by age. A copy of the state shares all but the freshest ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     /// Up to eight times eight windows; from level 1 on.
     old: VecDeque<Arc<Generation>>,
     /// Windows that are full: one at level 0, fewer than eight from level 1 on.
     full: Vec<Arc<Generation>>,
-    young: Generation,
+    /// A window that fills, without the freshest.
+    young: Arc<Generation>,
+    fresh: Generation,
 }
 
 impl Seen {
     /// Index of the leaf that first carried `id`.
     pub(crate) fn first(&self, id: &ProposalId) -> Option<u64> {
-        let young = self.young.get(id);
+        let young = self.fresh.get(id).or_else(|| self.young.get(id));
         let full = || self.full.iter().rev().find_map(|seen| seen.get(id));
         let old = || self.old.iter().rev().find_map(|seen| seen.get(id));
         young.or_else(full).or_else(old).copied()
@@ -42,11 +47,15 @@ impl Seen {
     /// `level` is the ledger's: every replica must forget at the same leaf, also those of the first
     /// release while they are there.
     pub(crate) fn remember(&mut self, id: ProposalId, index: u64, level: Level) {
-        if self.young.len() == SEEN_WINDOW {
+        if self.fresh.len() == FRESH {
+            Arc::make_mut(&mut self.young).append(&mut self.fresh);
+        }
+        if self.young.len() + self.fresh.len() == SEEN_WINDOW {
             if level < Level::MEMBERSHIP {
                 self.full.clear();
             }
-            self.full.push(Arc::new(std::mem::take(&mut self.young)));
+            Arc::make_mut(&mut self.young).append(&mut self.fresh);
+            self.full.push(std::mem::take(&mut self.young));
             if self.full.len() == MERGED {
                 let full = self.full.drain(..);
                 let merged = full.flat_map(|seen| seen.as_ref().clone()).collect();
@@ -56,7 +65,7 @@ impl Seen {
                 self.old.pop_front();
             }
         }
-        self.young.insert(id, index);
+        self.fresh.insert(id, index);
     }
 
     /// Is no more remembered than the level asks for?
@@ -67,7 +76,7 @@ impl Seen {
             Level::FIRST => 2 * SEEN_WINDOW,
             _ => SEEN_WINDOW_SHARED + (MERGED + 1) * SEEN_WINDOW,
         };
-        old + full + self.young.len() <= most
+        old + full + self.young.len() + self.fresh.len() <= most
     }
 }
 

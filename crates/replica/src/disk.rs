@@ -13,6 +13,19 @@ pub(super) fn threads() -> bool {
     Handle::try_current().is_ok() && !runtime::blocking::on_one_thread()
 }
 
+/// Most bytes that are copied to or from the page cache where one stands: copying them costs less
+/// than waking another thread to take over meanwhile.
+const COPIED: u64 = 64 << 10;
+
+/// Work on `bytes` bytes of files that syncs nothing.
+pub(super) fn copying<T>(bytes: u64, work: impl FnOnce() -> T) -> T {
+    if bytes <= COPIED {
+        work()
+    } else {
+        runtime::blocking::in_place(work)
+    }
+}
+
 /// Makes what was written to `file`, which is at `path`, durable.
 pub(super) fn sync_data(file: &File, path: &Path) -> Result<(), StoreError> {
     let sync = || file.sync_data();

@@ -16,7 +16,7 @@ mod marked;
 mod scan;
 
 use super::types::{Entry, LogId, StorageError, Types, Vote};
-use super::{StoreError, disk, frames};
+use super::{StoreError, disk, frames, types};
 use durable::Progress;
 use file::{LogFile, Opened};
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
@@ -175,16 +175,21 @@ impl RaftLog {
     /// Appends. Durable when it returns, unless the entries are this leader's own.
     fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
         self.expect_intact()?;
-        let ahead = {
+        let ahead = disk::copying(types::weight(entries), || {
             let mut log = self.lock();
             log.write(entries)?;
-            log.leads() && log.may_run_ahead()
-        };
+            Ok::<_, StoreError>(log.leads() && log.may_run_ahead())
+        })?;
         if ahead {
             self.sync_soon()
         } else {
-            self.sync_now()
+            in_place(|| self.sync_now())
         }
+    }
+
+    fn read(&self, range: impl RangeBounds<u64>, most: u64) -> Result<Vec<Entry>, StorageError> {
+        let bytes = self.lock().extent(&range).min(most);
+        disk::copying(bytes, || self.lock().read(range, most)).map_err(read_failed)
     }
 }
 
@@ -201,7 +206,7 @@ impl RaftLogReader<Types> for RaftLog {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        in_place(|| self.lock().read(range, u64::MAX)).map_err(read_failed)
+        self.read(range, u64::MAX)
     }
 
     async fn limited_get_log_entries(
@@ -209,7 +214,7 @@ impl RaftLogReader<Types> for RaftLog {
         start: u64,
         end: u64,
     ) -> Result<Vec<Entry>, StorageError> {
-        in_place(|| self.lock().read(start..end, MAX_READ)).map_err(read_failed)
+        self.read(start..end, MAX_READ)
     }
 }
 
@@ -250,7 +255,7 @@ impl RaftLogStorage<Types> for RaftLog {
         I::IntoIter: Send,
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
-        in_place(|| self.write(&entries)).map_err(write_failed)?;
+        self.write(&entries).map_err(write_failed)?;
         callback.log_io_completed(Ok(()));
         Ok(())
     }

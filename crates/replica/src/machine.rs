@@ -1,11 +1,11 @@
 //! Raft's state machine over the store.
 
-use super::StoreError;
 use super::leaves::{LeafReader, Place, StoredLeaf};
 use super::log::RaftLog;
 use super::snapshot::LeavesFile;
 use super::store::{Apply, ApplyWhat, Store};
 use super::types::{Answer, Entry, LogId, Membership, StorageError, Types};
+use super::{StoreError, disk, types};
 use openraft::storage::RaftStateMachine;
 use openraft::{
     AnyError, EntryPayload, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageIOError,
@@ -86,6 +86,8 @@ impl RaftStateMachine<Types> for LeafMachine {
             let durable = self.log.durable_through(last.log_id.index).await;
             durable.map_err(|error| StorageIOError::apply(last.log_id, AnyError::error(error)))?;
         }
+        let syncs = |entry: &Entry| matches!(entry.payload, EntryPayload::Membership(_));
+        let (syncs, weight) = (entries.iter().any(syncs), types::weight(&entries));
         let entries = entries.into_iter().map(|entry| Apply {
             log_id: entry.log_id,
             what: match entry.payload {
@@ -96,8 +98,13 @@ impl RaftStateMachine<Types> for LeafMachine {
                 }
             },
         });
-        let answers = in_place(|| self.store.apply(entries.collect()))
-            .map_err(|error| StorageIOError::write_state_machine(AnyError::error(error)))?;
+        let apply = || self.store.apply(entries.collect());
+        let answers = match syncs {
+            true => in_place(apply),
+            false => disk::copying(weight, apply),
+        };
+        let answers =
+            answers.map_err(|error| StorageIOError::write_state_machine(AnyError::error(error)))?;
         Ok(answers.into_iter().map(Answer).collect())
     }
 

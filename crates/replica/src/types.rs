@@ -1,5 +1,6 @@
 //! The types openraft works with here.
 
+use openraft::EntryPayload;
 use serde::{Deserialize, Serialize};
 use wire::{NodeId, StoreId};
 
@@ -29,6 +30,15 @@ pub(super) type LogId = openraft::LogId<u64>;
 pub(super) type Vote = openraft::Vote<u64>;
 pub(super) type Membership = openraft::StoredMembership<u64, openraft::BasicNode>;
 pub(super) type StorageError = openraft::StorageError<u64>;
+
+/// Bytes of acts in `entries`; the rest of them is small.
+pub(super) fn weight(entries: &[Entry]) -> u64 {
+    let acts = entries.iter().map(|entry| match &entry.payload {
+        EntryPayload::Normal(leaf) => leaf.0.len() as u64,
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    });
+    acts.sum()
+}
 
 /// Raft's number for a replica: the first eight bytes of SHA-256 of the node's name, and of its
 /// store where that is not the founding one. Unlike an index into the roster it stays when the

@@ -7,7 +7,7 @@ use super::{LOG, Slot, VOTE, marked};
 use machine::mistakes::{self, Mistake};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -236,11 +236,8 @@ impl LogFile {
         Ok((entry.entry, payload.len() as u64))
     }
 
-    pub(super) fn read(
-        &self,
-        range: impl RangeBounds<u64>,
-        most: u64,
-    ) -> Result<Vec<Entry>, StoreError> {
+    /// The entries of `range` among `slots`.
+    fn within(&self, range: &impl RangeBounds<u64>) -> Range<usize> {
         let from = match range.start_bound() {
             Bound::Included(index) => *index,
             Bound::Excluded(index) => index + 1,
@@ -251,10 +248,26 @@ impl LogFile {
             Bound::Excluded(index) => *index,
             Bound::Unbounded => u64::MAX,
         };
+        let from = self.position(from);
+        from..self.position(to).max(from)
+    }
+
+    /// Bytes of the file that hold the entries of `range`.
+    pub(super) fn extent(&self, range: &impl RangeBounds<u64>) -> u64 {
+        let Range { start, end } = self.within(range);
+        let offset = |at: usize| self.slots.get(at).map_or(self.end, |slot| slot.offset);
+        offset(end) - offset(start)
+    }
+
+    pub(super) fn read(
+        &self,
+        range: impl RangeBounds<u64>,
+        most: u64,
+    ) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         let mut bytes = 0;
-        for slot in &self.slots[self.position(from)..] {
-            if slot.log_id.index >= to || bytes >= most {
+        for slot in &self.slots[self.within(&range)] {
+            if bytes >= most {
                 break;
             }
             let (entry, len) = self.entry(slot)?;

@@ -80,6 +80,21 @@ fn a_batch_is_limited_by_bytes_but_never_empty() {
 }
 
 #[test]
+fn the_extent_of_a_range_is_that_of_its_frames() {
+    let dir = TempDir::new().unwrap();
+    let log = filled(dir.path(), 10);
+    log.shorten(log_id(1, 0, 3)).unwrap();
+    let log = log.lock();
+    let whole = log.extent(&(..));
+    assert_eq!(log.extent(&(4..7)) + log.extent(&(7..=9)), whole);
+    assert!(log.extent(&(4..7)) > 0);
+    for nothing in [5..5, 0..4, 10..99] {
+        assert_eq!(log.extent(&nothing), 0, "{nothing:?}");
+    }
+    assert_eq!(log.extent(&(0..99)), whole);
+}
+
+#[test]
 fn a_torn_tail_is_cut_off_at_every_length() {
     let dir = TempDir::new().unwrap();
     drop(filled(dir.path(), 3));
