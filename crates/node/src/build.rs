@@ -55,8 +55,6 @@ use telemetry::transactions::PipelineConfig;
 use tokio::sync::watch;
 use wire::{MemberEntry, NodeId, Role, RoomId, Round};
 
-/// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
-const LETTERS: usize = 1_024;
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// Rows per training step: small enough for several steps on a young window.
@@ -143,11 +141,12 @@ impl Parts {
         let models = Arc::new(Models::open(data.join("model"), &shape)?);
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
+        let room = surroundings.letters;
         let letters = Letters {
-            custodian: Address::of::<Custodian>("custodian", LETTERS),
-            participant: Address::of::<Participant>("participant", LETTERS),
-            aggregator: Address::of::<Aggregator>("aggregator", LETTERS),
-            monitor: Address::of::<Monitor>("monitor", LETTERS),
+            custodian: Address::of::<Custodian>("custodian", room),
+            participant: Address::of::<Participant>("participant", room),
+            aggregator: Address::of::<Aggregator>("aggregator", room),
+            monitor: Address::of::<Monitor>("monitor", room),
         };
         let served = Served::default();
         let gateway = Arc::new(Gateway {
@@ -335,6 +334,7 @@ impl Parts {
                 min_cohort: learning.min_cohort,
                 deadline: Duration::from_millis(learning.round_timeout_ms),
                 pause: Duration::from_millis(learning.pause_ms),
+                resend: Duration::from_millis(learning.resend_ms),
                 ..federation::Config::default()
             };
             let effects = AggregatorEffects {
