@@ -60,6 +60,13 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
                 cargo(format!("run --release -p simulations -- batch {batch}"))()
             })
         }),
+        // Behind everything that shares the plain build: all of ours above `machine` is built once more,
+        // with the mistakes in it; libraries are not. That is eight minutes of processor time, the proof
+        // itself two.
+        Step::new(
+            "proof of the simulation",
+            plain("run --release -p simulations --features mistakes -- prove"),
+        ),
         // As a process of its own, since it becomes another program.
         Step::new(
             "chaos",

@@ -358,6 +358,12 @@ impl Config {
             "between 100 and 3600000 milliseconds",
         );
         found.require(
+            (100..=3_600_000).contains(&learning.resend_ms),
+            "learning.resend_ms",
+            learning.resend_ms,
+            "between 100 and 3600000 milliseconds",
+        );
+        found.require(
             (1..=100).contains(&learning.local_epochs),
             "learning.local_epochs",
             learning.local_epochs,

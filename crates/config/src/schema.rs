@@ -231,6 +231,8 @@ pub struct Learning {
     pub min_cohort: usize,
     /// A round ends at the latest after this.
     pub round_timeout_ms: u64,
+    /// A participant that has not answered is asked again after this.
+    pub resend_ms: u64,
     /// Rest between rounds.
     pub pause_ms: u64,
     /// Passes over the local examples in a round.
@@ -323,6 +325,7 @@ impl Default for Learning {
         Self {
             min_cohort: 2,
             round_timeout_ms: 10_000,
+            resend_ms: 3_000,
             pause_ms: 60_000,
             local_epochs: 2,
             learning_rate: 2e-3,

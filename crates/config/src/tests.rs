@@ -94,6 +94,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[[room]]",
+            "[learning]\nresend_ms = 10\n[[room]]",
+            &["`learning.resend_ms`", "10", "between 100"],
+        ),
+        (
+            "[[room]]",
             "[learning]\npause_ms = \"long\"\n[[room]]",
             &["learning.pause_ms", "long", "u64"],
         ),

@@ -48,8 +48,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use wire::{MemberEntry, NodeId, RoomId, Round};
 
-/// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
-const LETTERS: usize = 1_024;
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -132,11 +130,12 @@ impl Parts {
         let models = Arc::new(Models::open(data.join("model"), &shape)?);
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
+        let room = surroundings.letters;
         let letters = Letters {
-            custodian: Address::of::<Custodian>("custodian", LETTERS),
-            participant: Address::of::<Participant>("participant", LETTERS),
-            aggregator: Address::of::<Aggregator>("aggregator", LETTERS),
-            monitor: Address::of::<Monitor>("monitor", LETTERS),
+            custodian: Address::of::<Custodian>("custodian", room),
+            participant: Address::of::<Participant>("participant", room),
+            aggregator: Address::of::<Aggregator>("aggregator", room),
+            monitor: Address::of::<Monitor>("monitor", room),
         };
         let served = Served::default();
         let members = Members::new(MemberTable::founding(configured.values().cloned()));

@@ -25,6 +25,9 @@ use tokio::sync::oneshot;
 /// writers of lossless topics. Twice the time in which a link notices a dead peer.
 const LEASE: Duration = Duration::from_secs(4);
 
+/// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
+const LETTERS: usize = 1_024;
+
 /// What a node touches of the outside.
 pub struct Surroundings<T> {
     /// How bytes get to the other nodes and from them.
@@ -39,6 +42,9 @@ pub struct Surroundings<T> {
     pub kafka: Reach,
     /// Makes the learner: [`Learner::start`], or [`Learner::inline`] where there must be no thread.
     pub learner: fn(Shape) -> Result<Learner, learn::Error>,
+    /// Letters that may wait for each of the node's machines; a simulation gives less, so that a minute's
+    /// load reaches the limit.
+    pub letters: usize,
     /// Whether the status page is served at `node.admin`.
     pub admin: bool,
     /// Whether operators find a control socket in the data folder.
@@ -69,6 +75,7 @@ impl Surroundings<TcpTransport> {
             alerts: None,
             kafka: Reach::Sockets,
             learner: Learner::start,
+            letters: LETTERS,
             admin: true,
             control: true,
             consensus: Some(consensus),

@@ -7,8 +7,8 @@
 
 use super::draw::CALM_MS;
 use super::invariants::{
-    ACKNOWLEDGED_STAYS, CONVERGED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
-    HOLDERS_ARE_MEMBERS, KEYS_EXPIRE, MAIL_KEPT, MAIL_ONCE, NO_GAP, OFFSETS_BEHIND, ONE_LEADER,
+    ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
+    HOLDERS_ARE_MEMBERS, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER, PROVABLE,
     ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
 };
 use crate::machines::rng::Dice;
@@ -19,6 +19,10 @@ use machine::mistakes::Mistake;
 const FIRST_MS: u64 = 8_000;
 /// Faults end here: with the calm that is a run of a minute.
 const FAULTS_MS: u64 = 20_000;
+/// Until then nodes have too few examples, and every round is declined.
+const LEARNING_MS: u64 = 32_000;
+/// So long at most lasts what strikes later than the others.
+const LATE_MS: u64 = 6_000;
 
 /// How a mistake is provoked.
 pub struct Stage {
@@ -35,9 +39,9 @@ pub struct Stage {
     faults: fn(&mut Draw),
 }
 
-/// The stage of a mistake; `None`: no load that a run of minutes can carry brings it out.
-pub fn stage(mistake: Mistake) -> Option<Stage> {
-    Some(match mistake {
+/// The stage of a mistake.
+pub fn stage(mistake: Mistake) -> Stage {
+    match mistake {
         Mistake::DoubleVote => Stage {
             scenario: "ledger",
             nodes: 3,
@@ -49,9 +53,10 @@ pub fn stage(mistake: Mistake) -> Option<Stage> {
         Mistake::LostFsync => Stage {
             scenario: "ledger",
             nodes: 3,
-            rules: &[HISTORY_FIXED, ACKNOWLEDGED_STAYS, CONVERGED],
+            // A log with holes in it is noticed by the replica itself, which then refuses to take part.
+            rules: &[HISTORY_FIXED, ACKNOWLEDGED_STAYS, PROVABLE],
             budget: 10,
-            reason: "the house loses power three times; each time the last entries are gone unless dice keep them",
+            reason: "the house loses power three times; each time dice decide which sectors of the log are left",
             faults: |draw| draw.everybody(3, power_loss),
         },
         Mistake::CommitBeforePersist => Stage {
@@ -75,8 +80,8 @@ pub fn stage(mistake: Mistake) -> Option<Stage> {
             nodes: 5,
             rules: &[SUM_OF_UPDATES],
             budget: 10,
-            reason: "an answer must be on its way when the aggregator asks again, after three seconds",
-            faults: Draw::slow_answers,
+            reason: "a round must open while two answer late, the second later than the first answers twice",
+            faults: Draw::late_answers,
         },
         Mistake::OffsetCommittedEarly => Stage {
             scenario: "edges",
@@ -107,7 +112,7 @@ pub fn stage(mistake: Mistake) -> Option<Stage> {
         Mistake::DuplicateProposal => Stage {
             scenario: "ledger",
             nodes: 3,
-            rules: &[EFFECT_ONCE, MAIL_ONCE],
+            rules: &[EFFECT_ONCE],
             budget: 10,
             reason: "an answer must be lost while its proposal is not: links end every second and more",
             faults: Draw::lost_answers,
@@ -143,8 +148,15 @@ pub fn stage(mistake: Mistake) -> Option<Stage> {
                 draw.add(at_ms, What::Kill { node, down_ms });
             },
         },
-        Mistake::UnboundedQueue => return None,
-    })
+        Mistake::UnboundedQueue => Stage {
+            scenario: "crashes",
+            nodes: 3,
+            rules: &[BOUNDED],
+            budget: 5,
+            reason: "a node that starts again reads the ledger faster than its machines work, four times",
+            faults: |draw| draw.one_by_one(4, |node, down_ms| What::Kill { node, down_ms }),
+        },
+    }
 }
 
 impl Stage {
@@ -157,11 +169,16 @@ impl Stage {
         };
         (self.faults)(&mut draw);
         draw.faults.sort_by_key(|fault| fault.at_ms);
+        let last = draw.faults.last().map_or(0, |fault| fault.at_ms);
+        let faults_ms = match last < FAULTS_MS {
+            true => FAULTS_MS,
+            false => last + LATE_MS,
+        };
         Plan {
             seed,
             scenario: self.scenario.to_owned(),
             nodes: self.nodes,
-            faults_ms: FAULTS_MS,
+            faults_ms,
             calm_ms: CALM_MS,
             faults: draw.faults,
             bugs: Vec::new(),
@@ -237,21 +254,22 @@ impl Draw {
         }
     }
 
-    /// Nothing comes from two nodes for some seconds, again and again: whoever waits for their answers
-    /// asks once more, and then hears both from the first while the second is still silent.
-    fn slow_answers(&mut self) {
+    /// Two nodes are slow, the second more than the first. The aggregator asks both again before either
+    /// is heard, and is answered twice by the first while it waits for the second. A round opens every
+    /// four seconds. Slower nodes would stand for election, for want of a leader's word.
+    fn late_answers(&mut self) {
         for number in 0..2 {
             let first = self.node();
-            let from = vec![first, (first + 1) % self.nodes];
-            let to = (0..self.nodes).filter(|node| !from.contains(node));
-            let held = What::Split {
-                to: to.collect(),
-                from,
-                both: false,
-                for_ms: 3_500 + self.below(1_500),
-            };
-            let at_ms = FIRST_MS + 6_000 * number + self.below(1_000);
-            self.add(at_ms, held);
+            for (node, delay_ms) in [(first, 200), ((first + 1) % self.nodes, 400)] {
+                let slow = What::Slow {
+                    node,
+                    delay_ms,
+                    jitter_ms: 10,
+                    loss_percent: 0,
+                    for_ms: LATE_MS,
+                };
+                self.add(LEARNING_MS + LATE_MS * number, slow);
+            }
         }
     }
 
@@ -286,8 +304,9 @@ mod tests {
             Mistake::DuplicateProposal,
             Mistake::NoFailoverAbandon,
             Mistake::WatermarkEarly,
+            Mistake::UnboundedQueue,
         ] {
-            let stage = stage(mistake).unwrap();
+            let stage = stage(mistake);
             for seed in 1..=stage.budget {
                 let plan = stage.plan(seed);
                 assert!(lawful(&plan), "{mistake:?} {seed}");

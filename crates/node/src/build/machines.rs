@@ -91,6 +91,7 @@ impl Parts {
                 min_cohort: learning.min_cohort,
                 deadline: Duration::from_millis(learning.round_timeout_ms),
                 pause: Duration::from_millis(learning.pause_ms),
+                resend: Duration::from_millis(learning.resend_ms),
                 ..federation::Config::default()
             };
             let effects = AggregatorEffects {

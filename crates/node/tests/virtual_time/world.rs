@@ -61,6 +61,7 @@ impl World {
             alerts: Some(Arc::new(Letterbox(self.letters.clone()))),
             kafka: Reach::Sockets,
             learner: Learner::inline,
+            letters: 64,
             admin: false,
             control: false,
             consensus: None,

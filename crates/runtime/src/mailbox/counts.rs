@@ -13,6 +13,7 @@ use wire::status::MailboxStatus;
 #[derive(Default, Debug)]
 pub(super) struct Counts {
     waiting: Mutex<Waiting>,
+    peak: AtomicU64,
     delivered: AtomicU64,
     shed: AtomicU64,
     refused: AtomicU64,
@@ -52,6 +53,7 @@ impl Counts {
         MailboxStatus {
             depth: 0,
             capacity: 0,
+            peak: self.peak.load(Relaxed),
             oldest_ms: oldest.map(|posted| millis(now.since(posted))),
             delivered: self.delivered.load(Relaxed),
             shed: self.shed.load(Relaxed),
@@ -92,6 +94,8 @@ impl Ticket {
             waiting.next += 1;
             let number = waiting.next;
             waiting.posted.insert(number, posted);
+            let depth = u64::try_from(waiting.posted.len()).unwrap_or(u64::MAX);
+            counts.peak.fetch_max(depth, Relaxed);
             number
         };
         Self {

@@ -108,6 +108,8 @@ pub struct MailboxStatus {
     pub depth: u64,
     /// Its limit.
     pub capacity: u64,
+    /// Most letters that there ever were at once.
+    pub peak: u64,
     /// Age of the oldest of them; `None`: there is none.
     pub oldest_ms: Option<u64>,
     /// Letters taken up by the actor, over all its incarnations.

@@ -18,6 +18,8 @@ pub(super) enum Item {
     Calm,
     /// No new load.
     Rest,
+    /// What is committed by now must be everywhere at the end.
+    Settle,
     /// A look at what the processes take.
     Look,
 }

@@ -59,6 +59,7 @@ impl World<'_> {
                 self.memory();
                 self.agenda.add(self.now + LOOK_MS, Item::Look);
             }
+            Item::Settle => self.settled = self.checks.size(),
             Item::Calm => self.calm(started)?,
             Item::Rest => {
                 self.record.fault("", "no new load");

@@ -32,8 +32,9 @@ impl World<'_> {
             let up = CONVERGED.check(matches!(place.state, State::Running(_)), || {
                 format!("{name} does not run")
             });
-            let whole = CONVERGED.check(shown.size == size, || {
-                format!("{name} has {} of {size} leaves", shown.size)
+            let (has, settled) = (shown.size, self.settled);
+            let whole = CONVERGED.check(has >= settled, || {
+                format!("{name} has {has} of the {settled} leaves that had time to reach it")
             });
             let (first, leader) = (&self.places[members[0]], shown.leader.clone());
             let same = leader.is_some() && leader == first.shown.leader;

@@ -23,6 +23,10 @@ const AFTERMATH_MS: u64 = 500;
 /// Before the end no new load comes, so that what is under way can settle: a proposal is tried for
 /// ten seconds at most, and with everybody up it takes milliseconds.
 const REST_MS: u64 = 5_000;
+/// What is committed later than this before the end may still be on its way then: nodes rest from load only,
+/// and their alerts and rounds make leaves at any moment. A follower hears of a commit with the next
+/// heartbeat; a lost segment and a busy disk come on top.
+const SETTLE_MS: u64 = 1_000;
 /// A process manager starts a node again that has ended by itself.
 const RESTART_MS: u64 = 1_000;
 
@@ -44,6 +48,8 @@ pub(super) struct World<'a> {
     pub(super) size_at_calm: u64,
     /// Rounds closed then.
     pub(super) rounds_at_calm: u64,
+    /// Leaves that every node must have at the end.
+    pub(super) settled: u64,
     pub(super) root: Root,
 }
 
@@ -119,6 +125,7 @@ impl<'a> World<'a> {
             lasting: BTreeMap::new(),
             size_at_calm: 0,
             rounds_at_calm: 0,
+            settled: 0,
             root,
         };
         for n in 1..=plan.nodes {
@@ -133,6 +140,9 @@ impl<'a> World<'a> {
         world.agenda.add(1, Item::Look);
         world.agenda.add(plan.faults_ms, Item::Calm);
         world.agenda.add(end.saturating_sub(REST_MS), Item::Rest);
+        world
+            .agenda
+            .add(end.saturating_sub(SETTLE_MS), Item::Settle);
         Ok(world)
     }
 

@@ -15,7 +15,9 @@ use replica::{Compaction, Ledger, LedgerConfig, Timings};
 use runtime::entropy;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wire::{Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Welcome};
+use wire::{
+    Act, Application, Call, Digest, Frame, Level, MemberEntry, NodeId, Reply, Source, Welcome,
+};
 
 /// The door of links.
 pub(super) const DOOR: &str = "cluster";
@@ -111,19 +113,33 @@ async fn raise_level(ledger: Ledger) {
     }
 }
 
-/// One act after the other, for ever; each acknowledged one is told.
+/// One act after the other, for ever; each acknowledged one is told. Each accounts for one mail more,
+/// which is what counts twice if an act takes effect twice: most others of a repeated act are refused.
 async fn load(ledger: Ledger) {
+    let me = ledger.me().as_str().to_owned();
     loop {
         let pause = 1 + entropy::below(LONGEST_PAUSE_MS);
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        // Takes effect each time, and is told apart from every other one.
-        let act = Act::NodeUp {
+        // Told apart from every other one, over all lives of this node.
+        let number = clock::now();
+        let act = Act::Ingested {
             node: ledger.me().clone(),
-            incarnation: clock::now(),
+            source: Source::Mail,
+            first: number,
+            last: number,
+            count: 1,
+            digest: Digest::of(&number.to_le_bytes()),
         };
         let digest = act_digest(&act);
+        let mail = |acknowledged| Seen::Mail {
+            to: me.clone(),
+            number,
+            acknowledged,
+        };
+        see(mail(false));
         if let Ok(index) = ledger.propose(act).await {
             see(Seen::Acknowledged { index, act: digest });
+            see(mail(true));
         }
     }
 }

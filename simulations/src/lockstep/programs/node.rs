@@ -35,6 +35,9 @@ const LINKS: &str = "7100";
 pub(super) const MAIL: &str = "25";
 /// Former key epochs are readable for so long: some rounds.
 const GRACE_MS: u64 = 10_000;
+/// Letters that may wait for a machine. Production has room for a thousand, which no load of some minutes
+/// fills; here a node that comes back and reads the ledger fills it, and its senders have to wait.
+const LETTERS: usize = 8;
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,7 @@ pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
         alerts: Some(Arc::new(Letterbox)),
         kafka: broker::reach(),
         learner: Learner::inline,
+        letters: LETTERS,
         admin: false,
         control: false,
         consensus: None,
@@ -95,6 +99,7 @@ min_cohort = 2
 min_examples = 4
 pause_ms = 4000
 round_timeout_ms = 5000
+resend_ms = 300
 window = 200
 [keys]
 grace_epochs = 100
@@ -213,7 +218,8 @@ async fn limits(probe: Probe) {
             if let Some(mailbox) = &actor.mailbox {
                 see(Seen::Gauge {
                     name: format!("mailbox of {}", actor.path),
-                    value: mailbox.depth,
+                    // Between two looks it may have been full and empty again.
+                    value: mailbox.peak,
                     limit: mailbox.capacity,
                 });
             }

@@ -1,0 +1,241 @@
+//! What must hold in every lockstep run. One rule, one id, one predicate; the controller feeds them
+//! with what the processes show. Pure, so that anything else that can show the same can use them.
+//!
+//! Besides these every leaf of every replica passes `ledger::invariants` when the directories are
+//! verified at the end. There is no rule about shares of secret values: the product does not
+//! aggregate securely yet, so there are no shares.
+//!
+//! | module | rules about |
+//! |---|---|
+//! | `log` | terms, leaves, acknowledgements, proposals |
+//! | `keys` | key epochs and who holds them |
+//! | `rounds` | models and what they stand on |
+//! | `edges` | mails and Kafka's offsets |
+
+mod edges;
+mod keys;
+mod log;
+mod rounds;
+
+use super::protocol::Fact;
+
+/// A rule with a stable id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable id.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+}
+
+/// A rule that did not hold, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub rule: Rule,
+    /// Where and how.
+    pub detail: String,
+}
+
+impl Rule {
+    /// `Err` unless `holds`.
+    pub fn check(self, holds: bool, detail: impl FnOnce() -> String) -> Result<(), Broken> {
+        if holds {
+            Ok(())
+        } else {
+            Err(self.broken(detail()))
+        }
+    }
+
+    /// It does not hold.
+    pub fn broken(self, detail: impl Into<String>) -> Broken {
+        Broken {
+            rule: self,
+            detail: detail.into(),
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident $id:literal $says:literal;)*) => {
+        $(#[doc = $says] pub const $name: Rule = Rule { id: $id, says: $says };)*
+        /// All rules.
+        pub const ALL: &[Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    ONE_LEADER "RAFT-1" "a term has one leader at most";
+    HISTORY_FIXED "LEDGER-1" "a committed leaf never changes: one root for each size, on all nodes and in all their lives";
+    LOG_IS_TREE "LEDGER-2" "what a node folds is what its Merkle root says";
+    ACKNOWLEDGED_STAYS "LEDGER-3" "an act that was acknowledged as a leaf is that leaf for ever";
+    PROVABLE "LEDGER-4" "every replica's directory verifies, and accepted acts are provable by inclusion";
+    EFFECT_ONCE "LEDGER-5" "a proposal takes effect once at most";
+    DIES_FOR_A_REASON "PROC-1" "a process ends by a fault, or with a sentence; it never just dies";
+    BOUNDED "PROC-2" "queues stay within their limits";
+    MEMORY_BOUNDED "PROC-3" "a process stays within its memory";
+    INTENSITY "PROC-4" "no supervisor restarts more often than its intensity allows";
+    EPOCH_GROWS "KEYS-1" "a node's key epoch only grows while it lives";
+    KEYS_EXPIRE "KEYS-3" "no key epoch stays readable longer than its grace";
+    HOLDERS_ARE_MEMBERS "KEYS-4" "who holds the keys of an epoch was a member when it began";
+    EVICTED_READS_NOTHING "KEYS-2" "an evicted node holds no key epoch that began after it was removed";
+    ONE_MODEL "ROUND-1" "a round makes one model at most";
+    COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
+    SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
+    MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
+    MAIL_ONCE "MAIL-2" "no mail is counted twice";
+    OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
+    NO_GAP "KAFKA-2" "the ledger accounts for every record: no offset is passed over";
+    CONVERGED "LIVE-1" "after the faults all nodes are up and hold the same ledger";
+    GOES_ON "LIVE-2" "after the faults acts are committed again";
+    ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
+    ROUNDS_GO_ON "LIVE-4" "after the faults rounds of learning close again";
+}
+
+/// What was seen so far, as far as rules need it.
+#[derive(Debug, Default)]
+pub struct Checks {
+    log: log::Log,
+    keys: keys::Keys,
+    rounds: rounds::Rounds,
+    edges: edges::Edges,
+}
+
+impl Checks {
+    /// `node` takes `leader` for the leader of `term`.
+    pub fn leader(&mut self, node: &str, leader: &str, term: u64) -> Result<(), Broken> {
+        self.log.leader(node, leader, term)
+    }
+
+    /// `node` has leaf `index`, with the root it makes.
+    pub fn leaf(
+        &mut self,
+        node: &str,
+        index: u64,
+        leaf: [u8; 32],
+        root: [u8; 32],
+        fact: &Fact,
+    ) -> Result<(), Broken> {
+        if self.log.leaf(node, index, leaf, root)? {
+            self.fact(index, fact)?;
+        }
+        self.log.stays(index)
+    }
+
+    /// A leaf that nobody had before took effect.
+    fn fact(&mut self, index: u64, fact: &Fact) -> Result<(), Broken> {
+        match fact {
+            Fact::Other => Ok(()),
+            Fact::Mails { node, count } => self.edges.counted(index, node, *count),
+            Fact::Records { first, last } => self.edges.records(index, *first, *last),
+            Fact::Closed {
+                round,
+                model,
+                participants,
+                examples,
+            } => self
+                .rounds
+                .closed(index, *round, *model, participants, *examples),
+            Fact::Epoch(epoch) => self.keys.began(index, *epoch),
+            Fact::Admitted(node) => {
+                self.keys.admitted(node);
+                Ok(())
+            }
+            Fact::Removed(node) => {
+                self.keys.removed(node);
+                Ok(())
+            }
+        }
+    }
+
+    /// `node` sent an update.
+    pub fn update(&mut self, node: &str, round: u64, examples: u64) {
+        self.rounds.update(node, round, examples);
+    }
+
+    /// Leaf `index` is this proposal, and it took effect.
+    pub fn effect(&mut self, index: u64, proposal: [u8; 16]) -> Result<(), Broken> {
+        self.log.effect(index, proposal)
+    }
+
+    /// `node` says who holds the keys of an epoch.
+    pub fn holders(&self, node: &str, epoch: u64, holders: &[String]) -> Result<(), Broken> {
+        self.keys.holders(node, epoch, holders)
+    }
+
+    /// The house's consumers have committed this offset.
+    pub fn committed(&self, offset: u64) -> Result<(), Broken> {
+        self.edges.committed(offset)
+    }
+
+    /// Rounds that made a model.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.made()
+    }
+
+    /// Gear sent mail `number` to the end, or was promised that it is kept.
+    pub fn mail(&mut self, to: &str, number: u64, promised: bool) {
+        self.edges.mail(to, number, promised);
+    }
+
+    /// A node's disk was damaged: its promises about mail are void.
+    pub fn damaged(&mut self, node: &str) {
+        self.edges.damaged(node);
+    }
+
+    /// At the end: every promised mail is accounted for.
+    pub fn mail_kept(&self) -> Result<(), Broken> {
+        self.edges.kept(|node| self.keys.former(node))
+    }
+
+    /// Mails promised and accounted for, over all nodes.
+    pub fn mails(&self) -> (u64, u64) {
+        self.edges.mails()
+    }
+
+    /// Former members.
+    pub fn former(&self, node: &str) -> bool {
+        self.keys.former(node)
+    }
+
+    /// `node` was told that its act is leaf `index`.
+    pub fn acknowledged(&mut self, node: &str, index: u64, act: [u8; 32]) -> Result<(), Broken> {
+        self.log.acknowledged(node, index, act)
+    }
+
+    /// At the end: nothing acknowledged is missing in a ledger of `size` leaves.
+    pub fn all_there(&self, size: u64) -> Result<(), Broken> {
+        self.log.all_there(size)
+    }
+
+    /// Acknowledged leaves.
+    pub fn acknowledgements(&self) -> impl Iterator<Item = u64> {
+        self.log.acknowledgements()
+    }
+
+    /// Leaves seen on any node.
+    pub fn size(&self) -> u64 {
+        self.log.size()
+    }
+
+    /// `node` holds this key epoch.
+    pub fn epoch(&mut self, node: &str, epoch: u64) -> Result<(), Broken> {
+        self.keys.epoch(node, epoch)
+    }
+
+    /// `node` has started again.
+    pub fn started(&mut self, node: &str) {
+        self.keys.started(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique() {
+        let ids: std::collections::BTreeSet<_> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}
