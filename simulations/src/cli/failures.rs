@@ -12,10 +12,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Runs that making one failure small may take from the command line.
-const SHRINK_RUNS: u32 = 500;
+pub(super) const SHRINK_RUNS: u32 = 500;
 
 /// `90s`, `10m`, `2h`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write for example 90s, 10m or 2h");
     let (digits, unit) = text.split_at(text.len().saturating_sub(1));
     let number: u64 = digits.parse().map_err(|_| wrong())?;
@@ -54,10 +54,10 @@ impl Fuzz {
             jobs: self.jobs,
             dir: self.dir,
             outline: Outline {
+                bugs: self.what.bugs(),
                 scenario: self.what.scenario,
                 nodes: self.what.nodes,
                 minutes: self.what.minutes,
-                bugs: Vec::new(),
             },
             seed: self.seed,
         };
@@ -92,6 +92,7 @@ impl Replay {
     pub(super) fn run(self) -> Result<bool, Failed> {
         let outcome = again(&self.file)?;
         let view = replay::View {
+            from_ms: 0,
             until_ms: self.until.map(|seconds| (seconds * 1e3) as u64),
             step: self.step,
             width: replay::width(),

@@ -93,7 +93,7 @@ impl World<'_> {
 
     fn begin(&mut self, number: usize) -> Result<(), RunError> {
         let Fault { what, .. } = self.plan.faults[number].clone();
-        let victim = victim(&what).map(usize::from);
+        let victim = what.node().map(usize::from);
         if victim.is_some_and(|at| at >= self.places.len()) {
             return Err(RunError::Plan(format!(
                 "fault {number} is for a node that there is not"
@@ -340,23 +340,5 @@ impl World<'_> {
         let name = place.name.clone();
         self.record.fault(&name, &what);
         self.checks.damaged(&name);
-    }
-}
-
-/// Whom a fault is for.
-fn victim(what: &What) -> Option<u8> {
-    match what {
-        What::Crash { node, .. }
-        | What::Kill { node, .. }
-        | What::Pause { node, .. }
-        | What::Slow { node, .. }
-        | What::Disconnect { node, .. }
-        | What::ClockJump { node, .. }
-        | What::ClockDrift { node, .. }
-        | What::DiskFull { node, .. }
-        | What::DiskSlow { node, .. }
-        | What::Evict { node }
-        | What::Poison { node } => Some(*node),
-        What::Split { .. } | What::BrokerCrash { .. } => None,
     }
 }

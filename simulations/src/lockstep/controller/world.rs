@@ -305,11 +305,10 @@ impl<'a> World<'a> {
             Dice::new(self.plan.seed ^ (at as u64) << 32 ^ u64::from(place.life) << 48);
         let errors = self.root.path().join(format!("{}.stderr", place.name));
         let process = Process::start(
-            &self.lockstep.program,
+            self.lockstep,
             self.root.path(),
             &boot,
             u64::from_le_bytes(entropy.bytes()),
-            self.lockstep.without.as_deref(),
             &errors,
         )?;
         place.state = State::Running(process);

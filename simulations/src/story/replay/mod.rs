@@ -18,6 +18,8 @@ use std::io::{self, Write};
 /// How it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
+    /// Nothing before this, virtual milliseconds.
+    pub from_ms: u64,
     /// Nothing after this, virtual milliseconds.
     pub until_ms: Option<u64>,
     /// Waits after each moment.
@@ -69,7 +71,12 @@ pub fn replay(
         plan.faults_ms as f64 / 1e3,
         plan.calm_ms as f64 / 1e3,
     )?;
-    let lines = condense::lines(outcome);
+    let mut lines = condense::lines(outcome);
+    let earlier = lines.partition_point(|line| line.at_ms < view.from_ms);
+    if earlier > 0 {
+        writeln!(out, "… {earlier} lines before")?;
+        lines.drain(..earlier);
+    }
     let shown = view.until_ms.map_or(lines.len(), |until| {
         lines.partition_point(|line| line.at_ms <= until)
     });

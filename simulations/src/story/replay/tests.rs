@@ -11,6 +11,7 @@ impl Enter for Answers {
 }
 
 const VIEW: View = View {
+    from_ms: 0,
     until_ms: None,
     step: false,
     width: 80,
