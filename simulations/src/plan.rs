@@ -137,7 +137,8 @@ pub enum What {
         /// Who.
         node: Node,
     },
-    /// A participant sends poisoned updates from then on.
+    /// A member turns bad: from then on it sends poisoned updates, and models that are not what it calls
+    /// them.
     Poison {
         /// Who.
         node: Node,

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs that making one failure small may take from the command line.
 pub(super) const SHRINK_RUNS: u32 = 500;
@@ -108,6 +108,23 @@ impl Replay {
     }
 }
 
+/// Says where shrinking stands: what has become smaller, and a sign of life every few seconds.
+pub(super) fn progress() -> impl FnMut(&Failure, u32) {
+    const SILENCE: Duration = Duration::from_secs(5);
+    let (mut said, mut before) = (Instant::now(), None);
+    move |best, runs| {
+        let (plan, at) = (&best.plan, best.violation.at_ms as f64 / 1e3);
+        let now = (plan.faults.len(), plan.nodes, plan.faults_ms);
+        if before != Some(now) || said.elapsed() >= SILENCE {
+            (said, before) = (Instant::now(), Some(now));
+            eprintln!(
+                "{runs:>5} runs: {} faults, {} nodes, {} ms of faults; broken at {at:.3} s",
+                now.0, now.1, now.2
+            );
+        }
+    }
+}
+
 #[derive(Args)]
 pub(super) struct Shrink {
     /// The failure's file.
@@ -129,10 +146,22 @@ impl Shrink {
             until: None,
             stop: &stop,
         };
-        let small = story::shrink(&runner()?, &failure, &budget)?;
         let out = self
             .out
             .unwrap_or_else(|| self.file.with_extension("small.json"));
+        let (mut say, mut smallest, mut unwritten) = (progress(), failure.clone(), None);
+        let mut tell = |best: &Failure, runs: u32| {
+            say(best, runs);
+            // Whoever stops it now has the smallest so far.
+            if *best != smallest {
+                smallest = best.clone();
+                unwritten = best.write(&out).err();
+            }
+        };
+        let small = story::shrink(&runner()?, &failure, &budget, &mut tell)?;
+        if let Some(error) = unwritten {
+            return Err(error.into());
+        }
         small.failure.write(&out)?;
         print!("{small}");
         println!("written: {}", out.display());

@@ -99,7 +99,7 @@ fn explain(failure: &Failure, path: &Path, time: Duration) -> Result<(), Failed>
             until: Some(Instant::now() + time),
             stop: &stop,
         };
-        match story::shrink(&runner()?, failure, &budget) {
+        match story::shrink(&runner()?, failure, &budget, &mut failures::progress()) {
             Ok(small) => {
                 let path = path.with_extension("small.json");
                 small.failure.write(&path)?;

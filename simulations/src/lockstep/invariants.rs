@@ -71,6 +71,8 @@ rules! {
     ONE_MODEL "ROUND-1" "a round makes one model at most";
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
     SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
+    MODEL_NAMED "MODEL-1" "a node uses no model but the one that the ledger names for its round";
+    MODEL_BOUNDED "MODEL-2" "a model is finite, and no further off than its rounds' updates may move it";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
     OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
@@ -104,6 +106,24 @@ pub struct Checks {
     mails: BTreeMap<String, Mails>,
     /// The next Kafka offset to be accounted for.
     offset: u64,
+}
+
+/// L2 norm of the model that all begin with, at most: some thousand weights, most of them far below one.
+const FIRST_NORM_MOST: f64 = 100.0;
+/// L2 norm of an update that counts, at most: `max_norm` of `federation::Config`. A mean moves no further.
+const UPDATE_NORM_MOST: f64 = 100.0;
+
+/// A model that a node keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The round that made it, the node says.
+    pub round: u64,
+    /// Its digest, the node says.
+    pub name: [u8; 32],
+    /// The digest of its parameters.
+    pub digest: [u8; 32],
+    /// Their L2 norm.
+    pub norm: f64,
 }
 
 /// Mails at one node's door.
@@ -269,6 +289,27 @@ impl Checks {
             format!(
                 "offset {offset} is committed, accounted for is {}",
                 self.offset
+            )
+        })
+    }
+
+    /// `node` keeps this model for its next start: it is the one in use.
+    pub fn model(&self, node: &str, kept: &Kept) -> Result<(), Broken> {
+        if self.mails.get(node).is_some_and(|mails| mails.damaged) {
+            // What its disk made of it is no model of the node's; it finds that out itself.
+            return Ok(());
+        }
+        let Kept { round, norm, .. } = kept;
+        let known = self.models.get(round).unwrap_or(&kept.name);
+        let named = kept.digest == kept.name && *known == kept.name;
+        MODEL_NAMED.check(named, || {
+            format!("{node} uses another model than the ledger names for round {round}")
+        })?;
+        let most = FIRST_NORM_MOST + UPDATE_NORM_MOST * *round as f64;
+        // Not a number is not within either.
+        MODEL_BOUNDED.check(*norm <= most, || {
+            format!(
+                "the model of round {round} on {node} has norm {norm:.1}, {most:.1} can be reached"
             )
         })
     }
@@ -479,6 +520,50 @@ mod tests {
             checks.epoch("c", 6).unwrap_err().rule,
             EVICTED_READS_NOTHING
         );
+    }
+
+    #[test]
+    fn a_model_is_the_ledgers_and_within_its_bounds() {
+        let closed = Fact::Closed {
+            round: 1,
+            model: [1; 32],
+            participants: vec!["a".to_owned()],
+            examples: 10,
+        };
+        let mut checks = Checks::default();
+        checks.update("a", 1, 10);
+        checks.leaf("a", 0, [0; 32], [0; 32], &closed).unwrap();
+        let good = Kept {
+            round: 1,
+            name: [1; 32],
+            digest: [1; 32],
+            norm: 150.0,
+        };
+        checks.model("a", &good).unwrap();
+        let broken = |kept: Kept| checks.model("a", &kept).unwrap_err().rule;
+        let other = [2; 32];
+        assert_eq!(
+            broken(Kept {
+                digest: other,
+                ..good.clone()
+            }),
+            MODEL_NAMED
+        );
+        let renamed = Kept {
+            digest: other,
+            name: other,
+            ..good.clone()
+        };
+        assert_eq!(broken(renamed), MODEL_NAMED);
+        for norm in [250.0, f64::INFINITY, f64::NAN] {
+            assert_eq!(
+                broken(Kept {
+                    norm,
+                    ..good.clone()
+                }),
+                MODEL_BOUNDED
+            );
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod agenda;
 mod damage;
 mod deliver;
 mod faults;
+mod models;
 mod network;
 mod observe;
 mod place;
@@ -85,7 +86,15 @@ impl Lockstep {
 impl Runner for Lockstep {
     fn run(&self, plan: &Plan, tell: bool) -> Result<Outcome, story::RunError> {
         can_make(&plan.bugs).map_err(|error| story::RunError(error.to_string()))?;
-        let outcome = world::World::new(self, plan, tell).and_then(world::World::run);
+        let world = world::World::new(self, plan, tell);
+        let outcome = world.and_then(|world| world.run(u64::MAX));
+        outcome.map_err(|error| story::RunError(error.to_string()))
+    }
+
+    fn run_until(&self, plan: &Plan, until_ms: u64) -> Result<Outcome, story::RunError> {
+        can_make(&plan.bugs).map_err(|error| story::RunError(error.to_string()))?;
+        let world = world::World::new(self, plan, false);
+        let outcome = world.and_then(|world| world.run(until_ms));
         outcome.map_err(|error| story::RunError(error.to_string()))
     }
 

@@ -4,6 +4,7 @@ mod broker;
 mod devices;
 mod follow;
 mod ledger;
+mod liar;
 mod log;
 mod node;
 mod space;

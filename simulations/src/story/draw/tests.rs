@@ -107,7 +107,7 @@ impl Reader<'_> {
             pack::FAULT => Kind::Fault(self.word()),
             pack::PROCESS => {
                 let text = self.word();
-                assert_eq!(self.number() == 1, pack::runs(&text));
+                assert_eq!(self.number(), pack::turn(&text));
                 Kind::Process(text)
             }
             pack::LEADER => Kind::Leader {

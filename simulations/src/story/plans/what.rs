@@ -138,6 +138,8 @@ pub fn describe(what: &What) -> String {
         ),
         What::BrokerCrash { down_ms } => format!("the broker dies for {down_ms} ms"),
         What::Evict { node } => format!("{} is evicted", lane(*node)),
-        What::Poison { node } => format!("{} poisons its updates", lane(*node)),
+        What::Poison { node } => {
+            format!("{} turns bad: poisoned updates, false models", lane(*node))
+        }
     }
 }
