@@ -217,6 +217,17 @@ impl Batch {
                         bad += u64::from(!repeats || !outcome.violations.is_empty());
                         let note = if repeats { "" } else { " DOES NOT REPEAT" };
                         println!("{outcome}{note}");
+                        if !outcome.violations.is_empty() {
+                            let What {
+                                scenario,
+                                nodes,
+                                minutes,
+                                ..
+                            } = &self.what;
+                            eprintln!(
+                                "why: simulations run --seed {seed} --scenario {scenario} --nodes {nodes} --minutes {minutes}"
+                            );
+                        }
                     }
                     Err(error) => {
                         bad += 1;

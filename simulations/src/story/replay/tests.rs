@@ -123,6 +123,23 @@ fn floods_are_counted_and_the_last_seconds_marked() {
 }
 
 #[test]
+fn what_comes_before_the_window_is_counted() {
+    let story =
+        [1_000, 2_000, 3_000].map(|at_ms| at(at_ms, "node-1", Kind::Log(format!("at {at_ms}"))));
+    let window = View {
+        from_ms: 2_000,
+        until_ms: Some(2_500),
+        ..VIEW
+    };
+    let text = show(&outcome(story.to_vec()), window, vec![]);
+    assert!(text.contains("… 1 lines before"), "{text}");
+    assert!(
+        text.contains("at 2000") && !text.contains("at 1000") && !text.contains("at 3000"),
+        "{text}"
+    );
+}
+
+#[test]
 fn stepping_stops_at_each_moment() {
     let story: Vec<_> = (1..=5)
         .map(|n| at(n / 2 * 1_000, "node-1", Kind::Log(format!("line{n}"))))
