@@ -92,8 +92,8 @@ impl Replay {
     pub(super) fn run(self) -> Result<bool, Failed> {
         let outcome = again(&self.file)?;
         let view = replay::View {
-            from_ms: 0,
             until_ms: self.until.map(|seconds| (seconds * 1e3) as u64),
+            last: None,
             step: self.step,
             width: replay::width(),
             colour: io::stdout().is_terminal(),

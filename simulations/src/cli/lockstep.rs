@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Where failures go if nobody says.
 const FAILURES: &str = "target/failures";
-/// So much of the story before a violation is told at once, virtual milliseconds.
-const LAST_MS: u64 = 2_000;
+/// So many lines of the story before a violation are told at once: a screen or two.
+const LAST: usize = 40;
 
 /// One run.
 #[derive(Args)]
@@ -114,8 +114,8 @@ fn explain(failure: &Failure, path: &Path, time: Duration) -> Result<(), Failed>
     let outcome = runner()?.run(&failure.plan, true)?;
     let broken = outcome.violations.first().unwrap_or(&failure.violation);
     let view = replay::View {
-        from_ms: broken.at_ms.saturating_sub(LAST_MS),
         until_ms: Some(broken.at_ms),
+        last: Some(LAST),
         step: false,
         width: replay::width(),
         colour: io::stderr().is_terminal(),

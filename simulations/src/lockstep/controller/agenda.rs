@@ -18,6 +18,8 @@ pub(super) enum Item {
     Calm,
     /// No new load.
     Rest,
+    /// What is on the ledger now everybody must hold at the end.
+    Owed,
     /// A look at what the processes take.
     Look,
 }

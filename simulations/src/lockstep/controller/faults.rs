@@ -63,6 +63,7 @@ impl World<'_> {
                 self.agenda.add(self.now + LOOK_MS, Item::Look);
             }
             Item::Calm => self.calm(started)?,
+            Item::Owed => self.size_owed = self.checks.size(),
             Item::Rest => {
                 self.record.fault("", "no new load");
                 for place in &mut self.places {

@@ -23,6 +23,9 @@ const AFTERMATH_MS: u64 = 500;
 /// Before the end no new load comes, so that what is under way can settle: a proposal is tried for
 /// ten seconds at most, and with everybody up it takes milliseconds.
 const REST_MS: u64 = 5_000;
+/// What was committed so long before the end is on all nodes at the end. A lost segment comes after 200 ms,
+/// and the one that repeats it may be lost, too.
+const OWED_MS: u64 = 2_000;
 /// A process manager starts a node again that has ended by itself.
 const RESTART_MS: u64 = 1_000;
 
@@ -42,6 +45,9 @@ pub(super) struct World<'a> {
     pub(super) lasting: BTreeMap<usize, super::faults::Lasting>,
     /// Leaves when the faults ended.
     pub(super) size_at_calm: u64,
+    /// Leaves shortly before the end: rounds go on to the last moment, and a leaf takes its time to get
+    /// everywhere.
+    pub(super) size_owed: u64,
     /// Rounds closed then.
     pub(super) rounds_at_calm: u64,
     pub(super) root: Root,
@@ -118,6 +124,7 @@ impl<'a> World<'a> {
             dice: Dice::new(plan.seed),
             lasting: BTreeMap::new(),
             size_at_calm: 0,
+            size_owed: 0,
             rounds_at_calm: 0,
             root,
         };
@@ -133,6 +140,7 @@ impl<'a> World<'a> {
         world.agenda.add(1, Item::Look);
         world.agenda.add(plan.faults_ms, Item::Calm);
         world.agenda.add(end.saturating_sub(REST_MS), Item::Rest);
+        world.agenda.add(end.saturating_sub(OWED_MS), Item::Owed);
         Ok(world)
     }
 

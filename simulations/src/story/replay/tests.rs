@@ -11,8 +11,8 @@ impl Enter for Answers {
 }
 
 const VIEW: View = View {
-    from_ms: 0,
     until_ms: None,
+    last: None,
     step: false,
     width: 80,
     colour: false,
@@ -123,18 +123,29 @@ fn floods_are_counted_and_the_last_seconds_marked() {
 }
 
 #[test]
-fn what_comes_before_the_window_is_counted() {
-    let story =
-        [1_000, 2_000, 3_000].map(|at_ms| at(at_ms, "node-1", Kind::Log(format!("at {at_ms}"))));
-    let window = View {
-        from_ms: 2_000,
+fn an_excerpt_is_the_last_lines_without_messages() {
+    let mut story = vec![sent(2_400, 5, None)];
+    story.extend([1_000, 2_000, 2_500, 3_000].map(|at_ms| {
+        let line = Kind::Log(format!("line at {at_ms}"));
+        at(at_ms, "node-1", line)
+    }));
+    let excerpt = View {
         until_ms: Some(2_500),
+        last: Some(2),
         ..VIEW
     };
-    let text = show(&outcome(story.to_vec()), window, vec![]);
-    assert!(text.contains("… 1 lines before"), "{text}");
+    let text = show(&outcome(story), excerpt, vec![]);
+    let told: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("line at"))
+        .collect();
+    assert_eq!(told.len(), 2, "{text}");
     assert!(
-        text.contains("at 2000") && !text.contains("at 1000") && !text.contains("at 3000"),
+        told[0].contains("at 2000") && told[1].contains("at 2500"),
+        "{text}"
+    );
+    assert!(
+        text.contains("… 1 lines before") && !text.contains("→"),
         "{text}"
     );
 }
