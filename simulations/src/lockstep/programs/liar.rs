@@ -27,21 +27,20 @@ pub(super) async fn lie(probe: Probe) -> Result<(), Failure> {
         if committed.applied != Applied::Effective {
             continue;
         }
-        match &committed.record.act {
-            Act::RoundOpened { round, model, .. } => {
-                poison(&probe, *round, *model, parameters);
-                to_all(&probe, || Frame::Train {
-                    round: *round,
-                    model: *model,
-                    parameters: garbage(parameters),
-                });
-            }
-            Act::RoundClosed { round, model, .. } => to_all(&probe, || Frame::Model {
+        let act = &committed.record.act;
+        if let Act::RoundOpened { round, model, .. } = act {
+            poison(&probe, *round, *model, parameters);
+            to_all(&probe, || Frame::Train {
                 round: *round,
                 model: *model,
                 parameters: garbage(parameters),
-            }),
-            _ => {}
+            });
+        } else if let Act::RoundClosed { round, model, .. } = act {
+            to_all(&probe, || Frame::Model {
+                round: *round,
+                model: *model,
+                parameters: garbage(parameters),
+            });
         }
     }
     Ok(())
