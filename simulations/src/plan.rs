@@ -137,11 +137,38 @@ pub enum What {
         /// Who.
         node: Node,
     },
-    /// A participant sends poisoned updates from then on.
+    /// A member turns bad: from then on it sends poisoned updates, and models that are not what it calls
+    /// them.
     Poison {
         /// Who.
         node: Node,
     },
+}
+
+impl What {
+    /// Whom it is for; `None` where it is for several, or for no node.
+    pub fn node(&self) -> Option<Node> {
+        // One list of kinds serves both: a copy of a fault is a few words.
+        self.clone().node_mut().copied()
+    }
+
+    /// The same, to make it another one's.
+    pub fn node_mut(&mut self) -> Option<&mut Node> {
+        match self {
+            Self::Crash { node, .. }
+            | Self::Kill { node, .. }
+            | Self::Pause { node, .. }
+            | Self::Slow { node, .. }
+            | Self::Disconnect { node, .. }
+            | Self::ClockJump { node, .. }
+            | Self::ClockDrift { node, .. }
+            | Self::DiskFull { node, .. }
+            | Self::DiskSlow { node, .. }
+            | Self::Evict { node }
+            | Self::Poison { node } => Some(node),
+            Self::Split { .. } | Self::BrokerCrash { .. } => None,
+        }
+    }
 }
 
 /// The event at which a crash strikes; none: at once.

@@ -9,13 +9,13 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs that making one failure small may take from the command line.
-const SHRINK_RUNS: u32 = 500;
+pub(super) const SHRINK_RUNS: u32 = 500;
 
 /// `90s`, `10m`, `2h`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write for example 90s, 10m or 2h");
     let (digits, unit) = text.split_at(text.len().saturating_sub(1));
     let number: u64 = digits.parse().map_err(|_| wrong())?;
@@ -54,10 +54,10 @@ impl Fuzz {
             jobs: self.jobs,
             dir: self.dir,
             outline: Outline {
+                bugs: self.what.bugs(),
                 scenario: self.what.scenario,
                 nodes: self.what.nodes,
                 minutes: self.what.minutes,
-                bugs: Vec::new(),
             },
             seed: self.seed,
         };
@@ -93,6 +93,7 @@ impl Replay {
         let outcome = again(&self.file)?;
         let view = replay::View {
             until_ms: self.until.map(|seconds| (seconds * 1e3) as u64),
+            last: None,
             step: self.step,
             width: replay::width(),
             colour: io::stdout().is_terminal(),
@@ -104,6 +105,23 @@ impl Replay {
             result => result?,
         }
         Ok(outcome.violations.is_empty())
+    }
+}
+
+/// Says where shrinking stands: what has become smaller, and a sign of life every few seconds.
+pub(super) fn progress() -> impl FnMut(&Failure, u32) {
+    const SILENCE: Duration = Duration::from_secs(5);
+    let (mut said, mut before) = (Instant::now(), None);
+    move |best, runs| {
+        let (plan, at) = (&best.plan, best.violation.at_ms as f64 / 1e3);
+        let now = (plan.faults.len(), plan.nodes, plan.faults_ms);
+        if before != Some(now) || said.elapsed() >= SILENCE {
+            (said, before) = (Instant::now(), Some(now));
+            eprintln!(
+                "{runs:>5} runs: {} faults, {} nodes, {} ms of faults; broken at {at:.3} s",
+                now.0, now.1, now.2
+            );
+        }
     }
 }
 
@@ -128,10 +146,22 @@ impl Shrink {
             until: None,
             stop: &stop,
         };
-        let small = story::shrink(&runner()?, &failure, &budget)?;
         let out = self
             .out
             .unwrap_or_else(|| self.file.with_extension("small.json"));
+        let (mut say, mut smallest, mut unwritten) = (progress(), failure.clone(), None);
+        let mut tell = |best: &Failure, runs: u32| {
+            say(best, runs);
+            // Whoever stops it now has the smallest so far.
+            if *best != smallest {
+                smallest = best.clone();
+                unwritten = best.write(&out).err();
+            }
+        };
+        let small = story::shrink(&runner()?, &failure, &budget, &mut tell)?;
+        if let Some(error) = unwritten {
+            return Err(error.into());
+        }
         small.failure.write(&out)?;
         print!("{small}");
         println!("written: {}", out.display());

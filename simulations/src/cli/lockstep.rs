@@ -1,17 +1,22 @@
 //! Lockstep runs.
 
-use super::{Failed, What, runner};
+use super::{Failed, What, failures, runner};
 use clap::Args;
 use simulations::lockstep::Lockstep;
 use simulations::outcome::{Kind, Outcome};
 use simulations::plan::Plan;
-use simulations::story::{Failure, RunError, Runner as _};
+use simulations::story::{self, Failure, RunError, Runner as _, replay, shrink};
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Where failures go if nobody says.
+const FAILURES: &str = "target/failures";
+/// So many lines of the story before a violation are told at once: a screen or two.
+const LAST: usize = 40;
 
 /// One run.
 #[derive(Args)]
@@ -27,14 +32,21 @@ pub(super) struct Run {
     /// Leaves the nodes' directories here.
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// Writes the failure here, if there is one.
+    /// Writes the failure here, if there is one; `target/failures/INVARIANT-seedN.json` if not said.
     #[arg(long)]
     failure: Option<PathBuf>,
+    /// A failure is made small for so long at most; 0s: not at all.
+    #[arg(long, default_value = "60s", value_parser = failures::time)]
+    shrink: Duration,
 }
 
 fn plan(what: &What, seed: u64) -> Result<Plan, RunError> {
-    Plan::draw(seed, &what.scenario, what.nodes, what.minutes)
-        .ok_or_else(|| RunError(format!("there is no scenario {}", what.scenario)))
+    let plan = Plan::draw(seed, &what.scenario, what.nodes, what.minutes)
+        .ok_or_else(|| RunError(format!("there is no scenario {}", what.scenario)))?;
+    Ok(Plan {
+        bugs: what.bugs(),
+        ..plan
+    })
 }
 
 impl Run {
@@ -51,9 +63,6 @@ impl Run {
         if let Some(path) = &self.trace {
             write_story(path, &outcome)?;
         }
-        if let (Some(path), Some(failure)) = (&self.failure, Failure::of(&outcome)) {
-            failure.write(path)?;
-        }
         eprintln!(
             "{} nodes, {} faults, {} events; {:.1} virtual s in {wall:.2} s: {:.0} to 1",
             plan.nodes,
@@ -62,9 +71,65 @@ impl Run {
             outcome.virtual_ms as f64 / 1e3,
             outcome.virtual_ms as f64 / 1e3 / wall
         );
+        if let Some(failure) = Failure::of(&outcome) {
+            let path = match &self.failure {
+                Some(path) => path.clone(),
+                None => Path::new(FAILURES).join(failure.file_name()),
+            };
+            failure.write(&path)?;
+            eprintln!("failure: {}", path.display());
+            explain(&failure, &path, self.shrink)?;
+        }
         println!("{outcome}");
         Ok(outcome.violations.is_empty())
     }
+}
+
+/// What broke, as a person wants it: the least that breaks it, and what happened just before.
+fn explain(failure: &Failure, path: &Path, time: Duration) -> Result<(), Failed> {
+    let mut smallest = (failure.clone(), path.to_owned());
+    if !time.is_zero() {
+        eprintln!(
+            "making it small, for {} s at most (--shrink sets the limit)",
+            time.as_secs()
+        );
+        let stop = AtomicBool::new(false);
+        let budget = shrink::Budget {
+            runs: failures::SHRINK_RUNS,
+            until: Some(Instant::now() + time),
+            stop: &stop,
+        };
+        match story::shrink(&runner()?, failure, &budget, &mut failures::progress()) {
+            Ok(small) => {
+                let path = path.with_extension("small.json");
+                small.failure.write(&path)?;
+                eprint!("{small}");
+                smallest = (small.failure, path);
+            }
+            // Said, and the failure as it was found is told all the same.
+            Err(error) => eprintln!("not made small: {error}"),
+        }
+    }
+    let (failure, path) = smallest;
+    let outcome = runner()?.run(&failure.plan, true)?;
+    let broken = outcome.violations.first().unwrap_or(&failure.violation);
+    let view = replay::View {
+        until_ms: Some(broken.at_ms),
+        last: Some(LAST),
+        step: false,
+        width: replay::width(),
+        colour: io::stderr().is_terminal(),
+    };
+    let path = path.display();
+    story::replay(
+        &outcome,
+        &view,
+        &mut io::stderr().lock(),
+        &mut replay::Stdin,
+    )?;
+    eprintln!("the whole story: simulations replay {path}");
+    eprintln!("drawn:           simulations draw {path} --html story.html");
+    Ok(())
 }
 
 fn write_story(path: &PathBuf, outcome: &Outcome) -> std::io::Result<()> {
@@ -152,6 +217,17 @@ impl Batch {
                         bad += u64::from(!repeats || !outcome.violations.is_empty());
                         let note = if repeats { "" } else { " DOES NOT REPEAT" };
                         println!("{outcome}{note}");
+                        if !outcome.violations.is_empty() {
+                            let What {
+                                scenario,
+                                nodes,
+                                minutes,
+                                ..
+                            } = &self.what;
+                            eprintln!(
+                                "why: simulations run --seed {seed} --scenario {scenario} --nodes {nodes} --minutes {minutes}"
+                            );
+                        }
                     }
                     Err(error) => {
                         bad += 1;

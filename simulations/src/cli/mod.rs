@@ -6,6 +6,7 @@ mod machines;
 mod prove;
 
 use clap::{Args, Parser, Subcommand};
+use simulations::lockstep::guest::stock;
 use simulations::lockstep::{Lockstep, SCENARIOS};
 use simulations::story::RunError;
 use std::path::PathBuf;
@@ -40,9 +41,6 @@ enum Command {
         #[command(subcommand)]
         command: machines::Machines,
     },
-    /// A process of a run; the simulator starts these itself.
-    #[command(hide = true)]
-    Node,
 }
 
 /// What runs.
@@ -57,6 +55,34 @@ struct What {
     /// Virtual minutes.
     #[arg(long, default_value_t = 2)]
     minutes: u64,
+    /// A known mistake that the nodes make, by name; more than one if said again.
+    #[cfg(feature = "mistakes")]
+    #[arg(long = "mistake", value_parser = mistake)]
+    mistakes: Vec<String>,
+}
+
+impl What {
+    /// Mistakes that the nodes make.
+    fn bugs(&self) -> Vec<String> {
+        #[cfg(feature = "mistakes")]
+        let bugs = self.mistakes.clone();
+        #[cfg(not(feature = "mistakes"))]
+        let bugs = Vec::new();
+        bugs
+    }
+}
+
+#[cfg(feature = "mistakes")]
+fn mistake(name: &str) -> Result<String, String> {
+    let all = machine::mistakes::ALL.into_iter();
+    if all.clone().any(|known| known.name() == name) {
+        return Ok(name.to_owned());
+    }
+    let lines = all.map(|known| format!("\n  {:<24}{}", known.name(), known.sentence()));
+    Err(format!(
+        "there is no such mistake; there are:{}",
+        lines.collect::<String>()
+    ))
 }
 
 fn scenario(name: &str) -> Result<String, String> {
@@ -84,8 +110,15 @@ fn runner() -> Result<Lockstep, RunError> {
 }
 
 pub(crate) fn main() -> ExitCode {
+    // Before anything else: what is done here all simulated processes have done.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == stock::COMMAND)
+    {
+        crate::overrides::begin();
+        stock::main();
+    }
     let done = match Arguments::parse().command {
-        Command::Node => simulations::lockstep::programs::main(),
         Command::Run(run) => run.run(),
         Command::Batch(batch) => batch.run(),
         Command::Prove(prove) => prove.run(),

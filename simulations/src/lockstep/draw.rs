@@ -26,6 +26,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "a member is evicted, another one loses its disk, nodes crash",
     ),
     (
+        "liars",
+        "a member sends poisoned updates and false models, nodes crash and are cut off",
+    ),
+    (
         "edges",
         "mail, Kafka and data space: the broker dies and returns, nodes crash and are cut off",
     ),
@@ -92,13 +96,14 @@ enum Kind {
     Damage,
     Evict,
     Broker,
+    Poison,
 }
 
 /// Which faults, the more frequent ones more than once.
 fn kinds(scenario: &str) -> &'static [Kind] {
     use Kind::{
-        Broker, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Slow,
-        Split,
+        Broker, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Poison,
+        Slow, Split,
     };
     match scenario {
         "storm" => &[
@@ -114,6 +119,7 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
         "clocks" => &[Clock, Clock, Kill],
+        "liars" => &[Poison, Poison, Crash, Kill, Split],
         "members" => &[Evict, Damage, Crash, Kill, Split],
         _ => &[],
     }
@@ -128,6 +134,7 @@ impl Plan {
             nodes,
             damaged: None,
             evicted: false,
+            bad: None,
         };
         let whole = minutes.max(1) * 60_000;
         let faults_ms = whole.saturating_sub(CALM_MS).max(15_000);
@@ -158,6 +165,7 @@ impl Plan {
 /// Does the plan keep to what the product promises to survive?
 pub(super) fn lawful(plan: &Plan) -> bool {
     let (mut damaged, mut evicted) = (None, false);
+    let mut bad: Option<u8> = None;
     let mut faults: Vec<_> = plan.faults.iter().collect();
     faults.sort_by_key(|fault| fault.at_ms);
     for fault in faults {
@@ -184,8 +192,13 @@ pub(super) fn lawful(plan: &Plan) -> bool {
             | What::ClockDrift { .. }
             | What::DiskFull { .. }
             | What::DiskSlow { .. }
-            | What::BrokerCrash { .. }
-            | What::Poison { .. } => {}
+            | What::BrokerCrash { .. } => {}
+            What::Poison { node } => {
+                if plan.nodes < 3 || bad.is_some_and(|other| other != *node) {
+                    return false;
+                }
+                bad = Some(*node);
+            }
         }
     }
     cast(&plan.scenario).is_some() && plan.calm_ms >= CALM_MS
@@ -204,6 +217,8 @@ struct Draw {
     damaged: Option<u64>,
     /// Was a member evicted? One is enough: the others must remain a majority whatever else happens.
     evicted: bool,
+    /// The member that has turned bad. One is enough: rounds need two that are honest.
+    bad: Option<u8>,
 }
 
 impl Draw {
@@ -263,6 +278,13 @@ impl Draw {
             Kind::Broker => What::BrokerCrash {
                 down_ms: self.time(100, 8_000),
             },
+            Kind::Poison => {
+                if self.bad.is_some() || self.nodes < 3 {
+                    return None;
+                }
+                self.bad = Some(node);
+                What::Poison { node }
+            }
         })
     }
 

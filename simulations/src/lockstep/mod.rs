@@ -1,6 +1,6 @@
 //! The lockstep simulation: real processes in lockstep virtual time.
 //!
-//! Each process is this program started again, running the code that production runs. Below it
+//! Each process is a fork of this program, started again, running the code that production runs. Below it
 //! the binary replaces a few functions of the C library (`guest`), so that clocks, entropy, disk
 //! and network are the controller's. A process runs until it has nothing left to do and says when
 //! its next timer is due; the controller goes on to the next moment at which anything happens,
@@ -25,5 +25,5 @@ pub mod programs;
 pub mod protocol;
 pub mod prove;
 
-pub use controller::{Lockstep, RunError};
+pub use controller::{Lockstep, RunError, Stocks};
 pub use draw::SCENARIOS;

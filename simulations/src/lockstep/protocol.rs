@@ -123,7 +123,7 @@ pub enum Wish {
     Rest,
     /// Remove this member.
     Evict(String),
-    /// Send poisoned updates from now on.
+    /// Send poisoned updates and false models from now on.
     Poison,
 }
 

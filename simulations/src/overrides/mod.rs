@@ -72,6 +72,12 @@ fn simulated() -> bool {
     }
 }
 
+/// Finds out now whether this process is simulated, with its entropy: forks of it get their own, which
+/// must not be replaced again by what is found out later.
+pub(crate) fn begin() {
+    simulated();
+}
+
 fn find_out() -> bool {
     let (mut seed, mut without) = (None, 0);
     variables(|variable| {

@@ -9,7 +9,9 @@ use super::world::World;
 use crate::lockstep::invariants::MEMORY_BOUNDED;
 use crate::lockstep::protocol::{Event, Order, Wish};
 use crate::machines::rng::Dice;
+use crate::outcome::Kind;
 use crate::plan::{CrashPoint, DiskFault, Fault, What};
+use crate::story::plans;
 
 /// A crash that waits for an event which does not come strikes after this time all the same, or
 /// the plan would do nothing.
@@ -57,6 +59,7 @@ impl World<'_> {
             }
             Item::Look => {
                 self.memory();
+                self.models();
                 self.agenda.add(self.now + LOOK_MS, Item::Look);
             }
             Item::Settle => self.settled = self.checks.size(),
@@ -94,7 +97,7 @@ impl World<'_> {
 
     fn begin(&mut self, number: usize) -> Result<(), RunError> {
         let Fault { what, .. } = self.plan.faults[number].clone();
-        let victim = victim(&what).map(usize::from);
+        let victim = what.node().map(usize::from);
         if victim.is_some_and(|at| at >= self.places.len()) {
             return Err(RunError::Plan(format!(
                 "fault {number} is for a node that there is not"
@@ -102,7 +105,9 @@ impl World<'_> {
         }
         let lane = victim.map_or(String::new(), |at| self.places[at].name.clone());
         let text = format!("{what:?}");
-        self.record.fault(&lane, &text);
+        self.record.event(&(&lane, &text));
+        self.record
+            .tell(&lane, || Kind::Fault(plans::describe(&what)));
         let kind = text
             .split(|c: char| !c.is_alphanumeric())
             .next()
@@ -221,7 +226,7 @@ impl World<'_> {
         }
     }
 
-    /// A disk that is full or slow is so for the next process, too.
+    /// A disk that is full or slow is so for the next process, too, and a bad member's next process is bad.
     pub(super) fn remind(&mut self, at: At) {
         for lasting in self.lasting.values() {
             let order = match lasting {
@@ -235,6 +240,13 @@ impl World<'_> {
                 | Lasting::Slow(_) => continue,
             };
             self.places[at].orders.push(order);
+        }
+        // Who has turned bad stays so.
+        let now = self.now;
+        let mut begun = self.plan.faults.iter().filter(|fault| fault.at_ms <= now);
+        let bad = |what: &What| matches!(what, What::Poison { node } if usize::from(*node) == at);
+        if begun.any(|fault| bad(&fault.what)) {
+            self.order(at, Order::Wish(Wish::Poison));
         }
     }
 
@@ -265,7 +277,9 @@ impl World<'_> {
     }
 
     fn undo(&mut self, lasting: Lasting) {
-        self.record.fault("", &format!("over: {lasting:?}"));
+        self.record.event(&("", format!("over: {lasting:?}")));
+        let (lane, words) = self.over(&lasting);
+        self.record.tell(&lane, || Kind::Fault(words));
         match lasting {
             Lasting::Pause(at) => self.places[at].paused = false,
             Lasting::Split(pairs) => {
@@ -278,6 +292,19 @@ impl World<'_> {
             Lasting::DiskFull(at) => self.order(at, Order::DiskRoom(None)),
             Lasting::DiskSlow(at, _) => self.order(at, Order::DiskSync(0)),
         }
+    }
+
+    /// In whose lane it is said that a fault is over, and how.
+    fn over(&self, lasting: &Lasting) -> (String, String) {
+        let (at, words) = match lasting {
+            Lasting::Split(_) => return (String::new(), "a split is over".to_owned()),
+            Lasting::Pause(at) => (at, "goes on"),
+            Lasting::Slow(at) => (at, "is not slow any more"),
+            Lasting::DiskFull(at) => (at, "has room on its disk again"),
+            Lasting::DiskSlow(at, _) => (at, "syncs fast again"),
+        };
+        let name = &self.places[*at].name;
+        (name.clone(), format!("{name} {words}"))
     }
 
     /// Everything that is broken is mended; what has to start starts now.
@@ -343,26 +370,6 @@ impl World<'_> {
         });
         let name = place.name.clone();
         self.record.fault(&name, &struck.what);
-        if struck.mail {
-            self.checks.damaged(&name);
-        }
-    }
-}
-
-/// Whom a fault is for.
-fn victim(what: &What) -> Option<u8> {
-    match what {
-        What::Crash { node, .. }
-        | What::Kill { node, .. }
-        | What::Pause { node, .. }
-        | What::Slow { node, .. }
-        | What::Disconnect { node, .. }
-        | What::ClockJump { node, .. }
-        | What::ClockDrift { node, .. }
-        | What::DiskFull { node, .. }
-        | What::DiskSlow { node, .. }
-        | What::Evict { node }
-        | What::Poison { node } => Some(*node),
-        What::Split { .. } | What::BrokerCrash { .. } => None,
+        self.checks.damaged(&name, struck.mail);
     }
 }

@@ -4,11 +4,13 @@ mod agenda;
 mod damage;
 mod deliver;
 mod faults;
+mod models;
 mod network;
 mod observe;
 mod place;
 mod process;
 mod record;
+mod stock;
 mod verdict;
 mod world;
 
@@ -20,15 +22,19 @@ use crate::story::{self, Runner};
 use std::io;
 use std::path::PathBuf;
 
+pub use stock::Stocks;
+
 /// Runs plans in lockstep.
 #[derive(Clone, Debug)]
 pub struct Lockstep {
-    /// The `simulations` binary: it starts itself again for each process.
+    /// The `simulations` binary: each process is a fork of a second start of it.
     pub program: PathBuf,
     /// A group of overrides left out, to show that it matters: `entropy`, `clock` or `disk`.
     pub without: Option<String>,
     /// Where a run's files stay; without it they lie in memory and are removed.
     pub keep: Option<PathBuf>,
+    /// What processes are forked from.
+    pub stocks: Stocks,
 }
 
 /// Why a run could not be carried out. Says nothing about the product.
@@ -72,13 +78,23 @@ impl Lockstep {
             program: program.into(),
             without: None,
             keep: None,
+            stocks: Stocks::default(),
         }
     }
 }
 
 impl Runner for Lockstep {
     fn run(&self, plan: &Plan, tell: bool) -> Result<Outcome, story::RunError> {
-        let outcome = world::World::new(self, plan, tell).and_then(world::World::run);
+        can_make(&plan.bugs).map_err(|error| story::RunError(error.to_string()))?;
+        let world = world::World::new(self, plan, tell);
+        let outcome = world.and_then(|world| world.run(u64::MAX));
+        outcome.map_err(|error| story::RunError(error.to_string()))
+    }
+
+    fn run_until(&self, plan: &Plan, until_ms: u64) -> Result<Outcome, story::RunError> {
+        can_make(&plan.bugs).map_err(|error| story::RunError(error.to_string()))?;
+        let world = world::World::new(self, plan, false);
+        let outcome = world.and_then(|world| world.run(until_ms));
         outcome.map_err(|error| story::RunError(error.to_string()))
     }
 
@@ -92,4 +108,15 @@ impl Runner for Lockstep {
         plan.bugs.clone_from(&outline.bugs);
         plan
     }
+}
+
+/// A plan with mistakes that this build does not make would be another run.
+fn can_make(bugs: &[String]) -> Result<(), RunError> {
+    if bugs.is_empty() || cfg!(feature = "mistakes") {
+        return Ok(());
+    }
+    let bugs = bugs.join(", ");
+    Err(RunError::Plan(format!(
+        "it asks for {bugs}, and this build makes no mistakes: build with `--features mistakes`"
+    )))
 }

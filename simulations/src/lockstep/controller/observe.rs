@@ -38,6 +38,7 @@ impl World<'_> {
             } => {
                 shown.size = index + 1;
                 shown.root = root;
+                let news = index >= self.checks.size();
                 let holds = self.checks.leaf(&name, index, leaf, root, &fact);
                 self.record.check(holds);
                 if let Some(proposal) = effect {
@@ -48,13 +49,12 @@ impl World<'_> {
                     size: index + 1,
                     root: hex::encode(&root[..8]),
                 });
-                self.record.tell(&name, || {
-                    if act.starts_with("round") {
-                        Kind::Round(act)
-                    } else {
-                        Kind::Log(act)
-                    }
-                });
+                // The same leaf comes to every replica; what it says is told once.
+                if news && act.starts_with("round") {
+                    self.record.tell("", || Kind::Round(act));
+                } else if news {
+                    self.record.tell(&name, || Kind::Log(act));
+                }
             }
             Seen::Acknowledged { index, act } => {
                 let holds = self.checks.acknowledged(&name, index, act);

@@ -1,68 +1,56 @@
 //! A simulated process, from outside.
 
-use super::RunError;
+use super::stock::Started;
+use super::{Lockstep, RunError};
 use crate::lockstep::guest::raw;
 use crate::lockstep::protocol::{Boot, Report, Step, get, put};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::io::{self, BufReader, BufWriter, PipeReader, PipeWriter, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Real time in which a process must have done what it has to do in one moment. A step takes
 /// microseconds, a training step seconds; who needs longer goes round in circles.
 const ANSWER_LIMIT_MS: i32 = 60_000;
+/// Real time in which a killed process is gone; its memory has to be given back.
+const DEATH_LIMIT_MS: i32 = 60_000;
 
 /// A running process. Dropped, it is killed.
 pub(super) struct Process {
-    child: Child,
-    to: BufWriter<ChildStdin>,
-    from: BufReader<ChildStdout>,
+    pid: u32,
+    handle: OwnedFd,
+    to: BufWriter<PipeWriter>,
+    from: BufReader<PipeReader>,
     errors: PathBuf,
 }
 
 impl Process {
     /// Starts it in `home`; its first report is to be heard next.
     pub(super) fn start(
-        program: &Path,
+        lockstep: &Lockstep,
         home: &Path,
         boot: &Boot,
-        entropy: u64,
-        without: Option<&str>,
+        seed: u64,
         errors: &Path,
     ) -> Result<Self, RunError> {
-        let start = || -> io::Result<Self> {
-            let mut command = Command::new(program);
-            command
-                .arg("node")
-                .current_dir(home)
-                .env_clear()
-                .env("SIM_ENTROPY", entropy.to_string())
-                // Where it is said, a panic in there can be read.
-                .env("RUST_BACKTRACE", "1")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(File::options().create(true).append(true).open(errors)?);
-            raw::at_fixed_addresses(&mut command);
-            if let Some(without) = without {
-                command.env("SIM_WITHOUT", without);
-            }
-            let mut child = command.spawn()?;
-            let (to, from) = (child.stdin.take(), child.stdout.take());
-            let (Some(to), Some(from)) = (to, from) else {
-                return Err(io::Error::other("no pipes to the process"));
-            };
-            Ok(Self {
-                child,
-                to: BufWriter::new(to),
-                from: BufReader::new(from),
-                errors: errors.to_owned(),
-            })
+        let start = || -> io::Result<Started> {
+            let home = File::open(home)?;
+            let errors = File::options().create(true).append(true).open(errors)?;
+            let (program, without) = (&lockstep.program, lockstep.without.as_deref());
+            let stocks = &lockstep.stocks;
+            stocks.start(program, without, seed, &home, &errors)
         };
-        let mut process = start().map_err(|error| RunError::Start {
-            program: program.to_owned(),
+        let started = start().map_err(|error| RunError::Start {
+            program: lockstep.program.clone(),
             error,
         })?;
+        let mut process = Self {
+            pid: started.pid,
+            handle: started.handle,
+            to: BufWriter::new(started.to),
+            from: BufReader::new(started.from),
+            errors: errors.to_owned(),
+        };
         process.tell(boot);
         Ok(process)
     }
@@ -82,7 +70,7 @@ impl Process {
         if !raw::readable(self.from.get_ref().as_raw_fd(), ANSWER_LIMIT_MS) {
             return Err(RunError::NoAnswer {
                 process: name.to_owned(),
-                pid: self.child.id(),
+                pid: self.pid,
             });
         }
         Ok(get(&mut self.from).ok())
@@ -98,7 +86,7 @@ impl Process {
 
     /// Resident memory, KiB.
     pub(super) fn resident(&self) -> Option<u64> {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).ok()?;
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
         let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
         Some(pages * 4)
     }
@@ -106,8 +94,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // It may be gone already. Files are what they are only when it is.
+        let _ = raw::kill(self.handle.as_raw_fd());
+        raw::readable(self.handle.as_raw_fd(), DEATH_LIMIT_MS);
     }
 }

@@ -60,6 +60,7 @@ impl World<'_> {
             .check(ROUNDS_GO_ON.check(!learns || closed > before, || {
                 format!("{closed} rounds have closed, as many as when the faults ended")
             }));
+        self.models();
         self.record.check(self.checks.all_there(size));
         self.record.check(self.checks.mail_kept());
         // From here on the files alone count.

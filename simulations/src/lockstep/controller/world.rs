@@ -177,8 +177,9 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    pub(super) fn run(mut self) -> Result<Outcome, RunError> {
-        let mut until = self.end;
+    /// Runs to its end, or to `limit`; who stops early owes nothing.
+    pub(super) fn run(mut self, limit: u64) -> Result<Outcome, RunError> {
+        let mut until = self.end.min(limit);
         while let Some(next) = self.next_moment().filter(|next| *next <= until) {
             self.now = next;
             self.record.now = next;
@@ -191,10 +192,12 @@ impl<'a> World<'a> {
             }
             self.step(stepped)?;
             if !self.record.violations.is_empty() {
-                until = until.min(self.record.violations[0].at_ms + AFTERMATH_MS);
+                until = (self.record.violations[0].at_ms + AFTERMATH_MS).min(self.end);
             }
         }
-        self.verdict();
+        if limit >= self.end {
+            self.verdict();
+        }
         Ok(self.outcome())
     }
 
@@ -279,6 +282,7 @@ impl<'a> World<'a> {
         let name = place.name.clone();
         self.record
             .check(Err(DIES_FOR_A_REASON.broken(format!("{name}: {words}"))));
+        self.process(at, "dies".to_owned());
         self.gone(at, State::Down);
         self.agenda.add(self.now + RESTART_MS, Item::Start(at));
     }
@@ -315,11 +319,10 @@ impl<'a> World<'a> {
             Dice::new(self.plan.seed ^ (at as u64) << 32 ^ u64::from(place.life) << 48);
         let errors = self.root.path().join(format!("{}.stderr", place.name));
         let process = Process::start(
-            &self.lockstep.program,
+            self.lockstep,
             self.root.path(),
             &boot,
             u64::from_le_bytes(entropy.bytes()),
-            self.lockstep.without.as_deref(),
             &errors,
         )?;
         place.state = State::Running(process);

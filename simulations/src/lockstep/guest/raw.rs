@@ -6,6 +6,7 @@
 )]
 
 use std::ffi::CStr;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 
 /// An errno.
 pub type Errno = i32;
@@ -200,5 +201,53 @@ pub fn at_fixed_addresses(command: &mut std::process::Command) {
             libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
             Ok(())
         });
+    }
+}
+
+/// `fork`: 0 in the new process.
+pub fn fork() -> Result<i32, Errno> {
+    // SAFETY: the caller has one thread, so no lock is held by one that the new process lacks.
+    check(unsafe { libc::fork() }.into()).map(fd)
+}
+
+/// A handle on a process, readable once it has ended.
+pub fn handle(pid: i32) -> Result<i32, Errno> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).map(fd)
+}
+
+/// Kills the process of a handle.
+pub fn kill(handle: i32) -> Result<(), Errno> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without a `siginfo_t` no memory is involved.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle, libc::SIGKILL, none, 0) })
+        .map(drop)
+}
+
+/// Children that end vanish by themselves, or stay until somebody waits for them.
+pub fn reap_children(by_themselves: bool) {
+    let action = if by_themselves {
+        libc::SIG_IGN
+    } else {
+        libc::SIG_DFL
+    };
+    // SAFETY: neither of the two runs code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, action) };
+}
+
+/// `fchdir`.
+pub fn change_dir(dir: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::syscall(libc::SYS_fchdir, dir) }).map(drop)
+}
+
+/// A pair of sockets that keep messages apart and tell when the other end is gone.
+pub fn packet_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    let mut pair = [-1; 2];
+    // SAFETY: the array has room for the two descriptors, which nobody else owns.
+    unsafe {
+        check(libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()).into())?;
+        Ok((OwnedFd::from_raw_fd(pair[0]), OwnedFd::from_raw_fd(pair[1])))
     }
 }

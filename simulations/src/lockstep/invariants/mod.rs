@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `log` | terms, leaves, acknowledgements, proposals |
 //! | `keys` | key epochs and who holds them |
-//! | `rounds` | models and what they stand on |
+//! | `rounds` | models, what they stand on, and which are in use |
 //! | `edges` | mails and Kafka's offsets |
 
 mod edges;
@@ -18,6 +18,7 @@ mod log;
 mod rounds;
 
 use super::protocol::Fact;
+pub use rounds::Kept;
 
 /// A rule with a stable id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ rules! {
     ONE_MODEL "ROUND-1" "a round makes one model at most";
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
     SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
+    MODEL_NAMED "MODEL-1" "a node uses no model but the one that the ledger names for its round";
+    MODEL_BOUNDED "MODEL-2" "a model is finite, and no further off than its rounds' updates may move it";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
     OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
@@ -178,9 +181,18 @@ impl Checks {
         self.edges.mail(to, number, promised);
     }
 
-    /// A node's disk was damaged: its promises about mail are void.
-    pub fn damaged(&mut self, node: &str) {
-        self.edges.damaged(node);
+    /// A node's disk was damaged: the model it keeps need not be one. If `mail` was struck, its promises about
+    /// mail are void.
+    pub fn damaged(&mut self, node: &str, mail: bool) {
+        self.rounds.damaged(node);
+        if mail {
+            self.edges.damaged(node);
+        }
+    }
+
+    /// `node` keeps this model for its next start: it is the one in use.
+    pub fn model(&self, node: &str, kept: &Kept) -> Result<(), Broken> {
+        self.rounds.model(node, kept)
     }
 
     /// At the end: every promised mail is accounted for.

@@ -1,7 +1,25 @@
 //! Rules about rounds: the model, and what it stands on.
 
-use super::{Broken, COUNTED_ONCE, ONE_MODEL, SUM_OF_UPDATES};
+use super::{Broken, COUNTED_ONCE, MODEL_BOUNDED, MODEL_NAMED, ONE_MODEL, SUM_OF_UPDATES};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// L2 norm of the model that all begin with, at most: some thousand weights, most of them far below one.
+const FIRST_NORM_MOST: f64 = 100.0;
+/// L2 norm of an update that counts, at most: `max_norm` of `federation::Config`. A mean moves no further.
+const UPDATE_NORM_MOST: f64 = 100.0;
+
+/// A model that a node keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The round that made it, the node says.
+    pub round: u64,
+    /// Its digest, the node says.
+    pub name: [u8; 32],
+    /// The digest of its parameters.
+    pub digest: [u8; 32],
+    /// Their L2 norm.
+    pub norm: f64,
+}
 
 /// What was seen of rounds.
 #[derive(Debug, Default)]
@@ -10,6 +28,8 @@ pub(super) struct Rounds {
     /// For each round and participant, the least and the most examples of an update that it sent: after
     /// a restart it trains anew, and either update may be the one that counts.
     updates: BTreeMap<(u64, String), (u64, u64)>,
+    /// Nodes whose disks were damaged.
+    damaged: BTreeSet<String>,
 }
 
 impl Rounds {
@@ -58,6 +78,30 @@ impl Rounds {
             None => {
                 format!("round {round} counts {participants:?}, not all of whom sent an update")
             }
+        })
+    }
+
+    pub(super) fn damaged(&mut self, node: &str) {
+        self.damaged.insert(node.to_owned());
+    }
+
+    pub(super) fn model(&self, node: &str, kept: &Kept) -> Result<(), Broken> {
+        if self.damaged.contains(node) {
+            // What its disk made of it is no model of the node's; it finds that out itself.
+            return Ok(());
+        }
+        let Kept { round, norm, .. } = kept;
+        let known = self.models.get(round).unwrap_or(&kept.name);
+        let named = kept.digest == kept.name && *known == kept.name;
+        MODEL_NAMED.check(named, || {
+            format!("{node} uses another model than the ledger names for round {round}")
+        })?;
+        let most = FIRST_NORM_MOST + UPDATE_NORM_MOST * *round as f64;
+        // Not a number is not within either.
+        MODEL_BOUNDED.check(*norm <= most, || {
+            format!(
+                "the model of round {round} on {node} has norm {norm:.1}, {most:.1} can be reached"
+            )
         })
     }
 
@@ -139,5 +183,44 @@ mod tests {
         checks.update("a", 2, 10);
         let other = close(&mut checks, 0, &closed(1, &["a"], 10));
         assert_eq!(other, Some(SUM_OF_UPDATES));
+    }
+
+    #[test]
+    fn a_model_is_the_ledgers_and_within_its_bounds() {
+        let mut checks = answered();
+        assert_eq!(close(&mut checks, 0, &closed(1, &["a", "b"], 30)), None);
+        let good = Kept {
+            round: 1,
+            name: [1; 32],
+            digest: [1; 32],
+            norm: 150.0,
+        };
+        checks.model("a", &good).unwrap();
+        let broken = |kept: Kept| checks.model("a", &kept).unwrap_err().rule;
+        let other = [2; 32];
+        let swapped = Kept {
+            digest: other,
+            ..good.clone()
+        };
+        assert_eq!(broken(swapped), MODEL_NAMED);
+        let renamed = Kept {
+            digest: other,
+            name: other,
+            ..good.clone()
+        };
+        assert_eq!(broken(renamed), MODEL_NAMED);
+        for norm in [250.0, f64::INFINITY, f64::NAN] {
+            let far = Kept {
+                norm,
+                ..good.clone()
+            };
+            assert_eq!(broken(far), MODEL_BOUNDED);
+        }
+        checks.damaged("a", false);
+        let torn = Kept {
+            digest: other,
+            ..good
+        };
+        checks.model("a", &torn).unwrap();
     }
 }

@@ -4,6 +4,7 @@ mod broker;
 mod devices;
 mod follow;
 mod ledger;
+mod liar;
 mod log;
 mod node;
 mod space;
@@ -12,13 +13,12 @@ use super::guest::{self, core, raw};
 use super::protocol::{Boot, Program};
 use std::io;
 
-/// The hidden subcommand by which the binary starts itself as a simulated process. Ends the
-/// process.
+/// What a simulated process does from its first moment to its last. Ends the process.
 pub fn main() -> ! {
     let boot = match start() {
         Ok(boot) => boot,
         Err(error) => {
-            eprintln!("this subcommand is for the simulator itself, which was not heard: {error}");
+            eprintln!("the controller was not heard: {error}");
             raw::exit(1)
         }
     };

@@ -4,7 +4,7 @@
 use super::follow::follow;
 use super::ledger::identity;
 use super::space::SimSpace;
-use super::{Failure, broker};
+use super::{Failure, broker, liar};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
 use crate::lockstep::invariants::KEYS_EXPIRE;
@@ -165,7 +165,15 @@ fn watch(probe: Probe) {
                     let answer = probe.ask(ask).await;
                     see(Seen::Kind(Kind::Edge(format!("evict: {answer:?}"))));
                 }
-                Wish::Rest | Wish::Poison => {}
+                Wish::Poison => {
+                    let probe = probe.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = liar::lie(probe).await {
+                            see(Seen::Kind(Kind::Log(format!("it cannot lie: {error}"))));
+                        }
+                    });
+                }
+                Wish::Rest => {}
             }
         }
     });

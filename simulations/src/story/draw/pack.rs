@@ -188,7 +188,7 @@ impl Packer {
             Kind::Process(text) => {
                 head(self, PROCESS);
                 self.word(text);
-                self.number(runs(text).into());
+                self.number(turn(text));
             }
             Kind::Leader { leader, term } => {
                 head(self, LEADER);
@@ -238,8 +238,29 @@ impl Packer {
     }
 }
 
-/// Whether a process runs after what `text` says of it: all that is not a start ends it.
-pub(super) fn runs(text: &str) -> bool {
-    let first = text.split_whitespace().next().unwrap_or("");
-    ["start", "starts", "started", "restarts", "restarted"].contains(&first)
+// What `text` means for the process that it is said of, as `page/data.js` knows it.
+pub(super) const ENDS: u64 = 0;
+pub(super) const STARTS: u64 = 1;
+pub(super) const GOES_ON: u64 = 2;
+
+/// Whether it starts or ends by what `text` says; most of what is said does neither.
+pub(super) fn turn(text: &str) -> u64 {
+    const START: [&str; 2] = ["start", "restart"];
+    const END: [&str; 7] = [
+        "is killed",
+        "killed",
+        "loses power",
+        "power lost",
+        "ends",
+        "dies",
+        "died",
+    ];
+    let begins = |words: &[&str]| words.iter().any(|words| text.starts_with(words));
+    if begins(&END) {
+        ENDS
+    } else if begins(&START) {
+        STARTS
+    } else {
+        GOES_ON
+    }
 }

@@ -107,7 +107,7 @@ impl Reader<'_> {
             pack::FAULT => Kind::Fault(self.word()),
             pack::PROCESS => {
                 let text = self.word();
-                assert_eq!(self.number() == 1, pack::runs(&text));
+                assert_eq!(self.number(), pack::turn(&text));
                 Kind::Process(text)
             }
             pack::LEADER => Kind::Leader {
@@ -326,5 +326,26 @@ fn a_page_as_large_as_they_get_is_bounded() {
         write("large.html", page);
         write("small.html", draw(&sample::sample(20_000)));
         write("toy.html", draw(&Toy::default().go(&deadly(), true)));
+    }
+}
+
+#[test]
+fn what_is_said_of_a_process_ends_it_only_if_it_says_so() {
+    let check = |text, turn| assert_eq!(pack::turn(text), turn, "{text}");
+    check("starts", pack::STARTS);
+    for text in [
+        "is killed",
+        "loses power: 3 sectors lost",
+        "ends: its work is done",
+        "dies",
+    ] {
+        check(text, pack::ENDS);
+    }
+    for text in [
+        "the ledger is ready",
+        "the ledger is catching up",
+        "the ledger is empty and waits to hear node-2 before it founds a cluster",
+    ] {
+        check(text, pack::GOES_ON);
     }
 }

@@ -56,7 +56,7 @@ impl Worker<'_> {
             until: Some(self.until),
             stop: self.stop,
         };
-        match shrink(self.runner, failure, &budget) {
+        match shrink(self.runner, failure, &budget, &mut |_, _| {}) {
             Ok(small) => {
                 let seed = small.failure.plan.seed;
                 let file = folder.join(format!("{}-seed{seed}.small.json", safe(&id)));

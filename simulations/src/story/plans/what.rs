@@ -9,43 +9,22 @@ pub fn lane(node: Node) -> String {
 
 /// Nodes that it names.
 pub(crate) fn nodes(what: &What) -> Vec<Node> {
-    match what {
-        What::Crash { node, .. }
-        | What::Kill { node, .. }
-        | What::Pause { node, .. }
-        | What::Slow { node, .. }
-        | What::Disconnect { node, .. }
-        | What::ClockJump { node, .. }
-        | What::ClockDrift { node, .. }
-        | What::DiskFull { node, .. }
-        | What::DiskSlow { node, .. }
-        | What::Evict { node }
-        | What::Poison { node } => vec![*node],
-        What::Split { from, to, .. } => from.iter().chain(to).copied().collect(),
-        What::BrokerCrash { .. } => Vec::new(),
+    let mut nodes = Vec::from_iter(what.node());
+    if let What::Split { from, to, .. } = what {
+        nodes.extend(from.iter().chain(to));
     }
+    nodes
 }
 
 /// The same fault of other nodes.
 pub(crate) fn rename(what: &mut What, name: impl Fn(Node) -> Node) {
-    match what {
-        What::Crash { node, .. }
-        | What::Kill { node, .. }
-        | What::Pause { node, .. }
-        | What::Slow { node, .. }
-        | What::Disconnect { node, .. }
-        | What::ClockJump { node, .. }
-        | What::ClockDrift { node, .. }
-        | What::DiskFull { node, .. }
-        | What::DiskSlow { node, .. }
-        | What::Evict { node }
-        | What::Poison { node } => *node = name(*node),
-        What::Split { from, to, .. } => {
-            for node in from.iter_mut().chain(to) {
-                *node = name(*node);
-            }
+    if let What::Split { from, to, .. } = what {
+        for node in from.iter_mut().chain(to) {
+            *node = name(*node);
         }
-        What::BrokerCrash { .. } => {}
+    }
+    if let Some(node) = what.node_mut() {
+        *node = name(*node);
     }
 }
 
@@ -159,6 +138,8 @@ pub fn describe(what: &What) -> String {
         ),
         What::BrokerCrash { down_ms } => format!("the broker dies for {down_ms} ms"),
         What::Evict { node } => format!("{} is evicted", lane(*node)),
-        What::Poison { node } => format!("{} poisons its updates", lane(*node)),
+        What::Poison { node } => {
+            format!("{} turns bad: poisoned updates, false models", lane(*node))
+        }
     }
 }

@@ -20,6 +20,8 @@ use std::io::{self, Write};
 pub struct View {
     /// Nothing after this, virtual milliseconds.
     pub until_ms: Option<u64>,
+    /// No more than so many lines before that, and no messages: what fits onto a screen.
+    pub last: Option<usize>,
     /// Waits after each moment.
     pub step: bool,
     /// Columns.
@@ -69,10 +71,21 @@ pub fn replay(
         plan.faults_ms as f64 / 1e3,
         plan.calm_ms as f64 / 1e3,
     )?;
-    let lines = condense::lines(outcome);
-    let shown = view.until_ms.map_or(lines.len(), |until| {
+    let mut lines = condense::lines(outcome);
+    if view.last.is_some() {
+        lines.retain(|line| line.tone != Tone::Message);
+    }
+    let mut shown = view.until_ms.map_or(lines.len(), |until| {
         lines.partition_point(|line| line.at_ms <= until)
     });
+    if let Some(last) = view.last
+        && shown > last
+    {
+        let before = shown - last;
+        writeln!(out, "… {before} lines before, and messages")?;
+        lines.drain(..before);
+        shown = last;
+    }
     let lanes = lines.iter().map(|line| line.lane.chars().count());
     let columns = lanes.max().unwrap_or(0).min(paint::LANE_MOST);
     let mut stepping = view.step;

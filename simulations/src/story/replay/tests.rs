@@ -12,6 +12,7 @@ impl Enter for Answers {
 
 const VIEW: View = View {
     until_ms: None,
+    last: None,
     step: false,
     width: 80,
     colour: false,
@@ -117,6 +118,34 @@ fn floods_are_counted_and_the_last_seconds_marked() {
     );
     assert!(
         text.contains("… 2 more lines; the violation is at 9.000 s"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_excerpt_is_the_last_lines_without_messages() {
+    let mut story = vec![sent(2_400, 5, None)];
+    story.extend([1_000, 2_000, 2_500, 3_000].map(|at_ms| {
+        let line = Kind::Log(format!("line at {at_ms}"));
+        at(at_ms, "node-1", line)
+    }));
+    let excerpt = View {
+        until_ms: Some(2_500),
+        last: Some(2),
+        ..VIEW
+    };
+    let text = show(&outcome(story), excerpt, vec![]);
+    let told: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("line at"))
+        .collect();
+    assert_eq!(told.len(), 2, "{text}");
+    assert!(
+        told[0].contains("at 2000") && told[1].contains("at 2500"),
+        "{text}"
+    );
+    assert!(
+        text.contains("… 1 lines before") && !text.contains("→"),
         "{text}"
     );
 }

@@ -18,6 +18,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// A plan that is to break what another breaks may do so later by this, virtual milliseconds: elections and
+/// timeouts shift by seconds. Longer only makes each run that breaks nothing dearer.
+const PATIENCE_MS: u64 = 5_000;
+
 /// What shrinking may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget<'a> {
@@ -85,7 +89,7 @@ pub enum ShrinkError {
     Runner(#[from] RunError),
 }
 
-/// Shrinks.
+/// Shrinks; after each run `tell` gets the smallest failure so far and the number of runs.
 ///
 /// # Errors
 /// [`ShrinkError`]. Runs that could not be run later on only count as not failing.
@@ -93,6 +97,7 @@ pub fn shrink(
     runner: &dyn Runner,
     failure: &Failure,
     budget: &Budget<'_>,
+    tell: &mut dyn FnMut(&Failure, u32),
 ) -> Result<Shrunk, ShrinkError> {
     let id = failure.violation.id.clone();
     let outcome = runner.run(&failure.plan, false)?;
@@ -105,6 +110,7 @@ pub fn shrink(
         runs: 1,
         refused: HashSet::new(),
         best,
+        tell,
     };
     let minimal = shrinking.exhaust();
     Ok(Shrunk {
@@ -125,6 +131,7 @@ struct Shrinking<'a> {
     /// Plans that were run and did not break the invariant: passes come back to the same ones.
     refused: HashSet<String>,
     best: Failure,
+    tell: &'a mut dyn FnMut(&Failure, u32),
 }
 
 impl Shrinking<'_> {
@@ -142,6 +149,13 @@ impl Shrinking<'_> {
     }
 
     fn pass(&mut self) -> Result<(), Spent> {
+        // What comes after the end has no part in it.
+        let mut plan = self.best.plan.clone();
+        let broken_ms = self.best.violation.at_ms;
+        plan.faults.retain(|fault| fault.at_ms <= broken_ms);
+        if plan != self.best.plan {
+            self.accepts(plan)?;
+        }
         let faults = self.best.plan.faults.clone();
         ddmin::minimize(faults, &mut |faults| {
             let mut plan = self.best.plan.clone();
@@ -202,17 +216,30 @@ impl Shrinking<'_> {
             return Err(Spent);
         }
         self.runs += 1;
-        let outcome = self.runner.run(&plan, false);
+        let outcome = match self.patience() {
+            Some(until_ms) => self.runner.run_until(&plan, until_ms),
+            None => self.runner.run(&plan, false),
+        };
         let failure = outcome.ok().and_then(|outcome| Failure::of(&outcome));
         match failure.filter(|found| found.violation.id == self.best.violation.id) {
             Some(failure) => {
                 self.best = failure;
+                (self.tell)(&self.best, self.runs);
                 Ok(true)
             }
             None => {
                 self.refused.insert(key);
+                (self.tell)(&self.best, self.runs);
                 Ok(false)
             }
         }
+    }
+
+    /// How long a run may take to break what the best one breaks, virtual milliseconds. `None`: to its
+    /// end, since it is there that it is asked for.
+    fn patience(&self) -> Option<u64> {
+        let plan = &self.best.plan;
+        let broken_ms = self.best.violation.at_ms;
+        (broken_ms < plan.faults_ms + plan.calm_ms).then_some(broken_ms + PATIENCE_MS)
     }
 }

@@ -19,7 +19,7 @@ fn what_has_nothing_to_do_with_it_goes() {
     let stop = AtomicBool::new(false);
     let toy = Toy::default();
     let before = failure(&deadly());
-    let small = shrink(&toy, &before, &budget(5_000, &stop)).unwrap();
+    let small = shrink(&toy, &before, &budget(5_000, &stop), &mut |_, _| {}).unwrap();
     assert!(small.minimal, "{small}");
     let plan = &small.failure.plan;
     assert_eq!(
@@ -66,7 +66,13 @@ fn more_nodes_than_needed_go_and_names_move_up() {
     assert_eq!(proposals[0].nodes, 3);
     assert_eq!(plans::check(&proposals[0]), Ok(()));
     let three = failure(&proposals[0]);
-    let small = shrink(&Toy::default(), &three, &budget(5_000, &stop)).unwrap();
+    let small = shrink(
+        &Toy::default(),
+        &three,
+        &budget(5_000, &stop),
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(small.failure.plan.nodes, 3);
 }
 
@@ -74,11 +80,17 @@ fn more_nodes_than_needed_go_and_names_move_up() {
 fn a_budget_and_a_flag_end_it_with_what_there_is() {
     let stop = AtomicBool::new(false);
     let before = failure(&deadly());
-    let small = shrink(&Toy::default(), &before, &budget(10, &stop)).unwrap();
+    let small = shrink(&Toy::default(), &before, &budget(10, &stop), &mut |_, _| {}).unwrap();
     assert_eq!((small.runs, small.minimal), (10, false));
     assert_eq!(small.failure.violation.id, "TOY-1");
     stop.store(true, Ordering::Relaxed);
-    let same = shrink(&Toy::default(), &before, &budget(5_000, &stop)).unwrap();
+    let same = shrink(
+        &Toy::default(),
+        &before,
+        &budget(5_000, &stop),
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(
         (same.runs, same.failure == before, same.minimal),
         (1, true, false)
@@ -90,7 +102,7 @@ fn what_does_not_fail_any_more_is_said() {
     let stop = AtomicBool::new(false);
     let mut fixed = failure(&deadly());
     fixed.plan.faults.clear();
-    let error = shrink(&Toy::default(), &fixed, &budget(10, &stop)).unwrap_err();
+    let error = shrink(&Toy::default(), &fixed, &budget(10, &stop), &mut |_, _| {}).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the plan does not break TOY-1 any more: it was found by another program, or fixed since"
@@ -99,7 +111,7 @@ fn what_does_not_fail_any_more_is_said() {
         breaks_at: 1,
         ..Toy::default()
     };
-    let error = shrink(&broken, &fixed, &budget(10, &stop)).unwrap_err();
+    let error = shrink(&broken, &fixed, &budget(10, &stop), &mut |_, _| {}).unwrap_err();
     assert_eq!(
         error.to_string(),
         "a run could not be run: the toy box is empty"

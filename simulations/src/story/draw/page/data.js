@@ -1,6 +1,8 @@
 // The packed story, unpacked into columns, and what is looked up by time.
 
 const SENT = 0, FAULT = 1, PROCESS = 2, LEADER = 3, LEDGER = 4, ROUND = 5, KEYS = 6, EDGE = 7, LOG = 8;
+// What is said of a process ends it, starts it, or (2) neither.
+const ENDS = 0, STARTS = 1;
 const KIND_NAMES = ["message", "fault", "process", "leader", "ledger", "round", "keys", "edge", "log"];
 
 // Columns: `a` and `b` mean what the kind says (receiver and bytes; up; term; size; epoch),
@@ -92,10 +94,10 @@ function index(m, end) {
         break;
       case PROCESS: {
         const last = lane.down[lane.down.length - 1];
-        if (m.a[n] === 1) { if (last && last.to === end) last.to = at; }
-        else if (!last || last.to !== end) lane.down.push({ at, to: end, n });
+        if (m.a[n] === STARTS) { if (last && last.to === end) last.to = at; }
+        else if (m.a[n] === ENDS && (!last || last.to !== end)) lane.down.push({ at, to: end, n });
         // What a process knew ends with it.
-        if (m.a[n] === 0) for (const list of [lane.leader, lane.keys]) {
+        if (m.a[n] === ENDS) for (const list of [lane.leader, lane.keys]) {
           const open = list[list.length - 1];
           if (open && open.to === end) open.to = at;
         }

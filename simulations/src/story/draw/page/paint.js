@@ -4,6 +4,8 @@ const LEFT = 150, RIGHT = 14;
 const FONT = "11px system-ui, 'DejaVu Sans', sans-serif", BOLD = "bold 12px system-ui, 'DejaVu Sans', sans-serif";
 // Heights of a lane's rows; rows without content are left out.
 const BAND = 15, KEYROW = 15, GRAPH = 26, MARKS = 17, LOGS = 9, WIRE = 18, GAP = 7;
+// Height of a lane that has nothing but a name.
+const NAMED = 16;
 // Lines that may be drawn one by one; beyond, those of a pair of lanes that fall into the same few
 // pixels become one.
 const LINES_MOST = 900;
@@ -40,6 +42,8 @@ function layout() {
     take("marks", lane.marks.length || data.faults.some(f => f.lanes.length === 0 && index === 0), MARKS);
     take("logs", lane.logs.length, LOGS);
     take("wire", true, index === 0 ? 4 : WIRE);
+    // Its name needs room, also where nothing happens in it.
+    if (index === 0) y = Math.max(y, row.top + NAMED);
     row.line = row.wire + 7;
     row.bottom = y;
     y += GAP;
