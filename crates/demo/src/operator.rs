@@ -1,7 +1,7 @@
 //! The operator's mailbox: a real SMTP server that keeps what arrives, once per Message-ID.
 
 use edge::smtp::{
-    AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpLimits,
+    AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig,
     SmtpServer,
 };
 use futures::future::BoxFuture;
@@ -80,12 +80,7 @@ pub(crate) async fn open(
 ) -> Result<SmtpServer, BindError> {
     let policy = Policy::new("localhost", Recipients::new(&[domain], &[]));
     SmtpServer::bind(
-        SmtpConfig {
-            listen,
-            policy,
-            tls,
-            limits: SmtpLimits::default(),
-        },
+        SmtpConfig::new(listen, policy, tls),
         inbox,
     )
     .await

@@ -1,6 +1,7 @@
 //! The sink for real use: journal, duplicates, ordered hand-over.
 
 use super::duplicates::{Remembered, identity};
+use super::replay::{self, Replays};
 use super::sink::{AcceptedMail, MailSink, Receipt};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -10,14 +11,15 @@ use runtime::journal::{
     Records, Recovery,
 };
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use telemetry::smtp::Defer;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
-use wire::{DecodeError, Digest, StoredMail};
+use wire::{DecodeError, DeviceId, Digest, KnownDevice, StoredMail};
 
 /// How long a message waits for a place in the hand-over before its client is told 451. Gear gives
 /// up after 20 seconds and often tries only once: better a short wait than a refusal, and better a
@@ -72,6 +74,9 @@ pub enum SinkError {
         /// Why.
         source: DecodeError,
     },
+    /// The counters of sealed messages cannot be read or written.
+    #[error("the counters of sealed messages: {0}")]
+    Counters(io::Error),
     /// A blocking task of ours panicked.
     #[error("a task of the mail journal failed: {0}")]
     Task(String),
@@ -95,6 +100,8 @@ pub struct JournalSink {
     intake: Sender<Intake>,
     handover: Sender<Stored>,
     patience: Duration,
+    dir: PathBuf,
+    replays: Arc<Mutex<Replays>>,
     /// True once the replay is done and new messages may be taken.
     open: watch::Receiver<bool>,
 }
@@ -116,13 +123,20 @@ impl JournalSink {
         dir: &Path,
         options: JournalSinkOptions,
     ) -> Result<(Arc<Self>, Receiver<Stored>, Recovery), SinkError> {
-        let (journal, remembered, recovery) = recover_patiently(dir, &options).await?;
+        let Found {
+            journal,
+            remembered,
+            replays,
+            recovery,
+        } = recover_patiently(dir, &options).await?;
+        let replays = Arc::new(Mutex::new(replays));
         let (handover, stored) = channel(options.handover);
         let (intake, incoming) = channel(INTAKE);
         let (ready, open) = watch::channel(false);
         let pump = Pump {
             journal: journal.clone(),
             remembered,
+            replays: Arc::clone(&replays),
             under_way: HashSet::new(),
             in_flight: FuturesOrdered::new(),
         };
@@ -145,6 +159,8 @@ impl JournalSink {
                 intake,
                 handover,
                 patience: options.patience,
+                dir: dir.to_owned(),
+                replays,
                 open,
             }),
             stored,
@@ -169,8 +185,11 @@ impl JournalSink {
     /// `seq` is not in the journal; a file cannot be written.
     pub async fn mark_processed(&self, seq: u64) -> Result<(), SinkError> {
         let journal = self.journal.clone();
+        let (dir, replays) = (self.dir.clone(), Arc::clone(&self.replays));
         aside(move || {
             journal.mark_processed(seq)?;
+            // What the journal gives back must stand there, or it could be replayed.
+            replay::save(&replays, &dir).map_err(SinkError::Counters)?;
             journal.release(seq)?;
             Ok(())
         })
@@ -225,6 +244,7 @@ impl MailSink for JournalSink {
 struct Pump {
     journal: Journal,
     remembered: Remembered,
+    replays: Arc<Mutex<Replays>>,
     /// Identities that are in flight.
     under_way: HashSet<Digest>,
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
@@ -263,9 +283,21 @@ impl Pump {
                 };
                 return answer(intake.answer, Ok(receipt));
             }
+        }
+        let sealed = replay::key(&intake.mail);
+        if sealed
+            .as_ref()
+            .is_some_and(|key| !self.replays().begin(key))
+        {
+            return answer(intake.answer, Err(Defer::Replayed));
+        }
+        if let Some(identity) = identity {
             // The same message on a second connection before the first is durable: its client
             // comes again and then hears 250.
             if !self.under_way.insert(identity) {
+                if let Some(key) = &sealed {
+                    self.replays().end(key, false);
+                }
                 return answer(intake.answer, Err(Defer::Busy));
             }
         }
@@ -281,6 +313,10 @@ impl Pump {
         }
     }
 
+    fn replays(&self) -> MutexGuard<'_, Replays> {
+        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn finish(
         &mut self,
         Committed {
@@ -291,6 +327,9 @@ impl Pump {
     ) {
         if let Some(identity) = identity {
             self.under_way.remove(&identity);
+        }
+        if let Some(key) = replay::key(&intake.mail) {
+            self.replays().end(&key, outcome.is_ok());
         }
         match outcome {
             Ok(seq) => {
@@ -379,10 +418,7 @@ fn read_chunk(mut records: Records) -> Result<(Records, Vec<Record>), SinkError>
 
 /// As [`recover`]. Where there is but one thread, the journal leaves the waiting for its lock to us: a
 /// former door of this very process may have to come to its end first.
-async fn recover_patiently(
-    dir: &Path,
-    options: &JournalSinkOptions,
-) -> Result<(Journal, Remembered, Recovery), SinkError> {
+async fn recover_patiently(dir: &Path, options: &JournalSinkOptions) -> Result<Found, SinkError> {
     for _ in 1..LOCK_TRIES {
         let (folder, options) = (dir.to_owned(), options.clone());
         match aside(move || recover(&folder, &options)).await {
@@ -395,27 +431,47 @@ async fn recover_patiently(
     recover(dir, options)
 }
 
-fn recover(
-    dir: &Path,
-    options: &JournalSinkOptions,
-) -> Result<(Journal, Remembered, Recovery), SinkError> {
+/// What stands in the folder.
+struct Found {
+    journal: Journal,
+    remembered: Remembered,
+    replays: Replays,
+    recovery: Recovery,
+}
+
+fn recover(dir: &Path, options: &JournalSinkOptions) -> Result<Found, SinkError> {
     let (journal, recovery) = Journal::open(dir, options.journal.clone())?;
     let mut remembered = Remembered::new(options.remembered);
+    let mut replays = Replays::load(dir).map_err(SinkError::Counters)?;
     for record in journal.read_from(0)? {
         let record = record?;
         let mail = decode(record.seq, &record.payload)?;
         if let Some(identity) = identity(&mail.data) {
             remembered.insert(identity, record.seq);
         }
+        if let Some(key) = replay::key(&mail) {
+            replays.used(&key);
+        }
     }
-    Ok((journal, remembered, recovery))
+    Ok(Found {
+        journal,
+        remembered,
+        replays,
+        recovery,
+    })
 }
 
 fn decode(seq: u64, payload: &[u8]) -> Result<StoredMail, SinkError> {
-    wire::decode(payload).map_err(|source| SinkError::Record { seq, source })
+    StoredMail::read(payload).map_err(|source| SinkError::Record { seq, source })
 }
 
 fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
+    let counter = mail.counter;
+    let device = mail.identity.map(|identity| KnownDevice {
+        id: DeviceId::new(identity.device),
+        proof: identity.proof,
+        counter,
+    });
     StoredMail {
         reverse_path: mail.reverse_path.map(|path| path.as_str().to_owned()),
         forward_paths: mail
@@ -429,6 +485,7 @@ fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
         profile: mail.profile,
         end_of_data,
         data: mail.data,
+        device,
     }
 }
 

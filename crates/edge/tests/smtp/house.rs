@@ -46,15 +46,7 @@ pub(crate) fn config(dir: &Path, policy: Policy) -> (SmtpConfig, Certified) {
     let certified = Certified::load_or_create(dir, "mail", &names).expect("a certificate");
     let tls = tls::server_config(&certified).expect("usable");
     let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    (
-        SmtpConfig {
-            listen,
-            policy,
-            tls,
-            limits: SmtpLimits::default(),
-        },
-        certified,
-    )
+    (SmtpConfig::new(listen, policy, tls), certified)
 }
 
 impl House {

@@ -41,7 +41,8 @@ pub use proxy::{PROXY_HEADER, ProxyError, ProxyHeader};
 pub use rate::Rates;
 pub use refusal::{Defer, Refusal};
 pub use scram::{
-    DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT, Verifier, VerifierError,
+    DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT, ScramClient, ScramError, ScramProof,
+    Verifier, VerifierError,
 };
 pub use sealed::{HouseKey, SealError, seal};
 pub use session::Session;

@@ -334,18 +334,89 @@ fn hash(message: &[u8]) -> Hash {
     Sha256::digest(message).into()
 }
 
-/// The client's side, for tests of what no vector covers.
-#[cfg(test)]
-pub(super) fn client_proof(password: &str, salt: &[u8], iterations: u32, signed: &str) -> Hash {
-    let client_key = hmac(
-        &pbkdf2(password.as_bytes(), salt, iterations),
-        b"Client Key",
-    );
-    let mut proof = hmac(&hash(&client_key), signed.as_bytes());
-    for (byte, mask) in proof.iter_mut().zip(client_key) {
-        *byte ^= mask;
+/// The client's side, for our own clients.
+#[derive(Clone, Debug)]
+pub struct ScramClient {
+    gs2_header: &'static str,
+    binding: Option<Hash>,
+    bare: String,
+    nonce: String,
+}
+
+/// Why a client breaks off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the server's part of the login is not what SCRAM wants, or it does not know the password")]
+pub struct ScramError;
+
+/// The client's answer, and the server's that must follow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScramProof {
+    /// Send this.
+    pub message: String,
+    /// The server proves with exactly this that it holds the verifier.
+    pub server_final: String,
+}
+
+impl ScramClient {
+    /// With `binding`, what TLS exports for `EXPORTER-Channel-Binding` (RFC 9266): SCRAM-SHA-256-PLUS.
+    pub fn new(name: &str, entropy: [u8; 18], binding: Option<[u8; 32]>) -> Self {
+        let name = name.replace('=', "=3D").replace(',', "=2C");
+        let nonce = STANDARD.encode(entropy);
+        Self {
+            gs2_header: match binding {
+                Some(_) => "p=tls-exporter,,",
+                None => "n,,",
+            },
+            binding,
+            bare: format!("n={name},r={nonce}"),
+            nonce,
+        }
     }
-    proof
+
+    /// The mechanism's name.
+    pub const fn mechanism(&self) -> &'static str {
+        match self.binding {
+            Some(_) => "SCRAM-SHA-256-PLUS",
+            None => "SCRAM-SHA-256",
+        }
+    }
+
+    /// What the client says first.
+    pub fn first(&self) -> String {
+        format!("{}{}", self.gs2_header, self.bare)
+    }
+
+    /// The answer to the server's first message.
+    ///
+    /// # Errors
+    /// See [`ScramError`].
+    pub fn answer(&self, server_first: &str, password: &str) -> Result<ScramProof, ScramError> {
+        let mut parts = server_first.split(',');
+        let mut part = |name| parts.next().and_then(|part| part.strip_prefix(name));
+        let nonce = part("r=").ok_or(ScramError)?;
+        let salt = part("s=").and_then(decode).ok_or(ScramError)?;
+        let iterations: u32 = part("i=").and_then(|i| i.parse().ok()).ok_or(ScramError)?;
+        // A server that knew nothing would like a nonce that it has seen before, or a cheap guess.
+        let is_ours = nonce.len() > self.nonce.len() && nonce.starts_with(&self.nonce);
+        if !is_ours || !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
+            return Err(ScramError);
+        }
+        let mut bound = self.gs2_header.as_bytes().to_vec();
+        bound.extend_from_slice(self.binding.as_ref().map_or(&[], |hash| &hash[..]));
+        let without_proof = format!("c={},r={nonce}", encode(&bound));
+        let signed = format!("{},{server_first},{without_proof}", self.bare);
+        let salted = pbkdf2(password.as_bytes(), &salt, iterations);
+        let client_key = hmac(&salted, b"Client Key");
+        let mut proof = hmac(&hash(&client_key), signed.as_bytes());
+        for (byte, mask) in proof.iter_mut().zip(client_key) {
+            *byte ^= mask;
+        }
+        let server_key = hmac(&salted, b"Server Key");
+        Ok(ScramProof {
+            message: format!("{without_proof},p={}", encode(&proof)),
+            server_final: format!("v={}", encode(&hmac(&server_key, signed.as_bytes()))),
+        })
+    }
 }
 
 /// Takes the same time wherever they differ.
@@ -371,29 +442,37 @@ mod tests {
         Verifier::new("pencil", salt, 4_096).unwrap()
     }
 
-    fn exchange(first: &str, plus: bool, binding: Option<Hash>) -> (Exchange, String) {
-        let first = ClientFirst::read(first.as_bytes(), plus, plus).expect("well-formed");
-        Exchange::with_nonce(first, pencil(), NONCES.to_owned(), binding)
+    fn client(binding: Option<Hash>) -> ScramClient {
+        ScramClient {
+            bare: "n=user,r=rOprNGfwEbeRWgbNEkqO".to_owned(),
+            nonce: "rOprNGfwEbeRWgbNEkqO".to_owned(),
+            ..ScramClient::new("user", [0; 18], binding)
+        }
     }
 
-    fn answer(exchange: &Exchange, server_first: &str, bound: &[u8]) -> String {
-        let without = format!("c={},r={}", encode(bound), exchange.nonce);
-        let signed = format!("{},{server_first},{without}", exchange.first.bare);
-        let proof = client_proof("pencil", &exchange.verifier.salt, 4_096, &signed);
-        format!("{without},p={}", encode(&proof))
+    fn exchange(client: &ScramClient, binding: Option<Hash>) -> (Exchange, String) {
+        let plus = binding.is_some();
+        let first = ClientFirst::read(client.first().as_bytes(), plus, plus).expect("well-formed");
+        Exchange::with_nonce(first, pencil(), NONCES.to_owned(), binding)
     }
 
     #[test]
     fn the_example_of_rfc_7677() {
-        let (exchange, server_first) = exchange("n,,n=user,r=rOprNGfwEbeRWgbNEkqO", false, None);
+        let client = client(None);
+        assert_eq!(client.first(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        let (exchange, server_first) = exchange(&client, None);
         assert_eq!(
             server_first,
             format!("r={NONCES},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
         );
         let good = format!("c=biws,r={NONCES},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        let server_final = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+        let proof = client.answer(&server_first, "pencil").expect("well-formed");
+        assert_eq!(proof.message, good);
+        assert_eq!(proof.server_final, server_final);
         assert_eq!(
             exchange.finish(good.as_bytes()).as_deref(),
-            Some("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+            Some(server_final)
         );
         assert_eq!(exchange.name(), "user");
         for bad in [
@@ -406,22 +485,27 @@ mod tests {
         ] {
             assert_eq!(exchange.finish(bad.as_bytes()), None, "{bad}");
         }
+        for bad in [
+            "",
+            "r=other,s=AAAA,i=4096",
+            "r=rOprNGfwEbeRWgbNEkqO,s=AAAA,i=4096",
+        ] {
+            assert_eq!(client.answer(bad, "pencil"), Err(ScramError), "{bad}");
+        }
+        let cheap = server_first.replace("4096", "1");
+        assert_eq!(client.answer(&cheap, "pencil"), Err(ScramError));
     }
 
     #[test]
     fn a_bound_proof_is_good_on_its_own_connection_only() {
-        let first = "p=tls-exporter,,n=user,r=rOprNGfwEbeRWgbNEkqO";
-        let (ours, server_first) = exchange(first, true, Some([7; 32]));
-        let bound = |binding: [u8; 32]| [b"p=tls-exporter,,".as_slice(), &binding].concat();
-        let good = answer(&ours, &server_first, &bound([7; 32]));
-        assert!(ours.finish(good.as_bytes()).is_some());
-        for stolen in [
-            bound([8; 32]),
-            b"p=tls-exporter,,".to_vec(),
-            b"n,,".to_vec(),
-        ] {
-            let message = answer(&ours, &server_first, &stolen);
-            assert_eq!(ours.finish(message.as_bytes()), None);
+        for (theirs, known) in [(Some([7; 32]), true), (Some([8; 32]), false)] {
+            let client = client(theirs);
+            let (ours, server_first) = exchange(&client, Some([7; 32]));
+            let proof = client.answer(&server_first, "pencil").expect("well-formed");
+            assert_eq!(ours.finish(proof.message.as_bytes()).is_some(), known);
+            // Nor is one that leaves the binding out.
+            let stripped = proof.message.replace(&proof.message[..50], "c=biws");
+            assert_eq!(ours.finish(stripped.as_bytes()), None);
         }
     }
 
