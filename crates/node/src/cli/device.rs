@@ -1,8 +1,10 @@
-//! `glasshouse device list|send`.
+//! `glasshouse device list|send|login|fingerprint|house-key`.
 
 use super::Outcome;
 use clap::{Subcommand, ValueEnum};
 use edge::mailer::{Mailer, MailerConfig, Security};
+use edge::smtp::{DEFAULT_ITERATIONS, SALT, Verifier};
+use edge::tls::Certified;
 use gear::{Device, State};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +25,23 @@ pub(super) enum Command {
     List,
     /// Send one mail as a device of KIND would.
     Send(Send),
+    /// Make a password, and what the configuration keeps of it as `login`.
+    Login {
+        /// Read a password of your own from standard input, one line.
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// Print what the configuration knows a client certificate by.
+    Fingerprint {
+        /// The certificate, PEM.
+        file: PathBuf,
+    },
+    /// Print the public key that devices seal for; it is made if there is none.
+    HouseKey {
+        /// A node's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -64,7 +83,46 @@ pub(super) fn run(command: &Command) -> Outcome {
             Ok(())
         }
         Command::Send(arguments) => send(arguments),
+        Command::Login { stdin } => login(*stdin),
+        Command::Fingerprint { file } => {
+            let certificate = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let key = String::new();
+            let certified = Certified { certificate, key };
+            println!("{}", hex::encode(certified.fingerprint()?));
+            Ok(())
+        }
+        Command::HouseKey { config } => {
+            let config = config::load(config)?;
+            let key = crate::build::house_key(&config.node.data_dir)?;
+            println!("{}", hex::encode(key.public()));
+            Ok(())
+        }
     }
+}
+
+/// Octets of a made password: 120 bits, which nobody guesses.
+const PASSWORD: usize = 15;
+
+fn login(stdin: bool) -> Outcome {
+    let mut salt = [0; SALT];
+    getrandom::fill(&mut salt)
+        .map_err(|error| format!("the system gives no randomness: {error}"))?;
+    let password = if stdin {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    } else {
+        let mut octets = [0; PASSWORD];
+        getrandom::fill(&mut octets)
+            .map_err(|error| format!("the system gives no randomness: {error}"))?;
+        let made = hex::encode(octets);
+        eprintln!("The device's password, shown this once: {made}");
+        made
+    };
+    let verifier = Verifier::new(&password, salt, DEFAULT_ITERATIONS)?;
+    println!("login = \"{verifier}\"");
+    Ok(())
 }
 
 fn send(arguments: &Send) -> Outcome {

@@ -115,12 +115,11 @@ impl Devices {
         !self.by_certificate.is_empty()
     }
 
-    /// Devices whose reports count only if they have shown who they are.
-    pub fn proving(&self) -> impl Iterator<Item = &str> {
+    /// Whether this device's reports count only if it has shown who it is.
+    pub fn must_prove(&self, id: &str) -> bool {
         self.devices
-            .values()
-            .filter(|device| device.has_credentials() || device.key.is_some())
-            .map(|device| device.id.as_str())
+            .get(id)
+            .is_some_and(|device| device.has_credentials() || device.key.is_some())
     }
 
     /// Whose certificate it is.
