@@ -157,8 +157,9 @@ impl Devices {
             (Some(owner), Some(proven)) if owner.id != proven.device => Claim::NotYours,
             (_, Some(proven)) => Claim::Known(proven.clone()),
             (None, None) => Claim::Unknown,
-            (Some(owner), None) if owner.has_credentials() => Claim::MustProve,
+            // Its mail may come by relays, which cannot log in as it.
             (Some(owner), None) if owner.key.is_some() => Claim::Sealed(owner.id.clone()),
+            (Some(owner), None) if owner.has_credentials() => Claim::MustProve,
             (Some(owner), None) if owner.networks.is_empty() => Claim::Unknown,
             (Some(owner), None) => {
                 if owner.networks.iter().any(|network| network.contains(peer)) {

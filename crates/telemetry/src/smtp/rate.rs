@@ -5,7 +5,8 @@ use machine::Instant;
 use std::collections::BTreeMap;
 
 /// Devices remembered. Beyond that, those that have been silent for a minute make room; if there are
-/// none, a new one has to wait: so many active senders are no house's.
+/// none, all are forgotten. So many are no house's devices but somebody's inventions, and it is better
+/// to count anew than to let the honest wait or memory grow.
 const MAX_DEVICES: usize = 65_536;
 
 /// The buckets of a listener. A bucket holds a minute's worth and fills evenly, so that a device may
@@ -37,7 +38,7 @@ impl Rates {
                     self.full_at.retain(|_, at| *at > now);
                 }
                 if self.full_at.len() >= MAX_DEVICES {
-                    return false;
+                    self.full_at.clear();
                 }
                 now
             }
@@ -76,9 +77,14 @@ mod tests {
         for number in 0..MAX_DEVICES {
             assert!(rates.take(&number.to_string(), Instant::ZERO));
         }
-        assert!(!rates.take("one more", Instant::ZERO));
+        // 0 has sent twice and is not yet silent when the others are.
+        assert!(rates.take("0", Instant::ZERO));
         let later = Instant::ZERO + Duration::from_secs(1);
         assert!(rates.take("one more", later), "the silent ones make room");
-        assert_eq!(rates.full_at.len(), 1);
+        assert_eq!(rates.full_at.len(), 2);
+        for number in 0..MAX_DEVICES {
+            assert!(rates.take(&format!("made up {number}"), later));
+            assert!(rates.full_at.len() <= MAX_DEVICES);
+        }
     }
 }

@@ -11,6 +11,7 @@
 
 use super::device::Devices;
 use super::scram::{decode, encode};
+use crate::mail::{MAX_MAIL_BYTES, nests_a_message};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use core::fmt;
@@ -142,6 +143,10 @@ pub(super) fn open(
     house: &HouseKey,
     devices: &Devices,
 ) -> Option<Result<Opened, SealError>> {
+    // What the decoder would not read anyway, and what parsing must not be let at.
+    if raw.len() > MAX_MAIL_BYTES || nests_a_message(raw) {
+        return None;
+    }
     // Most mails are not, and are not worth parsing for it. A relay that changed the transfer
     // encoding leaves no trace of the line but the word for it.
     let coded = [

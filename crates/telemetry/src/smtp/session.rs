@@ -146,8 +146,9 @@ impl Session {
         }
     }
 
-    /// Whether input behind STARTTLS was dropped (RFC 3207 §5).
-    pub const fn is_marked(&self) -> bool {
+    /// Whether input behind STARTTLS was dropped (RFC 3207 §5): somebody may sit in between, and the
+    /// client's address says nothing about who it is.
+    pub(super) const fn is_marked(&self) -> bool {
         self.dropped_before_tls
     }
 

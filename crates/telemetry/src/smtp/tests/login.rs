@@ -291,3 +291,21 @@ fn who_may_send_as_whom() {
     // A certificate of one device and the password of another.
     under_tls(certified).play(&[(&plain("\0ups-1\0pencil"), "535")]);
 }
+
+/// RFC 3207 §5: what was dropped marks the session.
+#[test]
+fn a_session_with_injected_bytes_proves_nothing_by_its_address() {
+    for (injected, known) in [("", true), ("NOOP\r\n", false)] {
+        let mut shell = Shell::new(house());
+        shell.handshakes = false;
+        shell.say(&format!("EHLO c\r\nSTARTTLS\r\n{injected}"));
+        shell.session.tls_established(shell.now, BOUND);
+        shell.play(&[("EHLO c", "250"), ("MAIL FROM:<bmc-1@hall.example>", "250")]);
+        shell.play(NEXT);
+        assert_eq!(shell.mail().identity.is_some(), known);
+        // A password proves the same as ever.
+        shell.play(&[(&plain("\0ups-1\0pencil"), "235"), ("MAIL FROM:<>", "250")]);
+        shell.play(NEXT);
+        assert!(shell.mail().identity.is_some());
+    }
+}
