@@ -1,34 +1,28 @@
 //! The sink for real use: journal, duplicates, ordered hand-over.
 
 use super::duplicates::{Remembered, identity};
+use super::pump::{INTAKE, Intake, Pump};
 use super::replay::{self, Replays};
 use super::sink::{AcceptedMail, MailSink, Receipt};
 use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, StreamExt};
 use runtime::blocking;
 use runtime::journal::{
-    Journal, JournalError, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Pending, Record,
-    Records, Recovery,
+    Journal, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Record, Records, Recovery,
 };
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::smtp::Defer;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
-use wire::{DecodeError, DeviceId, Digest, KnownDevice, StoredMail};
+use wire::{DecodeError, DeviceId, KnownDevice, StoredMail};
 
 /// How long a message waits for a place in the hand-over before its client is told 451. Gear gives
 /// up after 20 seconds and often tries only once: better a short wait than a refusal, and better a
 /// refusal than a timeout.
 pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Messages between their sessions and the journal; each waits with its session, so this needs
-/// to be no more than what keeps the journal's writer busy.
-const INTAKE: usize = 1_024;
 
 /// Bytes of mail that a replay reads at a time: a second's worth at full rate.
 const REPLAY_CHUNK: usize = 4 << 20;
@@ -106,13 +100,6 @@ pub struct JournalSink {
     open: watch::Receiver<bool>,
 }
 
-/// One message on its way into the journal, with its place in the hand-over.
-struct Intake {
-    mail: StoredMail,
-    place: OwnedPermit<Stored>,
-    answer: oneshot::Sender<Result<Receipt, Defer>>,
-}
-
 impl JournalSink {
     /// Opens the journal in `dir`, replays what is not processed yet into the returned receiver,
     /// and then takes new messages. Runs on the current tokio runtime.
@@ -133,13 +120,7 @@ impl JournalSink {
         let (handover, stored) = channel(options.handover);
         let (intake, incoming) = channel(INTAKE);
         let (ready, open) = watch::channel(false);
-        let pump = Pump {
-            journal: journal.clone(),
-            remembered,
-            replays: Arc::clone(&replays),
-            under_way: HashSet::new(),
-            in_flight: FuturesOrdered::new(),
-        };
+        let pump = Pump::new(journal.clone(), remembered, Arc::clone(&replays));
         let replay = Replay {
             journal: journal.clone(),
             handover: handover.clone(),
@@ -237,142 +218,6 @@ impl MailSink for JournalSink {
 
     fn accept(&self, mail: AcceptedMail) -> BoxFuture<'_, Result<Receipt, Defer>> {
         Box::pin(self.take(mail))
-    }
-}
-
-/// The one task that feeds the journal, so that messages are handed on in its order.
-struct Pump {
-    journal: Journal,
-    remembered: Remembered,
-    replays: Arc<Mutex<Replays>>,
-    /// Identities that are in flight.
-    under_way: HashSet<Digest>,
-    in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
-}
-
-/// What became of an append.
-struct Committed {
-    outcome: Result<u64, JournalError>,
-    identity: Option<Digest>,
-    intake: Intake,
-}
-
-impl Pump {
-    async fn run(mut self, mut incoming: Receiver<Intake>) {
-        loop {
-            tokio::select! {
-                Some(committed) = self.in_flight.next() => self.finish(committed),
-                intake = incoming.recv(), if self.in_flight.len() < INTAKE => match intake {
-                    Some(intake) => self.begin(intake).await,
-                    None => break,
-                },
-            }
-        }
-        while let Some(committed) = self.in_flight.next().await {
-            self.finish(committed);
-        }
-    }
-
-    async fn begin(&mut self, intake: Intake) {
-        let identity = identity(&intake.mail.data);
-        if let Some(identity) = identity {
-            if let Some(seq) = self.remembered.get(&identity) {
-                let receipt = Receipt {
-                    id: seq.to_string(),
-                    duplicate: true,
-                };
-                return answer(intake.answer, Ok(receipt));
-            }
-        }
-        let sealed = replay::key(&intake.mail);
-        if sealed
-            .as_ref()
-            .is_some_and(|key| !self.replays().begin(key))
-        {
-            return answer(intake.answer, Err(Defer::Replayed));
-        }
-        if let Some(identity) = identity {
-            // The same message on a second connection before the first is durable: its client
-            // comes again and then hears 250.
-            if !self.under_way.insert(identity) {
-                if let Some(key) = &sealed {
-                    self.replays().end(key, false);
-                }
-                return answer(intake.answer, Err(Defer::Busy));
-            }
-        }
-        match self.journal.submit(wire::encode(&intake.mail)).await {
-            Ok(pending) => self
-                .in_flight
-                .push_back(Box::pin(commit(pending, identity, intake))),
-            Err(error) => self.finish(Committed {
-                outcome: Err(error),
-                identity,
-                intake,
-            }),
-        }
-    }
-
-    fn replays(&self) -> MutexGuard<'_, Replays> {
-        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finish(
-        &mut self,
-        Committed {
-            outcome,
-            identity,
-            intake,
-        }: Committed,
-    ) {
-        if let Some(identity) = identity {
-            self.under_way.remove(&identity);
-        }
-        if let Some(key) = replay::key(&intake.mail) {
-            self.replays().end(&key, outcome.is_ok());
-        }
-        match outcome {
-            Ok(seq) => {
-                if let Some(identity) = identity {
-                    self.remembered.insert(identity, seq);
-                }
-                intake.place.send(Stored {
-                    seq,
-                    mail: intake.mail,
-                });
-                let receipt = Receipt {
-                    id: seq.to_string(),
-                    duplicate: false,
-                };
-                answer(intake.answer, Ok(receipt));
-            }
-            Err(error) => {
-                tracing::error!(%error, "a mail was not made durable");
-                answer(intake.answer, Err(defer(&error)));
-            }
-        }
-    }
-}
-
-async fn commit(pending: Pending, identity: Option<Digest>, intake: Intake) -> Committed {
-    Committed {
-        outcome: pending.await,
-        identity,
-        intake,
-    }
-}
-
-fn answer(to: oneshot::Sender<Result<Receipt, Defer>>, verdict: Result<Receipt, Defer>) {
-    // A session that has gone does not hear it; its client will send again and be recognised.
-    let _ = to.send(verdict);
-}
-
-const fn defer(error: &JournalError) -> Defer {
-    match error {
-        JournalError::Full { .. } => Defer::Full,
-        JournalError::TooLarge { .. } | JournalError::Failed { .. } | JournalError::Closed => {
-            Defer::Failed
-        }
     }
 }
 

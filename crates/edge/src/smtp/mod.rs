@@ -11,6 +11,7 @@ mod duplicates;
 mod journal_sink;
 mod places;
 mod proxied;
+mod pump;
 mod replay;
 mod server;
 mod sink;

@@ -3,10 +3,11 @@
 
 use super::command::Auth;
 use super::device::Identity;
+use super::dialogue::reply;
 use super::exchange::Output;
 use super::refusal::Refusal;
 use super::scram::{self, ClientFirst, Exchange, NONCE};
-use super::session::{Phase, Session, reply};
+use super::session::{Phase, Session};
 use wire::Proof;
 
 /// What the client's next line answers.

@@ -17,6 +17,7 @@ mod address;
 mod command;
 mod content;
 mod device;
+mod dialogue;
 mod exchange;
 mod login;
 mod pace;

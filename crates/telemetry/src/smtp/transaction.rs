@@ -4,13 +4,14 @@ use super::address::{Address, Path};
 use super::command::MailFrom;
 use super::content::Content;
 use super::device::{Claim, Identity};
+use super::dialogue::reply;
 use super::exchange::{Mail, Output, Protocol};
 use super::pace::Pace;
 use super::policy::Policy;
 use super::profile::Relaxation;
 use super::refusal::Refusal;
 use super::sealed;
-use super::session::{Phase, Session, reply};
+use super::session::{Phase, Session};
 use super::shape;
 use wire::Proof;
 

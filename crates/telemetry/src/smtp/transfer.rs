@@ -3,11 +3,12 @@
 
 use super::command::Chunk;
 use super::content::{Content, Framing, GRACE, Step};
+use super::dialogue::reply;
 use super::exchange::{Output, Protocol};
 use super::pace::Pace;
 use super::profile::Relaxation;
 use super::refusal::Refusal;
-use super::session::{Phase, Session, reply};
+use super::session::{Phase, Session};
 use machine::Instant;
 
 impl Session {
