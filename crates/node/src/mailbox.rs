@@ -292,6 +292,65 @@ async fn mark(sink: &JournalSink, last: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{KnownDevice, Proof};
+
+    #[test]
+    fn who_has_to_show_who_it_is_is_not_believed_without() {
+        let devices = Devices::new([
+            edge::smtp::Device {
+                id: "ups-1".to_owned(),
+                certificate: Some([7; 32]),
+                ..Default::default()
+            },
+            edge::smtp::Device {
+                id: "pdu-1".to_owned(),
+                ..Default::default()
+            },
+        ]);
+        let report = |device: &str| Report {
+            device: device.into(),
+            room: "hall".into(),
+            class: "ups".to_owned(),
+            device_time: None,
+            arrival: UnixMillis(1),
+            readings: Vec::new(),
+            event: None,
+            origin: wire::Origin::Mail {
+                node: "node-1".into(),
+                seq: 1,
+                part: 0,
+            },
+        };
+        let shown = |device: &str, proof| {
+            Some(KnownDevice {
+                id: device.into(),
+                proof,
+                counter: None,
+            })
+        };
+        let table = [
+            (None, "ups-1", false),
+            (None, "pdu-1", true),
+            (shown("ups-1", Proof::Certificate), "ups-1", true),
+            (shown("pdu-1", Proof::Address), "ups-1", false),
+            (shown("pdu-1", Proof::Address), "pdu-1", true),
+        ];
+        for (device, reported, believed) in table {
+            let mail = StoredMail {
+                reverse_path: None,
+                forward_paths: Vec::new(),
+                helo: String::new(),
+                peer: std::net::Ipv4Addr::LOCALHOST.into(),
+                tls: true,
+                profile: None,
+                end_of_data: wire::UnixMicros(1),
+                data: Vec::new(),
+                device: device.clone(),
+            };
+            let verdict = proven(&mail, &[report(reported)], &devices);
+            assert_eq!(verdict.is_ok(), believed, "{device:?} {reported}");
+        }
+    }
 
     #[test]
     fn a_door_that_closed_is_counted_and_lets_go_of_its_journal() {

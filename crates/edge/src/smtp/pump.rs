@@ -74,14 +74,12 @@ impl Pump {
 
     async fn begin(&mut self, intake: Intake) {
         let identity = identity(&intake.mail.data);
-        if let Some(identity) = identity {
-            if let Some(seq) = self.remembered.get(&identity) {
-                let receipt = Receipt {
-                    id: seq.to_string(),
-                    duplicate: true,
-                };
-                return answer(intake.answer, Ok(receipt));
-            }
+        if let Some(seq) = identity.and_then(|identity| self.remembered.get(&identity)) {
+            let receipt = Receipt {
+                id: seq.to_string(),
+                duplicate: true,
+            };
+            return answer(intake.answer, Ok(receipt));
         }
         let sealed = replay::key(&intake.mail);
         if sealed

@@ -5,8 +5,8 @@ use super::{Hash, MAX_ITERATIONS, MIN_ITERATIONS, decode, encode, hash, hmac, pb
 /// The client's side, for our own clients.
 #[derive(Clone, Debug)]
 pub struct ScramClient {
-    gs2_header: &'static str,
-    binding: Option<Hash>,
+    pub(super) gs2_header: &'static str,
+    pub(super) binding: Option<Hash>,
     pub(super) bare: String,
     pub(super) nonce: String,
 }
