@@ -102,7 +102,7 @@ async fn ten_thousand_idle_connections_hurt_nobody_and_end() {
     assert!(honest.reply().await.starts_with("220"));
     honest.play(MAIL).await;
     let begun = Instant::now();
-    for mut client in idle {
+    for client in idle {
         let mut all = String::new();
         let mut stream = client.into_inner();
         stream.read_to_string(&mut all).await.expect("closed");
