@@ -29,10 +29,10 @@ impl fmt::Display for Problem {
 /// Highest domain id whose ports fit below 65536 (DDSI-RTPS 2.5 §9.6.1.1).
 const MAX_DDS_DOMAIN: u32 = 230;
 
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn require(
+    pub(super) fn require(
         &mut self,
         ok: bool,
         key: impl Into<String>,
@@ -205,6 +205,7 @@ impl Config {
             mailbox.max_sessions_per_address,
             "between 1 and mailbox.max_sessions",
         );
+        self.check_mailbox(found);
         found.require(
             mailbox.certificate.is_some() == mailbox.key.is_some(),
             "mailbox.certificate",
@@ -340,6 +341,7 @@ impl Config {
                     "used by one device only",
                 );
             }
+            device.check_proofs(i, found);
         }
     }
 

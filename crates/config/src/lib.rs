@@ -4,14 +4,15 @@
 //! key, the value found and what would be right.
 
 mod check;
+mod mailbox;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use check::Problem;
 pub use schema::{
-    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, Mailbox,
-    Node, Peer, Room,
+    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
+    Mailbox, Node, Peer, Room,
 };
 
 use std::path::{Path, PathBuf};

@@ -129,10 +129,49 @@ pub struct Mailbox {
     /// Sessions at one time from one address.
     #[serde(default = "default_sessions_per_address")]
     pub max_sessions_per_address: usize,
-    /// PEM certificate; absent: a self-signed one is made at first start.
+    /// Sessions at one time from one network, a /24 of IPv4 or a /48 of IPv6.
+    #[serde(default = "default_sessions_per_network")]
+    pub max_sessions_per_network: usize,
+    /// Messages of one device in a minute; as many may come at once.
+    #[serde(default = "default_messages_per_minute")]
+    pub max_messages_per_minute: u32,
+    /// Bytes of messages in one session; behind them the client has to connect again.
+    #[serde(default = "default_session_bytes")]
+    pub max_session_bytes: u64,
+    /// Bytes per second that a message must come with on the average, once it has taken three minutes.
+    #[serde(default = "default_min_rate")]
+    pub min_rate: u32,
+    /// Refuse messages without Date, unless a profile relaxes it.
+    #[serde(default)]
+    pub require_date: bool,
+    /// Where gear delivers with TLS from the first byte on (port 465).
+    pub implicit_tls: Option<SocketAddr>,
+    /// The Unix socket at which a mail server of this host delivers by LMTP.
+    pub lmtp: Option<PathBuf>,
+    /// Load balancers, as networks: their connections, and no others, begin with a PROXY header of
+    /// version 2.
+    #[serde(default)]
+    pub proxies: Vec<String>,
+    /// PEM certificate; absent: a self-signed one is made at first start. Read again when it changes.
     pub certificate: Option<PathBuf>,
     /// PEM private key of `certificate`.
     pub key: Option<PathBuf>,
+    /// Classes of devices that need a rule relaxed. The first whose network a client is in applies.
+    #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<MailProfile>,
+}
+
+/// `[[mailbox.profile]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailProfile {
+    /// The mark on messages that would have been refused without it.
+    pub name: String,
+    /// Where such devices are: `192.0.2.0/24` or a single address.
+    pub networks: Vec<String>,
+    /// What is relaxed: `plaintext`, `empty_helo`, `address_literals`, `missing_brackets`, `bare_lf`,
+    /// `no_date`.
+    pub relaxes: Vec<String>,
 }
 
 /// `[feed]`
@@ -221,6 +260,16 @@ pub struct Device {
     pub class: String,
     /// Sender addresses it is known by.
     pub addresses: Vec<String>,
+    /// Its addresses are good from these networks only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// SHA-256 of its client certificate, 64 hex digits; then its addresses alone are not enough.
+    pub certificate: Option<String>,
+    /// What is kept of its password, as `glasshouse device login` prints it; its id is its login name.
+    /// Then its addresses alone are not enough.
+    pub login: Option<String>,
+    /// The ed25519 public key that signs its sealed messages, 64 hex digits; then nothing else counts.
+    pub key: Option<String>,
 }
 
 /// `[learning]`
@@ -283,6 +332,15 @@ impl Mailbox {
             max_message_bytes: default_message_bytes(),
             max_sessions: default_sessions(),
             max_sessions_per_address: default_sessions_per_address(),
+            max_sessions_per_network: default_sessions_per_network(),
+            max_messages_per_minute: default_messages_per_minute(),
+            max_session_bytes: default_session_bytes(),
+            min_rate: default_min_rate(),
+            require_date: false,
+            implicit_tls: None,
+            lmtp: None,
+            proxies: Vec::new(),
+            profiles: Vec::new(),
             certificate: None,
             key: None,
         }
@@ -358,6 +416,18 @@ fn default_sessions() -> usize {
 fn default_sessions_per_address() -> usize {
     100
 }
+fn default_sessions_per_network() -> usize {
+    500
+}
+fn default_messages_per_minute() -> u32 {
+    6_000
+}
+fn default_session_bytes() -> u64 {
+    512 << 20
+}
+fn default_min_rate() -> u32 {
+    64
+}
 fn default_group() -> String {
     "glasshouse".into()
 }
@@ -384,6 +454,7 @@ impl Config {
         resolve_some(&mut self.cluster.admission);
         resolve_some(&mut self.mailbox.certificate);
         resolve_some(&mut self.mailbox.key);
+        resolve_some(&mut self.mailbox.lmtp);
         if let Some(feed) = &mut self.feed {
             resolve(&mut feed.copybook);
             resolve_some(&mut feed.ca);

@@ -117,6 +117,55 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             "listen = \"192.0.2.1:7201\"\nallow_faults = true",
             &["`cluster.allow_faults`", "192.0.2.1:7201", "loopback"],
         ),
+        (
+            "[[room]]",
+            "[[mailbox.profile]]\nname = \"old\"\nnetworks = [\"10.0.0.0/33\"]\nrelaxes = []\n[[room]]",
+            &[
+                "`mailbox.profile[0].networks`",
+                "10.0.0.0/33",
+                "192.0.2.0/24",
+            ],
+        ),
+        (
+            "[[room]]",
+            "[[mailbox.profile]]\nname = \"old\"\nnetworks = [\"10.0.0.0/8\"]\nrelaxes = [\"all\"]\n[[room]]",
+            &["`mailbox.profile[0].relaxes`", "all", "bare_lf"],
+        ),
+        (
+            "listen = \"127.0.0.1:2525\"",
+            "listen = \"127.0.0.1:2525\"\nproxies = [\"balancer\"]",
+            &["`mailbox.proxies[0]`", "balancer", "192.0.2.0/24"],
+        ),
+        (
+            "listen = \"127.0.0.1:2525\"",
+            "listen = \"127.0.0.1:2525\"\nimplicit_tls = \"127.0.0.1:2525\"",
+            &["`mailbox.implicit_tls`", "another address"],
+        ),
+        (
+            "listen = \"127.0.0.1:2525\"",
+            "listen = \"127.0.0.1:2525\"\nmin_rate = 0",
+            &["`mailbox.min_rate`", "at least 1"],
+        ),
+        (
+            "class = \"ups\"",
+            "class = \"ups\"\nlogin = \"secret\"",
+            &["`device[0].login`", "not shown", "glasshouse device login"],
+        ),
+        (
+            "class = \"ups\"",
+            "class = \"ups\"\ncertificate = \"ab\"",
+            &["`device[0].certificate`", "ab", "64 hex digits"],
+        ),
+        (
+            "class = \"ups\"",
+            "class = \"ups\"\nkey = \"ab\"",
+            &["`device[0].key`", "ab", "ed25519"],
+        ),
+        (
+            "class = \"ups\"",
+            "class = \"ups\"\nnetworks = [\"here\"]",
+            &["`device[0].networks`", "here", "192.0.2.0/24"],
+        ),
         ("[node]", "[node", &["house.toml"]),
     ];
     for (from, to, expected) in table {
@@ -144,4 +193,23 @@ fn all_problems_are_listed_at_once() {
         error.contains("mailbox.domains") && error.contains("room[0].home"),
         "{error}"
     );
+}
+
+#[test]
+fn what_devices_are_known_by_is_read_and_written_again() {
+    let login = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    let text = GOOD
+        .replace(
+            "class = \"ups\"",
+            &format!("class = \"ups\"\nlogin = \"{login}\"\nnetworks = [\"10.0.0.0/8\"]"),
+        )
+        .replace(
+            "[[room]]",
+            "[[mailbox.profile]]\nname = \"old\"\nnetworks = [\"10.0.0.0/8\"]\nrelaxes = [\"bare_lf\", \"no_date\"]\n[[room]]",
+        );
+    let config = check(&text).unwrap();
+    assert_eq!(config.devices[0].login.as_deref(), Some(login));
+    let again = check(&toml::to_string(&config).unwrap()).unwrap();
+    assert_eq!(again.mailbox.profiles[0].relaxes, ["bare_lf", "no_date"]);
+    assert_eq!(again.devices[0].networks, ["10.0.0.0/8"]);
 }

@@ -1,8 +1,7 @@
 //! The operator's mailbox: a real SMTP server that keeps what arrives, once per Message-ID.
 
 use edge::smtp::{
-    AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpLimits,
-    SmtpServer,
+    AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpServer,
 };
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -79,14 +78,5 @@ pub(crate) async fn open(
     inbox: Arc<Inbox>,
 ) -> Result<SmtpServer, BindError> {
     let policy = Policy::new("localhost", Recipients::new(&[domain], &[]));
-    SmtpServer::bind(
-        SmtpConfig {
-            listen,
-            policy,
-            tls,
-            limits: SmtpLimits::default(),
-        },
-        inbox,
-    )
-    .await
+    SmtpServer::bind(SmtpConfig::new(listen, policy, tls), inbox).await
 }

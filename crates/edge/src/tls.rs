@@ -19,6 +19,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod clients;
+mod reload;
+
+pub use reload::Reloading;
+
 /// Why a certificate or a configuration could not be made or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -110,8 +115,7 @@ impl Certified {
     /// # Errors
     /// A file cannot be read or written; a name cannot stand in a certificate.
     pub fn load_or_create(dir: &Path, stem: &str, names: &[String]) -> Result<Self, TlsError> {
-        let certificate = dir.join(format!("{stem}-cert.pem"));
-        let key = dir.join(format!("{stem}-key.pem"));
+        let (certificate, key) = Self::files(dir, stem);
         // The certificate is written last: if it is there, the key is.
         if certificate.exists() {
             return Self::load(&certificate, &key);
@@ -125,6 +129,22 @@ impl Certified {
             .and_then(|dir| dir.sync_all())
             .map_err(file_error("sync", dir))?;
         Ok(made)
+    }
+
+    /// The files that [`load_or_create`](Self::load_or_create) uses: certificate and key.
+    pub fn files(dir: &Path, stem: &str) -> (PathBuf, PathBuf) {
+        let file = |what: &str| dir.join(format!("{stem}-{what}.pem"));
+        (file("cert"), file("key"))
+    }
+
+    /// SHA-256 of the leaf's DER: what a device's certificate is known by.
+    ///
+    /// # Errors
+    /// It is not PEM.
+    pub fn fingerprint(&self) -> Result<[u8; 32], TlsError> {
+        let chain = self.chain()?;
+        let leaf = chain.first().map_or(&[][..], |leaf| leaf);
+        Ok(wire::Digest::of(leaf).0)
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -214,6 +234,25 @@ pub fn server_config(own: &Certified) -> Result<Arc<ServerConfig>, TlsError> {
         .with_single_cert(own.chain()?, own.private_key()?)
         .map_err(config_error)?;
     Ok(Arc::new(config))
+}
+
+/// A mailbox's server: a certificate that may be renewed, and `clients`: whether certificates of
+/// clients are asked for, which are then known by their fingerprint. TLS 1.2 and 1.3.
+///
+/// # Errors
+/// The library has none of its protocol versions.
+pub fn mailbox_config(own: Arc<Reloading>, clients: bool) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(config_error)?;
+    let config = if clients {
+        config.with_client_cert_verifier(Arc::new(clients::ByFingerprint { algorithms }))
+    } else {
+        config.with_no_client_auth()
+    };
+    Ok(Arc::new(config.with_cert_resolver(own)))
 }
 
 /// A server that takes only clients with a certificate under `client_roots` (PEM).

@@ -1,6 +1,7 @@
 //! The parts of a node, opened in order and wired to one another. [`crate::tree`] says how they live.
 
 mod configured;
+mod door;
 mod machines;
 mod services;
 mod shown;
@@ -22,8 +23,10 @@ use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
-use configured::{Itself, address, configured, devices, door, level, links, mailer, pipeline};
+use configured::{Itself, address, configured, devices, level, links, mailer, pipeline};
 use custody::{Custodian, Grace, Sealer};
+use door::door;
+pub use door::house_key;
 use ed25519_dalek::SigningKey;
 use edge::kafka::FeedConfig;
 use edge::mailer::Outbox;

@@ -10,7 +10,7 @@ use crate::numbering::Numbering;
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
 use crate::surroundings::MailDoor;
-use edge::smtp::{JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, Stored};
+use edge::smtp::{Devices, JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, Stored};
 use machine::mistakes::{self, Mistake};
 use replica::{Ledger, View};
 use runtime::blocking;
@@ -23,7 +23,7 @@ use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use wire::{Act, NodeId, Source, StoredMail, UnixMillis};
+use wire::{Act, NodeId, Report, Source, StoredMail, UnixMillis};
 
 /// Counts of the doors of former runs of this service, and the running one.
 type Reader = Box<dyn Fn() -> (SmtpCounts, u64) + Send>;
@@ -78,6 +78,8 @@ fn sum(a: SmtpCounts, b: SmtpCounts) -> SmtpCounts {
         deferred: a.deferred + b.deferred,
         errors: a.errors + b.errors,
         plaintext_payload_bytes: a.plaintext_payload_bytes + b.plaintext_payload_bytes,
+        logins_failed: a.logins_failed + b.logins_failed,
+        injections: a.injections + b.injections,
     }
 }
 
@@ -120,7 +122,9 @@ impl Mailbox {
                 "the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}"
             );
         }
-        let server = self.door.open((self.config)(), sink.clone()).await?;
+        let config = (self.config)();
+        let devices = Arc::clone(&config.policy.devices);
+        let server = self.door.open(config, sink.clone()).await?;
         let (counters, pending) = (server.counters(), sink.clone());
         let attached = self
             .counts
@@ -128,7 +132,7 @@ impl Mailbox {
         tracing::info!("gear delivers at {}", server.local_addr());
         let mut removed = self.removed.clone();
         let outcome = tokio::select! {
-            outcome = self.work_off(&sink, &mut stored, &mut stop) => Some(outcome),
+            outcome = self.work_off(&sink, &mut stored, &devices, &mut stop) => Some(outcome),
             Ok(_) = removed.wait_for(|removed| *removed) => None,
         };
         // A session holds the journal; the next start needs it.
@@ -148,6 +152,7 @@ impl Mailbox {
         &self,
         sink: &Arc<JournalSink>,
         stored: &mut mpsc::Receiver<Stored>,
+        devices: &Devices,
         stop: &mut StopSignal,
     ) -> Result<(), ServiceError> {
         let mut log = IngestLog::new(self.me.clone(), Source::Mail);
@@ -187,7 +192,7 @@ impl Mailbox {
                     if number > recorded {
                         log.add(number, &mail.mail.data);
                     }
-                    self.process(number, mail.mail).await?;
+                    self.process(number, mail.mail, devices).await?;
                 }
             }
         }
@@ -213,7 +218,22 @@ impl Mailbox {
             .map_or(0, |total| total.last))
     }
 
-    async fn process(&self, seq: u64, mail: StoredMail) -> Result<(), ServiceError> {
+    /// As whose the mail is read: who has shown to be whom needs no address to say so.
+    fn sender<'a>(&'a self, mail: &'a StoredMail) -> &'a str {
+        mail.device
+            .as_ref()
+            .and_then(|shown| self.directory.get(&shown.id))
+            .and_then(|device| device.addresses.first())
+            .or(mail.reverse_path.as_ref())
+            .map_or("<>", String::as_str)
+    }
+
+    async fn process(
+        &self,
+        seq: u64,
+        mail: StoredMail,
+        devices: &Devices,
+    ) -> Result<(), ServiceError> {
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
         let context = DecodeContext {
             node: &self.me,
@@ -221,8 +241,11 @@ impl Mailbox {
             arrival,
             directory: &self.directory,
         };
-        let sender = mail.reverse_path.as_deref().unwrap_or("<>");
-        match decode(&context, sender, &mail.data) {
+        let sender = self.sender(&mail);
+        let decoded = decode(&context, sender, &mail.data)
+            .map_err(|refused| refused.to_string())
+            .and_then(|reports| proven(&mail, &reports, devices).map(|()| reports));
+        match decoded {
             Ok(reports) => {
                 let entered_ns =
                     i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
@@ -238,13 +261,29 @@ impl Mailbox {
                     Source::Mail,
                     seq.to_string(),
                     sender,
-                    refused.to_string(),
+                    refused,
                     &mail.data,
                 )?;
             }
         }
         Ok(())
     }
+}
+
+/// Whoever has to show who it is, and has not, is not believed: the header of a message names whom it
+/// likes.
+fn proven(mail: &StoredMail, reports: &[Report], devices: &Devices) -> Result<(), String> {
+    let shown = mail.device.as_ref().filter(|_| mail.is_trusted());
+    for report in reports {
+        let is_shown = shown.is_some_and(|shown| shown.id == report.device);
+        if !is_shown && devices.must_prove(report.device.as_str()) {
+            return Err(format!(
+                "device {} has a password, certificate or key, and this mail came without",
+                report.device
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Puts one act after the other onto the ledger, then moves the journal's mark.
@@ -267,6 +306,65 @@ async fn mark(sink: &JournalSink, last: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{KnownDevice, Proof};
+
+    #[test]
+    fn who_has_to_show_who_it_is_is_not_believed_without() {
+        let devices = Devices::new([
+            edge::smtp::Device {
+                id: "ups-1".to_owned(),
+                certificate: Some([7; 32]),
+                ..Default::default()
+            },
+            edge::smtp::Device {
+                id: "pdu-1".to_owned(),
+                ..Default::default()
+            },
+        ]);
+        let report = |device: &str| Report {
+            device: device.into(),
+            room: "hall".into(),
+            class: "ups".to_owned(),
+            device_time: None,
+            arrival: UnixMillis(1),
+            readings: Vec::new(),
+            event: None,
+            origin: wire::Origin::Mail {
+                node: "node-1".into(),
+                seq: 1,
+                part: 0,
+            },
+        };
+        let shown = |device: &str, proof| {
+            Some(KnownDevice {
+                id: device.into(),
+                proof,
+                counter: None,
+            })
+        };
+        let table = [
+            (None, "ups-1", false),
+            (None, "pdu-1", true),
+            (shown("ups-1", Proof::Certificate), "ups-1", true),
+            (shown("pdu-1", Proof::Address), "ups-1", false),
+            (shown("pdu-1", Proof::Address), "pdu-1", true),
+        ];
+        for (device, reported, believed) in table {
+            let mail = StoredMail {
+                reverse_path: None,
+                forward_paths: Vec::new(),
+                helo: String::new(),
+                peer: std::net::Ipv4Addr::LOCALHOST.into(),
+                tls: true,
+                profile: None,
+                end_of_data: wire::UnixMicros(1),
+                data: Vec::new(),
+                device: device.clone(),
+            };
+            let verdict = proven(&mail, &[report(reported)], &devices);
+            assert_eq!(verdict.is_ok(), believed, "{device:?} {reported}");
+        }
+    }
 
     #[test]
     fn a_door_that_closed_is_counted_and_lets_go_of_its_journal() {

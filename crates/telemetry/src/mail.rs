@@ -153,7 +153,7 @@ fn text_part(part: mail_parser::MessagePart<'_>) -> Option<Part> {
 /// as nested values and copies and drops them by recursion, so that ten thousand levels (300 KB)
 /// would overflow the stack. Its content-type tokens are contiguous bytes of the input, so
 /// nothing nests that this does not see.
-fn nests_a_message(raw: &[u8]) -> bool {
+pub(crate) fn nests_a_message(raw: &[u8]) -> bool {
     const NESTING: [(&[u8], &[u8]); 3] = [
         (b"message", b"rfc822"),
         (b"message", b"global"),

@@ -23,7 +23,7 @@ pub use id::{
 };
 pub use level::Level;
 pub use link::{Batch, Capability, Cast, Certificate, CertificateBody, Hello, Request};
-pub use mail::StoredMail;
+pub use mail::{KnownDevice, Proof, StoredMail};
 pub use membership::{
     Admission, Application, Greeting, Introduction, Invitation, MemberEntry, Purpose, Removal,
     StoreId, Welcome,

@@ -8,12 +8,16 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use telemetry::smtp::{Defer, Mail, Output, Policy, Session};
+use telemetry::smtp::{
+    Arrival, Defer, Mail, Network, Output, Policy, Protocol, Rates, Session, Tls,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use wire::UnixMicros;
 
 /// Bytes read at once: a typical telemetry mail with its commands, and small enough to be held
@@ -29,6 +33,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 /// For the sink's verdict. A disk that takes longer is broken; the client is told to come again.
 const STORE_LIMIT: Duration = Duration::from_secs(120);
 
+/// RFC 9266 §4.2.
+const BINDING: &[u8] = b"EXPORTER-Channel-Binding";
+
 /// After the last reply we read on for a moment, or closing with unread input would make the
 /// kernel reset the connection and the client lose the reply.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,6 +50,19 @@ pub(super) struct Shared {
     /// Zero of the sessions' time line.
     pub(super) epoch: Instant,
     pub(super) stopped: watch::Receiver<bool>,
+    /// Messages of each device in the last minute.
+    pub(super) rates: Mutex<Rates>,
+    /// Load balancers, which say for whom they connect.
+    pub(super) proxies: Vec<Network>,
+}
+
+/// How a listener's connections begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Opening {
+    /// With a greeting in clear.
+    Clear(Protocol),
+    /// With a TLS handshake (RFC 8314 §3).
+    Tls,
 }
 
 impl Shared {
@@ -58,37 +78,72 @@ enum End {
     Close,
 }
 
+/// What a session has asked for that needs the stream.
+enum Next {
+    Read,
+    Pause(Duration),
+    End(End),
+}
+
 /// Serves one client from greeting to close.
-pub(super) async fn run<S>(mut stream: S, peer: IpAddr, shared: &Shared)
+pub(super) async fn run<S>(mut stream: S, peer: IpAddr, opening: Opening, shared: &Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut out = Vec::new();
-    let session = Session::new(Arc::clone(&shared.policy), peer, shared.now(), &mut out);
-    let mut connection = Connection {
-        shared,
-        peer,
-        session,
-        outputs: out.into(),
-        replies: Vec::new(),
-        tls: false,
+    let protocol = match opening {
+        Opening::Clear(protocol) => protocol,
+        Opening::Tls => {
+            return match handshake(stream, shared).await {
+                Ok((stream, tls)) => {
+                    let connection = Connection::new(shared, peer, Protocol::Esmtp, Some(tls));
+                    connection.drive_to_end(stream).await;
+                }
+                Err(cause) => handshake_failed(shared, peer, &cause),
+            };
+        }
     };
+    let mut connection = Connection::new(shared, peer, protocol, None);
     match connection.drive(&mut stream).await {
         Ok(End::Close) => linger(stream).await,
-        Ok(End::StartTls) => match timeout(HANDSHAKE_LIMIT, shared.acceptor.accept(stream)).await {
-            Ok(Ok(mut stream)) => {
+        Ok(End::StartTls) => match handshake(stream, shared).await {
+            Ok((stream, tls)) => {
                 connection.tls = true;
-                connection.session.tls_established(shared.now());
-                match connection.drive(&mut stream).await {
-                    Ok(End::Close | End::StartTls) => linger(stream).await,
-                    Err(error) => tracing::debug!(%peer, %error, "mail connection lost"),
-                }
+                connection.session.tls_established(shared.now(), tls);
+                connection.drive_to_end(stream).await;
             }
-            Ok(Err(error)) => connection.handshake_failed(&error.to_string()),
-            Err(_) => connection.handshake_failed("it took too long"),
+            Err(cause) => handshake_failed(shared, peer, &cause),
         },
         Err(error) => tracing::debug!(%peer, %error, "mail connection lost"),
     }
+}
+
+/// Shakes hands; what went wrong otherwise.
+async fn handshake<S>(stream: S, shared: &Shared) -> Result<(TlsStream<S>, Tls), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let stream = timeout(HANDSHAKE_LIMIT, shared.acceptor.accept(stream))
+        .await
+        .map_err(|_| "it took too long".to_owned())?
+        .map_err(|error| error.to_string())?;
+    let (_, connection) = stream.get_ref();
+    let certificate = connection.peer_certificates().and_then(<[_]>::first);
+    // RFC 9266 §4: before TLS 1.3 the exporter depends on an extension that not all clients speak.
+    let is_safe = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+    let exporter = || {
+        let secret = [0; 32];
+        connection.export_keying_material(secret, BINDING, Some(b""))
+    };
+    let tls = Tls {
+        exporter: is_safe.then(exporter).and_then(Result::ok),
+        certificate: certificate.map(|certificate| wire::Digest::of(certificate).0),
+    };
+    Ok((stream, tls))
+}
+
+fn handshake_failed(shared: &Shared, peer: IpAddr, cause: &str) {
+    SmtpCounters::add(&shared.counters.handshakes_failed, 1);
+    tracing::info!(%peer, cause, "TLS handshake of a mail client failed");
 }
 
 struct Connection<'a> {
@@ -102,7 +157,42 @@ struct Connection<'a> {
     tls: bool,
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
+    fn new(shared: &'a Shared, peer: IpAddr, protocol: Protocol, tls: Option<Tls>) -> Self {
+        let mut entropy = [0; 32];
+        if let Err(error) = getrandom::fill(&mut entropy) {
+            // The nonce of a login could then be foreseen, which alone breaks nothing: the client's
+            // own stands beside it.
+            tracing::error!(%error, "the system gives no randomness");
+        }
+        let arrival = Arrival {
+            peer,
+            protocol,
+            tls,
+            entropy,
+        };
+        let mut out = Vec::new();
+        let session = Session::new(Arc::clone(&shared.policy), arrival, shared.now(), &mut out);
+        Self {
+            shared,
+            peer,
+            session,
+            outputs: out.into(),
+            replies: Vec::new(),
+            tls: tls.is_some(),
+        }
+    }
+
+    async fn drive_to_end<S>(mut self, mut stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match self.drive(&mut stream).await {
+            Ok(End::Close | End::StartTls) => linger(stream).await,
+            Err(error) => tracing::debug!(peer = %self.peer, %error, "mail connection lost"),
+        }
+    }
+
     async fn drive<S>(&mut self, stream: &mut S) -> io::Result<End>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -111,11 +201,21 @@ impl Connection<'_> {
         let mut told = false;
         let mut buffer = vec![0; READ];
         loop {
-            if let Some(end) = self.perform().await {
-                self.flush(stream).await?;
-                return Ok(end);
-            }
+            let next = self.perform().await;
             self.flush(stream).await?;
+            match next {
+                Next::Read => {}
+                Next::End(end) => return Ok(end),
+                Next::Pause(delay) => {
+                    // A pause ends early when the server does.
+                    let mut stopped = self.shared.stopped.clone();
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = stop(&mut stopped) => {}
+                    }
+                    continue;
+                }
+            }
             let mut out = Vec::new();
             tokio::select! {
                 read = stream.read(&mut buffer) => {
@@ -152,7 +252,7 @@ impl Connection<'_> {
     }
 
     /// Does what the session asked for, in order.
-    async fn perform(&mut self) -> Option<End> {
+    async fn perform(&mut self) -> Next {
         while let Some(output) = self.outputs.pop_front() {
             let mut out = Vec::new();
             match output {
@@ -162,7 +262,7 @@ impl Connection<'_> {
                     tracing::info!(peer = %self.peer, reason = %refusal, "mail refused");
                 }
                 Output::Admit => {
-                    let verdict = self.shared.sink.room();
+                    let verdict = self.admit();
                     self.note_deferral(verdict.err());
                     self.session.admitted(self.shared.now(), verdict, &mut out);
                 }
@@ -174,12 +274,24 @@ impl Connection<'_> {
                         Err(defer) => self.session.stored(now, Err(*defer), &mut out),
                     }
                 }
-                Output::StartTls => return Some(End::StartTls),
-                Output::Close => return Some(End::Close),
+                Output::Pause(delay) => return Next::Pause(delay),
+                Output::StartTls => return Next::End(End::StartTls),
+                Output::Close => return Next::End(End::Close),
             }
             self.outputs.extend(out);
         }
-        None
+        Next::Read
+    }
+
+    fn admit(&self) -> Result<(), Defer> {
+        self.shared.sink.room()?;
+        let rates = self.shared.rates.lock();
+        let mut rates = rates.unwrap_or_else(PoisonError::into_inner);
+        if rates.take(&self.session.sender(), self.shared.now()) {
+            Ok(())
+        } else {
+            Err(Defer::TooFast)
+        }
     }
 
     async fn store(&self, mail: Mail) -> Result<String, Defer> {
@@ -211,11 +323,6 @@ impl Connection<'_> {
             self.count(|counters| &counters.deferred, 1);
             tracing::warn!(peer = %self.peer, reason = %defer, "mail put off");
         }
-    }
-
-    fn handshake_failed(&self, cause: &str) {
-        self.count(|counters| &counters.handshakes_failed, 1);
-        tracing::info!(peer = %self.peer, cause, "TLS handshake of a mail client failed");
     }
 
     fn count(

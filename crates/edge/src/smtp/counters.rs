@@ -14,6 +14,8 @@ pub struct SmtpCounters {
     pub(super) deferred: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) plaintext_payload_bytes: AtomicU64,
+    pub(super) logins_failed: AtomicU64,
+    pub(super) injections: AtomicU64,
 }
 
 /// What they stood at.
@@ -39,6 +41,10 @@ pub struct SmtpCounts {
     pub errors: u64,
     /// Octets of message content that came without TLS.
     pub plaintext_payload_bytes: u64,
+    /// Logins that failed.
+    pub logins_failed: u64,
+    /// Sessions in which bytes stood behind STARTTLS and were dropped.
+    pub injections: u64,
 }
 
 impl SmtpCounters {
@@ -56,6 +62,8 @@ impl SmtpCounters {
             deferred: get(&self.deferred),
             errors: get(&self.errors),
             plaintext_payload_bytes: get(&self.plaintext_payload_bytes),
+            logins_failed: get(&self.logins_failed),
+            injections: get(&self.injections),
         }
     }
 
@@ -75,7 +83,15 @@ impl SmtpCounters {
             | Refusal::TooBig(_)
             | Refusal::BareLineEnd
             | Refusal::Nul
+            | Refusal::MustProve
+            | Refusal::NotYours
+            | Refusal::MustSeal
+            | Refusal::Seal(_)
+            | Refusal::Shape(_)
+            | Refusal::NoDate
             | Refusal::LongLine(_) => &self.rejected,
+            Refusal::LoginFailed => &self.logins_failed,
+            Refusal::PipelinedBeforeTls => &self.injections,
             Refusal::UnknownCommand
             | Refusal::NotImplemented
             | Refusal::OtherProtocol
@@ -84,7 +100,14 @@ impl SmtpCounters {
             | Refusal::CommandControl
             | Refusal::BadSequence(_)
             | Refusal::TlsUnavailable
-            | Refusal::PipelinedBeforeTls
+            | Refusal::EncryptionFirst
+            | Refusal::UnknownMechanism
+            | Refusal::BadAnswer
+            | Refusal::LoginCancelled
+            | Refusal::SessionFull(_)
+            | Refusal::Idling
+            | Refusal::TooManyLogins
+            | Refusal::TooSlow
             | Refusal::NoRecipients
             | Refusal::TooManyErrors
             | Refusal::TooMuchInput

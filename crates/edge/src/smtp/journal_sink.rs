@@ -1,32 +1,28 @@
 //! The sink for real use: journal, duplicates, ordered hand-over.
 
 use super::duplicates::{Remembered, identity};
+use super::pump::{INTAKE, Intake, Pump};
+use super::replay::{self, Replays};
 use super::sink::{AcceptedMail, MailSink, Receipt};
 use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, StreamExt};
 use runtime::blocking;
 use runtime::journal::{
-    Journal, JournalError, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Pending, Record,
-    Records, Recovery,
+    Journal, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Record, Records, Recovery,
 };
-use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::smtp::Defer;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
-use wire::{DecodeError, Digest, StoredMail};
+use wire::{DecodeError, DeviceId, KnownDevice, StoredMail};
 
 /// How long a message waits for a place in the hand-over before its client is told 451. Gear gives
 /// up after 20 seconds and often tries only once: better a short wait than a refusal, and better a
 /// refusal than a timeout.
 pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Messages between their sessions and the journal; each waits with its session, so this needs
-/// to be no more than what keeps the journal's writer busy.
-const INTAKE: usize = 1_024;
 
 /// Bytes of mail that a replay reads at a time: a second's worth at full rate.
 const REPLAY_CHUNK: usize = 4 << 20;
@@ -72,6 +68,9 @@ pub enum SinkError {
         /// Why.
         source: DecodeError,
     },
+    /// The counters of sealed messages cannot be read or written.
+    #[error("the counters of sealed messages: {0}")]
+    Counters(io::Error),
     /// A blocking task of ours panicked.
     #[error("a task of the mail journal failed: {0}")]
     Task(String),
@@ -95,15 +94,10 @@ pub struct JournalSink {
     intake: Sender<Intake>,
     handover: Sender<Stored>,
     patience: Duration,
+    dir: PathBuf,
+    replays: Arc<Mutex<Replays>>,
     /// True once the replay is done and new messages may be taken.
     open: watch::Receiver<bool>,
-}
-
-/// One message on its way into the journal, with its place in the hand-over.
-struct Intake {
-    mail: StoredMail,
-    place: OwnedPermit<Stored>,
-    answer: oneshot::Sender<Result<Receipt, Defer>>,
 }
 
 impl JournalSink {
@@ -116,16 +110,17 @@ impl JournalSink {
         dir: &Path,
         options: JournalSinkOptions,
     ) -> Result<(Arc<Self>, Receiver<Stored>, Recovery), SinkError> {
-        let (journal, remembered, recovery) = recover_patiently(dir, &options).await?;
+        let Found {
+            journal,
+            remembered,
+            replays,
+            recovery,
+        } = recover_patiently(dir, &options).await?;
+        let replays = Arc::new(Mutex::new(replays));
         let (handover, stored) = channel(options.handover);
         let (intake, incoming) = channel(INTAKE);
         let (ready, open) = watch::channel(false);
-        let pump = Pump {
-            journal: journal.clone(),
-            remembered,
-            under_way: HashSet::new(),
-            in_flight: FuturesOrdered::new(),
-        };
+        let pump = Pump::new(journal.clone(), remembered, Arc::clone(&replays));
         let replay = Replay {
             journal: journal.clone(),
             handover: handover.clone(),
@@ -145,6 +140,8 @@ impl JournalSink {
                 intake,
                 handover,
                 patience: options.patience,
+                dir: dir.to_owned(),
+                replays,
                 open,
             }),
             stored,
@@ -169,8 +166,11 @@ impl JournalSink {
     /// `seq` is not in the journal; a file cannot be written.
     pub async fn mark_processed(&self, seq: u64) -> Result<(), SinkError> {
         let journal = self.journal.clone();
+        let (dir, replays) = (self.dir.clone(), Arc::clone(&self.replays));
         aside(move || {
             journal.mark_processed(seq)?;
+            // What the journal gives back must stand there, or it could be replayed.
+            replay::save(&replays, &dir).map_err(SinkError::Counters)?;
             journal.release(seq)?;
             Ok(())
         })
@@ -221,122 +221,6 @@ impl MailSink for JournalSink {
     }
 }
 
-/// The one task that feeds the journal, so that messages are handed on in its order.
-struct Pump {
-    journal: Journal,
-    remembered: Remembered,
-    /// Identities that are in flight.
-    under_way: HashSet<Digest>,
-    in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
-}
-
-/// What became of an append.
-struct Committed {
-    outcome: Result<u64, JournalError>,
-    identity: Option<Digest>,
-    intake: Intake,
-}
-
-impl Pump {
-    async fn run(mut self, mut incoming: Receiver<Intake>) {
-        loop {
-            tokio::select! {
-                Some(committed) = self.in_flight.next() => self.finish(committed),
-                intake = incoming.recv(), if self.in_flight.len() < INTAKE => match intake {
-                    Some(intake) => self.begin(intake).await,
-                    None => break,
-                },
-            }
-        }
-        while let Some(committed) = self.in_flight.next().await {
-            self.finish(committed);
-        }
-    }
-
-    async fn begin(&mut self, intake: Intake) {
-        let identity = identity(&intake.mail.data);
-        if let Some(identity) = identity {
-            if let Some(seq) = self.remembered.get(&identity) {
-                let receipt = Receipt {
-                    id: seq.to_string(),
-                    duplicate: true,
-                };
-                return answer(intake.answer, Ok(receipt));
-            }
-            // The same message on a second connection before the first is durable: its client
-            // comes again and then hears 250.
-            if !self.under_way.insert(identity) {
-                return answer(intake.answer, Err(Defer::Busy));
-            }
-        }
-        match self.journal.submit(wire::encode(&intake.mail)).await {
-            Ok(pending) => self
-                .in_flight
-                .push_back(Box::pin(commit(pending, identity, intake))),
-            Err(error) => self.finish(Committed {
-                outcome: Err(error),
-                identity,
-                intake,
-            }),
-        }
-    }
-
-    fn finish(
-        &mut self,
-        Committed {
-            outcome,
-            identity,
-            intake,
-        }: Committed,
-    ) {
-        if let Some(identity) = identity {
-            self.under_way.remove(&identity);
-        }
-        match outcome {
-            Ok(seq) => {
-                if let Some(identity) = identity {
-                    self.remembered.insert(identity, seq);
-                }
-                intake.place.send(Stored {
-                    seq,
-                    mail: intake.mail,
-                });
-                let receipt = Receipt {
-                    id: seq.to_string(),
-                    duplicate: false,
-                };
-                answer(intake.answer, Ok(receipt));
-            }
-            Err(error) => {
-                tracing::error!(%error, "a mail was not made durable");
-                answer(intake.answer, Err(defer(&error)));
-            }
-        }
-    }
-}
-
-async fn commit(pending: Pending, identity: Option<Digest>, intake: Intake) -> Committed {
-    Committed {
-        outcome: pending.await,
-        identity,
-        intake,
-    }
-}
-
-fn answer(to: oneshot::Sender<Result<Receipt, Defer>>, verdict: Result<Receipt, Defer>) {
-    // A session that has gone does not hear it; its client will send again and be recognised.
-    let _ = to.send(verdict);
-}
-
-const fn defer(error: &JournalError) -> Defer {
-    match error {
-        JournalError::Full { .. } => Defer::Full,
-        JournalError::TooLarge { .. } | JournalError::Failed { .. } | JournalError::Closed => {
-            Defer::Failed
-        }
-    }
-}
-
 /// Hands on again what the last run of the process did not finish.
 struct Replay {
     journal: Journal,
@@ -379,10 +263,7 @@ fn read_chunk(mut records: Records) -> Result<(Records, Vec<Record>), SinkError>
 
 /// As [`recover`]. Where there is but one thread, the journal leaves the waiting for its lock to us: a
 /// former door of this very process may have to come to its end first.
-async fn recover_patiently(
-    dir: &Path,
-    options: &JournalSinkOptions,
-) -> Result<(Journal, Remembered, Recovery), SinkError> {
+async fn recover_patiently(dir: &Path, options: &JournalSinkOptions) -> Result<Found, SinkError> {
     for _ in 1..LOCK_TRIES {
         let (folder, options) = (dir.to_owned(), options.clone());
         match aside(move || recover(&folder, &options)).await {
@@ -395,27 +276,47 @@ async fn recover_patiently(
     recover(dir, options)
 }
 
-fn recover(
-    dir: &Path,
-    options: &JournalSinkOptions,
-) -> Result<(Journal, Remembered, Recovery), SinkError> {
+/// What stands in the folder.
+struct Found {
+    journal: Journal,
+    remembered: Remembered,
+    replays: Replays,
+    recovery: Recovery,
+}
+
+fn recover(dir: &Path, options: &JournalSinkOptions) -> Result<Found, SinkError> {
     let (journal, recovery) = Journal::open(dir, options.journal.clone())?;
     let mut remembered = Remembered::new(options.remembered);
+    let mut replays = Replays::load(dir).map_err(SinkError::Counters)?;
     for record in journal.read_from(0)? {
         let record = record?;
         let mail = decode(record.seq, &record.payload)?;
         if let Some(identity) = identity(&mail.data) {
             remembered.insert(identity, record.seq);
         }
+        if let Some(key) = replay::key(&mail) {
+            replays.used(&key);
+        }
     }
-    Ok((journal, remembered, recovery))
+    Ok(Found {
+        journal,
+        remembered,
+        replays,
+        recovery,
+    })
 }
 
 fn decode(seq: u64, payload: &[u8]) -> Result<StoredMail, SinkError> {
-    wire::decode(payload).map_err(|source| SinkError::Record { seq, source })
+    StoredMail::read(payload).map_err(|source| SinkError::Record { seq, source })
 }
 
 fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
+    let counter = mail.counter;
+    let device = mail.identity.map(|identity| KnownDevice {
+        id: DeviceId::new(identity.device),
+        proof: identity.proof,
+        counter,
+    });
     StoredMail {
         reverse_path: mail.reverse_path.map(|path| path.as_str().to_owned()),
         forward_paths: mail
@@ -429,6 +330,7 @@ fn stored(AcceptedMail { mail, end_of_data }: AcceptedMail) -> StoredMail {
         profile: mail.profile,
         end_of_data,
         data: mail.data,
+        device,
     }
 }
 

@@ -10,6 +10,9 @@ mod counters;
 mod duplicates;
 mod journal_sink;
 mod places;
+mod proxied;
+mod pump;
+mod replay;
 mod server;
 mod sink;
 
@@ -18,4 +21,7 @@ pub use counters::{SmtpCounters, SmtpCounts};
 pub use journal_sink::{HANDOVER_PATIENCE, JournalSink, JournalSinkOptions, SinkError, Stored};
 pub use server::{BindError, MAX_MESSAGE, SmtpConfig, SmtpLimits, SmtpServer};
 pub use sink::{AcceptedMail, MailSink, Receipt};
-pub use telemetry::smtp::{Address, Defer, Mail, Network, Policy, Profile, Recipients};
+pub use telemetry::smtp::{
+    Address, DEFAULT_ITERATIONS, Defer, Device, Devices, HouseKey, Identity, Mail, Network, Policy,
+    Profile, Recipients, Relaxation, SALT, ScramClient, Tarpit, Verifier, VerifierError, seal,
+};

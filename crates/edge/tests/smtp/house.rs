@@ -44,22 +44,25 @@ pub(crate) fn relaxed() -> Policy {
 pub(crate) fn config(dir: &Path, policy: Policy) -> (SmtpConfig, Certified) {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let certified = Certified::load_or_create(dir, "mail", &names).expect("a certificate");
-    let tls = tls::server_config(&certified).expect("usable");
+    let (certificate, key) = Certified::files(dir, "mail");
+    let own = tls::Reloading::open(&certificate, &key).expect("there");
+    let tls = tls::mailbox_config(own, true).expect("usable");
     let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    (
-        SmtpConfig {
-            listen,
-            policy,
-            tls,
-            limits: SmtpLimits::default(),
-        },
-        certified,
-    )
+    (SmtpConfig::new(listen, policy, tls), certified)
 }
 
 impl House {
     pub(crate) async fn start(dir: &TempDir, policy: Policy) -> Self {
-        let (config, certified) = config(dir.path(), policy);
+        Self::start_with(dir, policy, |_| ()).await
+    }
+
+    pub(crate) async fn start_with(
+        dir: &TempDir,
+        policy: Policy,
+        change: impl FnOnce(&mut SmtpConfig),
+    ) -> Self {
+        let (mut config, certified) = config(dir.path(), policy);
+        change(&mut config);
         let journal = dir.path().join("journal");
         let (sink, stored, recovery) = JournalSink::open(&journal, JournalSinkOptions::default())
             .await

@@ -56,10 +56,12 @@ async fn connections_are_limited_in_all_and_per_address() {
     let few = SmtpLimits {
         sessions: 2,
         sessions_per_address: 9,
+        ..SmtpLimits::default()
     };
     let few_each = SmtpLimits {
         sessions: 9,
         sessions_per_address: 2,
+        ..SmtpLimits::default()
     };
     for limits in [few, few_each] {
         let server = serve(&dir, limits, Scripted::new(Ok(()), Ok(()))).await;
@@ -179,6 +181,7 @@ async fn connections_that_are_no_sockets_are_served_and_turned_away_alike() {
     let limits = SmtpLimits {
         sessions: 1,
         sessions_per_address: 1,
+        ..SmtpLimits::default()
     };
     let (knock, arriving) = tokio::sync::mpsc::channel(2);
     let sink = Scripted::new(Ok(()), Ok(()));

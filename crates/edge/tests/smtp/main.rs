@@ -2,7 +2,11 @@
 
 mod clients;
 mod crash;
+mod crowd;
+mod doors;
 mod house;
+mod identity;
 mod limits;
+mod sealed;
 mod sink;
 mod wire;

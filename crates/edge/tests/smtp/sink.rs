@@ -17,6 +17,8 @@ fn mail(text: &str) -> AcceptedMail {
             data: text.as_bytes().to_vec(),
             tls: true,
             profile: None,
+            identity: None,
+            counter: None,
             helo: "ups".to_owned(),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         },

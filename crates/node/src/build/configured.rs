@@ -7,8 +7,6 @@ use config::{Config, FeedFields, Peer};
 use ed25519_dalek::SigningKey;
 use edge::kafka::{ClientConfig, FeedConfig, Reach, Security as KafkaSecurity};
 use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
-use edge::smtp::{Policy, Recipients, SmtpConfig, SmtpLimits};
-use edge::tls;
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
 use std::collections::BTreeMap;
@@ -118,38 +116,6 @@ pub(super) fn devices(config: &Config) -> Result<Directory, ServiceError> {
         addresses: device.addresses.clone(),
     });
     Ok(Directory::new(devices)?)
-}
-
-pub(super) fn door(
-    config: &Config,
-) -> Result<Arc<dyn Fn() -> SmtpConfig + Send + Sync>, ServiceError> {
-    let mailbox = &config.mailbox;
-    let certified = match (&mailbox.certificate, &mailbox.key) {
-        (Some(certificate), Some(key)) => tls::Certified::load(certificate, key)?,
-        (Some(_), None) | (None, Some(_)) | (None, None) => tls::Certified::load_or_create(
-            &config.node.data_dir,
-            "mailbox",
-            std::slice::from_ref(&mailbox.hostname),
-        )?,
-    };
-    let tls = tls::server_config(&certified)?;
-    let recipients = Recipients::new(&mailbox.domains, &[]);
-    let policy = Policy {
-        max_size: mailbox.max_message_bytes,
-        require_tls: mailbox.require_tls,
-        ..Policy::new(mailbox.hostname.clone(), recipients)
-    };
-    let limits = SmtpLimits {
-        sessions: mailbox.max_sessions,
-        sessions_per_address: mailbox.max_sessions_per_address,
-    };
-    let listen = mailbox.listen;
-    Ok(Arc::new(move || SmtpConfig {
-        listen,
-        policy: policy.clone(),
-        tls: tls.clone(),
-        limits,
-    }))
 }
 
 pub(super) fn mailer(config: &Config) -> Result<Option<Arc<dyn Outbox>>, ServiceError> {

@@ -1,10 +1,12 @@
-//! `glasshouse device list|send`.
+//! `glasshouse device list|send|login|fingerprint|house-key`.
 
 use super::Outcome;
 use clap::{Subcommand, ValueEnum};
 use edge::mailer::{Mailer, MailerConfig, Security};
+use edge::smtp::{DEFAULT_ITERATIONS, SALT, Verifier, seal};
+use edge::tls::Certified;
 use gear::{Device, State};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A person waits for the answer.
@@ -23,6 +25,23 @@ pub(super) enum Command {
     List,
     /// Send one mail as a device of KIND would.
     Send(Send),
+    /// Make a password, and what the configuration keeps of it as `login`.
+    Login {
+        /// Read a password of your own from standard input, one line.
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// Print what the configuration knows a client certificate by.
+    Fingerprint {
+        /// The certificate, PEM.
+        file: PathBuf,
+    },
+    /// Print the public key that devices seal for; it is made if there is none.
+    HouseKey {
+        /// A node's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -47,6 +66,12 @@ pub(super) struct Send {
     /// PEM file with the mailbox's certificate or its CA; without it the mail goes in clear.
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// The house's public key, as `device house-key` prints it: the message is sealed for it.
+    #[arg(long, requires = "signed_by")]
+    sealed_for: Option<String>,
+    /// The device's ed25519 key, as `glasshouse identity FILE --new` makes it: signs what is sealed.
+    #[arg(long, requires = "sealed_for")]
+    signed_by: Option<PathBuf>,
     /// Print the message instead of sending it.
     #[arg(long)]
     print: bool,
@@ -64,7 +89,72 @@ pub(super) fn run(command: &Command) -> Outcome {
             Ok(())
         }
         Command::Send(arguments) => send(arguments),
+        Command::Login { stdin } => login(*stdin),
+        Command::Fingerprint { file } => {
+            let certificate = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let key = String::new();
+            let certified = Certified { certificate, key };
+            println!("{}", hex::encode(certified.fingerprint()?));
+            Ok(())
+        }
+        Command::HouseKey { config } => {
+            let config = config::load(config)?;
+            let key = crate::build::house_key(&config.node.data_dir)?;
+            println!("{}", hex::encode(key.public()));
+            Ok(())
+        }
     }
+}
+
+/// An ordinary message with the sealed one in it. The clock in milliseconds counts.
+fn sealed(
+    arguments: &Send,
+    house: &str,
+    signing: &Path,
+    message: &[u8],
+) -> Result<Vec<u8>, Box<dyn std::error::Error + std::marker::Send + Sync>> {
+    let house = hex::decode(house)
+        .ok()
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or(
+            "`--sealed-for` must be 64 hex digits, as `glasshouse device house-key` prints them",
+        )?;
+    let signing = crate::identity::load(signing)?;
+    let mut entropy = [0; 32];
+    getrandom::fill(&mut entropy)
+        .map_err(|error| format!("the system gives no randomness: {error}"))?;
+    let counter = runtime::clock::unix_now().0;
+    let text = seal(&house, &arguments.id, &signing, counter, message, entropy)?;
+    let header = format!(
+        "From: <{}>\r\nTo: <{}>\r\nSubject: sealed report\r\n\r\n",
+        arguments.from, arguments.recipient
+    );
+    Ok([header, text].concat().into_bytes())
+}
+
+/// Octets of a made password: 120 bits, which nobody guesses.
+const PASSWORD: usize = 15;
+
+fn login(stdin: bool) -> Outcome {
+    let mut salt = [0; SALT];
+    getrandom::fill(&mut salt)
+        .map_err(|error| format!("the system gives no randomness: {error}"))?;
+    let password = if stdin {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    } else {
+        let mut octets = [0; PASSWORD];
+        getrandom::fill(&mut octets)
+            .map_err(|error| format!("the system gives no randomness: {error}"))?;
+        let made = hex::encode(octets);
+        eprintln!("The device's password, shown this once: {made}");
+        made
+    };
+    let verifier = Verifier::new(&password, salt, DEFAULT_ITERATIONS)?;
+    println!("login = \"{verifier}\"");
+    Ok(())
 }
 
 fn send(arguments: &Send) -> Outcome {
@@ -93,8 +183,12 @@ fn send(arguments: &Send) -> Outcome {
         state,
         arguments.seed,
     );
+    let raw = match (&arguments.sealed_for, &arguments.signed_by) {
+        (Some(house), Some(signing)) => sealed(arguments, house, signing, &mail.raw)?,
+        (Some(_), None) | (None, Some(_)) | (None, None) => mail.raw,
+    };
     if arguments.print {
-        print!("{}", String::from_utf8_lossy(&mail.raw));
+        print!("{}", String::from_utf8_lossy(&raw));
         return Ok(());
     }
     let (host, port) = arguments
@@ -122,10 +216,10 @@ fn send(arguments: &Send) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(mailer.send_raw(&mail.from, std::slice::from_ref(&mail.to), &mail.raw))?;
+    runtime.block_on(mailer.send_raw(&mail.from, std::slice::from_ref(&mail.to), &raw))?;
     println!(
         "accepted: {} bytes from {} to {}",
-        mail.raw.len(),
+        raw.len(),
         mail.from,
         mail.to
     );

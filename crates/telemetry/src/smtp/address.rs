@@ -38,6 +38,17 @@ pub enum AddressError {
     TooLong,
 }
 
+/// What of the grammar a profile relaxes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Lenient {
+    /// HELO without a name.
+    pub(super) empty_helo: bool,
+    /// Address literals that are none.
+    pub(super) literals: bool,
+    /// Paths without brackets.
+    pub(super) brackets: bool,
+}
+
 /// What may stand between the brackets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Path {
@@ -54,6 +65,26 @@ impl Address {
     /// # Errors
     /// See [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Self::read(text, Lenient::default())
+    }
+
+    /// The same, but `local@10.0.0.1` and `local@[2001:db8::1]`, as gear writes address literals, are
+    /// put right (§4.1.3).
+    ///
+    /// # Errors
+    /// See [`AddressError`].
+    pub fn parse_leniently(text: &str) -> Result<Self, AddressError> {
+        let literals = true;
+        Self::read(
+            text,
+            Lenient {
+                literals,
+                ..Lenient::default()
+            },
+        )
+    }
+
+    fn read(text: &str, lenient: Lenient) -> Result<Self, AddressError> {
         if text.len() + 2 > MAX_PATH {
             return Err(AddressError::TooLong);
         }
@@ -62,11 +93,17 @@ impl Address {
         if at > MAX_LOCAL || domain.len() > MAX_DOMAIN {
             return Err(AddressError::TooLong);
         }
-        if !is_domain(domain) && !is_literal(domain) {
+        let repaired = if lenient.literals {
+            repaired_literal(domain)
+        } else {
+            None
+        };
+        let domain = repaired.unwrap_or_else(|| domain.to_lowercase());
+        if !is_domain(&domain) && !is_literal(&domain) {
             return Err(AddressError::Domain);
         }
         Ok(Self {
-            text: format!("{}@{}", &text[..at], domain.to_lowercase()),
+            text: format!("{}@{domain}", &text[..at]),
             at,
         })
     }
@@ -101,17 +138,29 @@ impl fmt::Debug for Address {
 
 /// Reads a path from the start of `input`; what follows the bracket is returned with it. A source
 /// route before the mailbox is dropped, as §4.1.2 and appendix C demand: we relay for nobody.
-pub(super) fn path(input: &str) -> Result<(Path, &str), AddressError> {
-    let end = closing_bracket(input).ok_or(AddressError::Brackets)?;
-    let (inside, rest) = (&input[1..end], &input[end + 1..]);
-    if end + 1 > MAX_PATH {
+pub(super) fn path(input: &str, lenient: Lenient) -> Result<(Path, &str), AddressError> {
+    let input = if lenient.brackets {
+        input.trim_start_matches(' ')
+    } else {
+        input
+    };
+    let (inside, rest) = match closing_bracket(input) {
+        Some(end) => (&input[1..end], &input[end + 1..]),
+        None if lenient.brackets && !input.is_empty() && !input.starts_with('<') => {
+            input.split_at(input.find(' ').unwrap_or(input.len()))
+        }
+        None => return Err(AddressError::Brackets),
+    };
+    if inside.len() + 2 > MAX_PATH {
         return Err(AddressError::TooLong);
     }
     let path = match inside.split_once(':') {
-        Some((route, mailbox)) if is_source_route(route) => Path::Mailbox(Address::parse(mailbox)?),
+        Some((route, mailbox)) if is_source_route(route) => {
+            Path::Mailbox(Address::read(mailbox, lenient)?)
+        }
         _ if inside.is_empty() => Path::Null,
         _ if inside.eq_ignore_ascii_case("postmaster") => Path::Postmaster,
-        _ => Path::Mailbox(Address::parse(inside)?),
+        _ => Path::Mailbox(Address::read(inside, lenient)?),
     };
     Ok((path, rest))
 }
@@ -174,13 +223,36 @@ fn is_atext(char: char) -> bool {
     char.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char) || is_wide(char)
 }
 
+/// Letters beyond ASCII, but nothing that is invisible or turns the reading direction: two addresses
+/// that look alike must not differ in that (RFC 6531 §3.3, RFC 8264 §9.3).
 fn is_wide(char: char) -> bool {
-    !char.is_ascii() && !char.is_control() && !char.is_whitespace()
+    !char.is_ascii() && !char.is_control() && !char.is_whitespace() && !is_invisible(char)
+}
+
+const fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffd}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// Letters, digits, hyphens within, dots between; and underscores, which DNS does not mind and
-/// gear has in its host names.
+/// gear has in its host names. The last label is no number, or the whole would be an address (RFC
+/// 1123 §2.1).
 fn is_domain(domain: &str) -> bool {
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
     domain.split('.').all(|label| {
         let inner =
             |char: char| char.is_ascii_alphanumeric() || "-_".contains(char) || is_wide(char);
@@ -203,4 +275,14 @@ fn is_literal(domain: &str) -> bool {
         Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inside[5..].parse::<Ipv6Addr>().is_ok(),
         _ => inside.parse::<Ipv4Addr>().is_ok(),
     }
+}
+
+/// `10.0.0.1` and `[2001:db8::1]` as the literals that they are meant to be.
+fn repaired_literal(domain: &str) -> Option<String> {
+    if let Ok(address) = domain.parse::<Ipv4Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let inside = domain.strip_prefix('[')?.strip_suffix(']')?;
+    let address = inside.parse::<Ipv6Addr>().ok()?;
+    Some(format!("[ipv6:{address}]"))
 }

@@ -27,6 +27,10 @@ enum Place {
     Dot,
     /// Behind that and a CR.
     DotCr,
+    /// Behind a LF that stood alone and was let through.
+    LooseStart,
+    /// Behind that and a dot.
+    LooseDot,
     Text,
     Cr,
 }
@@ -47,6 +51,10 @@ pub(super) enum Step {
 pub(super) struct Content {
     data: Vec<u8>,
     framing: Framing,
+    /// A LF that stands alone becomes CRLF.
+    loose: bool,
+    /// It did.
+    loosened: bool,
     place: Place,
     column: usize,
     max_size: u64,
@@ -60,6 +68,8 @@ impl Content {
         Self {
             data: Vec::new(),
             framing,
+            loose: false,
+            loosened: false,
             place: Place::LineStart,
             column: 0,
             max_size,
@@ -68,12 +78,26 @@ impl Content {
         }
     }
 
+    /// Lets a LF stand alone, for gear that cannot do better. It never becomes part of an end of data:
+    /// that is CRLF.CRLF for everybody.
+    pub(super) fn loose(self, loose: bool) -> Self {
+        Self { loose, ..self }
+    }
+
+    /// Whether that was needed.
+    pub(super) const fn loosened(&self) -> bool {
+        self.loosened
+    }
+
     /// The message, or why it is refused.
     pub(super) fn finish(self) -> Result<Vec<u8>, Refusal> {
         match (self.fault, self.place) {
             (Some(fault), _) => Err(fault),
             (None, Place::Cr | Place::DotCr) => Err(Refusal::BareLineEnd),
-            (None, Place::LineStart | Place::Dot | Place::Text) => Ok(self.data),
+            (
+                None,
+                Place::LineStart | Place::Dot | Place::LooseStart | Place::LooseDot | Place::Text,
+            ) => Ok(self.data),
         }
     }
 
@@ -104,9 +128,36 @@ impl Content {
                     self.column = 0;
                     at += 1;
                 }
+                // LF.CRLF, LF.LF and CRLF.LF are what others may take for an end of data.
+                (Place::LooseDot, b'\r' | b'\n') | (Place::Dot, b'\n') => {
+                    return Step::Broken(Refusal::BareLineEnd);
+                }
+                (Place::LooseStart, b'.') if self.framing == Framing::Dots => {
+                    self.keep(b".");
+                    self.place = Place::LooseDot;
+                    self.column += 1;
+                    at += 1;
+                }
+                (Place::LineStart | Place::LooseStart | Place::Text, b'\n') if self.loose => {
+                    self.loosened = true;
+                    self.keep(b"\r\n");
+                    self.place = Place::LooseStart;
+                    self.column = 0;
+                    at += 1;
+                    if self.is_hopeless() {
+                        return Step::Broken(Refusal::TooBig(self.max_size));
+                    }
+                }
                 (Place::Cr | Place::DotCr, _) => return Step::Broken(Refusal::BareLineEnd),
                 // A dot that started the line and is not the end stood there for transparency.
-                (Place::LineStart | Place::Dot | Place::Text, _) => {
+                (
+                    Place::LineStart
+                    | Place::Dot
+                    | Place::LooseStart
+                    | Place::LooseDot
+                    | Place::Text,
+                    _,
+                ) => {
                     let rest = &input[at..];
                     let text = memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
                     self.text(&rest[..text]);
@@ -120,6 +171,8 @@ impl Content {
                             self.place = Place::Cr;
                             at += 1;
                         }
+                        // The next turn puts it right.
+                        Some(b'\n') if self.loose => {}
                         Some(b'\n') => return Step::Broken(Refusal::BareLineEnd),
                         Some(_) => return Step::Broken(Refusal::Nul),
                     }

@@ -1,8 +1,41 @@
 //! What passes between a session and its shell.
 
 use super::address::Address;
+use super::device::{Fingerprint, Identity};
 use super::refusal::{Defer, Refusal};
 use core::net::IpAddr;
+use core::time::Duration;
+
+/// Which protocol is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// ESMTP (RFC 5321).
+    Esmtp,
+    /// LMTP (RFC 2033), with a mail server on this host. It needs no TLS.
+    Lmtp,
+}
+
+/// How a client came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// From where; behind a proxy, what the proxy says.
+    pub peer: IpAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whether TLS was there from the beginning (RFC 8314 §3).
+    pub tls: Option<Tls>,
+    /// Fresh randomness, for what the client must not foresee.
+    pub entropy: [u8; 32],
+}
+
+/// What is known from the TLS handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// The exporter's value for channel binding (RFC 9266), where the version has one that is safe.
+    pub exporter: Option<[u8; 32]>,
+    /// The client's certificate, whose key it has proven to hold.
+    pub certificate: Option<Fingerprint>,
+}
 
 /// What the session asks of its shell, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,7 +44,9 @@ pub enum Output {
     Reply(Vec<u8>),
     /// Send what is due, shake hands as a TLS server, then call [`Session::tls_established`](super::Session::tls_established).
     StartTls,
-    /// A message is announced: is there room for it? Answer by [`Session::admitted`](super::Session::admitted).
+    /// Wait before going on: a refusal follows.
+    Pause(Duration),
+    /// A message is announced, and by [`Session::sender`](super::Session::sender): is there room for it? Answer by [`Session::admitted`](super::Session::admitted).
     Admit,
     /// Make this durable and answer by [`Session::stored`](super::Session::stored).
     Message(Mail),
@@ -34,6 +69,10 @@ pub struct Mail {
     pub tls: bool,
     /// The profile without which it would have been refused: it is trusted accordingly less.
     pub profile: Option<String>,
+    /// Who it is from, if that was shown.
+    pub identity: Option<Identity>,
+    /// Of a sealed message, the counter under which it counts once.
+    pub counter: Option<u64>,
     /// What the client called itself.
     pub helo: String,
     /// Where it came from.
@@ -46,7 +85,7 @@ pub enum Input {
     /// Bytes from the client.
     Bytes(Vec<u8>),
     /// The TLS handshake is done.
-    TlsEstablished,
+    TlsEstablished(Tls),
     /// Answer to [`Output::Admit`].
     Admitted(Result<(), Defer>),
     /// Answer to [`Output::Message`]: the receipt's id.

@@ -1,9 +1,13 @@
 //! What a mailbox takes, from whom, and how much of it.
 
 use super::address::Address;
+use super::device::Devices;
+use super::profile::Profile;
+use super::sealed::HouseKey;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Rules of one listener.
 #[derive(Clone, Debug)]
@@ -22,8 +26,24 @@ pub struct Policy {
     pub tls_available: bool,
     /// Refuse MAIL in clear, unless a profile relaxes it.
     pub require_tls: bool,
-    /// What named classes of devices are allowed beyond that. The first that matches applies.
+    /// Refuse messages without Date (RFC 5322 §3.6), unless a profile relaxes it. Off: such a report
+    /// is as old as its arrival.
+    pub require_date: bool,
+    /// What named classes of devices are allowed beyond that. The first whose network the client is
+    /// in applies, and no other.
     pub profiles: Vec<Profile>,
+    /// Who can show to be whom.
+    pub devices: Arc<Devices>,
+    /// Opens sealed messages; without it they are messages like others.
+    pub house_key: Option<Arc<HouseKey>>,
+    /// Octets of messages in one session; behind them the client has to connect anew.
+    pub max_session_octets: u64,
+    /// Commands in a row that bring no message nearer (NOOP, RSET, EHLO, VRFY, HELP).
+    pub max_idle_commands: u32,
+    /// Failed logins in one session.
+    pub max_login_failures: u32,
+    /// How refusals are slowed down.
+    pub tarpit: Tarpit,
     /// How long we wait.
     pub timeouts: Timeouts,
 }
@@ -35,6 +55,12 @@ impl Policy {
     pub const MAX_RECIPIENTS: usize = 100;
     /// A confused client has made its point by then; a scanner has not got far.
     pub const MAX_ERRORS: u32 = 20;
+    /// 512 MiB: a gateway's day; a client that means no harm connects again.
+    pub const MAX_SESSION_OCTETS: u64 = 512 << 20;
+    /// A client that keeps its session warm says NOOP some times between two messages.
+    pub const MAX_IDLE_COMMANDS: u32 = 100;
+    /// A person mistypes once or twice; a device never.
+    pub const MAX_LOGIN_FAILURES: u32 = 3;
 
     /// Strict: TLS offered and required, nothing relaxed.
     pub fn new(hostname: impl Into<String>, recipients: Recipients) -> Self {
@@ -46,20 +72,25 @@ impl Policy {
             max_errors: Self::MAX_ERRORS,
             tls_available: true,
             require_tls: true,
+            require_date: false,
             profiles: Vec::new(),
+            devices: Arc::default(),
+            house_key: None,
+            max_session_octets: Self::MAX_SESSION_OCTETS,
+            max_idle_commands: Self::MAX_IDLE_COMMANDS,
+            max_login_failures: Self::MAX_LOGIN_FAILURES,
+            tarpit: Tarpit::default(),
             timeouts: Timeouts::default(),
         }
     }
 
-    /// The first profile for this peer that allows `relaxation`.
-    pub(super) fn relaxed(&self, peer: IpAddr, relaxation: Relaxation) -> Option<&Profile> {
-        self.profiles.iter().find(|profile| {
-            profile.relaxes.contains(&relaxation)
-                && profile
-                    .networks
-                    .iter()
-                    .any(|network| network.contains(peer))
-        })
+    /// The profile that applies to this peer.
+    pub(super) fn profile(&self, peer: IpAddr) -> Option<&Profile> {
+        let here = |profile: &&Profile| {
+            let mut networks = profile.networks.iter();
+            networks.any(|network| network.contains(peer))
+        };
+        self.profiles.iter().find(here)
     }
 }
 
@@ -96,78 +127,6 @@ impl Recipients {
     }
 }
 
-/// A class of devices, known by where they are, and what it needs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Profile {
-    /// For logs and for the mark on accepted mail.
-    pub name: String,
-    /// Where such devices are.
-    pub networks: Vec<Network>,
-    /// What they are allowed.
-    pub relaxes: BTreeSet<Relaxation>,
-}
-
-impl Profile {
-    /// The profile of that name: devices in `networks` may deliver without TLS.
-    pub fn allow_plaintext_from(networks: Vec<Network>) -> Self {
-        let relaxes = BTreeSet::from([Relaxation::Plaintext]);
-        Self {
-            name: "allow_plaintext_from".to_owned(),
-            networks,
-            relaxes,
-        }
-    }
-}
-
-/// One rule that a profile can relax.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Relaxation {
-    /// Delivery without TLS although the policy requires it.
-    Plaintext,
-}
-
-/// A range of addresses in CIDR notation (RFC 4632, RFC 4291 §2.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// `None`: the prefix is longer than the address.
-    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        (prefix <= bits).then_some(Self { address, prefix })
-    }
-
-    /// Reads `192.0.2.0/24`, or a single address.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once('/') {
-            Some((address, prefix)) => Self::new(address.parse().ok()?, prefix.parse().ok()?),
-            None => {
-                let address: IpAddr = text.parse().ok()?;
-                Self::new(address, if address.is_ipv4() { 32 } else { 128 })
-            }
-        }
-    }
-
-    /// Whether `peer` is within; an IPv4 address mapped into IPv6 counts as what it is.
-    pub fn contains(&self, peer: IpAddr) -> bool {
-        let prefix = u32::from(self.prefix);
-        match (self.address, peer.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
-                let shift = 32 - prefix;
-                ours.to_bits().checked_shr(shift) == theirs.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
-                let shift = 128 - prefix;
-                ours.to_bits().checked_shr(shift) == theirs.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-}
-
 /// How long the server waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
@@ -177,16 +136,58 @@ pub struct Timeouts {
     pub block: Duration,
     /// For a message in all.
     pub message: Duration,
+    /// How long a message may come as slowly as it likes.
+    pub grace: Duration,
+    /// Octets per second that it must come with on the average after that.
+    pub min_rate: u32,
 }
 
 impl Default for Timeouts {
-    /// Command: §4.5.3.2.7. Block: §4.5.3.2.5. Message: the largest one at a slow modem's pace; it
-    /// keeps a sender that drips bytes from holding a session for ever.
+    /// Command: §4.5.3.2.7. Block: §4.5.3.2.5. Message: the largest one at a slow modem's pace. Rate:
+    /// half of what 1,200 baud carry, demanded once the time for a block is over; a sender that drips
+    /// bytes does not hold a session for long.
     fn default() -> Self {
         Self {
             command: Duration::from_secs(5 * 60),
             block: Duration::from_secs(3 * 60),
             message: Duration::from_secs(30 * 60),
+            grace: Duration::from_secs(3 * 60),
+            min_rate: 64,
+        }
+    }
+}
+
+/// Refusals come slower and slower: who guesses or scans pays with time, who errs once does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tarpit {
+    /// Refusals of a session that are answered at once.
+    pub free: u32,
+    /// The first delay; each further one is twice as long.
+    pub first: Duration,
+    /// And at most so long. Far below what clients wait for a reply (§4.5.3.2: five minutes).
+    pub most: Duration,
+}
+
+impl Default for Tarpit {
+    /// A client that probes what we can do errs two or three times.
+    fn default() -> Self {
+        Self {
+            free: 3,
+            first: Duration::from_millis(250),
+            most: Duration::from_secs(4),
+        }
+    }
+}
+
+impl Tarpit {
+    /// The delay of the `count`-th refusal, counted from one.
+    pub(super) fn delay(&self, count: u32) -> Duration {
+        match count.checked_sub(self.free.saturating_add(1)) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                self.first.saturating_mul(factor).min(self.most)
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! code (RFC 3463). The sentence is the reply's text and the log's.
 
 use super::address::AddressError;
+use super::sealed::SealError;
 
 /// Why something a client sent was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -36,6 +37,51 @@ pub enum Refusal {
     /// Bytes behind STARTTLS that did not wait for the handshake were dropped (RFC 3207 §5).
     #[error("input pipelined behind STARTTLS was dropped")]
     PipelinedBeforeTls,
+    /// AUTH in clear (RFC 4954 §4, §6).
+    #[error("encryption is required before you log in")]
+    EncryptionFirst,
+    /// None of those offered (RFC 4954 §4).
+    #[error("mechanism not offered")]
+    UnknownMechanism,
+    /// An answer that is not base64, or not what the mechanism wants (RFC 4954 §4).
+    #[error("cannot read this answer")]
+    BadAnswer,
+    /// The client sent `*` (RFC 4954 §4).
+    #[error("login given up")]
+    LoginCancelled,
+    /// Name or password are wrong, or the proof is not for this connection.
+    #[error("name and password do not fit")]
+    LoginFailed,
+    /// The sender's address belongs to a device that has a password or a certificate.
+    #[error("this sender has to log in or show its certificate")]
+    MustProve,
+    /// The sender's address belongs to another device, or to one that is elsewhere.
+    #[error("this sender's address is not yours to use from here")]
+    NotYours,
+    /// The sender's device signs and seals its messages; this one is neither.
+    #[error("this sender's messages are signed and sealed, or they are not its own")]
+    MustSeal,
+    /// A sealed message that is none.
+    #[error("sealed message refused: {0}")]
+    Seal(SealError),
+    /// A flood of header fields, MIME parts or nesting.
+    #[error("message with too much {0}")]
+    Shape(&'static str),
+    /// No Date (RFC 5322 §3.6).
+    #[error("message without Date")]
+    NoDate,
+    /// More messages' octets than one session may bring.
+    #[error("over {0} octets in one session; connect again")]
+    SessionFull(u64),
+    /// Commands without end and no message.
+    #[error("too many commands without a message")]
+    Idling,
+    /// Too many failed logins.
+    #[error("too many failed logins")]
+    TooManyLogins,
+    /// Bytes of a message that drip.
+    #[error("message too slow")]
+    TooSlow,
     /// The reverse path is no path.
     #[error("sender refused: {0}")]
     BadSender(AddressError),
@@ -91,6 +137,17 @@ impl Refusal {
             Self::NotImplemented | Self::TlsUnavailable => (502, "5.5.1"),
             Self::OtherProtocol => (554, "5.7.0"),
             Self::Syntax(_) => (501, "5.5.4"),
+            Self::EncryptionFirst => (538, "5.7.11"),
+            Self::UnknownMechanism => (504, "5.5.4"),
+            Self::BadAnswer => (501, "5.5.2"),
+            Self::LoginCancelled => (501, "5.7.0"),
+            Self::LoginFailed => (535, "5.7.8"),
+            Self::MustProve => (530, "5.7.0"),
+            Self::NotYours | Self::MustSeal => (550, "5.7.1"),
+            Self::Seal(_) => (550, "5.7.7"),
+            Self::Shape(_) | Self::NoDate => (554, "5.6.0"),
+            Self::SessionFull(_) | Self::Idling | Self::TooManyLogins => (421, "4.7.0"),
+            Self::TooSlow => (421, "4.4.2"),
             Self::CommandTooLong(_) | Self::CommandControl => (500, "5.5.2"),
             Self::BadSequence(_) => (503, "5.5.1"),
             Self::TlsRequired => (530, "5.7.0"),
@@ -111,7 +168,8 @@ impl Refusal {
     }
 }
 
-/// Why a message that nothing is wrong with cannot be taken now. The client keeps it.
+/// Why a message that nothing is wrong with cannot be taken now. The client keeps it; but for a
+/// replay, which is none of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Defer {
     /// The disk is full.
@@ -123,6 +181,12 @@ pub enum Defer {
     /// The message could not be made durable.
     #[error("local error, try again later")]
     Failed,
+    /// Over the device's share of messages.
+    #[error("too many messages in a minute, slow down")]
+    TooFast,
+    /// A sealed message whose counter has been used.
+    #[error("this sealed message was taken before")]
+    Replayed,
 }
 
 impl Defer {
@@ -132,6 +196,8 @@ impl Defer {
             Self::Full => (452, "4.3.1"),
             Self::Busy => (451, "4.3.2"),
             Self::Failed => (451, "4.3.0"),
+            Self::TooFast => (451, "4.7.1"),
+            Self::Replayed => (554, "5.7.1"),
         }
     }
 }

@@ -1,6 +1,9 @@
-use super::command::{self, Command, MAX_LINE};
+use super::command::{MAX_AUTH_LINE, MAX_LINE};
 use super::content::Content;
-use super::exchange::{Input, Output};
+use super::dialogue::{put_off, reply};
+use super::exchange::{Arrival, Input, Output, Protocol, Tls};
+use super::login::Login;
+use super::pace::Pace;
 use super::policy::Policy;
 use super::refusal::{Defer, Refusal};
 use super::transaction::Transaction;
@@ -17,15 +20,30 @@ const MAX_BACKLOG: usize = 256 << 10;
 pub struct Session {
     pub(super) policy: Arc<Policy>,
     pub(super) peer: IpAddr,
-    pub(super) tls: bool,
+    pub(super) protocol: Protocol,
+    pub(super) entropy: [u8; 32],
+    pub(super) tls: Option<Tls>,
     pub(super) helo: Option<String>,
+    /// By EHLO or LHLO.
+    pub(super) extended: bool,
+    /// Whether its greeting needed a profile.
+    pub(super) greeted_loosely: bool,
+    /// Whether the command at hand needed one.
+    pub(super) understood_loosely: bool,
+    /// Who has logged in.
+    pub(super) sasl: Option<String>,
+    pub(super) login_failures: u32,
     /// The command line as far as it has come.
     line: Vec<u8>,
     pub(super) transaction: Option<Transaction>,
     pub(super) phase: Phase,
     /// Input that waits for a verdict.
-    backlog: Vec<u8>,
-    errors: u32,
+    pub(super) backlog: Vec<u8>,
+    pub(super) errors: u32,
+    /// Commands since the last message that brought none nearer.
+    pub(super) idle: u32,
+    /// Replies due for the message that is being stored: in LMTP one for each recipient.
+    pub(super) replies_due: usize,
     pub(super) deadline: Option<Instant>,
     pub(super) payload_octets: u64,
     going_down: bool,
@@ -35,16 +53,17 @@ pub struct Session {
 #[derive(Debug)]
 pub(super) enum Phase {
     Command,
+    Login(Login),
     Data {
         content: Content,
-        until: Instant,
+        pace: Pace,
     },
     Chunk {
         left: u64,
         size: u64,
         last: bool,
         doomed: Option<Refusal>,
-        until: Instant,
+        pace: Pace,
     },
     Handshake,
     Admitting(Transaction),
@@ -53,20 +72,33 @@ pub(super) enum Phase {
 }
 
 impl Session {
-    /// A client connected from `peer` at `now`: the greeting goes to `out`.
-    pub fn new(policy: Arc<Policy>, peer: IpAddr, now: Instant, out: &mut Vec<Output>) -> Self {
-        let greeting = format!("220 {} ESMTP Glasshouse\r\n", policy.hostname);
+    /// A client connected at `now`: the greeting goes to `out`.
+    pub fn new(policy: Arc<Policy>, arrival: Arrival, now: Instant, out: &mut Vec<Output>) -> Self {
+        let protocol = match arrival.protocol {
+            Protocol::Esmtp => "ESMTP",
+            Protocol::Lmtp => "LMTP",
+        };
+        let greeting = format!("220 {} {protocol} Glasshouse\r\n", policy.hostname);
         out.push(Output::Reply(greeting.into_bytes()));
         let mut session = Self {
             policy,
-            peer,
-            tls: false,
+            peer: arrival.peer,
+            protocol: arrival.protocol,
+            entropy: arrival.entropy,
+            tls: arrival.tls,
             helo: None,
+            extended: false,
+            greeted_loosely: false,
+            understood_loosely: false,
+            sasl: None,
+            login_failures: 0,
             line: Vec::new(),
             transaction: None,
             phase: Phase::Command,
             backlog: Vec::new(),
             errors: 0,
+            idle: 0,
+            replies_due: 1,
             deadline: None,
             payload_octets: 0,
             going_down: false,
@@ -99,6 +131,25 @@ impl Session {
         matches!(self.phase, Phase::Closed)
     }
 
+    /// Whose message is announced: the device, if it is known by now, or else address and sender. What
+    /// messages are counted by.
+    pub fn sender(&self) -> String {
+        let Phase::Admitting(transaction) = &self.phase else {
+            return self.peer.to_string();
+        };
+        match (&transaction.identity, &transaction.reverse_path) {
+            (Some(identity), _) => identity.device.clone(),
+            (None, Some(path)) => format!("{} <{path}>", self.peer),
+            (None, None) => format!("{} <>", self.peer),
+        }
+    }
+
+    /// Whether input behind STARTTLS was dropped (RFC 3207 §5): somebody may sit in between, and the
+    /// client's address says nothing about who it is.
+    pub(super) const fn is_marked(&self) -> bool {
+        self.dropped_before_tls
+    }
+
     /// Octets of message content that came so far.
     pub const fn payload_octets(&self) -> u64 {
         self.payload_octets
@@ -106,10 +157,12 @@ impl Session {
 
     /// The handshake that [`Output::StartTls`] asked for is done. All that was said before it is
     /// forgotten (RFC 3207 §4.2).
-    pub fn tls_established(&mut self, now: Instant) {
+    pub fn tls_established(&mut self, now: Instant, tls: Tls) {
         if matches!(self.phase, Phase::Handshake) {
-            self.tls = true;
+            self.tls = Some(tls);
             self.helo = None;
+            self.extended = false;
+            self.greeted_loosely = false;
             self.transaction = None;
             self.phase = Phase::Command;
             self.await_command(now);
@@ -139,12 +192,15 @@ impl Session {
             return;
         }
         self.phase = Phase::Command;
-        match verdict {
-            Ok(id) => {
-                self.errors = 0;
-                reply(out, 250, "2.0.0", &format!("stored as {id}"));
+        for _ in 0..core::mem::replace(&mut self.replies_due, 1) {
+            match verdict {
+                Ok(id) => reply(out, 250, "2.0.0", &format!("stored as {id}")),
+                Err(defer) => put_off(defer, out),
             }
-            Err(defer) => put_off(defer, out),
+        }
+        if verdict.is_ok() {
+            self.errors = 0;
+            self.idle = 0;
         }
         self.resume(now, out);
     }
@@ -152,7 +208,10 @@ impl Session {
     /// The server is going down: a message on its way may be finished, nothing new begins.
     pub fn shutdown(&mut self, out: &mut Vec<Output>) {
         self.going_down = true;
-        if matches!(self.phase, Phase::Command | Phase::Handshake) {
+        if matches!(
+            self.phase,
+            Phase::Command | Phase::Login(_) | Phase::Handshake
+        ) {
             self.end(Refusal::ShuttingDown, out);
         }
     }
@@ -169,7 +228,7 @@ impl Session {
     fn run(&mut self, now: Instant, mut input: &[u8], out: &mut Vec<Output>) {
         while !input.is_empty() {
             let used = match self.phase {
-                Phase::Command => self.take_line(now, input, out),
+                Phase::Command | Phase::Login(_) => self.take_line(now, input, out),
                 Phase::Data { .. } => self.take_data(now, input, out),
                 Phase::Chunk { .. } => self.take_chunk(now, input, out),
                 Phase::Handshake => {
@@ -190,11 +249,15 @@ impl Session {
 
     /// Takes bytes up to the end of the command line; how many.
     fn take_line(&mut self, now: Instant, input: &[u8], out: &mut Vec<Output>) -> usize {
-        let room = MAX_LINE - self.line.len();
+        let limit = match self.phase {
+            Phase::Login(_) => MAX_AUTH_LINE,
+            _ => MAX_LINE,
+        };
+        let room = limit.saturating_sub(self.line.len());
         let end = memchr::memchr(b'\n', &input[..input.len().min(room)]);
         let Some(end) = end else {
             if input.len() >= room {
-                self.end(Refusal::CommandTooLong(MAX_LINE), out);
+                self.end(Refusal::CommandTooLong(limit), out);
             }
             self.line.extend_from_slice(&input[..input.len().min(room)]);
             return input.len();
@@ -206,122 +269,28 @@ impl Session {
             self.end(Refusal::CommandControl, out);
         } else {
             self.await_command(now);
-            self.obey(now, &line, out);
+            match core::mem::replace(&mut self.phase, Phase::Command) {
+                Phase::Login(login) => self.respond(login, &line, out),
+                phase => {
+                    self.phase = phase;
+                    self.obey(now, &line, out);
+                }
+            }
         }
         line.clear();
         self.line = line;
         end + 1
     }
 
-    fn obey(&mut self, now: Instant, line: &[u8], out: &mut Vec<Output>) {
-        match command::parse(line) {
-            Ok(Command::Helo(name)) => {
-                self.greet(name);
-                out.push(Output::Reply(
-                    format!("250 {}\r\n", self.policy.hostname).into_bytes(),
-                ));
-            }
-            Ok(Command::Ehlo(name)) => {
-                self.greet(name);
-                out.push(Output::Reply(self.extensions().into_bytes()));
-            }
-            Ok(Command::Mail(mail)) => self.mail(mail, out),
-            Ok(Command::Rcpt(path)) => self.rcpt(path, out),
-            Ok(Command::Data) => self.data(now, out),
-            Ok(Command::Bdat(chunk)) => self.bdat(now, chunk, out),
-            Ok(Command::Rset) => {
-                self.transaction = None;
-                reply(out, 250, "2.0.0", "ok");
-            }
-            Ok(Command::Noop) => reply(out, 250, "2.0.0", "ok"),
-            // §7.3: neither confirm nor deny.
-            Ok(Command::Vrfy) => reply(out, 252, "2.5.2", "send mail and see"),
-            Ok(Command::Help) => reply(out, 214, "2.0.0", "RFC 5321"),
-            Ok(Command::Quit) => {
-                reply(out, 221, "2.0.0", "bye");
-                self.close(out);
-            }
-            Ok(Command::StartTls) => self.start_tls(out),
-            Err(refusal @ Refusal::OtherProtocol) => self.end(refusal, out),
-            // What follows a chunk of unknown size could be message or command.
-            Err(refusal)
-                if line
-                    .get(..4)
-                    .is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT")) =>
-            {
-                self.end(refusal, out);
-            }
-            Err(refusal) => self.refuse(refusal, out),
-        }
-    }
-
-    /// HELO and EHLO end a transaction (§4.1.4).
-    fn greet(&mut self, name: String) {
-        self.helo = Some(name);
-        self.transaction = None;
-    }
-
-    /// §4.1.1.1
-    fn extensions(&self) -> String {
-        let Policy {
-            hostname, max_size, ..
-        } = &*self.policy;
-        let starttls = if self.policy.tls_available && !self.tls {
-            "250-STARTTLS\r\n"
-        } else {
-            ""
-        };
-        format!(
-            "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {max_size}\r\n250-8BITMIME\r\n\
-             250-SMTPUTF8\r\n250-CHUNKING\r\n{starttls}250 ENHANCEDSTATUSCODES\r\n"
-        )
-    }
-
-    /// RFC 3207
-    fn start_tls(&mut self, out: &mut Vec<Output>) {
-        if self.tls {
-            self.refuse(Refusal::BadSequence("TLS is active"), out);
-        } else if !self.policy.tls_available {
-            self.refuse(Refusal::TlsUnavailable, out);
-        } else {
-            reply(out, 220, "2.0.0", "ready to start TLS");
-            out.push(Output::StartTls);
-            self.phase = Phase::Handshake;
-            self.deadline = None;
-        }
-    }
-
-    /// Says no and goes on, unless that was once too often.
-    pub(super) fn refuse(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
-        let (code, status) = refusal.code();
-        reply_refused(out, refusal, code, status);
-        if code >= 500 {
-            self.errors += 1;
-            if self.errors >= self.policy.max_errors {
-                self.end(Refusal::TooManyErrors, out);
-            }
-        }
-    }
-
-    /// Says no and closes.
-    pub(super) fn end(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
-        if !self.is_closed() {
-            let (code, status) = refusal.code();
-            reply_refused(out, refusal, code, status);
-            self.close(out);
-        }
-    }
-
-    fn close(&mut self, out: &mut Vec<Output>) {
-        out.push(Output::Close);
-        self.phase = Phase::Closed;
-        self.deadline = None;
-        self.transaction = None;
-        self.backlog = Vec::new();
-    }
-
     pub(super) fn await_command(&mut self, now: Instant) {
-        self.deadline = Some(now + self.policy.timeouts.command);
+        let timeouts = &self.policy.timeouts;
+        let begun = self
+            .transaction
+            .as_ref()
+            .and_then(|transaction| transaction.pace)
+            .map(|pace| pace.end(timeouts));
+        let command = now + timeouts.command;
+        self.deadline = Some(begun.map_or(command, |end| end.min(command)));
     }
 }
 
@@ -332,7 +301,7 @@ impl Machine for Session {
     fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Bytes(bytes) => self.feed(now, &bytes, out),
-            Input::TlsEstablished => self.tls_established(now),
+            Input::TlsEstablished(tls) => self.tls_established(now, tls),
             Input::Admitted(verdict) => self.admitted(now, verdict, out),
             Input::Stored(Ok(id)) => self.stored(now, Ok(&id), out),
             Input::Stored(Err(defer)) => self.stored(now, Err(defer), out),
@@ -342,28 +311,19 @@ impl Machine for Session {
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.end(Refusal::Timeout, out);
+            let refusal = match &self.phase {
+                Phase::Data { pace, .. } | Phase::Chunk { pace, .. }
+                    if pace.limit(&self.policy.timeouts) <= now =>
+                {
+                    Refusal::TooSlow
+                }
+                _ => Refusal::Timeout,
+            };
+            self.end(refusal, out);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
-}
-
-pub(super) fn reply(out: &mut Vec<Output>, code: u16, status: &str, text: &str) {
-    out.push(Output::Reply(
-        format!("{code} {status} {text}\r\n").into_bytes(),
-    ));
-}
-
-fn reply_refused(out: &mut Vec<Output>, refusal: Refusal, code: u16, status: &str) {
-    let text = refusal.to_string();
-    out.push(Output::Refused(refusal));
-    reply(out, code, status, &text);
-}
-
-fn put_off(defer: Defer, out: &mut Vec<Output>) {
-    let (code, status) = defer.code();
-    reply(out, code, status, &defer.to_string());
 }

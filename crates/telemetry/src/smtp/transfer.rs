@@ -3,9 +3,12 @@
 
 use super::command::Chunk;
 use super::content::{Content, Framing, GRACE, Step};
-use super::exchange::Output;
+use super::dialogue::reply;
+use super::exchange::{Output, Protocol};
+use super::pace::Pace;
+use super::profile::Relaxation;
 use super::refusal::Refusal;
-use super::session::{Phase, Session, reply};
+use super::session::{Phase, Session};
 use machine::Instant;
 
 impl Session {
@@ -21,22 +24,24 @@ impl Session {
             return self.refuse(Refusal::BadSequence("the message has begun with BDAT"), out);
         }
         out.push(Output::Reply(b"354 end with CRLF.CRLF\r\n".to_vec()));
-        let content = Content::new(Framing::Dots, self.policy.max_size);
-        let until = now + self.policy.timeouts.message;
-        self.phase = Phase::Data { content, until };
-        self.await_block(now, until);
+        let loose = self.relaxing(Relaxation::BareLf).is_some();
+        let content = Content::new(Framing::Dots, self.policy.max_size).loose(loose);
+        let pace = Pace::new(now);
+        self.phase = Phase::Data { content, pace };
+        self.await_block(now, pace);
     }
 
     /// Takes bytes of a message after DATA; how many.
     pub(super) fn take_data(&mut self, now: Instant, input: &[u8], out: &mut Vec<Output>) -> usize {
-        let Phase::Data { content, until } = &mut self.phase else {
+        let Phase::Data { content, pace } = &mut self.phase else {
             return 0;
         };
-        let until = *until;
+        pace.add(input.len());
+        let pace = *pace;
         match content.take(input) {
             Step::More => {
                 self.payload_octets += input.len() as u64;
-                self.await_block(now, until);
+                self.await_block(now, pace);
                 input.len()
             }
             Step::End(used) => {
@@ -66,21 +71,25 @@ impl Session {
             return self.end(refusal, out);
         }
         let max_size = self.policy.max_size;
+        let loose = self.relaxing(Relaxation::BareLf).is_some();
         if let (None, Some(transaction)) = (&doomed, &mut self.transaction) {
             transaction
                 .body
-                .get_or_insert_with(|| Content::new(Framing::Chunks, max_size));
+                .get_or_insert_with(|| Content::new(Framing::Chunks, max_size).loose(loose));
         }
         let Chunk { size, last } = chunk;
-        let until = now + self.policy.timeouts.message;
+        // A message in many chunks has no more time than one in a single piece.
+        let transaction = self.transaction.as_ref();
+        let pace = transaction.and_then(|transaction| transaction.pace);
+        let pace = pace.unwrap_or(Pace::new(now));
         self.phase = Phase::Chunk {
             left: size,
             size,
             last,
             doomed,
-            until,
+            pace,
         };
-        self.await_block(now, until);
+        self.await_block(now, pace);
         self.end_of_chunk(now, out);
     }
 
@@ -92,10 +101,7 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> usize {
         let Phase::Chunk {
-            left,
-            doomed,
-            until,
-            ..
+            left, doomed, pace, ..
         } = &mut self.phase
         else {
             return 0;
@@ -104,7 +110,8 @@ impl Session {
             .unwrap_or(usize::MAX)
             .min(input.len());
         *left -= used as u64;
-        let (is_doomed, until) = (doomed.is_some(), *until);
+        pace.add(used);
+        let (is_doomed, pace) = (doomed.is_some(), *pace);
         self.payload_octets += used as u64;
         let body = self
             .transaction
@@ -119,7 +126,7 @@ impl Session {
                 }
             }
         }
-        self.await_block(now, until);
+        self.await_block(now, pace);
         self.end_of_chunk(now, out);
         used
     }
@@ -130,13 +137,16 @@ impl Session {
             size,
             last,
             doomed,
-            ..
+            pace,
         } = &mut self.phase
         else {
             return;
         };
-        let (size, last, mut fault) = (*size, *last, doomed.take());
+        let (size, last, pace, mut fault) = (*size, *last, *pace, doomed.take());
         self.phase = Phase::Command;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.pace = Some(pace);
+        }
         self.await_command(now);
         if let (None, Some(transaction)) = (&fault, &mut self.transaction) {
             fault = transaction.body.as_ref().and_then(Content::fault).cloned();
@@ -154,19 +164,29 @@ impl Session {
             }
             None => reply(out, 250, "2.0.0", &format!("{size} octets received")),
             Some(refusal) => {
+                let answers = match &self.transaction {
+                    Some(transaction) if last => self.answers(transaction).max(1),
+                    Some(_) | None => 1,
+                };
                 if last {
                     self.transaction = None;
                 }
-                self.refuse(refusal, out);
+                self.refuse_all(refusal, answers, out);
             }
         }
     }
 
     fn complete(&mut self, content: Content, out: &mut Vec<Output>) {
+        let loosened = content.loosened();
         match (content.finish(), self.transaction.take()) {
-            (Ok(data), Some(transaction)) => self.deliver(transaction, data, out),
-            // In DATA the grammar leaves no way to get here; a BDAT may end in a lone CR.
-            (Err(refusal), _) => self.refuse(refusal, out),
+            (Ok(data), Some(mut transaction)) => {
+                transaction.relaxed |= loosened;
+                self.deliver(transaction, data, out);
+            }
+            (Err(refusal), Some(transaction)) => {
+                self.refuse_all(refusal, self.answers(&transaction), out);
+            }
+            (Err(refusal), None) => self.refuse(refusal, out),
             (Ok(_), None) => self.refuse(Refusal::BadSequence("MAIL first"), out),
         }
     }
@@ -178,14 +198,19 @@ impl Session {
             Some(transaction) if transaction.failed => {
                 Some(Refusal::BadSequence("a chunk was refused, RSET first"))
             }
-            Some(transaction) if transaction.forward_paths.is_empty() => {
-                Some(Refusal::NoRecipients)
-            }
+            Some(transaction) if transaction.forward_paths.is_empty() => match self.protocol {
+                Protocol::Esmtp => Some(Refusal::NoRecipients),
+                // RFC 2033 §4.2 wants this very code.
+                Protocol::Lmtp => Some(Refusal::BadSequence("no valid recipients")),
+            },
             Some(_) => None,
         }
     }
 
-    fn await_block(&mut self, now: Instant, until: Instant) {
-        self.deadline = Some(until.min(now + self.policy.timeouts.block));
+    fn await_block(&mut self, now: Instant, pace: Pace) {
+        let timeouts = &self.policy.timeouts;
+        let block = now + timeouts.block;
+        let end = pace.end(timeouts).min(pace.limit(timeouts));
+        self.deadline = Some(end.min(block));
     }
 }

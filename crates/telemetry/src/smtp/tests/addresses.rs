@@ -1,4 +1,5 @@
-use super::super::address::{Path, path};
+use super::super::address;
+use super::super::address::{Lenient, Path};
 use super::*;
 
 #[test]
@@ -42,6 +43,11 @@ fn mailboxes() {
         ("a@[192.0.2.256]", AddressError::Domain),
         ("a@[2001:db8::1]", AddressError::Domain),
         ("a@[é]", AddressError::Domain),
+        ("a@10.0.0.1", AddressError::Domain),
+        ("a@b.1", AddressError::Domain),
+        ("a@0x7f.1", AddressError::Domain),
+        ("a\u{202e}@b", AddressError::Local),
+        ("a@b\u{200b}.example", AddressError::Domain),
     ];
     for (text, error) in bad {
         assert_eq!(Address::parse(text), Err(error), "{text}");
@@ -59,6 +65,10 @@ fn mailboxes() {
     );
 }
 
+fn path(input: &str) -> Result<(Path, &str), AddressError> {
+    address::path(input, Lenient::default())
+}
+
 #[test]
 fn paths() {
     let mailbox = |text: &str| Path::Mailbox(Address::parse(text).expect("a mailbox"));
@@ -69,6 +79,44 @@ fn paths() {
     assert_eq!(path("<\"a>b\"@c> y"), Ok((mailbox("\"a>b\"@c"), " y")));
     for text in ["", "a@b", "<a@b", "<", "\"<a@b>", " <a@b>"] {
         assert_eq!(path(text), Err(AddressError::Brackets), "{text}");
+    }
+}
+
+#[test]
+fn what_a_profile_lets_be_put_right() {
+    let all = Lenient {
+        empty_helo: true,
+        literals: true,
+        brackets: true,
+    };
+    let mailbox = |text: &str| Path::Mailbox(Address::parse(text).expect("a mailbox"));
+    let table = [
+        ("a@b.example", "a@b.example", ""),
+        (" <a@b.example> SIZE=1", "a@b.example", " SIZE=1"),
+        ("a@b.example SIZE=1", "a@b.example", " SIZE=1"),
+        ("<a@10.0.0.1>", "a@[10.0.0.1]", ""),
+        ("a@[2001:db8::1]", "a@[ipv6:2001:db8::1]", ""),
+        ("<a@[IPv6:2001:db8::1]>", "a@[ipv6:2001:db8::1]", ""),
+    ];
+    for (text, address, rest) in table {
+        assert_eq!(
+            address::path(text, all),
+            Ok((mailbox(address), rest)),
+            "{text}"
+        );
+    }
+    for text in [
+        "",
+        " ",
+        "<a@b",
+        "a@b>",
+        "<a@10.0.0.256>",
+        "a@[x]",
+        "a",
+        "<a@b>x@y>",
+    ] {
+        let outcome = address::path(text, all);
+        assert!(!matches!(outcome, Ok((_, ""))), "{text}: {outcome:?}");
     }
 }
 

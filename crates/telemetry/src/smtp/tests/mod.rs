@@ -7,10 +7,24 @@ use std::sync::Arc;
 mod addresses;
 mod dialogue;
 mod end_of_data;
+mod limits;
+mod lmtp;
+mod login;
 mod pieces;
+mod profiles;
+mod sealing;
 mod time;
 
 const PEER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 7));
+
+fn arrival() -> Arrival {
+    Arrival {
+        peer: PEER,
+        protocol: Protocol::Esmtp,
+        tls: None,
+        entropy: [5; 32],
+    }
+}
 
 /// Takes mail in clear, so that most tests need no handshake.
 fn policy() -> Policy {
@@ -36,8 +50,12 @@ struct Shell {
 
 impl Shell {
     fn new(policy: Policy) -> Self {
+        Self::of(policy, arrival())
+    }
+
+    fn of(policy: Policy, arrival: Arrival) -> Self {
         let mut seen = Vec::new();
-        let session = Session::new(Arc::new(policy), PEER, Instant::ZERO, &mut seen);
+        let session = Session::new(Arc::new(policy), arrival, Instant::ZERO, &mut seen);
         Self {
             session,
             now: Instant::ZERO,
@@ -73,10 +91,10 @@ impl Shell {
                 }
                 Some(Output::Message(_)) => self.session.stored(self.now, self.store, &mut out),
                 Some(Output::StartTls) if self.handshakes => {
-                    return self.session.tls_established(self.now);
+                    return self.session.tls_established(self.now, Tls::default());
                 }
                 Some(Output::StartTls)
-                | Some(Output::Reply(_) | Output::Refused(_) | Output::Close)
+                | Some(Output::Reply(_) | Output::Refused(_) | Output::Close | Output::Pause(_))
                 | None => return,
             }
         }
@@ -87,6 +105,27 @@ impl Shell {
         let before = self.seen.len();
         self.feed(text.as_bytes());
         replies(&self.seen[before..])
+    }
+
+    /// Says each line and checks the start of the last line of the reply.
+    fn play(&mut self, script: &[(&str, &str)]) {
+        for (line, expected) in script {
+            let replies = self.say(&format!("{line}\r\n"));
+            let reply = replies.last().map_or("", String::as_str);
+            assert!(
+                reply.starts_with(expected),
+                "`{line}`: expected `{expected}`, got {replies:?}"
+            );
+        }
+    }
+
+    /// The last message.
+    fn mail(&self) -> &Mail {
+        let mail = self.seen.iter().rev().find_map(|output| match output {
+            Output::Message(mail) => Some(mail),
+            _ => None,
+        });
+        mail.expect("a message")
     }
 
     fn messages(&self) -> Vec<&[u8]> {

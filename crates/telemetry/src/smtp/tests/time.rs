@@ -33,28 +33,70 @@ fn a_command_has_five_minutes_however_it_drips() {
 
 #[test]
 fn a_block_of_data_has_three_minutes_and_a_message_thirty() {
+    let timeouts = Timeouts {
+        min_rate: 1,
+        ..Timeouts::default()
+    };
     for opening in ["DATA\r\n", "BDAT 3999\r\n"] {
-        let mut shell = Shell::ready(policy());
+        let mut shell = Shell::ready(Policy {
+            timeouts,
+            ..policy()
+        });
         shell.say(opening);
         assert!(!wait(&mut shell, 2 * MINUTE));
-        shell.say("y");
+        shell.say(&"y".repeat(180));
         assert!(!wait(&mut shell, 2 * MINUTE));
         assert!(wait(&mut shell, MINUTE), "{opening}");
 
-        let mut dripping = Shell::ready(policy());
-        dripping.say(opening);
+        let mut slow = Shell::ready(Policy {
+            timeouts,
+            ..policy()
+        });
+        slow.say(opening);
         for _ in 0..14 {
-            assert!(!wait(&mut dripping, 2 * MINUTE));
-            dripping.say("y");
+            assert!(!wait(&mut slow, 2 * MINUTE));
+            slow.say(&format!("{}\r\n", "y".repeat(178)));
         }
-        assert!(wait(&mut dripping, 2 * MINUTE), "{opening}");
+        assert!(wait(&mut slow, 2 * MINUTE), "{opening}");
     }
+}
+
+#[test]
+fn a_message_that_drips_is_cut_off() {
+    for opening in ["DATA\r\n", "BDAT 3999\r\n"] {
+        let mut shell = Shell::ready(policy());
+        shell.say(opening);
+        let begun = shell.now;
+        for _ in 0..179 {
+            shell.now = shell.now + Duration::from_secs(1);
+            shell.say("y");
+        }
+        // Three minutes for nothing, and two seconds for 179 octets.
+        let limit = begun + Duration::from_secs(182);
+        assert_eq!(shell.session.deadline(), Some(limit), "{opening}");
+        shell.now = limit;
+        let mut out = Vec::new();
+        shell.session.tick(shell.now, &mut out);
+        assert!(out.contains(&Output::Refused(Refusal::TooSlow)));
+        assert_eq!(replies(&out), ["421 4.4.2 message too slow"]);
+        assert_eq!(out.last(), Some(&Output::Close));
+    }
+}
+
+#[test]
+fn many_small_chunks_have_no_more_time_than_one() {
+    let mut shell = Shell::ready(policy());
+    for _ in 0..10 {
+        assert!(shell.say("BDAT 1\r\ny")[0].starts_with("250"));
+        assert!(!wait(&mut shell, 3 * MINUTE - Duration::from_secs(1)));
+    }
+    assert!(wait(&mut shell, MINUTE));
 }
 
 #[test]
 fn the_shell_is_not_hurried() {
     let mut out = Vec::new();
-    let mut session = Session::new(Arc::new(policy()), PEER, Instant::ZERO, &mut out);
+    let mut session = Session::new(Arc::new(policy()), arrival(), Instant::ZERO, &mut out);
     session.feed(Instant::ZERO, b"EHLO c\r\nMAIL FROM:<>\r\n", &mut out);
     assert_eq!(session.deadline(), None);
     let later = Instant::ZERO + 60 * MINUTE;
