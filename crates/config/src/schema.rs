@@ -133,6 +133,8 @@ pub struct Mailbox {
     pub certificate: Option<PathBuf>,
     /// PEM private key of `certificate`.
     pub key: Option<PathBuf>,
+    /// Folder with pattern files (`*.toml`) for gear that the built-in formats do not know.
+    pub formats: Option<PathBuf>,
 }
 
 /// `[feed]`
@@ -221,6 +223,8 @@ pub struct Device {
     pub class: String,
     /// Sender addresses it is known by.
     pub addresses: Vec<String>,
+    /// It reports at least once in so many seconds; absent: its rhythm is learned.
+    pub heartbeat_s: Option<u64>,
 }
 
 /// `[learning]`
@@ -283,6 +287,7 @@ impl Mailbox {
             max_sessions_per_address: default_sessions_per_address(),
             certificate: None,
             key: None,
+            formats: None,
         }
     }
 }
@@ -381,6 +386,7 @@ impl Config {
         resolve_some(&mut self.cluster.admission);
         resolve_some(&mut self.mailbox.certificate);
         resolve_some(&mut self.mailbox.key);
+        resolve_some(&mut self.mailbox.formats);
         if let Some(feed) = &mut self.feed {
             resolve(&mut feed.copybook);
             resolve_some(&mut feed.ca);

@@ -5,10 +5,12 @@ mod shown;
 
 use crate::board::Board;
 use crate::control::Control;
+use crate::desk::Desk;
 use crate::effects::{
     AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects, Served,
 };
 use crate::feed::Feed;
+use crate::formats::Formats;
 use crate::gateway::Gateway;
 use crate::identity;
 use crate::incarnation;
@@ -29,7 +31,9 @@ use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
-use configured::{Itself, address, configured, devices, door, level, links, mailer, pipeline};
+use configured::{
+    Itself, address, configured, devices, door, heartbeats, level, links, mailer, pipeline,
+};
 use custody::{Custodian, Grace, Sealer};
 use ed25519_dalek::SigningKey;
 use edge::kafka::FeedConfig;
@@ -92,6 +96,7 @@ pub struct Parts {
     gateway: Arc<Gateway>,
     served: Served,
     directory: Arc<Directory>,
+    formats: Arc<Formats>,
     quarantine: Arc<Quarantine>,
     counts: Arc<DoorCounts>,
     door: Arc<dyn MailDoor>,
@@ -217,6 +222,7 @@ impl Parts {
             },
             pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
+            formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),
             quarantine: Arc::new(Quarantine::open(tree::quarantine_dir(&config))?),
             counts: Arc::default(),
             rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),
@@ -390,6 +396,7 @@ impl Parts {
             windows: self.windows.clone(),
             held: self.rooms_held.subscribe(),
             open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
+            heartbeats: Arc::new(heartbeats(&self.config)),
         }
     }
 
@@ -402,6 +409,7 @@ impl Parts {
             config: self.door_config.clone(),
             dir: self.config.node.data_dir.join("mail"),
             directory: self.directory.clone(),
+            formats: self.formats.clone(),
             space: self.space.clone(),
             ledger: self.ledger.clone(),
             quarantine: self.quarantine.clone(),
@@ -487,6 +495,13 @@ impl Parts {
             members: self.members.clone(),
             leaving: self.leaving.clone(),
             gone: self.gone.clone(),
+            desk: Desk {
+                me: self.me.clone(),
+                directory: self.directory.clone(),
+                formats: self.formats.clone(),
+                quarantine: self.quarantine.clone(),
+                space: self.space.clone(),
+            },
             faults: self.faults.clone(),
         }
     }
