@@ -123,7 +123,7 @@ fn a_format_taught_by_a_file_frees_what_is_in_quarantine() {
     std::fs::write(&file, mistake).unwrap();
     let (taken, _, error) = quarantine(&house, &["retry", "1"]);
     assert!(
-        !taken && error.contains("manageups.toml:20: rule \"condition\""),
+        !taken && error.contains("manageups.toml:18: rule \"condition\""),
         "{error}"
     );
 

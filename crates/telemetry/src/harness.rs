@@ -1,6 +1,7 @@
 //! Entries for fuzzing: arbitrary bytes in, invariants checked, nothing out. The fuzz targets
 //! (`fuzz/`) and the ordinary tests over the stored corpora call the same functions.
 
+use std::sync::OnceLock;
 use wire::{NodeId, UnixMillis};
 
 use crate::directory::{Device, Directory};
@@ -35,14 +36,15 @@ wraps_at = 1000
 /// A whole mail, as the mailbox takes it: MIME, sender, every format in its order. Whatever becomes
 /// of it is within the limits, and a refusal is a sentence.
 pub fn mime_to_reports(raw: &[u8]) {
-    for patterns in [Patterns::NONE, patterns()] {
-        whole(raw, &patterns);
+    for patterns in [&Patterns::NONE, patterns()] {
+        whole(raw, patterns);
     }
 }
 
-/// The pattern compiled; none of it if that failed, which a test excludes.
-pub(crate) fn patterns() -> Patterns {
-    Patterns::parse([("any.toml", PATTERN)]).unwrap_or_default()
+/// The pattern compiled, once; none of it if that failed, which a test excludes.
+pub(crate) fn patterns() -> &'static Patterns {
+    static COMPILED: OnceLock<Patterns> = OnceLock::new();
+    COMPILED.get_or_init(|| Patterns::parse([("any.toml", PATTERN)]).unwrap_or_default())
 }
 
 fn whole(raw: &[u8], patterns: &Patterns) {

@@ -11,7 +11,7 @@
 //! on the way was the later one.
 
 use machine::{Instant, Machine, Overload};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::{Alert, AlertKind, DeviceEvent, DeviceId, Report, RoomId, Severity, UnixMillis};
 
@@ -21,10 +21,11 @@ use crate::sequence::Sequence;
 mod order;
 mod rate;
 mod rhythm;
+mod watch;
 
-use order::{Order, Step};
+use order::Step;
 use rate::{Rate, Verdict};
-use rhythm::Rhythm;
+use watch::{Open, Watch, close, id, overtaken};
 
 /// Scores looked at.
 pub const WINDOW: usize = 5;
@@ -121,37 +122,6 @@ pub enum Output {
 pub struct Monitor {
     devices: BTreeMap<DeviceId, Watch>,
     rate: Rate,
-}
-
-/// What is known of one device.
-#[derive(Debug)]
-struct Watch {
-    room: RoomId,
-    rhythm: Rhythm,
-    /// Last scores, newest last.
-    scores: VecDeque<Scored>,
-    calm: u32,
-    anomaly: Option<Open>,
-    silence: Option<Open>,
-    reported: BTreeMap<String, Open>,
-    /// Device times at which conditions last ended.
-    ended: BTreeMap<String, UnixMillis>,
-    order: Order,
-}
-
-/// An open alert. `told`: it was raised and not held back in a storm, so its end is told, too.
-/// `since`: when it began by the device's clock, if it has one.
-#[derive(Debug)]
-struct Open {
-    id: String,
-    told: bool,
-    since: Option<UnixMillis>,
-}
-
-/// Whether an event of `time` was overtaken by one of `other`.
-fn overtaken(time: Option<UnixMillis>, other: Option<UnixMillis>) -> bool {
-    let ahead = time.zip(other).and_then(|(t, o)| o.0.checked_sub(t.0));
-    ahead.is_some_and(|ms| ms > 0 && Duration::from_millis(ms) <= OVERTAKING)
 }
 
 impl Monitor {
@@ -326,26 +296,6 @@ impl Monitor {
     }
 }
 
-impl Watch {
-    /// The device says that a condition is over.
-    fn end(&mut self, condition: &str, report: &Report, out: &mut Vec<Output>) {
-        let since = self.reported.get(condition).and_then(|open| open.since);
-        if overtaken(report.device_time, since) {
-            return;
-        }
-        if let Some(at) = report.device_time {
-            // Conditions of a device are few; of one that invents new ones, any may be forgotten.
-            if self.ended.len() >= MAX_CONDITIONS && !self.ended.contains_key(condition) {
-                self.ended.pop_first();
-            }
-            self.ended.insert(condition.to_owned(), at);
-        }
-        if let Some(open) = self.reported.remove(condition) {
-            close(open, report.arrival, out);
-        }
-    }
-}
-
 impl Monitor {
     fn adopt(&mut self, alert: Alert) {
         let Some(watch) = self.watch(&alert.device, &alert.room) else {
@@ -435,100 +385,6 @@ impl Machine for Monitor {
             .filter_map(|watch| watch.rhythm.silent_from())
             .chain(self.rate.deadline())
             .min()
-    }
-}
-
-impl Watch {
-    fn new(room: RoomId) -> Self {
-        Self {
-            room,
-            rhythm: Rhythm::default(),
-            scores: VecDeque::new(),
-            calm: 0,
-            anomaly: None,
-            silence: None,
-            reported: BTreeMap::new(),
-            ended: BTreeMap::new(),
-            order: Order::default(),
-        }
-    }
-
-    /// An alert if enough of the last scores are over the threshold.
-    fn anomaly_alert(&self, device: &DeviceId) -> Option<Alert> {
-        let over: Vec<&Scored> = self
-            .scores
-            .iter()
-            .filter(|scored| scored.score > 1.0)
-            .collect();
-        let first = *over.first().filter(|_| over.len() >= RAISE_AT)?;
-        let worst = over.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let mean = over.iter().map(|scored| scored.score).sum::<f64>() / over.len() as f64;
-        let names: Vec<&str> = worst
-            .because
-            .iter()
-            .take(3)
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let because = if names.is_empty() {
-            String::new()
-        } else {
-            format!(", mostly {}", names.join(", "))
-        };
-        Some(Alert {
-            id: id(device, "anomaly", first.at),
-            device: device.clone(),
-            room: self.room.clone(),
-            kind: AlertKind::Anomaly {
-                score: worst.score,
-                because: worst.because.clone(),
-            },
-            severity: if mean >= CRITICAL_SCORE {
-                Severity::Critical
-            } else {
-                Severity::Warning
-            },
-            at: first.at,
-            summary: format!(
-                "{device} behaves unusually: {:.1} times its threshold{because}",
-                worst.score
-            ),
-        })
-    }
-
-    fn silence_alert(&self, device: &DeviceId, now: Instant) -> Alert {
-        let (since, last) = self.rhythm.last().unwrap_or_default();
-        let silent = now.since(since);
-        Alert {
-            id: id(device, "silent", last),
-            device: device.clone(),
-            room: self.room.clone(),
-            kind: AlertKind::Silent {
-                for_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
-            },
-            severity: Severity::Warning,
-            at: last,
-            summary: format!(
-                "{device} has not reported for {:.0} s; {} every {:.1} s",
-                silent.as_secs_f64(),
-                if self.rhythm.is_configured() {
-                    "by configuration it has to"
-                } else {
-                    "it usually does"
-                },
-                self.rhythm.usual().as_secs_f64()
-            ),
-        }
-    }
-}
-
-/// `device/condition/opened-at`
-fn id(device: &DeviceId, condition: &str, at: UnixMillis) -> String {
-    format!("{device}/{condition}/{at}")
-}
-
-fn close(open: Open, at: UnixMillis, out: &mut Vec<Output>) {
-    if open.told {
-        out.push(Output::Clear { id: open.id, at });
     }
 }
 

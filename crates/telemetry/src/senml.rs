@@ -67,7 +67,7 @@ pub(crate) fn decode_letter(letter: &Letter, arrival: UnixMillis) -> Result<Vec<
         let value = cbor::parse(part.content(), cbor_label);
         packs.push(value.map_err(|error| match error {
             cbor::CborError::NotFinite => Reason::NotFinite {
-                metric: part.name.clone().unwrap_or_else(|| part.kind.clone()),
+                metric: quoted(part.name.as_deref().unwrap_or(&part.kind)),
             },
             other => Format::SenMl.malformed(other.to_string()),
         })?);

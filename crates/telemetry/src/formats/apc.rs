@@ -262,3 +262,47 @@ fn short(body: &str) -> Option<&'static Known> {
     let line = line.to_ascii_lowercase();
     KNOWN.iter().find(|known| line.contains(known.phrase))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_beginning_has_its_end() {
+        for known in KNOWN.iter().filter(|known| !known.clears) {
+            let ends = |other: &Known| other.clears && other.condition == known.condition;
+            assert!(KNOWN.iter().any(ends), "{:#06x}", known.code);
+        }
+        for (codes, _) in &FAULTS {
+            assert!(!codes.start().is_multiple_of(2) && codes.end().is_multiple_of(2));
+            for code in codes.clone().step_by(2) {
+                let (begins, ends) = (meaning(code), meaning(code + 1));
+                assert_eq!(begins.0, ends.0, "{code:#06x}");
+                assert!(!begins.1 && ends.1, "{code:#06x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_counts_by_its_label_or_by_what_stands_above_it() {
+        for (text, found) in [
+            ("Code: 0x0109", Some(0x0109)),
+            ("CODE : 0x010a", Some(0x010A)),
+            (
+                "Date: 2026-11-22\nTime: 09:00\nCódigo: 0x0109",
+                Some(0x0109),
+            ),
+            (
+                "日期：2026-11-22\n时间：09:00:00\n代码：0x0114",
+                Some(0x0114),
+            ),
+            ("Código: 0x0109", None),
+            ("Time: 09:00\nStatus: 0x0109", None),
+            ("Code: 0x109", None),
+            ("Code: 0109", None),
+            ("Code: 0xé109", None),
+        ] {
+            assert_eq!(code_line(text).map(|(_, code)| code), found, "{text}");
+        }
+    }
+}

@@ -88,7 +88,54 @@ fn condition(message: &str) -> (String, bool) {
     let plain = message.trim_end_matches(['!', '.', ' ']).to_uppercase();
     let stem = STATES.iter().find_map(|(word, clears)| {
         let stem = plain.strip_suffix(word)?;
-        stem.ends_with([' ', '_']).then_some((slug(stem), *clears))
+        let stem_alone = stem.trim_end_matches([' ', '_']);
+        (stem_alone.len() < stem.len() && !stem_alone.is_empty())
+            .then(|| (slug(stem_alone), *clears))
     });
     stem.unwrap_or_else(|| (slug(message), false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_one_trouble_share_its_condition() {
+        for (message, expected, clears) in [
+            ("CONTROLLER TAKEOVER COMPLETE UNEXPECTED", "takeover", false),
+            ("CONTROLLER GIVEBACK COMPLETE", "takeover", true),
+            ("FILESYSTEM DISK FAILED", "filesystem-disk", false),
+            ("DISK FAIL!!!", "disk", false),
+            ("CHASSIS FAN DEGRADED", "chassis-fan", false),
+            ("CHASSIS FAN OK", "chassis-fan", true),
+            ("BATTERY_LOW", "battery", false),
+            ("BATTERY_NORMAL", "battery", true),
+            ("SETUP", "setup", false),
+            ("FAILED", "failed", false),
+            ("WEEKLY_LOG", "weekly_log", false),
+        ] {
+            let (condition, ends) = condition(message);
+            assert_eq!((condition.as_str(), ends), (expected, clears), "{message}");
+        }
+    }
+
+    #[test]
+    fn subjects_with_brackets_of_their_own() {
+        for (text, expected) in [
+            (
+                "HA Group Notification from filer-a (USER_TRIGGERED (TEST)) INFO",
+                Some(("filer-a", "USER_TRIGGERED (TEST)", "INFO")),
+            ),
+            (
+                "System Notification from 0537012345 (REBOOT (power on)) NOTICE",
+                Some(("0537012345", "REBOOT (power on)", "NOTICE")),
+            ),
+            ("HA Group Notification from filer-a", None),
+            ("HA Group Notification from  () INFO", None),
+            ("HA Group Notification", None),
+            ("Re: HA Group Notification from a (b) c", None),
+        ] {
+            assert_eq!(subject(text), expected, "{text}");
+        }
+    }
 }

@@ -141,3 +141,88 @@ fn outcome(line: &str) -> Option<Outcome> {
     let digits: String = code.chars().take_while(char::is_ascii_digit).collect();
     moment::number(&digits).map(Outcome::Code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(id: &str) -> Letter {
+        let raw = format!("Message-ID: {id}\r\nSubject: s\r\n\r\nx\r\n");
+        crate::mail::open(raw.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_message_id_of_cssmtp_is_known_by_its_fields() {
+        for (id, job) in [
+            // As in IBM's documentation.
+            (
+                "<TESTMAIL.SYS00006.CSSMTP1.mydomain.com.Sep302008.160454.541437.1>",
+                Some("TESTMAIL"),
+            ),
+            (
+                "<PAY$ROLL.JOB00006.CSSMTP1.h.Nov222026.090000.1.1>",
+                Some("PAY$ROLL"),
+            ),
+            (
+                "<J.TSU00006.C.a.b.c.d.Nov222026.090000.1.1@a.b.c.d>",
+                Some("J"),
+            ),
+            ("<TESTMAIL.SYS00006.CSSMTP1>", None),
+            ("<LONGERNAME.SYS00006.C.h.Sep302008.160454.541437.1>", None),
+            ("<T.SYS6.C.h.Sep302008.160454.541437.1>", None),
+            ("<20261122.090000.1.1@mail.example.net>", None),
+            ("<CAF1234.5678@mail.example.com>", None),
+            ("", None),
+        ] {
+            let found = origin(&letter(id));
+            assert_eq!(found.map(|origin| origin.job).as_deref(), job, "{id}");
+        }
+        let time = stamp("Sep302008", "160454").and_then(|time| time.at(0));
+        assert_eq!(time.map(|at| at.0), Some(1_222_790_694_000));
+        for (date, clock) in [
+            ("Sep", "160454"),
+            ("Xyz302008", "160454"),
+            ("Sep302008", "1é"),
+            ("é", ""),
+        ] {
+            assert!(stamp(date, clock).is_none(), "{date} {clock}");
+        }
+    }
+
+    #[test]
+    fn a_jobs_end_is_graded_by_its_condition_code() {
+        for (line, severity) in [
+            (
+                "$HASP165 PAYROLL  ENDED AT N1  MAXCC=0000 CN(INTERNAL)",
+                Severity::Info,
+            ),
+            (
+                "$HASP165 PAYROLL  ENDED AT N1  MAXCC=0004",
+                Severity::Warning,
+            ),
+            ("$HASP165 PAYROLL  ENDED AT N1  MAXCC=8", Severity::Critical),
+            (
+                "$HASP165 PAYROLL  ENDED AT N1  ABENDED S0C7",
+                Severity::Critical,
+            ),
+            (
+                "IEF450I PAYROLL STEP1 - ABEND=S222 U0000 REASON=00000000",
+                Severity::Critical,
+            ),
+        ] {
+            let graded = outcome(line).map(|outcome| match outcome {
+                Outcome::Abend => Severity::Critical,
+                Outcome::Code(code) => severity_of(code),
+            });
+            assert_eq!(graded, Some(severity), "{line}");
+        }
+        for line in [
+            "",
+            "MAXCC=0012",
+            "$HASP165 PAYROLL ENDED",
+            "$HASP165 X MAXCC=é",
+        ] {
+            assert!(outcome(line).is_none(), "{line}");
+        }
+    }
+}

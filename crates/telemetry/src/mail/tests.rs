@@ -261,6 +261,31 @@ fn what_is_refused_and_how_it_is_said() {
             "is no number",
         ),
         ("", "Code: 0x0109\n", "no description"),
+        (
+            "Subject: HA Group Notification from f (X FAILED) PURPLE\r\n",
+            "",
+            "severity \"PURPLE\" is unknown",
+        ),
+        (
+            "",
+            "Event Description: x\nEvent Type: Odd\nEvent Source: y\n",
+            "event type \"Odd\" is unknown",
+        ),
+        (
+            "",
+            "<Block xmlns=\"http://www.cisco.com/2004/01/aml-block\"/>",
+            "names no severity level",
+        ),
+        (
+            "Message-ID: <JOB.JOB00001.C.h.Nov222026.090000.1.1>\r\nContent-Type: text/csv; name=a.csv\r\n",
+            "time,a\n0,warm\n",
+            "z/OS CSSMTP report but \"warm\"",
+        ),
+        (
+            "Content-Type: application/senml+cbor\r\n",
+            "x",
+            "ends in the middle of an item",
+        ),
     ] {
         let refused = decoded("", &letter(headers, body)).unwrap_err();
         assert!(
@@ -322,7 +347,17 @@ fn bombs_are_refused_before_they_are_built() {
         .map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n"))
         .collect();
     let too_large = vec![b'x'; MAX_MAIL_BYTES + 1];
+    let headers = "a:\r\n".repeat(800_000);
+    let folded = format!("Subject: x\r\n{}\r\n", " y\r\n".repeat(800_000));
+    let addresses = format!("From: {}\r\n\r\n", "a@b,".repeat(1_000_000));
+    let part_headers = format!(
+        "From: <sensor@[10.0.0.1]>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{headers}"
+    );
     for (raw, said) in [
+        (headers.as_bytes(), "lines and"),
+        (folded.as_bytes(), "lines and"),
+        (addresses.as_bytes(), "lines and"),
+        (part_headers.as_bytes(), "lines and"),
         (empty_parts.as_bytes(), "MIME parts"),
         (few_too_many.as_bytes(), "MIME parts"),
         (nested.as_bytes(), "another mail"),
@@ -332,6 +367,84 @@ fn bombs_are_refused_before_they_are_built() {
     ] {
         let refused = decoded("sensor@[10.0.0.1]", raw).unwrap_err();
         assert!(refused.to_string().contains(said), "{refused}");
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A mail with this text and these attachments, 8bit.
+fn attached(body: &str, attachments: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut raw = format!(
+        "From: <sensor@[10.0.0.1]>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{body}\r\n"
+    )
+    .into_bytes();
+    for (name, bytes) in attachments {
+        raw.extend(format!("--b\r\nContent-Type: application/octet-stream; name={name}\r\nContent-Transfer-Encoding: binary\r\n\r\n").as_bytes());
+        raw.extend(*bytes);
+        raw.extend(b"\r\n");
+    }
+    raw.extend(b"--b--\r\n");
+    raw
+}
+
+#[test]
+fn packed_attachments_share_one_bound_and_never_hide_an_alarm() {
+    const ALARM: &str = "139.234.6.49:Severe:0x0107:UPS: Batteries Discharged";
+    let bomb = gzip(&vec![b'0'; 64 << 20]);
+    let half = gzip(format!("time,a\n0,1\n{}", "\n".repeat(MAX_MAIL_BYTES / 2 - 20)).as_bytes());
+    let table = gzip(b"time,a\n0,1\n");
+    let broken = &table[..table.len() - 5];
+    for (name, raw, said) in [
+        (
+            "bomb",
+            attached("see log", &[("a.csv.gz", &bomb)]),
+            "unpacks to more than",
+        ),
+        (
+            "two halves",
+            attached("", &[("a.csv.gz", &half), ("b.csv.gz", &half)]),
+            "",
+        ),
+        (
+            "three halves",
+            attached(
+                "",
+                &[
+                    ("a.csv.gz", &half),
+                    ("b.csv.gz", &half),
+                    ("c.csv.gz", &half),
+                ],
+            ),
+            "\"c.csv.gz\" unpacks to more than",
+        ),
+        (
+            "broken",
+            attached("", &[("a.csv.gz", &table), ("b.csv.gz", broken)]),
+            "cannot be unpacked",
+        ),
+        (
+            "an alarm beside a bomb",
+            attached(ALARM, &[("log.gz", &bomb)]),
+            "",
+        ),
+        (
+            "an alarm beside a broken log",
+            attached(ALARM, &[("log.gz", broken)]),
+            "",
+        ),
+    ] {
+        match decoded("", &raw) {
+            Ok(reports) => assert!(said.is_empty() && !reports.is_empty(), "{name}"),
+            Err(refused) => {
+                let text = refused.to_string();
+                assert!(!said.is_empty() && text.contains(said), "{name}: {text}");
+            }
+        }
     }
 }
 

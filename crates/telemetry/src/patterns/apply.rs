@@ -4,7 +4,7 @@ use regex::Captures;
 use std::collections::BTreeMap;
 use wire::{DeviceEvent, DeviceId, Reading, Severity, UnixMillis};
 
-use super::compile::{EventRule, Grade, Place, ReadingRule, Rule, State};
+use super::parts::{EventRule, Grade, Place, ReadingRule, Rule, State};
 use super::{MAX_LINE_BYTES, MAX_SCANNED_BYTES, Pattern};
 use crate::formats::{Draft, Letter, sentence, severity, slug};
 use crate::mail::{MAX_ROWS_PER_MAIL, quoted};

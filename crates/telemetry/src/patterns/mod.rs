@@ -9,13 +9,14 @@ mod apply;
 mod compile;
 mod error;
 mod file;
+mod parts;
 mod template;
 mod trial;
 
 use wire::DeviceId;
 
 use crate::formats::Letter;
-use compile::{Conditions, Rule, Words};
+use parts::{Conditions, Rule, Words};
 
 pub use error::PatternError;
 pub use trial::{Fit, Trial, trial};

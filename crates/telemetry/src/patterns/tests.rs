@@ -267,6 +267,14 @@ fn what_a_file_can_get_wrong_is_said_with_line_and_remedy() {
             "is no counter",
         ),
         (
+            &rules("[[rule]]\nregex = 'a'\ncondition = 'c'\nstate = 'open'\nscale = 2.0"),
+            "it has `scale` without a metric; add a metric, or drop `scale`",
+        ),
+        (
+            &rules("[[rule]]\nregex = '(?<time>a)'\nwraps_at = 10"),
+            "it has `wraps_at` without a group `sequence`",
+        ),
+        (
             &rules("[[rule]]\nregex = '(?<device>a)'"),
             "speak for another device, and nothing says who may do so for whom",
         ),
