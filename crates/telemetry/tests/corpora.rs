@@ -16,6 +16,9 @@ const CHANGED: u64 = 300;
 /// Edits in one copy.
 const EDITS: u64 = 8;
 
+/// What a target runs.
+type Entry = dyn Fn(&[u8]);
+
 /// A file of a corpus.
 type Stored = (PathBuf, Vec<u8>);
 
@@ -40,7 +43,7 @@ fn target_of(format: Format) -> String {
     format!("format_{}", format.name().replace('-', "_"))
 }
 
-fn entry(target: &str) -> Box<dyn Fn(&[u8])> {
+fn entry(target: &str) -> Box<Entry> {
     match target {
         "mime_to_reports" => Box::new(harness::mime_to_reports),
         "pattern_file" => Box::new(harness::pattern_file),
