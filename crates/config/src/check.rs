@@ -29,6 +29,9 @@ impl fmt::Display for Problem {
 /// Highest domain id whose ports fit below 65536 (DDSI-RTPS 2.5 §9.6.1.1).
 const MAX_DDS_DOMAIN: u32 = 230;
 
+/// Longest heartbeat: some gear mails a status once a month; rarer is no sign of life.
+const MAX_HEARTBEAT_S: u64 = 32 * 24 * 3_600;
+
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
@@ -332,6 +335,14 @@ impl Config {
                 key("addresses"),
                 &device.addresses,
                 "at least one sender address",
+            );
+            found.require(
+                device
+                    .heartbeat_s
+                    .is_none_or(|seconds| (1..=MAX_HEARTBEAT_S).contains(&seconds)),
+                key("heartbeat_s"),
+                device.heartbeat_s,
+                format!("between 1 and {MAX_HEARTBEAT_S} seconds"),
             );
             for address in &device.addresses {
                 found.require(

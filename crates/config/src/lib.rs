@@ -4,12 +4,14 @@
 //! key, the value found and what would be right.
 
 mod check;
+mod formats;
 mod mailbox;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use check::Problem;
+pub use formats::{FormatsError, load_formats};
 pub use schema::{
     Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,

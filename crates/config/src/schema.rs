@@ -156,6 +156,8 @@ pub struct Mailbox {
     pub certificate: Option<PathBuf>,
     /// PEM private key of `certificate`.
     pub key: Option<PathBuf>,
+    /// Folder with pattern files (`*.toml`) for gear that the built-in formats do not know.
+    pub formats: Option<PathBuf>,
     /// Classes of devices that need a rule relaxed. The first whose network a client is in applies.
     #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<MailProfile>,
@@ -270,6 +272,8 @@ pub struct Device {
     pub login: Option<String>,
     /// The ed25519 public key that signs its sealed messages, 64 hex digits; then nothing else counts.
     pub key: Option<String>,
+    /// It reports at least once in so many seconds; absent: its rhythm is learned.
+    pub heartbeat_s: Option<u64>,
 }
 
 /// `[learning]`
@@ -343,6 +347,7 @@ impl Mailbox {
             profiles: Vec::new(),
             certificate: None,
             key: None,
+            formats: None,
         }
     }
 }
@@ -455,6 +460,7 @@ impl Config {
         resolve_some(&mut self.mailbox.certificate);
         resolve_some(&mut self.mailbox.key);
         resolve_some(&mut self.mailbox.lmtp);
+        resolve_some(&mut self.mailbox.formats);
         if let Some(feed) = &mut self.feed {
             resolve(&mut feed.copybook);
             resolve_some(&mut feed.ca);

@@ -53,6 +53,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             &["`node.name`", "node 1", "letters, digits"],
         ),
         (
+            "class = \"ups\"",
+            "class = \"ups\"\nheartbeat_s = 0",
+            &["`device[0].heartbeat_s`", "between 1 and 2764800"],
+        ),
+        (
             "listen = \"127.0.0.1:2525\"",
             "listen = \"2525\"",
             &["mailbox.listen", "socket address"],

@@ -3,8 +3,10 @@
 use base64::Engine as _;
 use wire::{DeviceId, RoomId, UnixMillis};
 
+mod batch;
 mod bmc;
 mod date;
+mod filer;
 mod hosts;
 mod messages;
 mod power;
@@ -147,6 +149,12 @@ pub enum Kind {
     Smartd,
     /// Cisco switch.
     CiscoSwitch,
+    /// IBM ServeRAID controller.
+    ServeRaid,
+    /// NetApp filer.
+    NetAppFiler,
+    /// z/OS batch job.
+    ZosJob,
     /// A sensor that mails SenML.
     Sensor,
     /// An appliance that mails JSON.
@@ -168,7 +176,7 @@ pub struct DeviceKind {
     pub about: &'static str,
 }
 
-const CATALOG: [DeviceKind; 11] = [
+const CATALOG: [DeviceKind; 14] = [
     entry(
         Kind::ApcUps,
         "apc-ups",
@@ -211,6 +219,24 @@ const CATALOG: [DeviceKind; 11] = [
         "cisco-switch",
         "switch",
         "Cisco Call Home in full text",
+    ),
+    entry(
+        Kind::ServeRaid,
+        "serveraid",
+        "raid",
+        "IBM ServeRAID Manager: logical drive critical, rebuilt",
+    ),
+    entry(
+        Kind::NetAppFiler,
+        "netapp",
+        "filer",
+        "NetApp AutoSupport: takeover, giveback; with a closed archive",
+    ),
+    entry(
+        Kind::ZosJob,
+        "zos-job",
+        "batch",
+        "z/OS batch job through CSSMTP: MAXCC, abend, statistics as CSV",
     ),
     entry(
         Kind::Sensor,
@@ -262,6 +288,9 @@ pub fn render(kind: Kind, device: &Device, at: UnixMillis, state: State, seed: u
         Kind::Mdadm => storage::mdadm(device, at, state),
         Kind::Smartd => storage::smartd(device, at, state, seed),
         Kind::CiscoSwitch => switch::cisco(device, at, state),
+        Kind::ServeRaid => storage::serveraid(device, at, state),
+        Kind::NetAppFiler => filer::netapp(device, at, state, seed),
+        Kind::ZosJob => batch::zos_job(device, at, state, seed),
         Kind::Sensor => senml_mail(device, &[hosts::room_climate(at, state, seed)]),
         Kind::Appliance => json_mail(device, &hosts::appliance(at, state, seed)),
         Kind::Logger => csv_mail(device, &hosts::logger(at, state, seed)),
@@ -272,7 +301,7 @@ pub fn render(kind: Kind, device: &Device, at: UnixMillis, state: State, seed: u
 struct Attachment<'a> {
     name: &'a str,
     kind: &'a str,
-    content: &'a str,
+    content: &'a [u8],
 }
 
 /// A plain-text message as simple gear builds it: From, To, Subject, Date; no Message-ID.
@@ -301,8 +330,18 @@ fn mixed(
     body: &str,
     attachments: &[Attachment<'_>],
 ) -> Mail {
+    let raw = head(device, at, "", subject);
+    mixed_behind(device, raw, body, attachments)
+}
+
+/// The same, behind headers of its own.
+fn mixed_behind(
+    device: &Device,
+    mut raw: String,
+    body: &str,
+    attachments: &[Attachment<'_>],
+) -> Mail {
     const BOUNDARY: &str = "=_next_part_of_this_report";
-    let mut raw = head(device, at, "", subject);
     raw.push_str(&format!(
         "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n\
          --{BOUNDARY}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n{}\r\n",

@@ -23,6 +23,7 @@ fn reports(device: &Device, mail: &gear::Mail) -> Vec<Report> {
         seq: 1,
         arrival: NOW,
         directory: &directory,
+        patterns: &telemetry::Patterns::NONE,
     };
     decode(&context, &mail.from, &mail.raw)
         .unwrap_or_else(|refused| panic!("{refused}\n{}", String::from_utf8_lossy(&mail.raw)))
@@ -70,7 +71,10 @@ fn troubles_open_and_clear_one_condition() {
             | Kind::HpEnclosure
             | Kind::DellDrac
             | Kind::Mdadm
-            | Kind::CiscoSwitch => {
+            | Kind::CiscoSwitch
+            | Kind::ServeRaid
+            | Kind::NetAppFiler
+            | Kind::ZosJob => {
                 let (failing, recovered) = (
                     event(State::Failing).unwrap(),
                     event(State::Recovered).unwrap(),

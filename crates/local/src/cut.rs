@@ -148,9 +148,11 @@ impl LocalCluster {
             Answer::Refused { text } => Err(ClusterError::Node(format!(
                 "{node} refused to be split: {text}"
             ))),
-            Answer::Status { .. } | Answer::Invitation { .. } => Err(ClusterError::Node(format!(
-                "{node} answered the order to split with something else; is it of the same version?"
-            ))),
+            Answer::Status { .. } | Answer::Invitation { .. } | Answer::Quarantine { .. } => {
+                Err(ClusterError::Node(format!(
+                    "{node} answered the order to split with something else; is it of the same version?"
+                )))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod shown;
 
 use crate::board::Board;
 use crate::effects::Served;
+use crate::formats::Formats;
 use crate::gateway::Gateway;
 use crate::identity;
 use crate::incarnation::{self, Incarnation};
@@ -87,6 +88,7 @@ pub struct Parts {
     gateway: Arc<Gateway>,
     served: Served,
     directory: Arc<Directory>,
+    formats: Arc<Formats>,
     quarantine: Arc<Quarantine>,
     counts: Arc<DoorCounts>,
     door: Arc<dyn MailDoor>,
@@ -209,6 +211,7 @@ impl Parts {
             },
             pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
+            formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),
             quarantine: Arc::new(Quarantine::open(tree::quarantine_dir(&config))?),
             counts: Arc::default(),
             rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),

@@ -4,6 +4,7 @@
 
 use crate::acts;
 use crate::board::Board;
+use crate::desk::Desk;
 use crate::members::Gone;
 use cluster::{Faults, Members};
 use replica::Ledger;
@@ -56,6 +57,8 @@ pub struct Control {
     pub leaving: Arc<AtomicBool>,
     /// Told when this node is no member any more.
     pub gone: watch::Sender<Option<Gone>>,
+    /// The quarantine.
+    pub desk: Desk,
     /// Faults for trials, if the configuration allows them.
     pub faults: Option<Faults>,
 }
@@ -131,6 +134,7 @@ impl Control {
             Ask::Evict { node, reason } => self.evict(node, reason).await,
             Ask::Leave => self.leave().await,
             Ask::Deploy { name, module } => self.deploy(name, &module).await,
+            Ask::Quarantine { job } => self.desk.answer(job).await,
             Ask::Split { peers } => self.split(peers),
         }
     }

@@ -5,6 +5,7 @@
 //! are recognised: reports by their origin, digests by the ledger's last position for this node.
 
 use crate::board::Board;
+use crate::formats::Formats;
 use crate::ingest::{self, IngestLog};
 use crate::numbering::Numbering;
 use crate::quarantine::Quarantine;
@@ -98,6 +99,8 @@ pub struct Mailbox {
     pub dir: PathBuf,
     /// Known devices.
     pub directory: Arc<Directory>,
+    /// The operator's own formats.
+    pub formats: Arc<Formats>,
     /// Where reports go.
     pub space: Arc<SealedSpace>,
     /// Where digests go.
@@ -235,11 +238,13 @@ impl Mailbox {
         devices: &Devices,
     ) -> Result<(), ServiceError> {
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
+        let patterns = self.formats.current();
         let context = DecodeContext {
             node: &self.me,
             seq,
             arrival,
             directory: &self.directory,
+            patterns: &patterns,
         };
         let sender = self.sender(&mail);
         let decoded = decode(&context, sender, &mail.data)

@@ -83,6 +83,87 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("no item 1"));
 }
 
+/// From a mail that nobody knows to a format of one's own, without a restart.
+#[test]
+fn a_format_taught_by_a_file_frees_what_is_in_quarantine() {
+    const PATTERN: &str = include_str!("../../../deploy/formats/manageups.toml");
+    const MAIL: &str = include_str!("../../../deploy/formats/manageups-on-battery.eml");
+    let mut house = House::build("");
+    let text = std::fs::read_to_string(&house.config).unwrap();
+    let with_folder = "[mailbox]\nformats = \"formats\"\n";
+    std::fs::write(&house.config, text.replace("[mailbox]\n", with_folder)).unwrap();
+    let formats = house.path("formats");
+    std::fs::create_dir(&formats).unwrap();
+    house.start();
+    let mail = MAIL.replace("ups-2@", "ups-1@").replace('\n', "\r\n");
+    house.mail("ups-1@hall.example", mail.as_bytes()).unwrap();
+    house.until("it is set aside", |status| status.mail.quarantined == 1);
+
+    let config = house.config.to_string_lossy().into_owned();
+    let quarantine = |house: &House, arguments: &[&str]| {
+        let all = [&["quarantine"], arguments, &["--config", &config]].concat();
+        let output = house.glasshouse(&all);
+        let (out, error) = (
+            output.stdout,
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        (output.status.success(), out, error)
+    };
+    let (_, raw, _) = quarantine(&house, &["show", "1", "--raw"]);
+    assert!(
+        raw.ends_with(b"Load: 42.5 %\r\n"),
+        "{}",
+        String::from_utf8_lossy(&raw)
+    );
+    let saved = house.path("saved.eml").to_string_lossy().into_owned();
+    std::fs::write(&saved, &raw).unwrap();
+
+    let file = formats.join("manageups.toml");
+    let mistake = PATTERN.replace("(?<severity>", "(?<severity");
+    std::fs::write(&file, mistake).unwrap();
+    let (taken, _, error) = quarantine(&house, &["retry", "1"]);
+    assert!(
+        !taken && error.contains("manageups.toml:18: rule \"condition\""),
+        "{error}"
+    );
+
+    std::fs::write(&file, PATTERN).unwrap();
+    let tried = house.glasshouse(&["format", "test", &file.to_string_lossy(), &saved]);
+    assert!(
+        tried.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
+    let (taken, out, error) = quarantine(&house, &["retry", "1"]);
+    let out = String::from_utf8_lossy(&out);
+    assert!(taken && out.contains("1 report of ups-1"), "{out}{error}");
+    house.until("it is on the data space", |status| status.dds.received >= 1);
+    let (_, out, _) = quarantine(&house, &["list"]);
+    assert_eq!(out, b"nothing is in quarantine\n");
+    let (taken, _, error) = quarantine(&house, &["retry", "1"]);
+    assert!(!taken && error.contains("no item 1"), "{error}");
+
+    // From now on such mails are read at once.
+    let again = mail.replace("97 %", "96 %");
+    house.mail("ups-1@hall.example", again.as_bytes()).unwrap();
+    house.until("the next one, too", |status| status.dds.received >= 2);
+    house
+        .mail("ups-1@hall.example", b"Subject: ?\r\n\r\n?\r\n")
+        .unwrap();
+    house.until("another", |status| status.mail.quarantined == 2);
+    house.kill();
+    let (listed, out, error) = quarantine(&house, &["list"]);
+    let out = String::from_utf8_lossy(&out);
+    assert!(
+        listed && out.contains("no known format") && error.contains("does not run"),
+        "{out}{error}"
+    );
+    let (taken, _, error) = quarantine(&house, &["retry", "--all"]);
+    assert!(!taken && error.contains("running node"), "{error}");
+    let (removed, out, _) = quarantine(&house, &["discard", "--all"]);
+    assert!(removed && out == b"1 item removed.\n");
+}
+
 #[test]
 fn strangers_at_the_cluster_port_get_nowhere_and_harm_nothing() {
     let mut house = House::build("");

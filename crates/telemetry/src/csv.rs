@@ -59,12 +59,8 @@ impl TimeColumns {
     }
 }
 
-fn is_csv(part: &Part) -> bool {
-    part.kind == "text/csv"
-        || part
-            .name
-            .as_deref()
-            .is_some_and(|name| name.to_ascii_lowercase().ends_with(".csv"))
+pub(crate) fn is_csv(part: &Part) -> bool {
+    part.kind == "text/csv" || part.named(".csv")
 }
 
 /// CSV by type or file name, or a body whose first line is a header with a time column.
@@ -168,6 +164,7 @@ pub(crate) fn decode(text: &str, zone: i64, format: Format) -> Result<Vec<Draft>
             device_time: Some(device_time),
             readings,
             event: None,
+            ..Draft::default()
         });
     }
     Ok(drafts)

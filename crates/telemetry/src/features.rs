@@ -6,7 +6,9 @@
 //! metric of each device is standardised by its own first rows.
 
 use std::collections::{BTreeMap, VecDeque};
-use wire::{DeviceId, Report, UnixMillis};
+use wire::{DeviceId, Reading, Report, UnixMillis};
+
+use crate::sequence::counts;
 
 mod layout;
 mod scaler;
@@ -114,7 +116,7 @@ impl Assembler {
         if !self.seen.first_time(&report.origin) {
             return Assembled::Duplicate;
         }
-        if report.readings.is_empty() {
+        if report.readings.iter().all(|reading| counts(&reading.name)) {
             return Assembled::NoReadings;
         }
         let new_class = !self.layouts.contains_key(&report.class);
@@ -125,7 +127,8 @@ impl Assembler {
             return Assembled::Full;
         }
         let layout = self.layouts.entry(report.class.clone()).or_default();
-        layout.learn(report.readings.iter().map(|reading| reading.name.as_str()));
+        let measured = measured(report);
+        layout.learn(measured.map(|reading| reading.name.as_str()));
         let device = self
             .devices
             .entry(report.device.clone())
@@ -158,6 +161,12 @@ impl Assembler {
     }
 }
 
+/// The readings that say how the device fares; a number that counts mails only ever rises.
+fn measured(report: &Report) -> impl Iterator<Item = &Reading> {
+    let readings = report.readings.iter();
+    readings.filter(|reading| !counts(&reading.name))
+}
+
 impl DeviceRows {
     fn accept(&mut self, report: &Report, layout: &SlotLayout) -> Assembled {
         let mut example = Example {
@@ -166,7 +175,7 @@ impl DeviceRows {
             values: [0.0; SLOTS],
             mask: [false; SLOTS],
         };
-        for reading in &report.readings {
+        for reading in measured(report) {
             let Some(slot) = layout.slot(&reading.name) else {
                 continue;
             };

@@ -14,12 +14,7 @@ const MAX_DEPTH: usize = 6;
 const TIME_KEYS: [&str; 4] = ["time", "timestamp", "datetime", "@timestamp"];
 
 pub(crate) fn is_json(part: &Part) -> bool {
-    part.kind == "application/json"
-        || part.kind.ends_with("+json")
-        || part
-            .name
-            .as_deref()
-            .is_some_and(|name| name.to_ascii_lowercase().ends_with(".json"))
+    part.kind == "application/json" || part.kind.ends_with("+json") || part.named(".json")
 }
 
 /// JSON by type or file name, or a body that starts like it.

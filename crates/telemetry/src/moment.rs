@@ -88,6 +88,63 @@ pub(crate) fn parse(text: &str, zone: i64) -> Option<UnixMillis> {
     }
 }
 
+/// As [`parse`], and dates with names of months: RFC 5322 (`Sun, 22 Nov 2026 08:00:05 +0100`) and
+/// C's `ctime` with a zone that may stand before the year (`Sun Nov 22 08:00:05 UTC 2026`).
+pub(crate) fn parse_any(text: &str, zone: i64) -> Option<UnixMillis> {
+    if let Some(at) = parse(text, zone).or_else(|| ctime(text, zone)) {
+        return Some(at);
+    }
+    let date = DateTime::parse_rfc822(text.trim()).filter(DateTime::is_valid)?;
+    let seconds = u64::try_from(date.to_timestamp()).ok()?;
+    (date.to_timestamp() <= LAST_SECOND).then_some(UnixMillis(seconds * 1000))
+}
+
+fn ctime(text: &str, zone: i64) -> Option<UnixMillis> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (month, day, clock, name, year) = match words[..] {
+        [_, month, day, clock, year] => (month, day, clock, "", year),
+        [_, month, day, clock, name, year] => (month, day, clock, name, year),
+        _ => return None,
+    };
+    let zone = if matches!(name, "UTC" | "GMT") {
+        0
+    } else {
+        zone
+    };
+    Civil {
+        year: number(year)?,
+        month: month_of(month)?,
+        day: number(day)?,
+        ..clock_of(clock)?
+    }
+    .at(zone)
+}
+
+/// A date and a clock in fields of their own; the clock may be one of twelve hours.
+pub(crate) fn date_and_clock(date: &str, clock: &str, zone: i64) -> Option<UnixMillis> {
+    let day = date_of(date)?;
+    let clock = clock.trim();
+    let (clock, afternoon) = match clock.to_ascii_lowercase().as_str() {
+        lower if lower.ends_with("am") => (&clock[..clock.len() - 2], Some(false)),
+        lower if lower.ends_with("pm") => (&clock[..clock.len() - 2], Some(true)),
+        _ => (clock, None),
+    };
+    let clock = clock_of(clock)?;
+    let hour = match afternoon {
+        None => clock.hour,
+        Some(_) if !(1..=12).contains(&clock.hour) => return None,
+        Some(afternoon) => clock.hour % 12 + if afternoon { 12 } else { 0 },
+    };
+    Civil {
+        year: day.year,
+        month: day.month,
+        day: day.day,
+        hour,
+        ..clock
+    }
+    .at(zone)
+}
+
 /// Seconds or milliseconds since 1970.
 pub(crate) fn from_number(number: f64) -> Option<UnixMillis> {
     let millis = if number.abs() < MILLIS_FROM {
@@ -132,22 +189,29 @@ fn iso(text: &str, zone: i64) -> Option<UnixMillis> {
     civil.at(zone)
 }
 
-/// `2008-03-10`, `03/10/2008` (month first, as American gear has it), `10.03.2008`.
+/// `2008-03-10`, `2008/03/10`, `10.03.2008`, `03/10/2008` (month first, as American gear has it,
+/// unless it cannot be a month), `Mar-10-2008`, `10-Mar-2008`.
 pub(crate) fn date_of(text: &str) -> Option<Civil> {
     let text = text.trim();
-    let separator = text.chars().find(|c| !c.is_ascii_digit())?;
+    let separator = text.chars().find(|c| !c.is_alphanumeric())?;
     let mut fields = text.split(separator);
     let (a, b, c) = (fields.next()?, fields.next()?, fields.next()?);
+    if fields.next().is_some() {
+        return None;
+    }
     let (year, month, day) = match separator {
-        '-' if fields.next().is_none() => (a, b, c),
-        '/' if fields.next().is_none() && a.len() == 4 => (a, b, c),
-        '/' if fields.next().is_none() => (c, a, b),
-        '.' if fields.next().is_none() => (c, b, a),
+        '-' if month_of(a).is_some() => (c, a, b),
+        '-' if month_of(b).is_some() => (c, b, a),
+        '-' => (a, b, c),
+        '/' if a.len() == 4 => (a, b, c),
+        '/' if number::<u32>(a)? > 12 => (c, b, a),
+        '/' => (c, a, b),
+        '.' => (c, b, a),
         _ => return None,
     };
     Some(Civil {
         year: number(year)?,
-        month: number(month)?,
+        month: month_of(month).map_or_else(|| number(month), Some)?,
         day: number(day)?,
         ..Civil::default()
     })
@@ -218,6 +282,50 @@ mod tests {
             "zone of the mail"
         );
         assert_eq!(parse("2000-02-29", 0), Some(UnixMillis(951_782_400_000)));
+    }
+
+    #[test]
+    fn reads_dates_and_clocks_in_fields_of_their_own() {
+        let expected = Some(UnixMillis(1_205_123_567_000));
+        for date in [
+            "2008-03-10",
+            "2008/03/10",
+            "03/10/2008",
+            "10.03.2008",
+            "Mar-10-2008",
+            "10-Mar-2008",
+        ] {
+            assert_eq!(date_and_clock(date, "04:32:47", 0), expected, "{date}");
+        }
+        // A day that cannot be a month stands first.
+        assert_eq!(
+            date_and_clock("22/11/2026", "08:00", 0),
+            date_and_clock("11/22/2026", "08:00", 0)
+        );
+        for (clock, same) in [
+            ("4:32:47 AM", "04:32:47"),
+            ("4:32:47PM", "16:32:47"),
+            ("12:00 am", "00:00"),
+            ("12:00 pm", "12:00"),
+        ] {
+            let read = |clock| date_and_clock("2008-03-10", clock, 0);
+            assert_eq!(read(clock), read(same), "{clock}");
+            assert!(read(clock).is_some(), "{clock}");
+        }
+        for clock in ["13:00 PM", "0:30 AM", "PM", "é am", ""] {
+            assert_eq!(date_and_clock("2008-03-10", clock, 0), None, "{clock}");
+        }
+        for text in [
+            "Mon Mar 10 04:32:47 2008",
+            "Mon Mar 10 04:32:47 UTC 2008",
+            "Mon, 10 Mar 2008 05:32:47 +0100",
+            "2008-03-10 04:32:47",
+        ] {
+            assert_eq!(parse_any(text, 0), expected, "{text}");
+        }
+        for text in ["", "Mon Mar 10", "Mon Foo 10 04:32:47 2008", "a b c d e f"] {
+            assert_eq!(parse_any(text, 0), None, "{text}");
+        }
     }
 
     #[test]

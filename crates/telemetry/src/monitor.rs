@@ -1,25 +1,31 @@
 //! Raises and clears alerts.
 //!
-//! Three kinds of condition per device, each open at most once: the model's *anomaly* (several
+//! Four kinds of condition per device, each open at most once: the model's *anomaly* (several
 //! of the last scores over the threshold; ends with hysteresis), what the device *reported*
-//! (opens and clears by its own events), and *silence* (nothing for much longer than the device
-//! usually takes). A storm of alerts becomes one digest.
+//! (opens and clears by its own events), *silence* (nothing for much longer than the device
+//! usually takes, or than the configuration allows), and *missing mails* of a device that counts
+//! them. A storm of alerts becomes one digest.
 //!
 //! Wall-clock times in alerts are arrival times; the machine's own clock only decides silence
-//! and rates.
+//! and rates. The device's clock decides one thing: which of two events that overtook each other
+//! on the way was the later one.
 
 use machine::{Instant, Machine, Overload};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::{Alert, AlertKind, DeviceEvent, DeviceId, Report, RoomId, Severity, UnixMillis};
 
 use crate::score::Scored;
+use crate::sequence::Sequence;
 
+mod order;
 mod rate;
 mod rhythm;
+mod watch;
 
+use order::Step;
 use rate::{Rate, Verdict};
-use rhythm::Rhythm;
+use watch::{Open, Watch, close, id, overtaken};
 
 /// Scores looked at.
 pub const WINDOW: usize = 5;
@@ -35,6 +41,15 @@ pub const CRITICAL_SCORE: f64 = 3.0;
 pub const SILENCE_FACTOR: u32 = 8;
 /// … but never less, so that a burst followed by a pause is none.
 pub const MIN_SILENCE: Duration = Duration::from_secs(5);
+/// A configured heartbeat may be late by one of so many parts of its period: a daily mail comes
+/// within six hours of its time, or a relay's queue is stuck.
+pub const HEARTBEAT_GRACE: u32 = 4;
+/// An event this much older than one that came before it was overtaken on its way. Relays try
+/// again after 15 to 30 minutes (RFC 5321 §4.5.4.1); from an hour on it is a clock that was set,
+/// by summer time for one, and the order of arrival is all there is.
+pub const OVERTAKING: Duration = Duration::from_secs(45 * 60);
+/// Condition of an alert about mails that never arrived.
+pub const MISSING: &str = "mails-missing";
 /// Most devices watched.
 pub const MAX_DEVICES: usize = 10_000;
 /// Most reported conditions open per device; a device that reports more is broken as a whole.
@@ -58,6 +73,26 @@ pub enum Input {
         /// Its room.
         room: RoomId,
         /// Arrival.
+        at: UnixMillis,
+    },
+    /// A report's own number, of a device that counts its mails. Feed this after its `Seen`.
+    Numbered {
+        /// Whose.
+        device: DeviceId,
+        /// The number.
+        sequence: Sequence,
+        /// Arrival.
+        at: UnixMillis,
+    },
+    /// The device has to report at least so often, by configuration, from now on.
+    Expect {
+        /// Which.
+        device: DeviceId,
+        /// Its room.
+        room: RoomId,
+        /// Its heartbeat.
+        every: Duration,
+        /// The time of day.
         at: UnixMillis,
     },
     /// An alert that the ledger holds for open, when this node takes over its room: it is not
@@ -87,26 +122,6 @@ pub enum Output {
 pub struct Monitor {
     devices: BTreeMap<DeviceId, Watch>,
     rate: Rate,
-}
-
-/// What is known of one device.
-#[derive(Debug)]
-struct Watch {
-    room: RoomId,
-    rhythm: Rhythm,
-    /// Last scores, newest last.
-    scores: VecDeque<Scored>,
-    calm: u32,
-    anomaly: Option<Open>,
-    silence: Option<Open>,
-    reported: BTreeMap<String, Open>,
-}
-
-/// An open alert. `told`: it was raised and not held back in a storm, so its end is told, too.
-#[derive(Debug)]
-struct Open {
-    id: String,
-    told: bool,
 }
 
 impl Monitor {
@@ -187,33 +202,96 @@ impl Monitor {
             return;
         };
         if event.clears {
-            if let Some(open) = watch.reported.remove(&event.condition) {
-                close(open, report.arrival, out);
-            }
+            watch.end(&event.condition, report, out);
             return;
         }
-        let open_already = watch.reported.contains_key(&event.condition);
         // An informational event is for the record: nobody must act, and nothing would clear it.
-        if open_already
-            || event.severity == Severity::Info
-            || watch.reported.len() >= MAX_CONDITIONS
+        // One that its own end overtook is over.
+        if event.severity == Severity::Info
+            || overtaken(
+                report.device_time,
+                watch.ended.get(&event.condition).copied(),
+            )
         {
             return;
         }
+        let summary = format!("{} reports: {}", report.device, event.text);
+        let at = (report.arrival, report.device_time);
+        self.report(
+            now,
+            &report.device,
+            &event.condition,
+            event.severity,
+            at,
+            summary,
+            out,
+        );
+    }
+
+    /// Raises a reported condition, unless it is open or there are too many.
+    #[expect(clippy::too_many_arguments, reason = "an alert has as many parts")]
+    fn report(
+        &mut self,
+        now: Instant,
+        device: &DeviceId,
+        condition: &str,
+        severity: Severity,
+        (at, since): (UnixMillis, Option<UnixMillis>),
+        summary: String,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(watch) = self.devices.get_mut(device) else {
+            return;
+        };
+        if watch.reported.contains_key(condition) || watch.reported.len() >= MAX_CONDITIONS {
+            return;
+        }
         let alert = Alert {
-            id: id(&report.device, &event.condition, report.arrival),
-            device: report.device.clone(),
-            room: report.room.clone(),
+            id: id(device, condition, at),
+            device: device.clone(),
+            room: watch.room.clone(),
             kind: AlertKind::Reported {
-                condition: event.condition.clone(),
+                condition: condition.to_owned(),
             },
-            severity: event.severity,
-            at: report.arrival,
-            summary: format!("{} reports: {}", report.device, event.text),
+            severity,
+            at,
+            summary,
         };
         let open = self.rate.raise(now, alert, out);
-        if let Some(watch) = self.devices.get_mut(&report.device) {
-            watch.reported.insert(event.condition.clone(), open);
+        let open = Open { since, ..open };
+        watch.reported.insert(condition.to_owned(), open);
+    }
+
+    fn numbered(
+        &mut self,
+        now: Instant,
+        device: &DeviceId,
+        sequence: Sequence,
+        at: UnixMillis,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(watch) = self.devices.get_mut(device) else {
+            return;
+        };
+        match watch.order.heard(sequence) {
+            Step::Fine => {}
+            Step::Settled => {
+                if let Some(open) = watch.reported.remove(MISSING) {
+                    close(open, at, out);
+                }
+            }
+            Step::Gap { first, last } => {
+                let which = if first == last {
+                    format!("its mail number {first} has")
+                } else {
+                    format!("its mails number {first} to {last} have")
+                };
+                let summary = format!(
+                    "{device} counts its mails, and {which} not arrived; look at the relays between"
+                );
+                let at = (at, None);
+                self.report(now, device, MISSING, Severity::Warning, at, summary, out);
+            }
         }
     }
 }
@@ -226,6 +304,7 @@ impl Monitor {
         let open = Open {
             id: alert.id,
             told: true,
+            since: None,
         };
         match alert.kind {
             AlertKind::Anomaly { .. } => watch.anomaly = Some(open),
@@ -247,9 +326,12 @@ impl Machine for Monitor {
     /// is one of many: the next window is judged again.
     fn overload(input: &Input) -> Overload {
         match input {
-            Input::Seen { .. } | Input::Event(_) | Input::Adopt(_) | Input::Forget(_) => {
-                Overload::Delay
-            }
+            Input::Seen { .. }
+            | Input::Event(_)
+            | Input::Numbered { .. }
+            | Input::Expect { .. }
+            | Input::Adopt(_)
+            | Input::Forget(_) => Overload::Delay,
             Input::Scored(_) => Overload::Shed,
         }
     }
@@ -261,6 +343,21 @@ impl Machine for Monitor {
             Input::Event(report) => {
                 if let Some(event) = &report.event {
                     self.event(now, &report, event, out);
+                }
+            }
+            Input::Numbered {
+                device,
+                sequence,
+                at,
+            } => self.numbered(now, &device, sequence, at, out),
+            Input::Expect {
+                device,
+                room,
+                every,
+                at,
+            } => {
+                if let Some(watch) = self.watch(&device, &room) {
+                    watch.rhythm.expect(every, now, at);
                 }
             }
             Input::Adopt(alert) => self.adopt(alert),
@@ -291,93 +388,6 @@ impl Machine for Monitor {
     }
 }
 
-impl Watch {
-    fn new(room: RoomId) -> Self {
-        Self {
-            room,
-            rhythm: Rhythm::default(),
-            scores: VecDeque::new(),
-            calm: 0,
-            anomaly: None,
-            silence: None,
-            reported: BTreeMap::new(),
-        }
-    }
-
-    /// An alert if enough of the last scores are over the threshold.
-    fn anomaly_alert(&self, device: &DeviceId) -> Option<Alert> {
-        let over: Vec<&Scored> = self
-            .scores
-            .iter()
-            .filter(|scored| scored.score > 1.0)
-            .collect();
-        let first = *over.first().filter(|_| over.len() >= RAISE_AT)?;
-        let worst = over.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let mean = over.iter().map(|scored| scored.score).sum::<f64>() / over.len() as f64;
-        let names: Vec<&str> = worst
-            .because
-            .iter()
-            .take(3)
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let because = if names.is_empty() {
-            String::new()
-        } else {
-            format!(", mostly {}", names.join(", "))
-        };
-        Some(Alert {
-            id: id(device, "anomaly", first.at),
-            device: device.clone(),
-            room: self.room.clone(),
-            kind: AlertKind::Anomaly {
-                score: worst.score,
-                because: worst.because.clone(),
-            },
-            severity: if mean >= CRITICAL_SCORE {
-                Severity::Critical
-            } else {
-                Severity::Warning
-            },
-            at: first.at,
-            summary: format!(
-                "{device} behaves unusually: {:.1} times its threshold{because}",
-                worst.score
-            ),
-        })
-    }
-
-    fn silence_alert(&self, device: &DeviceId, now: Instant) -> Alert {
-        let (since, last) = self.rhythm.last().unwrap_or_default();
-        let silent = now.since(since);
-        Alert {
-            id: id(device, "silent", last),
-            device: device.clone(),
-            room: self.room.clone(),
-            kind: AlertKind::Silent {
-                for_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
-            },
-            severity: Severity::Warning,
-            at: last,
-            summary: format!(
-                "{device} has not reported for {:.0} s; it usually does every {:.1} s",
-                silent.as_secs_f64(),
-                self.rhythm.usual().as_secs_f64()
-            ),
-        }
-    }
-}
-
-/// `device/condition/opened-at`
-fn id(device: &DeviceId, condition: &str, at: UnixMillis) -> String {
-    format!("{device}/{condition}/{at}")
-}
-
-fn close(open: Open, at: UnixMillis, out: &mut Vec<Output>) {
-    if open.told {
-        out.push(Output::Clear { id: open.id, at });
-    }
-}
-
 impl Rate {
     /// Raises the alert or holds it back for the digest.
     fn raise(&mut self, now: Instant, alert: Alert, out: &mut Vec<Output>) -> Open {
@@ -385,9 +395,17 @@ impl Rate {
         match self.admit(now, &alert) {
             Verdict::Tell => {
                 out.push(Output::Raise(alert));
-                Open { id, told: true }
+                Open {
+                    id,
+                    told: true,
+                    since: None,
+                }
             }
-            Verdict::HoldBack => Open { id, told: false },
+            Verdict::HoldBack => Open {
+                id,
+                told: false,
+                since: None,
+            },
         }
     }
 }

@@ -4,8 +4,10 @@ use wire::DeviceId;
 
 use crate::formats::Format;
 use crate::mail::{
-    MAX_MAIL_BYTES, MAX_METRICS_PER_ROW, MAX_NAME_BYTES, MAX_PARTS, MAX_ROWS_PER_MAIL,
+    MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_MAIL_BYTES, MAX_METRICS_PER_ROW, MAX_NAME_BYTES,
+    MAX_PARTS, MAX_ROWS_PER_MAIL, MAX_TOP_HEADER_LINES,
 };
+use crate::unpack::MAX_UNPACKED_BYTES;
 
 /// A mail that gave no report, with the reason for the operator.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -37,6 +39,32 @@ pub enum Reason {
         /// Parts or boundary lines seen.
         found: usize,
     },
+    /// More headers than any device or relay writes.
+    #[error(
+        "the mail has {lines} lines and {bytes} bytes of headers or more, over the limits of {MAX_TOP_HEADER_LINES} lines in its own header, {MAX_HEADER_LINES} in all, and {MAX_HEADER_BYTES} bytes"
+    )]
+    HeaderFlood {
+        /// Header lines counted.
+        lines: usize,
+        /// Header bytes counted.
+        bytes: usize,
+    },
+    /// Over [`MAX_UNPACKED_BYTES`], or it demands the memory for that.
+    #[error(
+        "the attachment \"{attachment}\" unpacks to more than the {MAX_UNPACKED_BYTES} bytes that all attachments of a mail may; have the device send shorter logs"
+    )]
+    UnpacksTooLarge {
+        /// Its name or type.
+        attachment: String,
+    },
+    /// Not the gzip or Zstandard that it says it is.
+    #[error("the attachment \"{attachment}\" cannot be unpacked: {problem}")]
+    BrokenPacking {
+        /// Its name or type.
+        attachment: String,
+        /// What the decoder said.
+        problem: String,
+    },
     /// A mail within the mail.
     #[error(
         "the mail carries another mail (message/rfc822); a device reports in its own name, so forward nothing"
@@ -63,7 +91,9 @@ pub enum Reason {
         header: DeviceId,
     },
     /// No decoder recognised the content.
-    #[error("no known format fits the mail (subject \"{subject}\", content {content})")]
+    #[error(
+        "no known format fits the mail (subject \"{subject}\", content {content}); describe it in a pattern file (docs/formats.md) and retry it"
+    )]
     UnknownFormat {
         /// Subject, shortened.
         subject: String,
@@ -77,6 +107,22 @@ pub enum Reason {
         format: Format,
         /// What is wrong, as the end of a sentence.
         problem: String,
+    },
+    /// An operator's pattern fits the mail, but not all of it.
+    #[error("the pattern {pattern} fits the mail but {problem}")]
+    Pattern {
+        /// Its name.
+        pattern: String,
+        /// What is wrong, as the end of a sentence.
+        problem: String,
+    },
+    /// The mail speaks for a device that is not in the directory.
+    #[error(
+        "the mail speaks for the device \"{name}\", which the configuration does not list; add it there"
+    )]
+    UnknownName {
+        /// The name in the mail, shortened.
+        name: String,
     },
     /// NaN or an infinity.
     #[error(

@@ -1,10 +1,12 @@
-//! SenML JSON (RFC 8428): base fields, relative times, resolved records, grouped by their time.
+//! SenML (RFC 8428) as JSON and as CBOR: base fields, relative times, resolved records, grouped by
+//! their time.
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Reading, UnixMillis};
 
-use crate::formats::{Draft, Format, Letter};
+use crate::cbor;
+use crate::formats::{Draft, Format, Letter, Part};
 use crate::json;
 use crate::mail::{MAX_METRICS_PER_ROW, MAX_ROWS_PER_MAIL, quoted};
 use crate::moment;
@@ -17,11 +19,33 @@ const ABSOLUTE_FROM: f64 = 268_435_456.0;
 /// Labels of §4.3; with any of them an array of objects is SenML rather than plain JSON.
 const MARKS: [&str; 9] = ["bn", "bt", "bu", "bv", "bver", "n", "v", "vb", "vs"];
 
+/// Labels of SenML in CBOR (RFC 8428 §6, table 4), by number from -6 to 8.
+const CBOR_LABELS: [&str; 15] = [
+    "bs", "bv", "bu", "bt", "bn", "bver", "n", "u", "v", "vs", "vb", "s", "t", "ut", "vd",
+];
+const FIRST_CBOR_LABEL: i64 = -6;
+
+fn is_cbor(part: &Part) -> bool {
+    matches!(
+        part.kind.as_str(),
+        "application/senml+cbor" | "application/cbor"
+    ) || part.named(".senmlc")
+}
+
+/// The label that a number stands for; numbers that the registry does not know stay numbers, and
+/// are passed over like every unknown label.
+fn cbor_label(number: i64) -> String {
+    number
+        .checked_sub(FIRST_CBOR_LABEL)
+        .and_then(|index| CBOR_LABELS.get(usize::try_from(index).ok()?))
+        .map_or_else(|| number.to_string(), |label| (*label).to_owned())
+}
+
 pub(crate) fn recognises(letter: &Letter) -> bool {
     letter
         .parts
         .iter()
-        .any(|part| part.kind == "application/senml+json")
+        .any(|part| part.kind == "application/senml+json" || is_cbor(part))
         || json::recognises(letter)
             && json::texts(letter)
                 .first()
@@ -38,12 +62,27 @@ fn looks_like_a_pack(text: &str) -> bool {
 
 /// All packs of a letter; `arrival` is the "now" of relative times.
 pub(crate) fn decode_letter(letter: &Letter, arrival: UnixMillis) -> Result<Vec<Draft>, Reason> {
+    let mut packs = Vec::new();
+    for part in letter.parts.iter().filter(|part| is_cbor(part)) {
+        let value = cbor::parse(part.content(), cbor_label);
+        packs.push(value.map_err(|error| match error {
+            cbor::CborError::NotFinite => Reason::NotFinite {
+                metric: quoted(part.name.as_deref().unwrap_or(&part.kind)),
+            },
+            other => Format::SenMl.malformed(other.to_string()),
+        })?);
+    }
+    if packs.is_empty() || letter.parts.iter().any(json::is_json) {
+        for text in json::texts(letter) {
+            packs.push(json::parse(text, Format::SenMl)?);
+        }
+    }
     let mut drafts = Vec::new();
-    for text in json::texts(letter) {
-        let Value::Array(records) = json::parse(text, Format::SenMl)? else {
+    for value in &packs {
+        let Value::Array(records) = value else {
             return Err(Format::SenMl.malformed("is no array of records"));
         };
-        drafts.extend(pack(&records, arrival)?);
+        drafts.extend(pack(records, arrival)?);
     }
     Ok(drafts)
 }
@@ -188,6 +227,7 @@ fn group(records: &[Resolved<'_>]) -> Result<Vec<Draft>, Reason> {
             device_time,
             readings,
             event: None,
+            ..Draft::default()
         })
         .collect())
 }

@@ -2,7 +2,7 @@
 //! The socket's file mode (owner only) is the login.
 
 use crate::status::Status;
-use crate::{NodeId, UnixMillis};
+use crate::{NodeId, Source, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// Longest request or answer in bytes. A status with hundreds of devices is some 100 KiB.
@@ -41,12 +41,66 @@ pub enum Ask {
         /// SHA-256 of its module, hex.
         module: String,
     },
+    /// Look at what was accepted but not understood, or do something about it.
+    Quarantine {
+        /// What.
+        job: QuarantineJob,
+    },
     /// Cut this node's links to these peers, at the transport. For trials only; refused unless the
     /// configuration allows faults.
     Split {
         /// The peers; empty: heal.
         peers: Vec<NodeId>,
     },
+}
+
+/// What to do with a node's quarantine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "job")]
+pub enum QuarantineJob {
+    /// The next items behind the one numbered `after`, without their messages; as many as the node
+    /// gives at a time, none at the end.
+    List {
+        /// 0: from the oldest on.
+        after: u64,
+    },
+    /// One item with its message.
+    Show {
+        /// Its number.
+        id: u64,
+    },
+    /// Read the pattern files anew, decode items again, and take what is understood now.
+    Retry {
+        /// Its number; absent: all mails.
+        id: Option<u64>,
+    },
+    /// Remove items for good.
+    Discard {
+        /// Its number; absent: all.
+        id: Option<u64>,
+    },
+}
+
+/// An item of a node's quarantine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct QuarantineItem {
+    /// Its number.
+    pub id: u64,
+    /// When the message was accepted.
+    pub at: UnixMillis,
+    /// Through which door it came.
+    pub source: Source,
+    /// Where: journal sequence of a mail, `topic/partition/offset` of a record.
+    pub position: String,
+    /// Who sent it, as far as known.
+    pub sender: String,
+    /// Why it is here: a sentence.
+    pub reason: String,
+    /// Length of the message in bytes.
+    pub bytes: u64,
+    /// The message in base64, where it was asked for.
+    #[serde(default)]
+    pub raw: Option<String>,
 }
 
 /// An answer.
@@ -64,6 +118,11 @@ pub enum Answer {
         token: String,
         /// Good until then.
         expires: UnixMillis,
+    },
+    /// To `Quarantine` when something was to be seen.
+    Quarantine {
+        /// The items.
+        items: Vec<QuarantineItem>,
     },
     /// Done; a sentence.
     Done {

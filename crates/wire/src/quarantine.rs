@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One message or record with the reason why it gave no report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// When it was set aside.
+    /// When it was accepted.
     pub at: UnixMillis,
     /// Through which door it came.
     pub source: Source,

@@ -124,12 +124,12 @@ pub(super) fn planet_pdu(device: &Device, at: UnixMillis, state: State, seed: u6
         Attachment {
             name: "history_log.csv",
             kind: "text/csv",
-            content: &history,
+            content: history.as_bytes(),
         },
         Attachment {
             name: "event_log.csv",
             kind: "text/csv",
-            content: &events,
+            content: events.as_bytes(),
         },
     ];
     mixed(device, at, "PDU Daily Status", &body, &attachments)

@@ -1,6 +1,7 @@
 //! From keys of the configuration to what the libraries want to hear.
 
 use crate::gateway::Gateway;
+use crate::rooms::Heartbeats;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, Transport};
 use config::{Config, FeedFields, Peer};
@@ -116,6 +117,18 @@ pub(super) fn devices(config: &Config) -> Result<Directory, ServiceError> {
         addresses: device.addresses.clone(),
     });
     Ok(Directory::new(devices)?)
+}
+
+/// Devices that have to report regularly, by room.
+pub(super) fn heartbeats(config: &Config) -> Heartbeats {
+    let mut heartbeats = Heartbeats::new();
+    for device in &config.devices {
+        if let Some(seconds) = device.heartbeat_s {
+            let of_room = heartbeats.entry(device.room.as_str().into()).or_default();
+            of_room.push((device.id.as_str().into(), Duration::from_secs(seconds)));
+        }
+    }
+    heartbeats
 }
 
 pub(super) fn mailer(config: &Config) -> Result<Option<Arc<dyn Outbox>>, ServiceError> {

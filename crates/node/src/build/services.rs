@@ -1,8 +1,9 @@
 //! The services of a node, made from its parts; and what may end the node besides them.
 
 use super::Parts;
-use super::configured::level;
+use super::configured::{heartbeats, level};
 use crate::control::Control;
+use crate::desk::Desk;
 use crate::feed::Feed;
 use crate::mailbox::Mailbox;
 use crate::members::{Gone, MembersFeed};
@@ -48,6 +49,7 @@ impl Parts {
             windows: self.windows.clone(),
             held: self.rooms_held.subscribe(),
             open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
+            heartbeats: Arc::new(heartbeats(&self.config)),
         }
     }
 
@@ -60,6 +62,7 @@ impl Parts {
             config: self.door_config.clone(),
             dir: self.config.node.data_dir.join("mail"),
             directory: self.directory.clone(),
+            formats: self.formats.clone(),
             space: self.space.clone(),
             ledger: self.ledger.clone(),
             quarantine: self.quarantine.clone(),
@@ -157,6 +160,13 @@ impl Parts {
             members: self.members.clone(),
             leaving: self.leaving.clone(),
             gone: self.gone.clone(),
+            desk: Desk {
+                me: self.me.clone(),
+                directory: self.directory.clone(),
+                formats: self.formats.clone(),
+                quarantine: self.quarantine.clone(),
+                space: self.space.clone(),
+            },
             faults: self.faults.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod device;
+mod format;
 mod identity;
 mod ledger;
 mod node;
@@ -52,7 +53,12 @@ enum Command {
         #[command(subcommand)]
         command: device::Command,
     },
-    /// Look at what was accepted but not understood.
+    /// Formats of mails: what is known, and trying a pattern file of your own.
+    Format {
+        #[command(subcommand)]
+        command: format::Command,
+    },
+    /// Look at what was accepted but not understood, and try it again.
     Quarantine {
         #[command(subcommand)]
         command: quarantine::Command,
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         } => check(&file),
         Command::Identity(arguments) => identity::run(&arguments),
         Command::Device { command } => device::run(&command),
+        Command::Format { command } => format::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ledger { command } => ledger::run(&command),
@@ -120,7 +127,7 @@ fn status_of(
     match ask(config, question, limit)? {
         Answer::Status { status } => Ok(*status),
         Answer::Refused { text } => Err(text.into()),
-        Answer::Invitation { .. } | Answer::Done { .. } => {
+        Answer::Invitation { .. } | Answer::Done { .. } | Answer::Quarantine { .. } => {
             Err("the node answered another question; is it of another version?".into())
         }
     }
@@ -139,14 +146,16 @@ fn show_tree(config: &Path) -> Outcome {
 
 fn check(path: &Path) -> Outcome {
     let config = config::load(path)?;
+    let formats = config::load_formats(config.mailbox.formats.as_deref())?;
     println!(
-        "{}: good. Node {} of cluster {} ({} members), {} rooms, {} devices, {}.",
+        "{}: good. Node {} of cluster {} ({} members), {} rooms, {} devices, {} formats of its own, {}.",
         path.display(),
         config.node.name,
         config.cluster.name,
         config.cluster.peers.len(),
         config.rooms.len(),
         config.devices.len(),
+        formats.iter().count(),
         match &config.feed {
             Some(feed) => format!("Kafka topic {}", feed.topic),
             None => "no Kafka feed".into(),

@@ -180,7 +180,10 @@ fn done(answer: &Answer) -> Outcome {
 fn unexpected(answer: &Answer) -> Box<dyn std::error::Error + Send + Sync> {
     match answer {
         Answer::Refused { text } => text.clone().into(),
-        Answer::Status { .. } | Answer::Invitation { .. } | Answer::Done { .. } => {
+        Answer::Status { .. }
+        | Answer::Invitation { .. }
+        | Answer::Quarantine { .. }
+        | Answer::Done { .. } => {
             "the node answered another question; is it of another version?".into()
         }
     }

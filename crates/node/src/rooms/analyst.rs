@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::features::{Assembled, Assembler, Example};
 use telemetry::monitor;
 use telemetry::score::Scorer;
+use telemetry::sequence::Sequence;
 use tokio::sync::mpsc;
 use wire::{DeviceId, Report};
 
@@ -98,6 +99,14 @@ impl Analyst {
                 self.waiting.pop_front();
             }
             self.submit();
+        }
+        if fresh && let Some(sequence) = Sequence::of(&report) {
+            self.tell(monitor::Input::Numbered {
+                device: report.device.clone(),
+                sequence,
+                at: report.arrival,
+            })
+            .await;
         }
         if fresh && report.event.is_some() {
             self.tell(monitor::Input::Event(Box::new(report))).await;

@@ -27,6 +27,9 @@ const TAKEN_MAX: usize = 256;
 /// Devices whose room is remembered; as many as the assembler takes.
 const MAX_DEVICES: usize = telemetry::features::MAX_DEVICES;
 
+/// Devices with a heartbeat by configuration, by room.
+pub type Heartbeats = BTreeMap<RoomId, Vec<(DeviceId, Duration)>>;
+
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
 pub struct Rooms {
@@ -46,6 +49,8 @@ pub struct Rooms {
     pub held: watch::Receiver<BTreeSet<RoomId>>,
     /// Open alerts by the ledger, for rooms that come to this node.
     pub open_alerts: Arc<dyn Fn() -> Vec<Alert> + Send + Sync>,
+    /// Whom to miss.
+    pub heartbeats: Arc<Heartbeats>,
 }
 
 impl Rooms {
@@ -115,7 +120,12 @@ impl Rooms {
             tracing::info!("room {room} has moved to another node");
             readers.leave(room);
         }
-        for (device, _) in seen.iter().filter(|(_, room)| left.contains(*room)) {
+        let expected = left.iter().filter_map(|room| self.heartbeats.get(room));
+        let expected = expected.flatten().map(|(device, _)| device);
+        let of_left = seen.iter().filter(|(_, room)| left.contains(*room));
+        let forgotten: BTreeSet<&DeviceId> =
+            of_left.map(|(device, _)| device).chain(expected).collect();
+        for device in forgotten {
             self.monitor
                 .post(monitor::Input::Forget(device.clone()))
                 .await?;
@@ -132,6 +142,16 @@ impl Rooms {
                 .filter(|alert| alert.room == *room)
             {
                 self.monitor.post(monitor::Input::Adopt(alert)).await?;
+            }
+            for (device, every) in self.heartbeats.get(room).into_iter().flatten() {
+                self.monitor
+                    .post(monitor::Input::Expect {
+                        device: device.clone(),
+                        room: room.clone(),
+                        every: *every,
+                        at: runtime::clock::unix_now(),
+                    })
+                    .await?;
             }
             readers.enter(room.clone(), &self.space, taken.clone())?;
         }

@@ -61,5 +61,6 @@ pub(super) fn decode(letter: &Letter) -> Result<Vec<Draft>, Reason> {
         device_time,
         readings,
         event: Some(event),
+        ..Draft::default()
     }])
 }

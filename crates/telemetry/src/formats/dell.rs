@@ -45,6 +45,7 @@ pub(super) fn decode(letter: &Letter) -> Result<Vec<Draft>, Reason> {
             text: sentence(text),
             clears: severity == Severity::Info,
         }),
+        ..Draft::default()
     }])
 }
 

@@ -8,15 +8,18 @@ use super::text::{sentence, severity, slug};
 use super::{Draft, Format, Letter};
 use crate::moment::{self, Civil};
 use crate::quarantine::Reason;
+use crate::sequence::Sequence;
 
 const SUBJECT: &str = "HP AlertMail-";
+/// The number in the subject runs from 000 to 999 and wraps.
+const NUMBERS: u64 = 1_000;
 
 pub(super) fn recognises(letter: &Letter) -> bool {
     letter.subject.starts_with(SUBJECT)
 }
 
 pub(super) fn decode(letter: &Letter, arrival: UnixMillis) -> Result<Vec<Draft>, Reason> {
-    let (word, component, state) = subject(&letter.subject).ok_or_else(|| {
+    let (number, word, component, state) = subject(&letter.subject).ok_or_else(|| {
         Format::HpAlertMail
             .malformed("its subject is not \"HP AlertMail-NNN: (SEVERITY) component: state\"")
     })?;
@@ -29,6 +32,7 @@ pub(super) fn decode(letter: &Letter, arrival: UnixMillis) -> Result<Vec<Draft>,
         .map(str::trim)
         .find(|line| line.starts_with("EVENT ("));
     Ok(vec![Draft {
+        sequence: Sequence::new(number, NUMBERS),
         device_time: line.and_then(|line| event_time(line, letter.zone(), arrival)),
         readings: Vec::new(),
         event: Some(DeviceEvent {
@@ -37,16 +41,17 @@ pub(super) fn decode(letter: &Letter, arrival: UnixMillis) -> Result<Vec<Draft>,
             text: sentence(line.unwrap_or(&letter.subject)),
             clears: severity == Severity::Info || matches!(state.trim(), "OK" | "Ok" | "Normal"),
         }),
+        ..Draft::default()
     }])
 }
 
-/// Severity, component and state out of the subject.
-fn subject(subject: &str) -> Option<(&str, &str, &str)> {
+/// Number, severity, component and state out of the subject.
+fn subject(subject: &str) -> Option<(u64, &str, &str, &str)> {
     let (number, rest) = subject.strip_prefix(SUBJECT)?.split_once(':')?;
-    moment::number::<u32>(number)?;
+    let number = moment::number(number)?;
     let (word, rest) = rest.trim_start().strip_prefix('(')?.split_once(')')?;
     let (component, state) = rest.rsplit_once(':')?;
-    (!component.trim().is_empty()).then_some((word, component, state))
+    (!component.trim().is_empty()).then_some((number, word, component, state))
 }
 
 /// `EVENT (26 May 07:09): …` in the year that puts it nearest to the arrival.

@@ -56,6 +56,7 @@ pub(super) fn decode(letter: &Letter) -> Result<Vec<Draft>, Reason> {
             text: sentence(text),
             clears,
         }),
+        ..Draft::default()
     }])
 }
 

@@ -8,24 +8,34 @@ mod cisco;
 mod dell;
 mod hp;
 mod mdadm;
+mod netapp;
 mod planet;
+mod serveraid;
 mod smartd;
 mod supermicro;
 mod text;
+mod zos;
+
+pub(crate) use text::{sentence, severity, slug};
 
 use mail_parser::DateTime;
 use std::fmt;
-use wire::{DeviceEvent, Reading, UnixMillis};
+use wire::{DeviceEvent, DeviceId, Reading, UnixMillis};
 
 use crate::quarantine::Reason;
+use crate::sequence::Sequence;
 use crate::{csv, json, senml};
 
-/// A mail as the decoders see it: decoded from its transfer encoding and charset.
+/// A mail as the decoders see it: decoded from its transfer encoding and charset, unpacked.
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
+    /// Address of the From header; empty without one.
+    pub(crate) from: String,
     pub(crate) subject: String,
     /// The Date header, if it is valid.
     pub(crate) date: Option<DateTime>,
+    /// The mail's own headers in their order, unfolded, encoded words as they came.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -36,8 +46,72 @@ pub(crate) struct Part {
     pub(crate) kind: String,
     /// File name, for an attachment.
     pub(crate) name: Option<String>,
-    /// `None`: not UTF-8 and not declared as text.
-    pub(crate) text: Option<String>,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Text(String),
+    /// Not UTF-8 and not declared as text.
+    Bytes(Vec<u8>),
+    /// It could not be unpacked.
+    Broken(Reason),
+}
+
+impl Part {
+    pub(crate) fn text(kind: String, name: Option<String>, text: String) -> Self {
+        let content = Content::Text(text);
+        Self {
+            kind,
+            name,
+            content,
+        }
+    }
+
+    pub(crate) fn binary(kind: String, name: Option<String>, bytes: Vec<u8>) -> Self {
+        let content = match String::from_utf8(bytes) {
+            Ok(text) => Content::Text(text),
+            Err(error) => Content::Bytes(error.into_bytes()),
+        };
+        Self {
+            kind,
+            name,
+            content,
+        }
+    }
+
+    pub(crate) fn broken(kind: String, name: Option<String>, fault: Reason) -> Self {
+        let content = Content::Broken(fault);
+        Self {
+            kind,
+            name,
+            content,
+        }
+    }
+
+    /// Its text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            Content::Bytes(_) | Content::Broken(_) => None,
+        }
+    }
+
+    /// Its bytes; none of a broken one.
+    pub(crate) fn content(&self) -> &[u8] {
+        match &self.content {
+            Content::Text(text) => text.as_bytes(),
+            Content::Bytes(bytes) => bytes,
+            Content::Broken(_) => &[],
+        }
+    }
+
+    /// Whether it is a file whose name ends so, in any case.
+    pub(crate) fn named(&self, suffix: &str) -> bool {
+        self.name
+            .as_deref()
+            .is_some_and(|name| name.to_ascii_lowercase().ends_with(suffix))
+    }
 }
 
 impl Letter {
@@ -46,7 +120,7 @@ impl Letter {
         self.parts
             .iter()
             .filter(|part| part.name.is_none() && part.kind.starts_with("text/"))
-            .find_map(|part| part.text.as_deref())
+            .find_map(Part::as_text)
             .unwrap_or_default()
     }
 
@@ -55,7 +129,23 @@ impl Letter {
         self.parts
             .iter()
             .filter(move |part| wanted(part))
-            .filter_map(|part| part.text.as_deref())
+            .filter_map(Part::as_text)
+    }
+
+    /// The first header of this name, in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Why the first of its attachments could not be unpacked.
+    pub(crate) fn fault(&self) -> Option<&Reason> {
+        self.parts.iter().find_map(|part| match &part.content {
+            Content::Broken(fault) => Some(fault),
+            Content::Text(_) | Content::Bytes(_) => None,
+        })
     }
 
     /// Zone of the Date header in minutes east of UTC; 0 without one.
@@ -67,6 +157,10 @@ impl Letter {
 /// A report without its sender and origin.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Draft {
+    /// Whom it is about, where that is not the sender.
+    pub(crate) device: Option<DeviceId>,
+    /// The device's own number of this mail.
+    pub(crate) sequence: Option<Sequence>,
     pub(crate) device_time: Option<UnixMillis>,
     pub(crate) readings: Vec<Reading>,
     pub(crate) event: Option<DeviceEvent>,
@@ -100,9 +194,15 @@ pub enum Format {
     Smartd,
     /// PLANET IPM rack PDU daily status with two CSV attachments.
     PlanetPdu,
-    /// Cisco Call Home, full-txt.
+    /// Cisco Call Home, full-txt and XML.
     CiscoCallHome,
-    /// SenML JSON (RFC 8428).
+    /// IBM ServeRAID Manager event.
+    ServeRaid,
+    /// NetApp AutoSupport.
+    NetApp,
+    /// A z/OS batch job's mail through CSSMTP.
+    ZosCssmtp,
+    /// SenML (RFC 8428) in JSON or CBOR.
     SenMl,
     /// One JSON object of numbers, or an array of such.
     Json,
@@ -122,6 +222,9 @@ impl fmt::Display for Format {
             Self::Smartd => "a smartd warning",
             Self::PlanetPdu => "a PLANET PDU status",
             Self::CiscoCallHome => "a Cisco Call Home message",
+            Self::ServeRaid => "a ServeRAID Manager event",
+            Self::NetApp => "a NetApp AutoSupport notification",
+            Self::ZosCssmtp => "a z/OS CSSMTP report",
             Self::SenMl => "SenML",
             Self::Json => "JSON",
             Self::Csv => "CSV",
@@ -131,7 +234,7 @@ impl fmt::Display for Format {
 
 impl Format {
     /// In the order in which they are tried.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Apc,
         Self::Apcupsd,
         Self::HpAlertMail,
@@ -141,10 +244,51 @@ impl Format {
         Self::Smartd,
         Self::PlanetPdu,
         Self::CiscoCallHome,
+        Self::ServeRaid,
+        Self::NetApp,
+        Self::ZosCssmtp,
         Self::SenMl,
         Self::Json,
         Self::Csv,
     ];
+
+    /// A short name, for files and command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Apc => "apc",
+            Self::Apcupsd => "apcupsd",
+            Self::HpAlertMail => "hp-alertmail",
+            Self::SupermicroPef => "supermicro-pef",
+            Self::DellDrac => "dell-drac",
+            Self::Mdadm => "mdadm",
+            Self::Smartd => "smartd",
+            Self::PlanetPdu => "planet-pdu",
+            Self::CiscoCallHome => "cisco-call-home",
+            Self::ServeRaid => "serveraid",
+            Self::NetApp => "netapp",
+            Self::ZosCssmtp => "zos-cssmtp",
+            Self::SenMl => "senml",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Whether its numbers come from attachments, so that a broken one leaves a hole.
+    pub(crate) const fn reads_attachments(self) -> bool {
+        match self {
+            Self::PlanetPdu | Self::ZosCssmtp | Self::SenMl | Self::Json | Self::Csv => true,
+            Self::Apc
+            | Self::Apcupsd
+            | Self::HpAlertMail
+            | Self::SupermicroPef
+            | Self::DellDrac
+            | Self::Mdadm
+            | Self::Smartd
+            | Self::CiscoCallHome
+            | Self::ServeRaid
+            | Self::NetApp => false,
+        }
+    }
 
     /// Whether the letter has this layout's marks.
     pub(crate) fn recognises(self, letter: &Letter) -> bool {
@@ -158,6 +302,9 @@ impl Format {
             Self::Smartd => smartd::recognises(letter),
             Self::PlanetPdu => planet::recognises(letter),
             Self::CiscoCallHome => cisco::recognises(letter),
+            Self::ServeRaid => serveraid::recognises(letter),
+            Self::NetApp => netapp::recognises(letter),
+            Self::ZosCssmtp => zos::recognises(letter),
             Self::SenMl => senml::recognises(letter),
             Self::Json => json::recognises(letter),
             Self::Csv => csv::recognises(letter),
@@ -176,6 +323,9 @@ impl Format {
             Self::Smartd => smartd::decode(letter),
             Self::PlanetPdu => planet::decode(letter),
             Self::CiscoCallHome => cisco::decode(letter),
+            Self::ServeRaid => serveraid::decode(letter),
+            Self::NetApp => netapp::decode(letter),
+            Self::ZosCssmtp => zos::decode(letter),
             Self::SenMl => senml::decode_letter(letter, arrival),
             Self::Json => json::decode_letter(letter),
             Self::Csv => csv::decode_letter(letter),

@@ -80,6 +80,7 @@ fn events(text: &str, zone: i64) -> Result<Vec<Draft>, Reason> {
                 text: sentence(text),
                 clears,
             }),
+            ..Draft::default()
         });
     }
     Ok(drafts)

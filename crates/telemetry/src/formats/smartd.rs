@@ -66,6 +66,7 @@ pub(super) fn decode(letter: &Letter) -> Result<Vec<Draft>, Reason> {
             text: sentence(line),
             clears: false,
         }),
+        ..Draft::default()
     }])
 }
 

@@ -57,6 +57,7 @@ pub(super) fn decode(letter: &Letter) -> Result<Vec<Draft>, Reason> {
             )),
             clears,
         }),
+        ..Draft::default()
     }])
 }
 

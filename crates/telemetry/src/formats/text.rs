@@ -13,37 +13,109 @@ pub(super) fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 }
 
 /// Lower case, everything but letters, digits, `.`, `/` and `_` to single dashes:
-/// `Power Supply #1` → `power-supply-1`.
-pub(super) fn slug(text: &str) -> String {
+/// `Power Supply #1` → `power-supply-1`. Letters of any script stay, so that texts of two languages
+/// never become one condition; what has none at all is an `event`.
+pub(crate) fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().take(crate::mail::MAX_NAME_BYTES) {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_') {
-            slug.push(c.to_ascii_lowercase());
+        if c.is_alphanumeric() || matches!(c, '.' | '/' | '_') {
+            slug.extend(c.to_lowercase());
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
     }
-    slug.trim_end_matches('-').to_owned()
+    match slug.trim_end_matches('-') {
+        "" => "event".to_owned(),
+        slug => slug.to_owned(),
+    }
 }
 
-/// The severity words of the vendors, collapsed to what an operator acts on.
-pub(super) fn severity(word: &str) -> Option<Severity> {
-    Some(match word.trim().to_ascii_lowercase().as_str() {
-        "informational" | "information" | "info" | "normal" | "ok" | "notification" => {
-            Severity::Info
-        }
-        "warning" | "warning minor" | "warning major" | "minor" | "non-critical" | "major" => {
-            Severity::Warning
-        }
-        "severe" | "critical" | "fatal" | "error" | "failure" | "non-recoverable" | "emergency" => {
-            Severity::Critical
-        }
-        _ => return None,
-    })
+/// The severity words of the vendors, collapsed to what an operator acts on; in the languages that
+/// network management cards of UPSes can be set to, and with accents left out as old firmware does.
+pub(crate) fn severity(word: &str) -> Option<Severity> {
+    const INFO: &[&str] = &[
+        "informational",
+        "information",
+        "info",
+        "normal",
+        "ok",
+        "notification",
+        "notice",
+        "debug",
+        "informativ",
+        "informatif",
+        "informativo",
+        "informativa",
+        "informazione",
+        "información",
+        "informacion",
+        "informação",
+        "informacao",
+        "информация",
+        "информационное",
+        "情報",
+        "信息",
+        "提示",
+        "정보",
+    ];
+    const WARNING: &[&str] = &[
+        "warning",
+        "warning minor",
+        "warning major",
+        "minor",
+        "non-critical",
+        "major",
+        "warnung",
+        "avertissement",
+        "advertencia",
+        "aviso",
+        "advertência",
+        "avviso",
+        "avvertenza",
+        "avvertimento",
+        "предупреждение",
+        "警告",
+        "경고",
+    ];
+    const CRITICAL: &[&str] = &[
+        "severe",
+        "critical",
+        "fatal",
+        "error",
+        "failure",
+        "non-recoverable",
+        "emergency",
+        "alert",
+        "schwerwiegend",
+        "schwer",
+        "kritisch",
+        "grave",
+        "critique",
+        "crítico",
+        "critico",
+        "crítica",
+        "critica",
+        "серьезное",
+        "серьёзное",
+        "критическое",
+        "重大",
+        "危険",
+        "严重",
+        "심각",
+    ];
+    let word = word.trim().to_lowercase();
+    let named = |words: &[&str]| words.contains(&word.as_str());
+    if named(INFO) {
+        Some(Severity::Info)
+    } else if named(WARNING) {
+        Some(Severity::Warning)
+    } else {
+        named(CRITICAL).then_some(Severity::Critical)
+    }
 }
 
 /// Text for people: one line, bounded.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     /// Fits an alert mail's subject and a phone's screen.
     const MAX_CHARS: usize = 200;
     let mut line = String::new();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use wire::UnixMillis;
 
-use super::{MIN_SILENCE, SILENCE_FACTOR};
+use super::{HEARTBEAT_GRACE, MIN_SILENCE, SILENCE_FACTOR};
 
 /// Gaps remembered; their median shrugs off a single pause.
 const GAPS: usize = 15;
@@ -16,6 +16,8 @@ const MIN_GAPS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Rhythm {
     last: Option<(Instant, UnixMillis)>,
+    /// How often it has to be heard, and since when we wait for it, by configuration.
+    expected: Option<(Duration, Instant, UnixMillis)>,
     gaps: VecDeque<Duration>,
     /// Median of `gaps`; kept, since every deadline asks for it and only a report changes it.
     usual: Duration,
@@ -41,18 +43,35 @@ impl Rhythm {
         self.last = Some((now, latest));
     }
 
-    /// When and with which arrival it was last heard.
+    /// It has to be heard at least every so often from `now` on.
+    pub(super) fn expect(&mut self, every: Duration, now: Instant, at: UnixMillis) {
+        self.expected = Some((every, now, at));
+    }
+
+    /// When and with which arrival it was last heard, or has been waited for since.
     pub(super) fn last(&self) -> Option<(Instant, UnixMillis)> {
-        self.last
+        let since = self.expected.map(|(_, since, at)| (since, at));
+        self.last.or(since)
     }
 
-    /// Median gap; zero while unknown.
+    /// Heartbeat by configuration, else the median gap; zero while unknown.
     pub(super) fn usual(&self) -> Duration {
-        self.usual
+        self.expected.map_or(self.usual, |(every, ..)| every)
     }
 
-    /// From when on the device counts as silent.
+    /// Whether the configuration says how often.
+    pub(super) fn is_configured(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// From when on the device counts as silent. A configured heartbeat rules alone: a device that
+    /// mails its status daily and events in bursts has no rhythm to learn.
     pub(super) fn silent_from(&self) -> Option<Instant> {
+        if let Some((every, ..)) = self.expected {
+            let grace = (every / HEARTBEAT_GRACE).max(MIN_SILENCE);
+            let (heard, _) = self.last()?;
+            return Some(heard + every.saturating_add(grace));
+        }
         let (heard, _) = self.last.filter(|_| self.gaps.len() >= MIN_GAPS)?;
         Some(heard + self.usual.saturating_mul(SILENCE_FACTOR).max(MIN_SILENCE))
     }

@@ -407,3 +407,5 @@ proptest! {
         }
     }
 }
+
+mod devices;
