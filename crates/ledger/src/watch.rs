@@ -143,7 +143,12 @@ impl Watch {
             if !Self::silent(sight.as_ref()) {
                 self.suspects.remove(node);
                 let incarnation = sight.and_then(|sight| sight.incarnation).unwrap_or(0);
-                if leads && (!member.up || member.incarnation < incarnation) {
+                // An older start is no news; the ledger would take no notice of it, again and again.
+                let news = match member.up {
+                    true => member.incarnation < incarnation,
+                    false => member.incarnation <= incarnation,
+                };
+                if leads && news {
                     let node = node.clone();
                     out.push(Output::Propose(Act::NodeUp { node, incarnation }));
                 }

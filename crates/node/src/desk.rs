@@ -2,9 +2,11 @@
 //! every mail, the rest stays with its reason.
 
 use crate::formats::Formats;
+use crate::mailbox::proven;
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::space::SealedSpace;
 use base64::Engine as _;
+use edge::smtp::Devices;
 use runtime::{blocking, clock};
 use std::sync::Arc;
 use telemetry::directory::Directory;
@@ -24,6 +26,8 @@ pub struct Desk {
     pub me: NodeId,
     /// Known devices.
     pub directory: Arc<Directory>,
+    /// Who has to show who it is.
+    pub devices: Arc<Devices>,
     /// The operator's own formats.
     pub formats: Arc<Formats>,
     /// What was set aside.
@@ -133,7 +137,11 @@ impl Desk {
             directory: &self.directory,
             patterns: &patterns,
         };
-        decode(&context, &item.sender, &item.raw).map_err(|refused| refused.to_string())
+        let reports =
+            decode(&context, &item.sender, &item.raw).map_err(|refused| refused.to_string())?;
+        // An operator who tries it again vouches for its format, not for its sender.
+        proven(item.shown.as_ref(), &reports, &self.devices)?;
+        Ok(reports)
     }
 }
 
@@ -247,10 +255,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = Quarantine::open(dir.path().join("q")).unwrap();
         for number in 1..=PAGE as u64 + 1 {
-            let (at, reason) = (UnixMillis(number), format!("reason {number}"));
-            quarantine
-                .put(at, Source::Mail, number.to_string(), "a@b", reason, b"raw")
-                .unwrap();
+            let item = Quarantined {
+                at: UnixMillis(number),
+                source: Source::Mail,
+                position: number.to_string(),
+                sender: "a@b".to_owned(),
+                reason: format!("reason {number}"),
+                raw: b"raw".to_vec(),
+                shown: None,
+            };
+            quarantine.put(item).unwrap();
         }
         let items = |job| match at_the_shelf(&quarantine, &job) {
             Answer::Quarantine { items } => items,

@@ -21,7 +21,7 @@ use std::time::Duration;
 use telemetry::transactions::{Checkpoint, Pipeline, PipelineConfig};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wire::{NodeId, Report, Source};
+use wire::{NodeId, Quarantined, Report, Source};
 
 /// How often offsets are committed. What was read since then is read again after a crash.
 const COMMIT_PERIOD: Duration = Duration::from_secs(1);
@@ -157,14 +157,15 @@ impl Feed {
                 self.board.count.kafka_quarantined.fetch_add(1, Relaxed);
                 let position = format!("{}/{partition}/{}", self.config.topic, record.offset);
                 let raw = value.unwrap_or_default();
-                self.quarantine.put(
-                    now,
-                    Source::Kafka,
+                self.quarantine.put(Quarantined {
+                    at: now,
+                    source: Source::Kafka,
                     position,
-                    &self.config.topic,
-                    refused.to_string(),
-                    raw,
-                )?;
+                    sender: self.config.topic.clone(),
+                    reason: refused.to_string(),
+                    raw: raw.to_vec(),
+                    shown: None,
+                })?;
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use wire::{Act, NodeId, Report, Source, StoredMail, UnixMillis};
+use wire::{Act, DeviceId, NodeId, Quarantined, Report, Source, StoredMail, UnixMillis};
 
 /// Counts of the doors of former runs of this service, and the running one.
 type Reader = Box<dyn Fn() -> (SmtpCounts, u64) + Send>;
@@ -249,7 +249,7 @@ impl Mailbox {
         let sender = self.sender(&mail);
         let decoded = decode(&context, sender, &mail.data)
             .map_err(|refused| refused.to_string())
-            .and_then(|reports| proven(&mail, &reports, devices).map(|()| reports));
+            .and_then(|reports| proven(shown(&mail), &reports, devices).map(|()| reports));
         match decoded {
             Ok(reports) => {
                 let entered_ns =
@@ -261,26 +261,37 @@ impl Mailbox {
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");
                 self.board.count.mail_quarantined.fetch_add(1, Relaxed);
-                self.quarantine.put(
-                    arrival,
-                    Source::Mail,
-                    seq.to_string(),
-                    sender,
-                    refused,
-                    &mail.data,
-                )?;
+                let item = Quarantined {
+                    at: arrival,
+                    source: Source::Mail,
+                    position: seq.to_string(),
+                    sender: sender.to_owned(),
+                    reason: refused,
+                    shown: shown(&mail).cloned(),
+                    raw: mail.data,
+                };
+                self.quarantine.put(item)?;
             }
         }
         Ok(())
     }
 }
 
+/// The device that a mail was shown to be from, if that can be trusted.
+fn shown(mail: &StoredMail) -> Option<&DeviceId> {
+    let device = mail.device.as_ref().filter(|_| mail.is_trusted());
+    device.map(|device| &device.id)
+}
+
 /// Whoever has to show who it is, and has not, is not believed: the header of a message names whom it
 /// likes.
-fn proven(mail: &StoredMail, reports: &[Report], devices: &Devices) -> Result<(), String> {
-    let shown = mail.device.as_ref().filter(|_| mail.is_trusted());
+pub(crate) fn proven(
+    shown: Option<&DeviceId>,
+    reports: &[Report],
+    devices: &Devices,
+) -> Result<(), String> {
     for report in reports {
-        let is_shown = shown.is_some_and(|shown| shown.id == report.device);
+        let is_shown = shown.is_some_and(|shown| *shown == report.device);
         if !is_shown && devices.must_prove(report.device.as_str()) {
             return Err(format!(
                 "device {} has a password, certificate or key, and this mail came without",
@@ -366,7 +377,7 @@ mod tests {
                 data: Vec::new(),
                 device: device.clone(),
             };
-            let verdict = proven(&mail, &[report(reported)], &devices);
+            let verdict = proven(super::shown(&mail), &[report(reported)], &devices);
             assert_eq!(verdict.is_ok(), believed, "{device:?} {reported}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use wire::{Quarantined, Source, UnixMillis};
+use wire::Quarantined;
 
 /// Most items kept. An operator looks at dozens; ten thousand are a week of a misconfigured device.
 pub const MAX_ITEMS: usize = 10_000;
@@ -124,7 +124,7 @@ fn read(dir: &Path, id: u64) -> Result<Quarantined, QuarantineError> {
         },
         _ => disk(&path)(error),
     })?;
-    wire::decode(&bytes).map_err(|error| QuarantineError::Damaged { path, error })
+    Quarantined::read(&bytes).map_err(|error| QuarantineError::Damaged { path, error })
 }
 
 impl Quarantine {
@@ -146,24 +146,9 @@ impl Quarantine {
         })
     }
 
-    /// Sets a message aside. Blocking, but one file.
-    pub fn put(
-        &self,
-        at: UnixMillis,
-        source: Source,
-        position: String,
-        sender: &str,
-        reason: String,
-        raw: &[u8],
-    ) -> Result<(), QuarantineError> {
-        let item = Quarantined {
-            at,
-            source,
-            position,
-            sender: sender.to_owned(),
-            reason,
-            raw: raw[..raw.len().min(MAX_RAW)].to_vec(),
-        };
+    /// Sets a message aside, cut at [`MAX_RAW`]. Blocking, but one file.
+    pub fn put(&self, mut item: Quarantined) -> Result<(), QuarantineError> {
+        item.raw.truncate(MAX_RAW);
         let bytes = wire::encode(&item);
         let (id, gone) = {
             let mut shelf = self.shelf();
@@ -222,14 +207,19 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{Source, UnixMillis};
 
     fn put(quarantine: &Quarantine, reason: &str, bytes: usize) {
-        let raw = vec![0u8; bytes];
-        let (at, position) = (UnixMillis(1), "7".to_owned());
-        let reason = reason.to_owned();
-        quarantine
-            .put(at, Source::Mail, position, "x@y", reason, &raw)
-            .unwrap();
+        let item = Quarantined {
+            at: UnixMillis(1),
+            source: Source::Mail,
+            position: "7".to_owned(),
+            sender: "x@y".to_owned(),
+            reason: reason.to_owned(),
+            raw: vec![0u8; bytes],
+            shown: None,
+        };
+        quarantine.put(item).unwrap();
     }
 
     fn reasons(quarantine: &Quarantine) -> Vec<String> {

@@ -14,8 +14,8 @@ use crate::sequence::Sequence;
 
 mod open;
 
-pub(crate) use open::open;
 pub(crate) use open::nests_a_message;
+pub(crate) use open::open;
 pub use open::{MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PARTS, MAX_TOP_HEADER_LINES};
 
 /// Largest mail decoded. Device reports are kilobytes; a daily log of a big PDU stays below one

@@ -180,3 +180,14 @@ fn returns_are_told_once_per_incarnation() {
     };
     assert_eq!(out, [Output::Propose(expected)]);
 }
+
+#[test]
+fn an_older_start_is_not_told() {
+    for up in [true, false] {
+        let mut bench = Bench::new();
+        let state = std::sync::Arc::make_mut(&mut bench.state);
+        let member = state.members.get_mut(&NodeId::from("b")).unwrap();
+        (member.up, member.incarnation) = (up, 5);
+        assert_eq!(bench.look(100, Some(FINE)), [], "up: {up}");
+    }
+}

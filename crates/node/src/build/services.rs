@@ -163,6 +163,7 @@ impl Parts {
             desk: Desk {
                 me: self.me.clone(),
                 directory: self.directory.clone(),
+                devices: (self.door_config)().policy.devices,
                 formats: self.formats.clone(),
                 quarantine: self.quarantine.clone(),
                 space: self.space.clone(),
