@@ -160,7 +160,10 @@ struct Connection<'a> {
 impl<'a> Connection<'a> {
     fn new(shared: &'a Shared, peer: IpAddr, protocol: Protocol, tls: Option<Tls>) -> Self {
         let mut entropy = [0; 32];
-        if let Err(error) = getrandom::fill(&mut entropy) {
+        // Only logins need any.
+        if shared.policy.devices.have_logins()
+            && let Err(error) = getrandom::fill(&mut entropy)
+        {
             // The nonce of a login could then be foreseen, which alone breaks nothing: the client's
             // own stands beside it.
             tracing::error!(%error, "the system gives no randomness");
