@@ -223,7 +223,6 @@ impl Mailbox {
             }
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");
-                self.board.count.mail_quarantined.fetch_add(1, Relaxed);
                 self.quarantine.put(
                     arrival,
                     Source::Mail,
@@ -232,6 +231,8 @@ impl Mailbox {
                     refused.to_string(),
                     &mail.data,
                 )?;
+                // Counted is only what can be looked at.
+                self.board.count.mail_quarantined.fetch_add(1, Relaxed);
             }
         }
         Ok(())
