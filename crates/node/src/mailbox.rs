@@ -260,7 +260,6 @@ impl Mailbox {
             }
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");
-                self.board.count.mail_quarantined.fetch_add(1, Relaxed);
                 let item = Quarantined {
                     at: arrival,
                     source: Source::Mail,
@@ -271,6 +270,8 @@ impl Mailbox {
                     raw: mail.data,
                 };
                 self.quarantine.put(item)?;
+                // Counted is only what can be looked at.
+                self.board.count.mail_quarantined.fetch_add(1, Relaxed);
             }
         }
         Ok(())
