@@ -187,9 +187,9 @@ impl RaftLog {
         }
     }
 
-    fn read(&self, range: impl RangeBounds<u64>, most: u64) -> Result<Vec<Entry>, StorageError> {
+    fn read(&self, range: impl RangeBounds<u64>, most: u64) -> Result<Vec<Entry>, StoreError> {
         let bytes = self.lock().extent(&range).min(most);
-        disk::copying(bytes, || self.lock().read(range, most)).map_err(read_failed)
+        disk::copying(bytes, || self.lock().read(range, most))
     }
 }
 
@@ -206,7 +206,7 @@ impl RaftLogReader<Types> for RaftLog {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.read(range, u64::MAX)
+        self.read(range, u64::MAX).map_err(read_failed)
     }
 
     async fn limited_get_log_entries(
@@ -214,7 +214,7 @@ impl RaftLogReader<Types> for RaftLog {
         start: u64,
         end: u64,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.read(start..end, MAX_READ)
+        self.read(start..end, MAX_READ).map_err(read_failed)
     }
 }
 
