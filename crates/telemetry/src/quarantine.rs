@@ -49,7 +49,7 @@ pub enum Reason {
         /// Header bytes counted.
         bytes: usize,
     },
-    /// Over [`MAX_UNPACKED_BYTES`], or it demands the memory for that.
+    /// Over `MAX_UNPACKED_BYTES`, or it demands the memory for that.
     #[error(
         "the attachment \"{attachment}\" unpacks to more than the {MAX_UNPACKED_BYTES} bytes that all attachments of a mail may; have the device send shorter logs"
     )]
