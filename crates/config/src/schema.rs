@@ -313,6 +313,16 @@ pub struct Alerts {
     /// Refuse to send without STARTTLS.
     #[serde(default = "yes")]
     pub require_tls: bool,
+    /// Mails within a window that go out one by one; more are gathered into a digest.
+    #[serde(default = "default_digest_after")]
+    pub digest_after: usize,
+    /// How long a digest gathers.
+    #[serde(default = "default_digest_window_s")]
+    pub digest_window_s: u64,
+    /// The same kind of alert of the same device, raised again within this time, is counted in the
+    /// next digest and is no mail of its own; 0: it always is one.
+    #[serde(default = "default_repeat_s")]
+    pub repeat_s: u64,
 }
 
 /// `[keys]`
@@ -432,6 +442,15 @@ fn default_session_bytes() -> u64 {
 }
 fn default_min_rate() -> u32 {
     64
+}
+fn default_digest_after() -> usize {
+    5
+}
+fn default_digest_window_s() -> u64 {
+    60
+}
+fn default_repeat_s() -> u64 {
+    15 * 60
 }
 fn default_group() -> String {
     "glasshouse".into()

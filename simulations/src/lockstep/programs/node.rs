@@ -24,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::alertmail::Letter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wire::control::Ask;
@@ -274,13 +275,11 @@ impl Acceptor for SimAcceptor {
 struct Letterbox;
 
 impl Outbox for Letterbox {
-    fn post<'a>(
-        &'a self,
-        subject: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), MailerError>> {
-        see(Seen::Kind(Kind::Edge(format!("alert mail: {subject}"))));
+    fn post<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailerError>> {
+        see(Seen::Kind(Kind::Edge(format!(
+            "alert mail: {}",
+            letter.subject
+        ))));
         Box::pin(async { Ok(()) })
     }
 }
