@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use telemetry::alertmail::Settings;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -444,13 +445,13 @@ fn default_min_rate() -> u32 {
     64
 }
 fn default_digest_after() -> usize {
-    5
+    Settings::DIGEST_AFTER
 }
 fn default_digest_window_s() -> u64 {
-    60
+    Settings::DIGEST_WINDOW.as_secs()
 }
 fn default_repeat_s() -> u64 {
-    15 * 60
+    Settings::REPEAT.as_secs()
 }
 fn default_group() -> String {
     "glasshouse".into()

@@ -80,10 +80,6 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn is_empty(&self) -> bool {
-        self.leaves.is_none()
-    }
-
     /// Whether this alert was raised here, and is not over.
     pub(super) fn holds(&self, id: &str) -> bool {
         self.inside.contains_key(id)

@@ -108,8 +108,8 @@ fn play(death: Option<Death>, office: &mut Office) -> bool {
 fn a_crash_loses_nothing_and_repeats_only_whole_mails() {
     let mut whole = Office::open();
     assert!(!play(None, &mut whole));
-    let raised = whole.unique().values().map(|letter| letter.raised).sum();
-    assert_eq!(18_u64, raised);
+    let raised: u64 = whole.unique().values().map(|letter| letter.raised).sum();
+    assert_eq!(raised, 18);
     assert!(whole.unique().len() < 18, "there is a digest among them");
     assert_eq!(whole.unique().len(), whole.taken.len(), "no mail twice");
 

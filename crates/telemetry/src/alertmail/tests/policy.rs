@@ -79,7 +79,7 @@ fn what_was_raised_and_cleared_within_the_window_is_one_line() {
     office.leaf(clear(&ups));
     office.pass(seconds(60));
     let digest = office.taken.last().unwrap();
-    let lines = digest.body.lines().filter(|line| line.contains("ups-1"));
+    let lines = digest.body.lines().filter(|line| line.starts_with("- "));
     assert_eq!(lines.count(), 1, "{}", digest.body);
     assert_eq!(digest.subject, "[WARNING] 1 alert in hall-a, 1 over");
 }
