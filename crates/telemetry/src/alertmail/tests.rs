@@ -45,6 +45,8 @@ pub(super) fn clear(alert: &Alert) -> Event {
     }
 }
 
+pub(super) type Relay = Box<dyn Fn(&Letter, Instant) -> Answer>;
+
 /// A postman, his relay, and what is kept on the disk.
 pub(super) struct Office {
     pub(super) postman: Postman,
@@ -52,7 +54,7 @@ pub(super) struct Office {
     pub(super) ledger: Vec<Event>,
     pub(super) now: Instant,
     /// What the relay says to a mail, by its id; without an entry it takes it.
-    pub(super) relay: Box<dyn Fn(&Letter, Instant) -> Answer>,
+    pub(super) relay: Relay,
     pub(super) taken: Vec<Letter>,
     pub(super) tries: u64,
 }

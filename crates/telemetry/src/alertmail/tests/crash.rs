@@ -123,10 +123,8 @@ fn a_crash_loses_nothing_and_repeats_only_whole_mails() {
             }
             deaths += 1;
             let unique = office.unique();
-            let count = |count: fn(&Letter) -> u64| -> u64 {
-                unique.values().map(|letter| count(letter)).sum()
-            };
-            let (raised, cleared) = (count(|l| l.raised), count(|l| l.cleared));
+            let raised: u64 = unique.values().map(|letter| letter.raised).sum();
+            let cleared: u64 = unique.values().map(|letter| letter.cleared).sum();
             assert_eq!((raised, cleared), (18, 16), "{:?}", kind(at));
             assert!(office.taken.len() <= unique.len() + 1, "{:?}", kind(at));
             assert_eq!(office.kept.mark(), office.ledger.len() as u64);
