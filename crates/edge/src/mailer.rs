@@ -10,7 +10,7 @@ use lettre::transport::smtp::client::{
 };
 use lettre::transport::smtp::extension::ClientId;
 use std::time::Duration;
-use telemetry::alertmail::Letter;
+pub use telemetry::alertmail::Letter;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
