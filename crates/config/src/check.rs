@@ -32,6 +32,15 @@ const MAX_DDS_DOMAIN: u32 = 230;
 /// Longest heartbeat: some gear mails a status once a month; rarer is no sign of life.
 const MAX_HEARTBEAT_S: u64 = 32 * 24 * 3_600;
 
+/// Most alert mails one by one: beyond a hundred in a window nobody reads them.
+const MAX_DIGEST_AFTER: usize = 100;
+
+/// Longest a digest gathers, in seconds: an alert that is told an hour late is told too late.
+const MAX_DIGEST_WINDOW_S: u64 = 3_600;
+
+/// Longest an alert counts as the same again, in seconds: the next day somebody else is on duty.
+const MAX_REPEAT_S: u64 = 24 * 3_600;
+
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
@@ -267,6 +276,24 @@ impl Config {
             {
                 found.require(address.contains('@'), key, address, "a mail address");
             }
+            found.require(
+                (1..=MAX_DIGEST_AFTER).contains(&alerts.digest_after),
+                "alerts.digest_after",
+                alerts.digest_after,
+                format!("1 to {MAX_DIGEST_AFTER}"),
+            );
+            found.require(
+                (1..=MAX_DIGEST_WINDOW_S).contains(&alerts.digest_window_s),
+                "alerts.digest_window_s",
+                alerts.digest_window_s,
+                format!("1 to {MAX_DIGEST_WINDOW_S}"),
+            );
+            found.require(
+                alerts.repeat_s <= MAX_REPEAT_S,
+                "alerts.repeat_s",
+                alerts.repeat_s,
+                format!("0 to {MAX_REPEAT_S}"),
+            );
         }
     }
 

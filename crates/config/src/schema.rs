@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use telemetry::alertmail::Settings;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -313,6 +314,16 @@ pub struct Alerts {
     /// Refuse to send without STARTTLS.
     #[serde(default = "yes")]
     pub require_tls: bool,
+    /// Mails within a window that go out one by one; more are gathered into a digest.
+    #[serde(default = "default_digest_after")]
+    pub digest_after: usize,
+    /// How long a digest gathers.
+    #[serde(default = "default_digest_window_s")]
+    pub digest_window_s: u64,
+    /// The same kind of alert of the same device, raised again within this time, is counted in the
+    /// next digest and is no mail of its own; 0: it always is one.
+    #[serde(default = "default_repeat_s")]
+    pub repeat_s: u64,
 }
 
 /// `[keys]`
@@ -432,6 +443,15 @@ fn default_session_bytes() -> u64 {
 }
 fn default_min_rate() -> u32 {
     64
+}
+fn default_digest_after() -> usize {
+    Settings::DIGEST_AFTER
+}
+fn default_digest_window_s() -> u64 {
+    Settings::DIGEST_WINDOW.as_secs()
+}
+fn default_repeat_s() -> u64 {
+    Settings::REPEAT.as_secs()
 }
 fn default_group() -> String {
     "glasshouse".into()

@@ -166,6 +166,9 @@ relay = "localhost:{sink}"
 from = "glasshouse@{DOMAIN}"
 to = ["operator@{DOMAIN}"]
 ca = "ca.pem"
+# A run is over before a digest with the usual times would go out.
+digest_window_s = 5
+repeat_s = 5
 "#,
             mailbox = site.mailbox,
             broker = self.broker,

@@ -1,5 +1,6 @@
 //! The operator's mailbox: a real SMTP server that keeps what arrives, once per Message-ID.
 
+use edge::mailer::ALERTS_HEADER;
 use edge::smtp::{
     AcceptedMail, BindError, Defer, MailSink, Policy, Receipt, Recipients, SmtpConfig, SmtpServer,
 };
@@ -10,38 +11,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Mails kept; far more than a run raises.
 const MAX_MAILS: usize = 10_000;
-/// How the postman marks the end of an alert.
-const CLEARED: &str = "[CLEARED]";
 
-/// What arrived: subject by Message-ID.
+/// One mail.
+#[derive(Clone, Default)]
+struct Arrived {
+    subject: String,
+    /// Alerts that it tells, and ends of alerts: a digest tells several.
+    raised: u64,
+    cleared: u64,
+}
+
+/// What arrived, by Message-ID.
 #[derive(Default)]
-pub(crate) struct Inbox(Mutex<BTreeMap<String, String>>);
+pub(crate) struct Inbox(Mutex<BTreeMap<String, Arrived>>);
 
 impl Inbox {
-    /// Mails that raise an alert, each counted once.
+    /// Alerts told, each mail counted once.
     pub(crate) fn alerts(&self) -> u64 {
-        self.subjects()
-            .iter()
-            .filter(|subject| !subject.starts_with(CLEARED))
-            .count() as u64
+        self.mails().iter().map(|mail| mail.raised).sum()
     }
 
-    /// Mails that say an alert is over.
+    /// Ends of alerts told.
     pub(crate) fn clears(&self) -> u64 {
-        self.subjects()
-            .iter()
-            .filter(|subject| subject.starts_with(CLEARED))
-            .count() as u64
+        self.mails().iter().map(|mail| mail.cleared).sum()
     }
 
     /// Subjects, for people.
     pub(crate) fn subjects(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let mails = self.mails().into_iter();
+        mails.map(|mail| mail.subject).collect()
+    }
+
+    fn mails(&self) -> Vec<Arrived> {
+        let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        mails.values().cloned().collect()
     }
 }
 
@@ -58,10 +61,21 @@ impl MailSink for Inbox {
                 .map_or_else(String::new, |value| value.trim().to_owned())
         };
         let id = header("Message-ID:");
+        let told = header(&format!("{ALERTS_HEADER}:"));
+        let count = |name: &str| {
+            let mut words = told.split_whitespace();
+            let number = words.find_map(|word| word.strip_prefix(name)?.parse().ok());
+            number.unwrap_or(0)
+        };
+        let arrived = Arrived {
+            subject: header("Subject:"),
+            raised: count("raised="),
+            cleared: count("cleared="),
+        };
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let duplicate = mails.contains_key(&id);
         let verdict = if duplicate || mails.len() < MAX_MAILS {
-            mails.insert(id.clone(), header("Subject:"));
+            mails.insert(id.clone(), arrived);
             Ok(Receipt { id, duplicate })
         } else {
             Err(Defer::Full)

@@ -4,12 +4,13 @@ use futures::future::BoxFuture;
 use lettre::Message;
 use lettre::address::{Address, Envelope};
 use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
 };
 use lettre::transport::smtp::extension::ClientId;
 use std::time::Duration;
+pub use telemetry::alertmail::Letter;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -112,27 +113,16 @@ impl MailerError {
 
 /// Takes mails for the configured recipients: a [`Mailer`], or whoever stands in for the relay.
 pub trait Outbox: Send + Sync + 'static {
-    /// Plain text; the same `message_id` (without brackets) on a repeated attempt lets the receiver
-    /// recognise it.
+    /// Plain text; the same Message-ID on a repeated attempt lets the receiver recognise it.
     ///
     /// # Errors
     /// See [`MailerError`].
-    fn post<'a>(
-        &'a self,
-        subject: &'a str,
-        body: &'a str,
-        message_id: &'a str,
-    ) -> BoxFuture<'a, Result<(), MailerError>>;
+    fn post<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailerError>>;
 }
 
 impl Outbox for Mailer {
-    fn post<'a>(
-        &'a self,
-        subject: &'a str,
-        body: &'a str,
-        message_id: &'a str,
-    ) -> BoxFuture<'a, Result<(), MailerError>> {
-        Box::pin(self.send(subject, body, message_id))
+    fn post<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailerError>> {
+        Box::pin(self.send(letter))
     }
 }
 
@@ -173,31 +163,70 @@ impl Mailer {
         })
     }
 
-    /// Sends plain text to the configured recipients. The same `message_id` (without brackets) on
-    /// a repeated attempt lets the receiver recognise it.
+    /// Sends plain text to the configured recipients. The same Message-ID on a repeated attempt lets
+    /// the receiver recognise it.
+    ///
+    /// `lettre` has no parameters at RCPT, so no NOTIFY (RFC 3461) goes out; without it a relay
+    /// reports failures anyway (§4.1).
     ///
     /// # Errors
-    /// See [`MailerError`].
-    pub async fn send(
-        &self,
-        subject: &str,
-        body: &str,
-        message_id: &str,
-    ) -> Result<(), MailerError> {
+    /// See [`MailerError`]. A mail that one recipient at least gets is no error.
+    pub async fn send(&self, letter: &Letter) -> Result<(), MailerError> {
+        let message = self.message(letter)?;
+        let (envelope, data) = (message.envelope(), message.formatted());
+        match self.transmit(envelope, &data).await {
+            // One address that is gone must not keep the mail from the others.
+            Err(MailerError::Refused { .. }) if envelope.to().len() > 1 => {
+                self.one_by_one(envelope, &data).await
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn message(&self, letter: &Letter) -> Result<Message, MailerError> {
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .subject(subject)
-            .message_id(Some(format!("<{message_id}>")))
-            .header(ContentType::TEXT_PLAIN);
+            .subject(&letter.subject)
+            .message_id(Some(format!("<{}>", letter.id)))
+            .header(ContentType::TEXT_PLAIN)
+            // RFC 3834 §5: nobody's holiday notice answers a machine.
+            .raw_header(raw("Auto-Submitted", "auto-generated".to_owned()))
+            .raw_header(raw(
+                ALERTS_HEADER,
+                format!("raised={} cleared={}", letter.raised, letter.cleared),
+            ));
+        if let Some(former) = &letter.in_reply_to {
+            let former = format!("<{former}>");
+            builder = builder.in_reply_to(former.clone()).references(former);
+        }
         for to in &self.to {
             builder = builder.to(to.clone());
         }
-        let message = builder
-            .body(body.to_owned())
-            .map_err(|error| MailerError::Build(error.to_string()))?;
-        self.transmit(message.envelope(), &message.formatted())
-            .await
-            .map(drop)
+        builder
+            .body(letter.body.clone())
+            .map_err(|error| MailerError::Build(error.to_string()))
+    }
+
+    /// A transaction for each recipient; the last refusal if nobody gets the mail. Who has it already
+    /// gets it once more, with the same Message-ID, if another one has to be tried later.
+    async fn one_by_one(&self, envelope: &Envelope, data: &[u8]) -> Result<(), MailerError> {
+        let (mut taken, mut refused) = (false, None);
+        for to in envelope.to() {
+            let one = Envelope::new(envelope.from().cloned(), vec![to.clone()])
+                .map_err(|error| MailerError::Build(error.to_string()))?;
+            match self.transmit(&one, data).await {
+                Ok(_) => taken = true,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    tracing::error!("{to} gets no alert mail: {error}");
+                    refused = Some(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if !taken => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Sends `data` (header and body, lines ending in CRLF) as it is.
@@ -314,6 +343,13 @@ impl Mailer {
     fn relay(&self) -> String {
         format!("{}:{}", self.config.host, self.config.port)
     }
+}
+
+/// Says how many alerts a mail tells, `raised=N cleared=N`; for filters, and for whoever counts.
+pub const ALERTS_HEADER: &str = "Glasshouse-Alerts";
+
+fn raw(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
 fn tls_parameters(host: &str, roots: &str) -> Result<TlsParameters, MailerError> {

@@ -2,15 +2,18 @@
 //! readers ([`Board::status`]) take a snapshot. No decision reads the board.
 
 use hdrhistogram::Histogram;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use wire::status::Status;
+use wire::status::{Bounce, Status};
 use wire::{Alert, NodeId, Role};
 
 /// Raised alerts remembered for the page and the demo's comparison.
 const MAX_HISTORY: usize = 500;
+/// Bounces remembered for the page: an operator sees who is unreachable, not how often.
+const MAX_BOUNCES: usize = 20;
 /// Longest latency told apart, in microseconds; longer ones count as this.
 const MAX_LATENCY_US: u64 = 60_000_000;
 
@@ -51,6 +54,10 @@ pub struct Counters {
     pub mailed: AtomicU64,
     /// Alert mails waiting.
     pub waiting: AtomicU64,
+    /// Alert mails that the relay refused for good.
+    pub refused: AtomicU64,
+    /// Alert mails that came back, by recipient.
+    pub bounced: AtomicU64,
     /// Payload bytes seen in clear on a socket (mail and Kafka without TLS).
     pub plaintext_payload_bytes: AtomicU64,
 }
@@ -65,6 +72,7 @@ pub struct Board {
     /// The counters.
     pub count: Counters,
     raised: Mutex<Vec<Alert>>,
+    bounces: Mutex<VecDeque<Bounce>>,
     roles: Mutex<Vec<Role>>,
     latency: Mutex<Histogram<u64>>,
     sections: Mutex<Vec<Section>>,
@@ -85,6 +93,7 @@ impl Board {
             started: Instant::now(),
             count: Counters::default(),
             raised: Mutex::default(),
+            bounces: Mutex::default(),
             roles: Mutex::default(),
             latency: Mutex::new(histogram),
             sections: Mutex::default(),
@@ -113,6 +122,16 @@ impl Board {
     /// An alert was cleared here.
     pub fn cleared(&self) {
         self.count.cleared.fetch_add(1, Relaxed);
+    }
+
+    /// An alert mail did not reach somebody.
+    pub fn bounced(&self, bounce: Bounce) {
+        self.count.bounced.fetch_add(1, Relaxed);
+        let mut bounces = lock(&self.bounces);
+        if bounces.len() == MAX_BOUNCES {
+            bounces.pop_front();
+        }
+        bounces.push_back(bounce);
     }
 
     /// Time from a mail's end of data to its sample opened at the room's owner.
@@ -149,6 +168,9 @@ impl Board {
         status.alerts.cleared = count.cleared.load(Relaxed);
         status.alerts.mailed = count.mailed.load(Relaxed);
         status.alerts.waiting = count.waiting.load(Relaxed);
+        status.alerts.refused = count.refused.load(Relaxed);
+        status.alerts.bounced = count.bounced.load(Relaxed);
+        status.alerts.bounces = lock(&self.bounces).iter().cloned().collect();
         status.alerts.history = lock(&self.raised).clone();
         {
             let latency = lock(&self.latency);

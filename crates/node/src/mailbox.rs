@@ -8,6 +8,7 @@ use crate::board::Board;
 use crate::formats::Formats;
 use crate::ingest::{self, IngestLog};
 use crate::numbering::Numbering;
+use crate::postman;
 use crate::quarantine::Quarantine;
 use crate::space::SealedSpace;
 use crate::surroundings::MailDoor;
@@ -19,6 +20,7 @@ use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use telemetry::alertmail::bounce;
 use telemetry::directory::Directory;
 use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::{mpsc, watch};
@@ -89,6 +91,8 @@ fn sum(a: SmtpCounts, b: SmtpCounts) -> SmtpCounts {
 pub struct Mailbox {
     /// This node.
     pub me: NodeId,
+    /// Name of the cluster, by which its own alert mails are known when they come back.
+    pub cluster: String,
     /// Grows with each start of the process.
     pub incarnation: u64,
     /// Who opens the door.
@@ -237,6 +241,12 @@ impl Mailbox {
         mail: StoredMail,
         devices: &Devices,
     ) -> Result<(), ServiceError> {
+        if mail.reverse_path.is_none()
+            && let Some(notification) = bounce::read(&mail.data, &self.cluster)
+        {
+            postman::returned(&self.board, notification);
+            return Ok(());
+        }
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
         let patterns = self.formats.current();
         let context = DecodeContext {

@@ -1,182 +1,226 @@
 //! The postman: mails the alerts that this node raised, once the ledger has them.
 //!
-//! A file remembers up to which leaf he has been through. It moves only after the relay took the
-//! mail, so an alert may be mailed twice after a crash (with the same Message-ID) and never not.
+//! [`telemetry::alertmail`] decides. Two files remember how far he is: up to which leaf everything is
+//! mailed, and what he is about beyond it. They are written before a mail leaves and after the relay
+//! has answered, so an alert may be mailed twice after a crash (in the same mail, with the same
+//! Message-ID) and never not.
 
 use crate::board::Board;
-use edge::mailer::Outbox;
+use edge::mailer::{MailerError, Outbox};
+use futures::future::BoxFuture;
 use ledger::Applied;
+use machine::{Instant, Machine as _};
 use replica::{Committed, Ledger};
 use runtime::durable::number::{self, Kept};
+use runtime::durable::replace;
 use runtime::service::{ServiceError, StopSignal};
+use runtime::{blocking, clock, entropy};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-use wire::{Act, Alert, AlertKind, NodeId, Severity};
-
-/// First pause after a relay that did not take a mail; doubles up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause between tries. There is no last try: the alerts are on the ledger, and a relay
-/// that comes back after a day still gets them.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+use telemetry::alertmail::bounce::{Action, Notification};
+use telemetry::alertmail::{self, Answer, Event, Input, Letter, Output, Progress, Settings};
+use wire::status::Bounce;
+use wire::{Act, NodeId};
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
 pub struct Postman {
     /// This node.
     pub me: NodeId,
-    /// Name of the cluster, for Message-IDs.
-    pub cluster: String,
+    /// How he goes about it.
+    pub settings: Settings,
     /// The ledger.
     pub ledger: Ledger,
     /// The relay.
     pub mailer: Arc<dyn Outbox>,
-    /// Remembers how far he is.
+    /// Remembers up to which leaf everything is mailed.
     pub watermark: PathBuf,
+    /// Remembers what is under way beyond it.
+    pub ahead: PathBuf,
     /// Counters.
     pub board: Arc<Board>,
 }
 
-/// One mail.
-struct Letter {
-    subject: String,
-    body: String,
-    id: String,
-}
+/// The mail at the relay.
+type Posting = BoxFuture<'static, (Letter, Result<(), MailerError>)>;
 
 impl Postman {
     /// Runs until stopped.
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
-        let mut log = self.ledger.subscribe(self.remembered());
+        let progress = blocking::in_place(|| self.remembered());
+        let seed = u64::from_le_bytes(entropy::bytes());
+        let mut machine = alertmail::Postman::new(self.settings.clone(), progress, seed);
+        // From the first leaf on: the end of an alert follows up the mail that told of it.
+        let mut log = self.ledger.subscribe(0);
+        let mut posting: Option<Posting> = None;
+        let mut out = Vec::new();
         loop {
-            let committed = tokio::select! {
+            let input = tokio::select! {
                 () = stop.stopped() => return Ok(()),
-                committed = log.next() => committed?,
+                committed = log.next() => Some(self.leaf(&committed?)),
+                (letter, outcome) = answered(&mut posting) => {
+                    posting = None;
+                    Some(Input::Answered(self.judge(&letter, outcome)))
+                }
+                () = deadline(machine.deadline()) => None,
             };
-            if let Some(letter) = self.letter(&committed) {
-                self.board.count.waiting.fetch_add(1, Relaxed);
-                let delivered = tokio::select! {
-                    () = stop.stopped() => false,
-                    delivered = self.deliver(&letter) => delivered,
-                };
-                self.board.count.waiting.fetch_sub(1, Relaxed);
-                if stop.is_stopped() {
-                    return Ok(());
+            match input {
+                Some(input) => machine.handle(clock::now(), input, &mut out),
+                None => machine.tick(clock::now(), &mut out),
+            }
+            for output in out.drain(..) {
+                match output {
+                    Output::Keep(progress) => blocking::in_place(|| self.keep(&progress))?,
+                    Output::Post(letter) => posting = Some(self.post(letter)),
                 }
-                if delivered {
-                    self.board.count.mailed.fetch_add(1, Relaxed);
-                }
-                self.remember(committed.index + 1)?;
+            }
+            self.board.count.waiting.store(machine.waiting(), Relaxed);
+        }
+    }
+
+    fn leaf(&self, committed: &Committed) -> Input {
+        let effective = committed.applied == Applied::Effective;
+        Input::Leaf {
+            index: committed.index,
+            mine: committed.record.proposer == self.me,
+            event: event(&committed.record.act).filter(|_| effective),
+        }
+    }
+
+    fn post(&self, letter: Letter) -> Posting {
+        let mailer = Arc::clone(&self.mailer);
+        Box::pin(async move {
+            let outcome = mailer.post(&letter).await;
+            (letter, outcome)
+        })
+    }
+
+    fn judge(&self, letter: &Letter, outcome: Result<(), MailerError>) -> Answer {
+        match outcome {
+            Ok(()) => {
+                self.board.count.mailed.fetch_add(1, Relaxed);
+                Answer::Taken
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!("alert mail {} waits: {error}", letter.id);
+                Answer::NotNow
+            }
+            Err(error) => {
+                self.board.count.refused.fetch_add(1, Relaxed);
+                tracing::error!(
+                    "alert mail {} (`{}`, {} raised, {} cleared) is given up: {error}",
+                    letter.id,
+                    letter.subject,
+                    letter.raised,
+                    letter.cleared
+                );
+                Answer::Refused
             }
         }
     }
 
-    fn letter(&self, committed: &Committed) -> Option<Letter> {
-        if committed.applied != Applied::Effective || committed.record.proposer != self.me {
-            return None;
-        }
-        match &committed.record.act {
-            Act::AlertRaised(alert) => Some(Letter {
-                subject: format!(
-                    "[{}] {} {}",
-                    severity(alert.severity),
-                    alert.room,
-                    alert.device
-                ),
-                body: body(alert, committed.index),
-                id: format!("raised.{}@{}.glasshouse", committed.index, self.cluster),
-            }),
-            Act::AlertCleared { id, at: _ } => Some(Letter {
-                subject: format!("[CLEARED] {id}"),
-                body: format!(
-                    "The alert {id} is over.\n\nLedger leaf {}.\n",
-                    committed.index
-                ),
-                id: format!("cleared.{}@{}.glasshouse", committed.index, self.cluster),
-            }),
-            Act::LevelRaised { .. }
-            | Act::Invited { .. }
-            | Act::Admitted { .. }
-            | Act::Removed { .. }
-            | Act::Introduced { .. }
-            | Act::FunctionDeployed { .. }
-            | Act::Genesis { .. }
-            | Act::NodeUp { .. }
-            | Act::NodeDown { .. }
-            | Act::RoleAssigned { .. }
-            | Act::RoundOpened { .. }
-            | Act::RoundClosed { .. }
-            | Act::RoundAbandoned { .. }
-            | Act::GroupCommit { .. }
-            | Act::Ingested { .. } => None,
-        }
-    }
-
-    /// Until the relay takes it; false if it refuses for good.
-    async fn deliver(&self, letter: &Letter) -> bool {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self
-                .mailer
-                .post(&letter.subject, &letter.body, &letter.id)
-                .await
-            {
-                Ok(()) => return true,
-                Err(error) if error.is_transient() => {
-                    tracing::warn!("alert mail waits {pause:?}: {error}");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-                Err(error) => {
-                    tracing::error!("alert mail {} is not delivered: {error}", letter.id);
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// From where on nothing is mailed yet. An alert that is mailed twice is better than one that is not.
-    fn remembered(&self) -> u64 {
-        match number::read(&self.watermark) {
+    /// What is mailed already. An alert that is mailed twice is better than one that is not.
+    fn remembered(&self) -> Progress {
+        let mark = match number::read(&self.watermark) {
             Ok(kept) => kept.map_or(0, Kept::number),
             Err(error) => {
                 tracing::warn!("{error}; alerts of this node may be mailed again");
                 0
             }
-        }
-    }
-
-    fn remember(&self, next: u64) -> std::io::Result<()> {
-        number::write(&self.watermark, next)
-    }
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "INFO",
-        Severity::Warning => "WARNING",
-        Severity::Critical => "CRITICAL",
-    }
-}
-
-/// Plain text that a phone can read: the sentence first, the reasons under it.
-fn body(alert: &Alert, leaf: u64) -> String {
-    let mut text = format!(
-        "{}\n\nDevice {} in {}.\n",
-        alert.summary, alert.device, alert.room
-    );
-    match &alert.kind {
-        AlertKind::Anomaly { score, because } => {
-            text += &format!("Score {score:.2} (1 is the device's threshold).\n");
-            for (metric, share) in because {
-                text += &format!("  {metric}: {:.0}%\n", share * 100.0);
+        };
+        let ahead = match std::fs::read_to_string(&self.ahead) {
+            Ok(text) => Progress::from_text(&text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Progress::from_mark(mark);
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match ahead {
+            // A release that does not know this file may have gone on without it.
+            Ok(ahead) if ahead.mark() >= mark => ahead,
+            Ok(_) => Progress::from_mark(mark),
+            Err(error) => {
+                let path = self.ahead.display();
+                tracing::warn!("{path}: {error}; some alerts of this node may be mailed again");
+                Progress::from_mark(mark)
             }
         }
-        AlertKind::Reported { condition } => text += &format!("Reported condition: {condition}.\n"),
-        AlertKind::Silent { for_ms } => {
-            text += &format!("Silent for {:.1} s.\n", *for_ms as f64 / 1_000.0)
+    }
+
+    /// First what is under way: the mark may lie behind it, never before.
+    fn keep(&self, progress: &Progress) -> io::Result<()> {
+        replace(&self.ahead, progress.to_text().as_bytes())?;
+        number::write(&self.watermark, progress.mark())
+    }
+}
+
+async fn answered(posting: &mut Option<Posting>) -> (Letter, Result<(), MailerError>) {
+    match posting {
+        Some(posting) => posting.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn deadline(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => clock::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event(act: &Act) -> Option<Event> {
+    match act {
+        Act::AlertRaised(alert) => Some(Event::Raised(alert.clone())),
+        Act::AlertCleared { id, at } => Some(Event::Cleared {
+            id: id.clone(),
+            at: *at,
+        }),
+        Act::LevelRaised { .. }
+        | Act::Invited { .. }
+        | Act::Admitted { .. }
+        | Act::Removed { .. }
+        | Act::Introduced { .. }
+        | Act::FunctionDeployed { .. }
+        | Act::Genesis { .. }
+        | Act::NodeUp { .. }
+        | Act::NodeDown { .. }
+        | Act::RoleAssigned { .. }
+        | Act::RoundOpened { .. }
+        | Act::RoundClosed { .. }
+        | Act::RoundAbandoned { .. }
+        | Act::GroupCommit { .. }
+        | Act::Ingested { .. } => None,
+    }
+}
+
+/// An alert mail came back to this node's mailbox. Anybody can write such a notification: it is counted
+/// and told, and changes nothing.
+pub(crate) fn returned(board: &Board, notification: Notification) {
+    let mail = notification.id;
+    for returned in notification.returned {
+        let bounce = Bounce {
+            mail: mail.clone(),
+            recipient: returned.recipient,
+            status: returned.status,
+            diagnostic: returned.diagnostic,
+        };
+        let said = format!("{} {}", bounce.status, bounce.diagnostic);
+        match returned.action {
+            Action::Failed => {
+                tracing::error!(
+                    "alert mail {mail} did not reach {}: {said}; look at `alerts.to`",
+                    bounce.recipient
+                );
+                board.bounced(bounce);
+            }
+            Action::Delayed => {
+                tracing::warn!("alert mail {mail} is late for {}: {said}", bounce.recipient);
+            }
+            Action::Passed => {
+                tracing::info!("alert mail {mail} reached {}", bounce.recipient);
+            }
         }
     }
-    text + &format!("\nAlert {}\nLedger leaf {leaf}\n", alert.id)
 }

@@ -3,6 +3,7 @@
 use crate::house::*;
 use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
 use std::time::Duration;
+use telemetry::alertmail::Letter;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -21,6 +22,16 @@ fn mailer(port: u16, security: Security) -> MailerConfig {
     }
 }
 
+fn letter(subject: &str, body: &str, id: &str) -> Letter {
+    Letter {
+        subject: subject.to_owned(),
+        body: body.to_owned(),
+        id: id.to_owned(),
+        raised: 1,
+        ..Letter::default()
+    }
+}
+
 fn starttls(house: &House) -> Security {
     Security::StartTls {
         roots: house.certified.certificate.clone(),
@@ -33,7 +44,11 @@ async fn lettre_delivers_over_one_connection() {
     let mut house = House::start(&dir, policy()).await;
     let mailer = Mailer::new(mailer(house.port(), starttls(&house))).expect("usable");
     mailer
-        .send("UPS on battery", "Since 12:00.\n.\nß\n", "1@house.example")
+        .send(&letter(
+            "UPS on battery",
+            "Since 12:00.\n.\nß\n",
+            "1@house.example",
+        ))
         .await
         .expect("sent");
     let data = format!("{}.\r\n..\r\n", message(7)).into_bytes();
@@ -59,11 +74,47 @@ async fn lettre_delivers_over_one_connection() {
     assert!(text.contains("Subject: UPS on battery\r\n"), "{text}");
     assert!(text.contains("Message-ID: <1@house.example>\r\n"), "{text}");
     assert!(text.contains("\r\nDate: "), "{text}");
+    assert!(
+        text.contains("\r\nAuto-Submitted: auto-generated\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\r\nGlasshouse-Alerts: raised=1 cleared=0\r\n"),
+        "{text}"
+    );
+    assert!(!text.contains("In-Reply-To"), "{text}");
     let second = house.next().await;
     assert_eq!((second.seq, second.mail.data), (2, data));
     let counts = house.counts();
     assert_eq!((counts.sessions, counts.accepted), (1, 2));
     assert_eq!(counts.plaintext_payload_bytes, 0);
+    mailer.close().await;
+}
+
+#[tokio::test]
+async fn an_all_clear_follows_its_alert_up_and_a_refused_address_keeps_it_from_nobody() {
+    let dir = TempDir::new().expect("a directory");
+    let mut house = House::start(&dir, policy()).await;
+    let config = MailerConfig {
+        to: vec![
+            "gone@elsewhere.example".to_owned(),
+            "ops@other.example".to_owned(),
+        ],
+        ..mailer(house.port(), starttls(&house))
+    };
+    let mailer = Mailer::new(config).expect("usable");
+    let end = Letter {
+        in_reply_to: Some("raised.3@hall.glasshouse".to_owned()),
+        ..letter("[CLEARED] ups-1", "Over.\n", "cleared.4@hall.glasshouse")
+    };
+    mailer.send(&end).await.expect("one of two gets it");
+    let stored = house.next().await.mail;
+    assert_eq!(stored.forward_paths, ["ops@other.example"]);
+    let text = String::from_utf8(stored.data).expect("text");
+    for header in ["In-Reply-To", "References"] {
+        let line = format!("\r\n{header}: <raised.3@hall.glasshouse>\r\n");
+        assert!(text.contains(&line), "{text}");
+    }
     mailer.close().await;
 }
 
@@ -74,7 +125,7 @@ async fn lettre_comes_back_after_the_relay_was_away() {
     let port = house.port();
     let mailer = Mailer::new(mailer(port, starttls(&house))).expect("usable");
     mailer
-        .send("one", "1", "1@house.example")
+        .send(&letter("one", "1", "1@house.example"))
         .await
         .expect("sent");
     let House {
@@ -86,7 +137,7 @@ async fn lettre_comes_back_after_the_relay_was_away() {
     server.shutdown().await;
     drop((sink, stored));
     let error = mailer
-        .send("two", "2", "2@house.example")
+        .send(&letter("two", "2", "2@house.example"))
         .await
         .expect_err("nobody there");
     assert!(error.is_transient(), "{error}");
@@ -101,7 +152,7 @@ async fn lettre_comes_back_after_the_relay_was_away() {
         .await
         .expect("the port is free again");
     mailer
-        .send("two", "2", "2@house.example")
+        .send(&letter("two", "2", "2@house.example"))
         .await
         .expect("sent");
     let mut seqs = Vec::new();
@@ -119,7 +170,7 @@ async fn the_mailer_says_what_went_wrong() {
     let send = |config: MailerConfig| async move {
         Mailer::new(config)
             .expect("usable")
-            .send("x", "y", "z@house.example")
+            .send(&letter("x", "y", "z@house.example"))
             .await
     };
 

@@ -2,6 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::rooms::Heartbeats;
+use chrono::{Local, TimeZone as _};
 use cluster::noise::EpochTable;
 use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, Transport};
 use config::{Config, FeedFields, Peer};
@@ -14,11 +15,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::alertmail::Settings;
 use telemetry::copybook::Copybook;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
 use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
-use wire::{Admission, Level, MemberEntry, NodeId, RoomId};
+use wire::{Admission, Level, MemberEntry, NodeId, RoomId, UnixMillis};
 
 /// A file named in the configuration.
 fn read(key: &str, path: &Path) -> Result<String, ServiceError> {
@@ -154,6 +156,34 @@ pub(super) fn mailer(config: &Config) -> Result<Option<Arc<dyn Outbox>>, Service
         limit: MailerConfig::LIMIT,
     })?;
     Ok(Some(Arc::new(mailer)))
+}
+
+/// How alerts are mailed. Without `[alerts]` somebody else brought the outbox, and knows no time zone.
+pub(super) fn alert_mail(config: &Config) -> Settings {
+    let cluster = config.cluster.name.clone();
+    match &config.alerts {
+        Some(alerts) => Settings {
+            cluster,
+            digest_after: alerts.digest_after,
+            digest_window: Duration::from_secs(alerts.digest_window_s),
+            repeat: Duration::from_secs(alerts.repeat_s),
+            zone: local,
+        },
+        None => Settings {
+            cluster,
+            digest_after: Settings::DIGEST_AFTER,
+            digest_window: Settings::DIGEST_WINDOW,
+            repeat: Settings::REPEAT,
+            zone: |_| 0,
+        },
+    }
+}
+
+/// Minutes east of UTC on this host's clock.
+fn local(at: UnixMillis) -> i32 {
+    let moment = i64::try_from(at.0).ok();
+    let moment = moment.and_then(|millis| Local.timestamp_millis_opt(millis).single());
+    moment.map_or(0, |moment| moment.offset().local_minus_utc() / 60)
 }
 
 pub(super) fn pipeline(

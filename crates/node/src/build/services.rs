@@ -1,7 +1,7 @@
 //! The services of a node, made from its parts; and what may end the node besides them.
 
 use super::Parts;
-use super::configured::{heartbeats, level};
+use super::configured::{alert_mail, heartbeats, level};
 use crate::control::Control;
 use crate::desk::Desk;
 use crate::feed::Feed;
@@ -57,6 +57,7 @@ impl Parts {
     pub fn mailbox(&self) -> Mailbox {
         Mailbox {
             me: self.me.clone(),
+            cluster: self.config.cluster.name.clone(),
             incarnation: self.incarnation.number,
             door: self.door.clone(),
             config: self.door_config.clone(),
@@ -189,10 +190,11 @@ impl Parts {
     pub fn postman(&self) -> Option<Postman> {
         Some(Postman {
             me: self.me.clone(),
-            cluster: self.config.cluster.name.clone(),
+            settings: alert_mail(&self.config),
             ledger: self.ledger.clone(),
             mailer: self.mailer.clone()?,
             watermark: self.config.node.data_dir.join("postman"),
+            ahead: self.config.node.data_dir.join("postman-ahead"),
             board: self.board.clone(),
         })
     }

@@ -156,9 +156,20 @@ fn print(status: &Status) {
         status.learning.scored
     );
     println!(
-        "  alerts    {} raised, {} cleared, {} mailed, {} waiting",
-        status.alerts.raised, status.alerts.cleared, status.alerts.mailed, status.alerts.waiting
+        "  alerts    {} raised, {} cleared; {} alert mails sent, {} waiting, {} refused, {} alert mails bounced",
+        status.alerts.raised,
+        status.alerts.cleared,
+        status.alerts.mailed,
+        status.alerts.waiting,
+        status.alerts.refused,
+        status.alerts.bounced
     );
+    for bounce in &status.alerts.bounces {
+        println!(
+            "    bounced {} for {}: {} {}",
+            bounce.mail, bounce.recipient, bounce.status, bounce.diagnostic
+        );
+    }
     for alert in &status.alerts.open {
         println!(
             "    open    {} {}: {}",

@@ -132,6 +132,60 @@ fn mail(name: &str, number: usize) -> String {
     )
 }
 
+/// An alert and its end become a thread in the operator's letterbox; what comes back is counted.
+async fn alert_mail(world: &World, probe: &Probe, name: &str) {
+    let from = format!("ups-{name}@hall.example");
+    let find = |subject: String| {
+        let letters = world.letters.lock().unwrap();
+        letters
+            .iter()
+            .find(|letter| letter.subject == subject)
+            .cloned()
+    };
+    let mut letters = Vec::new();
+    for (word, text) in [
+        (
+            "WARNING",
+            "UPS: On battery power in response to rapid change.",
+        ),
+        ("CLEARED", "UPS: No longer on battery power."),
+    ] {
+        let body =
+            format!("From: {from}\r\nSubject: UPS\r\nMessage-ID: <{word}@{name}>\r\n\r\n{text}");
+        world.deliver(name, &from, &body).await.unwrap();
+        let subject = format!("[{word}] hall-{name} ups-{name}: on-battery");
+        let arrived = || find(subject.clone()).is_some();
+        until("the operator has an alert mail", arrived).await;
+        letters.extend(find(subject));
+    }
+    assert_eq!(letters[1].in_reply_to.as_ref(), Some(&letters[0].id));
+
+    // The same node's mailbox, which is not said to be the one whose alert it was.
+    let door = NAMES[probe_index(probe)];
+    let quarantined = probe.status().mail.quarantined;
+    let bounce = format!(
+        "From: MAILER-DAEMON@mx.example\r\nMessage-ID: <bounce@mx.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; gone@ops.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <{}>\r\n\r\n--b--",
+        letters[0].id
+    );
+    world.deliver(door, "", &bounce).await.unwrap();
+    until("the bounce is counted", || {
+        probe.status().alerts.bounced == 1
+    })
+    .await;
+    let status = probe.status();
+    assert_eq!(status.alerts.bounces[0].recipient, "gone@ops.example");
+    assert_eq!(
+        status.alerts.bounces[0].diagnostic,
+        "550 5.1.1 no such user"
+    );
+    assert_eq!(status.mail.quarantined, quarantined);
+}
+
+fn probe_index(probe: &Probe) -> usize {
+    let node = probe.status().node;
+    NAMES.iter().position(|name| *name == node).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     let wall = std::time::Instant::now();
@@ -244,6 +298,8 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         probe.status().ledger.mails == 3 * MAILS as u64 + 1
     })
     .await;
+
+    alert_mail(&world, &left[0], NAMES[(index + 1) % NAMES.len()]).await;
 
     // The probe acts as an operator does.
     let ask = Ask::Evict {

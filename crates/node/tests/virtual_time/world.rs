@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+use telemetry::alertmail::Letter;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use wire::NodeId;
@@ -36,7 +37,7 @@ pub(crate) struct World {
     links: Book,
     doors: Book,
     domain: MemoryDomain,
-    pub(crate) letters: Arc<Mutex<Vec<String>>>,
+    pub(crate) letters: Arc<Mutex<Vec<Letter>>>,
 }
 
 impl World {
@@ -177,16 +178,11 @@ impl Acceptor for PipeAcceptor {
 }
 
 /// The operator's letterbox.
-struct Letterbox(Arc<Mutex<Vec<String>>>);
+struct Letterbox(Arc<Mutex<Vec<Letter>>>);
 
 impl Outbox for Letterbox {
-    fn post<'a>(
-        &'a self,
-        subject: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), MailerError>> {
-        self.0.lock().unwrap().push(subject.to_owned());
+    fn post<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailerError>> {
+        self.0.lock().unwrap().push(letter.clone());
         Box::pin(async { Ok(()) })
     }
 }

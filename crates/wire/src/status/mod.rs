@@ -183,6 +183,20 @@ pub struct LedgerStatus {
     pub alerts_cleared: u64,
 }
 
+/// An alert mail that did not reach somebody, by a notification (RFC 3464) that anybody may have sent.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bounce {
+    /// Message-ID of the alert mail.
+    pub mail: String,
+    /// Who did not get it.
+    pub recipient: String,
+    /// Enhanced status code (RFC 3463).
+    pub status: String,
+    /// What the other side said.
+    pub diagnostic: String,
+}
+
 /// Alerts.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -193,8 +207,14 @@ pub struct AlertStatus {
     pub cleared: u64,
     /// Alert mails accepted by the relay.
     pub mailed: u64,
-    /// Mails waiting for the relay.
+    /// Mails waiting for the relay, a digest that still gathers among them.
     pub waiting: u64,
+    /// Alert mails that the relay refused for good.
+    pub refused: u64,
+    /// Alert mails that came back, counted by recipient.
+    pub bounced: u64,
+    /// The latest of those, newest last, at most 20.
+    pub bounces: Vec<Bounce>,
     /// Open ones of the whole house by the ledger, newest first, at most 50.
     pub open: Vec<Alert>,
     /// All raised by this node, oldest first, at most 500 (the demo compares them with labels).

@@ -11,7 +11,7 @@ use crate::lockstep::invariants::KEYS_EXPIRE;
 use crate::lockstep::protocol::{Boot, Seen, Wish};
 use crate::outcome::Kind;
 use config::Config;
-use edge::mailer::{MailerError, Outbox};
+use edge::mailer::{Letter, MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
 use learn::Learner;
@@ -274,13 +274,11 @@ impl Acceptor for SimAcceptor {
 struct Letterbox;
 
 impl Outbox for Letterbox {
-    fn post<'a>(
-        &'a self,
-        subject: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), MailerError>> {
-        see(Seen::Kind(Kind::Edge(format!("alert mail: {subject}"))));
+    fn post<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailerError>> {
+        see(Seen::Kind(Kind::Edge(format!(
+            "alert mail: {}",
+            letter.subject
+        ))));
         Box::pin(async { Ok(()) })
     }
 }
