@@ -74,11 +74,11 @@ pub(super) fn wanted(state: &State) -> Replicas {
 
 /// Whom the others would miss if `node` went now: those who are not there, if without them the rest is
 /// no majority.
-pub(super) fn missed_without(node: &NodeId, state: &State, present: &Present) -> Vec<NodeId> {
+pub(super) fn missed_without(node: &NodeId, state: &State, present: &Present) -> BTreeSet<NodeId> {
     let rest = present.voters_of(|voter| voter != node && state.members.contains_key(voter));
     // The last one stays by a rule of the ledger's.
     if rest.is_empty() || present.reaches(&rest) {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let missing = rest.difference(&present.heard);
     missing
