@@ -53,9 +53,9 @@ impl fmt::Display for Phase {
 }
 
 /// Names in a row.
-pub(super) fn names(nodes: &[NodeId]) -> String {
+pub(super) fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
     nodes
-        .iter()
+        .into_iter()
         .map(NodeId::as_str)
         .collect::<Vec<_>>()
         .join(", ")
