@@ -145,7 +145,9 @@ async fn obey(cluster: &Cluster, epochs: &EpochTable, line: &str) -> String {
                 node: cluster.me().clone(),
                 reason: String::new(),
             };
-            match cluster.cast(&peer.into(), frame) {
+            // A window that was full a moment ago has room when its credits have come.
+            let limit = Duration::from_secs(10);
+            match cluster.cast_waiting(&peer.into(), frame, limit).await {
                 Ok(()) => format!("cast {peer} {round}"),
                 Err(error) => format!("error {error}"),
             }
