@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::ClientConfig;
 
-/// Messages before the first repetition, beyond two a session: they warm up, and tell how many a
-/// repetition takes.
+/// Messages of the first trial, beyond two a session.
 const TRIAL: u64 = 100;
+/// Trials before the first repetition: they warm up and tell how many messages a repetition takes.
+/// The first is over before a rate has settled.
+const TRIALS: usize = 2;
 /// The most messages of one repetition.
 const MOST: f64 = 200_000.0;
 
@@ -158,29 +160,27 @@ pub async fn take_turns(
         label: drive.label(),
         found: Vec::new(),
     };
+    let few = TRIAL + 2 * drive.sessions() as u64;
     let mut entered = Vec::new();
     for server in servers
         .iter_mut()
         .filter(|server| drive.fits(server.offers))
     {
         row.found.push((server.name, Vec::new()));
-        entered.push((server, 0));
+        entered.push((server, few));
     }
-    // Zero: the trial.
-    for repetition in 0..=repetitions {
+    for repetition in 0..TRIALS + repetitions {
         let mut at = 0;
         while at < entered.len() {
             let (server, messages) = &mut entered[at];
-            let few = TRIAL + 2 * drive.sessions() as u64;
-            let count = if repetition == 0 { few } else { *messages };
-            match once(drive, server, count).await {
-                Ok(measured) if repetition == 0 => {
-                    let fitting = (measured.rate * span.as_secs_f64()).min(MOST);
-                    *messages = few.max(fitting as u64);
-                    at += 1;
-                }
+            match once(drive, server, *messages).await {
                 Ok(measured) => {
-                    row.found[at].1.push(measured);
+                    if repetition < TRIALS {
+                        let fitting = (measured.rate * span.as_secs_f64()).min(MOST);
+                        *messages = few.max(fitting as u64);
+                    } else {
+                        row.found[at].1.push(measured);
+                    }
                     at += 1;
                 }
                 Err(why) if at > 0 => {
