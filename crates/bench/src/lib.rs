@@ -18,7 +18,7 @@
 //!   least and the greatest, and ratios are taken between neighbours.
 //! - Ours always encrypts between nodes; etcd is taken as it comes, without.
 //!
-//! Of mail [`mail`] says the like.
+//! `mail` has peers and clients of another kind; its report says how it is measured.
 //!
 //! Each benchmark starts its peers and replicas by executing itself, so one binary is all it needs.
 

@@ -106,7 +106,8 @@ impl Postfix {
         let mut command = Command::new(self.usr.join("lib/postfix/sbin/master"));
         command
             .env(LIBRARIES, self.libraries())
-            // Without -d it would leave our process group by itself, but say nothing of a bad start.
+            // -d keeps its standard error, for the complaint about a bad start; it then leads a group only
+            // if we make one, and it ends its processes by that.
             .args(["-d", "-c"])
             .arg(&configuration)
             .process_group(0);
@@ -169,8 +170,10 @@ smtpd_tls_key_file = {}
 /// Waits until nothing in the queue is to be delivered.
 pub(super) async fn delivered(queue: &Path) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
-    let is_empty = |name: &&str| holds_nothing(&queue.join(name));
-    while !UNDELIVERED.iter().all(|name| is_empty(&name)) {
+    while !UNDELIVERED
+        .iter()
+        .all(|name| holds_nothing(&queue.join(name)))
+    {
         if Instant::now() > deadline {
             return Err(
                 format!("it holds mail that it should have discarded within {PATIENCE:?}").into(),

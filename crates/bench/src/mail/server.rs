@@ -84,7 +84,7 @@ impl Stage {
             Kind::Ours => {
                 let door = Door::start(Work::Keep, &dir, &self.place, files, ports).await?;
                 let address = door.address;
-                Server::new(kind.name(), address, Process::Door(door), None).await
+                Server::new(kind.name(), address, Process::Door(Box::new(door)), None).await
             }
             Kind::Postfix => self.postfix.start(&dir, &self.certificate, ports).await,
             Kind::Sink => self.postfix.sink(files, ports).await,
@@ -135,7 +135,7 @@ impl Drop for Program {
 }
 
 enum Process {
-    Door(Door),
+    Door(Box<Door>),
     Program(Program),
 }
 
