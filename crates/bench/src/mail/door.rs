@@ -30,6 +30,16 @@ pub const WORD: &str = "door";
 /// As often as a node moves its journal's mark.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
+/// Orders that a door obeys.
+const WORKED: &str = "worked";
+const LATENCIES: &str = "latencies";
+
+/// Between two looks at how far the work is.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// No reading for so long, with none left to publish: there are none under way.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// A DDS domain that a house is unlikely to use; other runs are kept apart by a tag.
 const DOMAIN: u32 = 177;
 
@@ -91,10 +101,17 @@ impl Door {
         self.led.pid()
     }
 
-    /// Waits until all it has accepted is worked off and its readings have come back from the data
-    /// space; gives the microseconds from end of data to there for each since the last question.
+    /// Waits until all it has accepted is worked off.
+    pub async fn worked(&mut self) -> Result<(), Failure> {
+        self.led.order(WORKED).await?;
+        Ok(())
+    }
+
+    /// The same, and until no more readings come back from the data space; gives the microseconds from
+    /// end of data to there for each since the last question. The data space keeps a bounded number of
+    /// readings of a device for a subscriber that is behind, and the oldest make room.
     pub async fn latencies(&mut self) -> Result<Vec<u32>, Failure> {
-        let answer = self.led.order("latencies").await?;
+        let answer = self.led.order(LATENCIES).await?;
         Ok(answer
             .split_whitespace()
             .map(str::parse)
@@ -134,13 +151,25 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
             std::process::exit(1);
         }
     });
-    lines::obey(move |_| {
+    lines::obey(move |order| {
         let (counters, done) = (counters.clone(), done.clone());
         async move {
-            let wanted = counters.read().accepted;
-            let arrived = || if publishes { &done.read } else { &done.worked };
-            while arrived().load(Ordering::Acquire) < wanted {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            let accepted = counters.read().accepted;
+            while done.worked.load(Ordering::Acquire) < accepted {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            if order == WORKED || !publishes {
+                return Ok(String::new());
+            }
+            let mut arrived = done.latencies().len();
+            loop {
+                // What is on its way arrives within this; what a newer reading took the place of never.
+                tokio::time::sleep(QUIET).await;
+                let now = done.latencies().len();
+                if now == arrived {
+                    break;
+                }
+                arrived = now;
             }
             let latencies = std::mem::take(&mut *done.latencies());
             let words: Vec<String> = latencies.iter().map(u32::to_string).collect();
@@ -186,7 +215,6 @@ pub(crate) fn directory() -> Result<Directory, DirectoryError> {
 #[derive(Default)]
 struct Done {
     worked: AtomicU64,
-    read: AtomicU64,
     latencies: Mutex<Vec<u32>>,
 }
 
@@ -254,7 +282,6 @@ impl House {
                 let took = runtime::clock::unix_now_ns().saturating_sub(sample.source_time_ns);
                 let took = Duration::from_nanos(u64::try_from(took).unwrap_or(0));
                 done.latencies().push(micros(took));
-                done.read.fetch_add(1, Ordering::Release);
             }
         });
         Ok(Self {

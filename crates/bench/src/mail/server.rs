@@ -219,7 +219,7 @@ impl Server {
     /// Waits until it has done everything that comes of what it accepted.
     pub async fn settle(&mut self) -> Result<(), Failure> {
         if let Process::Door(door) = &mut self.process {
-            door.latencies().await?;
+            door.worked().await?;
         }
         match &self.queue {
             Some(queue) => postfix::delivered(queue).await,
