@@ -1,4 +1,4 @@
-//! Measurements of the cluster beside a peer that does the same job, in the same run on the same
+//! Measurements of our parts beside a peer that does the same job, in the same run on the same
 //! disk: `cargo xtask bench NAME`. Each prints a table and leaves `target/bench/NAME.json` and
 //! `.svg`.
 //!
@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `ledger` | replicas as processes over encrypted links | etcd with as many members |
 //! | `links` | calls and casts over encrypted links | plain `ractor_cluster`, guarded by a cookie |
+//! | `mail` | the mailbox's door with its journal | Postfix, `smtp-sink`, aiosmtpd |
 //! | `cluster` | commits after the leader's death; memory of an idle node | etcd |
 //!
 //! How it is kept fair:
@@ -17,6 +18,8 @@
 //!   least and the greatest, and ratios are taken between neighbours.
 //! - Ours always encrypts between nodes; etcd is taken as it comes, without.
 //!
+//! `mail` has peers and clients of another kind; its report says how it is measured.
+//!
 //! Each benchmark starts its peers and replicas by executing itself, so one binary is all it needs.
 
 pub mod chart;
@@ -26,6 +29,7 @@ pub mod grpc;
 pub mod lines;
 pub mod links;
 pub mod load;
+pub mod mail;
 pub mod memory;
 pub mod ports;
 pub mod replica_process;

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The child; killed when dropped.
 pub struct Led {
-    _process: Child,
+    process: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
@@ -20,8 +20,14 @@ pub struct Led {
 impl Led {
     /// Starts this very program with other arguments, and waits for its first line.
     pub async fn start(arguments: &[String]) -> Result<Self, Failure> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(arguments)
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        command.args(arguments);
+        Self::lead(command).await
+    }
+
+    /// Starts what then is this program, and waits for its first line.
+    pub async fn lead(command: std::process::Command) -> Result<Self, Failure> {
+        let mut process = Command::from(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -35,12 +41,17 @@ impl Led {
             .take()
             .ok_or("a child without a standard output")?;
         let mut led = Self {
-            _process: process,
+            process,
             orders,
             answers: BufReader::new(output).lines(),
         };
         led.answer().await?;
         Ok(led)
+    }
+
+    /// Its process, unless it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
     }
 
     /// Gives an order; its answer.

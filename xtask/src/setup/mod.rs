@@ -37,7 +37,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 4] = [
+const SCRIPTS: [(Need, &str, &str); 6] = [
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",
@@ -50,6 +50,12 @@ const SCRIPTS: [(Need, &str, &str); 4] = [
     ),
     (Need::Tests, "Apache Kafka", "deploy/kafka/fetch.sh"),
     (Need::Bench, "etcd", "deploy/tools/fetch-etcd.sh"),
+    (
+        Need::Bench,
+        "Postfix with smtp-source and smtp-sink",
+        "deploy/tools/fetch-postfix.sh",
+    ),
+    (Need::Bench, "aiosmtpd", "deploy/tools/fetch-aiosmtpd.sh"),
 ];
 
 /// All that `need` calls for; an error names everything that is still missing.

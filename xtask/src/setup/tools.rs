@@ -23,7 +23,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
@@ -77,6 +77,13 @@ const TOOLS: [Tool; 8] = [
         name: "python3 with venv",
         purpose: "the foreign DDS subscriber of the tests lives in a virtual environment",
         need: Need::Tests,
+        probe: Probe::PythonVenv,
+        packages: &["python3-venv"],
+    },
+    Tool {
+        name: "python3 with venv",
+        purpose: "aiosmtpd, which the mailbox is measured beside, lives in a virtual environment",
+        need: Need::Bench,
         probe: Probe::PythonVenv,
         packages: &["python3-venv"],
     },
