@@ -1,7 +1,7 @@
 //! Mail to operators about alerts: which mails there are, when, and what stands in them.
 //!
 //! [`Postman`] gets the ledger's leaves in order and the relay's answers. One alert goes out at once;
-//! when more come than somebody reads one by one they are [gathered](gathered) into a digest, and a
+//! when more come than somebody reads one by one they are `gathered` into a digest, and a
 //! device that raises the same again is counted in the next digest. [`Progress`] is what has to
 //! be kept before a mail leaves, so that after a crash the very same mail goes out again: the same
 //! leaves under the same Message-ID. [`bounce`] reads what comes back.
