@@ -83,8 +83,13 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Vec<Stage> {
         "mainframe",
         outside.records_sent > 0 && totals.kafka_records >= outside.records_sent,
         format!(
-            "{} records produced, {} taken",
-            outside.records_sent, totals.kafka_records
+            "{} records produced, {} taken{}",
+            outside.records_sent,
+            totals.kafka_records,
+            match totals.kafka_records.saturating_sub(outside.records_sent) {
+                0 => String::new(),
+                again => format!(", {again} of them again by a new holder of the feed"),
+            }
         ),
     );
     stage(

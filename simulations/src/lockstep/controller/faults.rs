@@ -66,6 +66,7 @@ impl World<'_> {
             Item::Calm => self.calm(started)?,
             Item::Rest => {
                 self.record.fault("", "no new load");
+                self.checks.load_ended();
                 for place in &mut self.places {
                     place.orders.push(Order::Wish(Wish::Rest));
                 }

@@ -195,6 +195,11 @@ impl Checks {
         self.rounds.model(node, kept)
     }
 
+    /// No new load comes from now on: the mails promised so far must be accounted for at the end.
+    pub fn load_ended(&mut self) {
+        self.edges.owe();
+    }
+
     /// At the end: every promised mail is accounted for.
     pub fn mail_kept(&self) -> Result<(), Broken> {
         self.edges.kept(|node| self.keys.former(node))
