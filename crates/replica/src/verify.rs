@@ -9,8 +9,8 @@ mod whole;
 
 use super::leaves::LEAVES;
 use super::notes::{self, AWAITED, CHECKPOINT, NoteFile, SIGNED};
+use super::phase::names;
 use super::{StoreError, log, store};
-use report::names;
 use std::path::Path;
 use tlog::{Checkpoint, CheckpointError, Hash, KeyName, NoteVerifier, SignedNote, TreeError};
 use whole::{WholeLog, read_leaf, read_log};

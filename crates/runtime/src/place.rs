@@ -4,7 +4,6 @@
 //! on the same thread; with several each message may wake another thread, which costs as much as the
 //! message. And a house busy with mail or training then delays no heartbeat.
 
-use futures::FutureExt as _;
 use std::io;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -41,7 +40,7 @@ where
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // Only a runtime that is going down cancels it: its user is about to be dropped as well.
-            Err(_) => std::future::pending().boxed().await,
+            Err(_) => std::future::pending().await,
         },
     }
 }

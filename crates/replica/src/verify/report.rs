@@ -1,5 +1,6 @@
 //! What was proved, for people.
 
+use crate::phase::names;
 use ledger::Tally;
 use std::fmt;
 use tlog::{Checkpoint, Hash, InclusionProof};
@@ -105,9 +106,4 @@ impl fmt::Display for InclusionReport {
         writeln!(f, "root  {}", self.checkpoint.root)?;
         write!(f, "\n{}", self.note)
     }
-}
-
-pub(super) fn names(nodes: &[NodeId]) -> String {
-    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
-    names.join(", ")
 }
