@@ -128,14 +128,7 @@ async fn lettre_comes_back_after_the_relay_was_away() {
         .send(&letter("one", "1", "1@house.example"))
         .await
         .expect("sent");
-    let House {
-        server,
-        sink,
-        stored,
-        ..
-    } = house;
-    server.shutdown().await;
-    drop((sink, stored));
+    house.close().await;
     let error = mailer
         .send(&letter("two", "2", "2@house.example"))
         .await
@@ -231,11 +224,7 @@ async fn swaks_delivers_with_starttls_and_not_without() {
         "fan 3 failed",
     ]);
     let out = output(command).await;
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stdout)
-    );
+    succeeded(&out);
     let stored = house.next().await;
     assert!(stored.mail.tls);
     let text = String::from_utf8_lossy(&stored.mail.data).into_owned();

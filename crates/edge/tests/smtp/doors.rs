@@ -60,11 +60,7 @@ async fn openssl_and_swaks_deliver_with_tls_from_the_first_byte() {
     let mut command = swaks(at.port());
     command.arg("--tls-on-connect");
     let out = output(command).await;
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stdout)
-    );
+    succeeded(&out);
     let stored = house.next().await.mail;
     assert!(stored.tls && stored.device.is_none() && !stored.is_trusted());
     assert_eq!(house.counts().plaintext_payload_bytes, 0);
@@ -150,11 +146,7 @@ async fn a_load_balancer_says_for_whom_it_connects() {
     let mut command = proxied(port, "198.51.100.9");
     command.arg("--tls");
     let out = output(command).await;
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stdout)
-    );
+    succeeded(&out);
     let stored = house.next().await.mail;
     assert_eq!(stored.peer.to_string(), "198.51.100.9");
     let out = output(proxied(port, "198.51.100.9")).await;

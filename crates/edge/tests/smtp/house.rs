@@ -56,6 +56,18 @@ impl House {
         Self::start_with(dir, policy, |_| ()).await
     }
 
+    /// Goes down in good order, and gives the journal back for the next start.
+    pub(crate) async fn close(self) {
+        let Self {
+            server,
+            sink,
+            stored,
+            ..
+        } = self;
+        server.shutdown().await;
+        drop((sink, stored));
+    }
+
     pub(crate) async fn start_with(
         dir: &TempDir,
         policy: Policy,
@@ -231,4 +243,13 @@ pub(crate) async fn output(mut command: Command) -> std::process::Output {
         .expect("in time")
         .expect("no panic")
         .expect("it starts")
+}
+
+/// The client says that it went well; if not, what it printed.
+pub(crate) fn succeeded(out: &std::process::Output) {
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stdout)
+    );
 }

@@ -55,11 +55,7 @@ async fn swaks_logs_in_under_tls_only() {
         let with = ["--tls", "--auth", mechanism];
         let good = [&with[..], &user, &["correct horse"]].concat();
         let out = output(swaks_as(port, &good)).await;
-        assert!(
-            out.status.success(),
-            "{}",
-            String::from_utf8_lossy(&out.stdout)
-        );
+        succeeded(&out);
         let stored = house.next().await.mail;
         let device = stored.device.clone().expect("known");
         assert_eq!((device.id.as_str(), device.proof), ("ups-1", Proof::Sasl));

@@ -67,14 +67,7 @@ async fn a_sealed_message_counts_once() {
     }
     // The journal forgets what is worked off; the counters do not.
     house.sink.mark_processed(2).await.expect("marked");
-    let House {
-        server,
-        sink,
-        stored,
-        ..
-    } = house;
-    server.shutdown().await;
-    drop((sink, stored));
+    house.close().await;
     let mut house = House::start(&dir, self::house()).await;
     assert_eq!(
         house.next().await.seq,
