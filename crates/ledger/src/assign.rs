@@ -16,7 +16,9 @@ pub struct Wanted {
 ///
 /// A role is at home if its home is up. Otherwise it stays where it is (moving costs the new
 /// holder its local history); if its holder is down, it goes to the node with the fewest roles,
-/// the first by name among equals. With nobody up nothing can be assigned.
+/// the first by name among equals. Shares of feeds without a home are evened out besides: one that moves
+/// costs its new holder a connection, and a node that came back would stay idle otherwise. With nobody
+/// up nothing can be assigned.
 pub fn assign(
     wanted: &[Wanted],
     up: &BTreeSet<NodeId>,
@@ -44,6 +46,7 @@ pub fn assign(
             *place = Some(node.clone());
         }
     }
+    even_out(wanted, up, &mut places);
     wanted
         .iter()
         .zip(places)
@@ -54,6 +57,39 @@ pub fn assign(
             node,
         })
         .collect()
+}
+
+/// Moves shares from the nodes with the most to those with the fewest until they differ by one at most.
+fn even_out(wanted: &[Wanted], up: &BTreeSet<NodeId>, places: &mut [Option<NodeId>]) {
+    let spread: Vec<usize> = (0..wanted.len())
+        .filter(|at| match &wanted[*at].role {
+            Role::FeedShare(_) => wanted[*at].home.is_none(),
+            Role::Room(_) | Role::Feed(_) => false,
+        })
+        .collect();
+    let mut held: BTreeMap<&NodeId, Vec<usize>> = up.iter().map(|node| (node, vec![])).collect();
+    for at in spread {
+        let holder = places[at].as_ref().and_then(|node| up.get(node));
+        if let Some(shares) = holder.and_then(|node| held.get_mut(node)) {
+            shares.push(at);
+        }
+    }
+    loop {
+        // The first by name among equals, at both ends.
+        let most = held.iter().rev().max_by_key(|(_, shares)| shares.len());
+        let fewest = held.iter().min_by_key(|(_, shares)| shares.len());
+        let (Some((most, from)), Some((fewest, to))) = (most, fewest) else {
+            return;
+        };
+        if from.len() < to.len() + 2 {
+            return;
+        }
+        let (most, fewest) = (*most, *fewest);
+        if let Some(at) = held.get_mut(most).and_then(Vec::pop) {
+            places[at] = Some(fewest.clone());
+            held.entry(fewest).or_default().push(at);
+        }
+    }
 }
 
 #[cfg(test)]

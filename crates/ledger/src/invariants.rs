@@ -3,8 +3,8 @@
 //! predicates.
 
 use crate::{
-    Applied, MAX_FUNCTIONS, MAX_INVITATIONS, MAX_LOSSES, MAX_MEMBERS, MAX_OPEN_ALERTS, MAX_REMOVED,
-    MAX_ROLES, State,
+    Applied, MAX_FEED_PARTITIONS, MAX_FUNCTIONS, MAX_INVITATIONS, MAX_LOSSES, MAX_MEMBERS,
+    MAX_OPEN_ALERTS, MAX_REMOVED, MAX_ROLES, State,
 };
 
 /// One step of the fold.
@@ -67,6 +67,7 @@ pub const ALL: &[Invariant] = &[
     ONE_MODEL_PER_ROUND,
     KEY_EPOCH_MONOTONIC,
     ALERTS_BALANCE,
+    FEED_BY_ITS_HOLDER,
     BOUNDED,
 ];
 
@@ -98,6 +99,7 @@ pub const NO_EFFECT_NO_CHANGE: Invariant = Invariant {
                 && a.keys == b.keys
                 && a.alerts == b.alerts
                 && a.ingest == b.ingest
+                && a.feeds == b.feeds
         };
         match step.applied {
             Applied::Effective => true,
@@ -242,16 +244,33 @@ pub const ALERTS_BALANCE: Invariant = Invariant {
     },
 };
 
+/// A former holder of a share cannot move it.
+pub const FEED_BY_ITS_HOLDER: Invariant = Invariant {
+    id: "FEED_BY_ITS_HOLDER",
+    says: "a partition that moved was moved by the holder of its share, and its count of records only grows",
+    holds: |step| {
+        step.after.feeds.iter().all(|(place, now)| {
+            let before = step.before.feeds.get(place);
+            let unmoved = before == Some(now);
+            let holder = step.before.share_holder(&place.0, place.1);
+            unmoved
+                || (holder == Some(&now.by)
+                    && before.is_none_or(|before| before.records <= now.records))
+        })
+    },
+};
+
 /// Nothing grows without limit.
 pub const BOUNDED: Invariant = Invariant {
     id: "BOUNDED",
-    says: "members, invitations, functions, alerts, roles, losses and remembered proposals stay within their limits",
+    says: "members, invitations, functions, feeds, alerts, roles, losses and remembered proposals stay within their limits",
     holds: |step| {
         let state = step.after;
         state.members.len() <= MAX_MEMBERS
             && state.removed.len() <= MAX_REMOVED
             && state.invitations.len() <= MAX_INVITATIONS
             && state.functions.len() <= MAX_FUNCTIONS
+            && state.feeds.len() <= MAX_FEED_PARTITIONS
             && state.alerts.len() <= MAX_OPEN_ALERTS
             && state.roles.len() <= MAX_ROLES
             && state.rounds.losses.len() <= MAX_LOSSES

@@ -5,6 +5,7 @@
 //! [`assign()`] decides which node does which work.
 
 pub mod assign;
+mod feeds;
 mod functions;
 mod ingest;
 pub mod invariants;
@@ -15,6 +16,7 @@ mod state;
 pub mod watch;
 
 pub use assign::{Wanted, assign};
+pub use feeds::{FeedPosition, MAX_ADVANCES, MAX_FEED_PARTITIONS, MAX_SHARES};
 pub use functions::{Function, MAX_FUNCTIONS};
 pub use ingest::IngestTotal;
 pub use members::{Invited, MAX_INVITATIONS, MAX_MEMBERS, MAX_REMOVED, Member, Removed};

@@ -131,6 +131,16 @@ impl State {
                 crate::MAX_ROLES
             ));
         }
+        match role {
+            Role::FeedShare(share) => self.divide(share)?,
+            Role::Feed(topic) if self.level >= Level::FEEDS => {
+                return refuse(format!(
+                    "{topic} is read in shares since level {}",
+                    Level::FEEDS
+                ));
+            }
+            Role::Feed(_) | Role::Room(_) => {}
+        }
         self.roles.insert(role.clone(), node.clone());
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::members::Applicant;
 use crate::seen::Seen;
-use crate::{Function, IngestTotal, Invited, Member, Removed, Rounds};
+use crate::{FeedPosition, Function, IngestTotal, Invited, Member, Removed, Rounds};
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
@@ -109,6 +109,8 @@ pub struct State {
     pub alerts_cleared: u64,
     /// What came in, by node and door.
     pub ingest: BTreeMap<(NodeId, Source), IngestTotal>,
+    /// How far Kafka topics were read, by topic and partition.
+    pub feeds: BTreeMap<(String, u32), FeedPosition>,
     /// Outcomes so far.
     pub tally: Tally,
     pub(crate) seen: Seen,
@@ -259,6 +261,11 @@ impl State {
                 version,
                 module,
             } => self.function_deployed(index, name, *version, *module),
+            Act::FeedAdvanced {
+                node,
+                topic,
+                advances,
+            } => self.feed_advanced(node, &record.proposer, topic, advances),
         }
     }
 

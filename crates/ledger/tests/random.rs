@@ -5,8 +5,8 @@ use ledger::invariants::{ALL, Step, check};
 use ledger::{Applied, State};
 use proptest::prelude::*;
 use wire::{
-    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, Level, NodeId, ProposalId, Record,
-    Removal, Role, Round, Severity, Source, StoreId, UnixMillis,
+    Act, Alert, AlertKind, Digest, FeedAdvance, FeedShare, GroupCommitKind, KeyEpoch, Level,
+    NodeId, ProposalId, Record, Removal, Role, Round, Severity, Source, StoreId, UnixMillis,
 };
 
 /// Three members and a stranger.
@@ -16,6 +16,21 @@ fn node() -> impl Strategy<Value = NodeId> {
 
 fn some_nodes() -> impl Strategy<Value = Vec<NodeId>> {
     prop::collection::vec(node(), 0..4)
+}
+
+fn advance() -> impl Strategy<Value = FeedAdvance> {
+    (0u32..3, 0u64..6, 0u64..6, any::<bool>(), 0u64..6, 0u64..4).prop_map(
+        |(partition, from, to, moved, resume, count)| FeedAdvance {
+            partition,
+            from,
+            to,
+            moved,
+            resume,
+            watermark: UnixMillis(0),
+            count,
+            digest: Digest([0; 32]),
+        },
+    )
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -52,6 +67,13 @@ fn act() -> impl Strategy<Value = Act> {
         }),
         1 => (name, 0u64..4, digest.clone()).prop_map(|(name, version, module)| {
             Act::FunctionDeployed { name, version, module }
+        }),
+        3 => (node(), 1u16..3, 0u16..3).prop_map(|(node, of, share)| Act::RoleAssigned {
+            role: Role::FeedShare(FeedShare { topic: "t".into(), of, share }),
+            node,
+        }),
+        4 => (node(), prop::collection::vec(advance(), 0..3)).prop_map(|(node, advances)| {
+            Act::FeedAdvanced { node, topic: "t".into(), advances }
         }),
     ];
     let alert = |id: String| Alert {
@@ -212,6 +234,17 @@ fn each_invariant_can_fail() {
             state.keys.epoch = KeyEpoch(2)
         }),
         ("ALERTS_BALANCE", |state| state.alerts_raised += 1),
+        ("FEED_BY_ITS_HOLDER", |state| {
+            let position = ledger::FeedPosition {
+                to: 1,
+                resume: 1,
+                watermark: UnixMillis(0),
+                records: 1,
+                by: "a".into(),
+                digest: Digest([0; 32]),
+            };
+            state.feeds.insert(("f".into(), 0), position);
+        }),
         ("BOUNDED", |state| {
             state.rounds.losses.extend([(Round(1), 0.0); 201])
         }),
@@ -247,7 +280,7 @@ fn each_invariant_can_fail() {
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
     assert_eq!(
         ALL.len(),
-        13,
+        14,
         "a new invariant needs a state that breaks it here"
     );
 }

@@ -165,6 +165,16 @@ pub enum Act {
         /// SHA-256 of its module.
         module: Digest,
     },
+    /// Partitions of a Kafka topic were read further, and what their records report is on the data
+    /// space. All of it takes effect, or nothing.
+    FeedAdvanced {
+        /// The reader; it must hold the shares that the partitions belong to.
+        node: NodeId,
+        /// Kafka topic.
+        topic: String,
+        /// By partition, each once.
+        advances: Vec<FeedAdvance>,
+    },
 }
 
 impl Act {
@@ -187,7 +197,8 @@ impl Act {
             | Self::Admitted { .. }
             | Self::Removed { .. }
             | Self::Introduced { .. }
-            | Self::FunctionDeployed { .. } => None,
+            | Self::FunctionDeployed { .. }
+            | Self::FeedAdvanced { .. } => None,
         }
     }
 
@@ -210,7 +221,8 @@ impl Act {
             | Self::Admitted { .. }
             | Self::Removed { .. }
             | Self::Introduced { .. }
-            | Self::FunctionDeployed { .. } => None,
+            | Self::FunctionDeployed { .. }
+            | Self::FeedAdvanced { .. } => None,
         }
     }
 }
@@ -244,6 +256,59 @@ pub enum Role {
     Room(RoomId),
     /// Consume a Kafka topic.
     Feed(String),
+    /// Consume part of a Kafka topic.
+    FeedShare(FeedShare),
+}
+
+/// A part of a Kafka topic's partitions: those whose number leaves `share` when divided by `of`. So
+/// partitions that are added later belong to somebody at once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct FeedShare {
+    /// Kafka topic.
+    pub topic: String,
+    /// How many shares the topic has.
+    pub of: u16,
+    /// Which of them, from 0.
+    pub share: u16,
+}
+
+impl FeedShare {
+    /// The share of a topic in `of` parts that a partition belongs to.
+    pub fn holding(topic: &str, of: u16, partition: u32) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            of,
+            share: u16::try_from(partition % u32::from(of.max(1))).unwrap_or(0),
+        }
+    }
+
+    /// True for a share that there is.
+    pub const fn is_valid(&self) -> bool {
+        self.share < self.of
+    }
+}
+
+/// How much further one partition was read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FeedAdvance {
+    /// Kafka partition.
+    pub partition: u32,
+    /// First offset that it accounts for: where the ledger stood, so that nothing is passed over and
+    /// nothing counts twice.
+    pub from: u64,
+    /// The next offset to account for.
+    pub to: u64,
+    /// The broker had `from` no more, and its reader went on elsewhere by the configured policy: `from`
+    /// is where, and need not be where the ledger stood.
+    pub moved: bool,
+    /// A successor reads again from here: the first record of the oldest window that is still open.
+    pub resume: u64,
+    /// Windows that end here or before are reported.
+    pub watermark: UnixMillis,
+    /// How many records lay between; fewer than offsets where control records or gaps did.
+    pub count: u64,
+    /// SHA-256 over the concatenated SHA-256 digests of their values, in order.
+    pub digest: Digest,
 }
 
 /// Through which door something came.

@@ -6,7 +6,7 @@
 //! The ledger has a level of its own, raised by an act once every member speaks it, so that no
 //! member ever meets a leaf it cannot read. That is how one node at a time can be upgraded.
 
-use crate::{Act, Call, Frame, GroupCommitKind};
+use crate::{Act, Call, Frame, GroupCommitKind, Role};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,8 +24,10 @@ impl Level {
     pub const MEMBERSHIP: Self = Self(1);
     /// Frames in batches between gateways ([`crate::Batch`]).
     pub const BATCHES: Self = Self(2);
+    /// A topic's partitions in shares, each with its holder, and the place of each partition on the ledger.
+    pub const FEEDS: Self = Self(3);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::BATCHES;
+    pub const NEWEST: Self = Self::FEEDS;
 }
 
 impl fmt::Display for Level {
@@ -41,13 +43,13 @@ impl Act {
             Self::Genesis { .. }
             | Self::NodeUp { .. }
             | Self::NodeDown { .. }
-            | Self::RoleAssigned { .. }
             | Self::RoundOpened { .. }
             | Self::RoundClosed { .. }
             | Self::RoundAbandoned { .. }
             | Self::Ingested { .. }
             | Self::AlertRaised(_)
             | Self::AlertCleared { .. } => Level::FIRST,
+            Self::RoleAssigned { role, .. } => role.level(),
             Self::GroupCommit { kind, .. } => match kind {
                 GroupCommitKind::Created { .. }
                 | GroupCommitKind::Joined
@@ -60,6 +62,17 @@ impl Act {
             | Self::Removed { .. }
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. } => Level::MEMBERSHIP,
+            Self::FeedAdvanced { .. } => Level::FEEDS,
+        }
+    }
+}
+
+impl Role {
+    /// The first level that knows this role.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Room(_) | Self::Feed(_) => Level::FIRST,
+            Self::FeedShare(_) => Level::FEEDS,
         }
     }
 }

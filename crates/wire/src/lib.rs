@@ -15,7 +15,9 @@ pub mod quarantine;
 pub mod report;
 pub mod status;
 
-pub use act::{Act, Alert, AlertKind, GroupCommitKind, Record, Role, Severity, Source};
+pub use act::{
+    Act, Alert, AlertKind, FeedAdvance, FeedShare, GroupCommitKind, Record, Role, Severity, Source,
+};
 pub use codec::{DecodeError, decode, encode};
 pub use frame::{Call, Frame, Reply};
 pub use id::{

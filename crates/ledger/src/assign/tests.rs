@@ -84,3 +84,47 @@ fn nobody_up_means_nothing_to_assign() {
 fn a_home_that_is_no_member_counts_as_down() {
     check("r1@z", "a", "", "r1=a");
 }
+
+fn shares(of: u16) -> Vec<Wanted> {
+    let share = |share| Wanted {
+        role: Role::FeedShare(wire::FeedShare {
+            topic: "t".to_owned(),
+            of,
+            share,
+        }),
+        home: None,
+    };
+    (0..of).map(share).collect()
+}
+
+/// Shares held by each, after whatever is assigned.
+fn evened(of: u16, up: &str, holders: &mut BTreeMap<Role, NodeId>) -> Vec<usize> {
+    let up: BTreeSet<NodeId> = up.split_whitespace().map(NodeId::from).collect();
+    for act in assign(&shares(of), &up, holders) {
+        if let Act::RoleAssigned { role, node } = act {
+            holders.insert(role, node);
+        }
+    }
+    assert_eq!(assign(&shares(of), &up, holders), [], "settled");
+    let held = |node: &NodeId| holders.values().filter(|holder| *holder == node).count();
+    up.iter().map(held).collect()
+}
+
+#[test]
+fn shares_are_even_and_move_no_more_than_they_must() {
+    let mut holders = BTreeMap::new();
+    assert_eq!(evened(8, "a b c", &mut holders), [3, 3, 2]);
+    assert_eq!(evened(8, "a c", &mut holders), [4, 4]);
+    let before = holders.clone();
+    assert_eq!(evened(8, "a b c", &mut holders), [3, 2, 3]);
+    let moved = before
+        .iter()
+        .filter(|(role, node)| holders[*role] != **node);
+    assert_eq!(
+        moved.count(),
+        2,
+        "two for the one that came back, the others stay"
+    );
+    assert_eq!(evened(8, "b", &mut holders), [8]);
+    assert_eq!(evened(2, "a b c", &mut BTreeMap::new()), [1, 1, 0]);
+}
