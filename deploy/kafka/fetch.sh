@@ -1,11 +1,15 @@
 #!/bin/sh
 # Brings the jars of Apache Kafka from Maven Central into a cache, once, and prints the folder.
 # Needs: mvn, and a JDK 17 or newer to run the broker afterwards.
+#
+#   fetch.sh [VERSION]
 set -eu
 
-version=${KAFKA_VERSION:-4.1.1}
+version=${1:-${KAFKA_VERSION:-4.1.1}}
 here=$(cd "$(dirname "$0")" && pwd)
-home="${GLASSHOUSE_CACHE:-$HOME/.cache/glasshouse}/kafka-$version"
+# What the pom names is what is there: another pom, another folder.
+pom=$(cksum <"$here/pom.xml" | cut -d' ' -f1)
+home="${GLASSHOUSE_CACHE:-$HOME/.cache/glasshouse}/kafka-$version-$pom"
 
 if [ ! -f "$home/complete" ]; then
     for tool in mvn java; do

@@ -5,7 +5,8 @@
 #   run.sh LIBS DATA PORT CONTROLLER_PORT [HOST]
 #
 # LIBS: folder of jars (see fetch.sh); DATA: folder of logs and settings, kept between runs; HOST: the
-# address it listens at, 127.0.0.1 if none is given.
+# address it listens at, 127.0.0.1 if none is given. Settings in DATA/extra.properties have the last word
+# (several brokers, TLS, SASL); words in DATA/format.args go to the formatting of the logs (users of SCRAM).
 set -eu
 
 libs=$1 data=$2 port=$3 controller=$4 host=${5:-127.0.0.1}
@@ -33,12 +34,15 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=true
 log.cleaner.dedupe.buffer.size=4194304
 PROPERTIES
+[ ! -f "$data/extra.properties" ] || cat "$data/extra.properties" >>"$data/server.properties"
+format=
+[ ! -f "$data/format.args" ] || format=$(cat "$data/format.args")
 
 # -Xshare and C1 only: start-up time matters here, throughput does not.
 java_options="-Xmx384m -Xms64m -Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 # shellcheck disable=SC2086
 [ -f "$data/logs/meta.properties" ] ||
-    java $java_options -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" -c "$data/server.properties" >&2
+    java $java_options -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" -c "$data/server.properties" $format >&2
 # shellcheck disable=SC2086
 java $java_options -cp "$libs/*" kafka.Kafka "$data/server.properties" </dev/null >&2 &
 broker=$!

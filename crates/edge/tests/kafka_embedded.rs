@@ -10,6 +10,7 @@ use edge::kafka::{
     ClientConfig, Connection, Dialer, Feed, FeedError, OffsetCommit, Reach, Security,
 };
 use futures::future::BoxFuture;
+use kafka_suite::certificates::certificates;
 use kafka_suite::{Cluster, feed, kcat, send, take, text, topic, within};
 use std::io;
 use std::path::Path;
@@ -58,38 +59,6 @@ async fn the_suite_passes_on_the_embedded_broker() {
     kafka_suite::run(&mut cluster).await;
 }
 
-/// A CA with a certificate for the broker and one for a client.
-struct Certificates {
-    ca_pem: String,
-    broker: (String, String),
-    client: (String, String),
-}
-
-fn certificates() -> Certificates {
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-    // OpenSSL takes a certificate whose subject is its issuer's for self-signed: give both a name.
-    ca.distinguished_name
-        .push(rcgen::DnType::CommonName, "authority");
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let issue = |name: &str| {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        parameters
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
-        let certificate = parameters.signed_by(&key, &issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    };
-    Certificates {
-        ca_pem,
-        broker: issue("localhost"),
-        client: issue("feed.glasshouse.example"),
-    }
-}
-
 fn write(dir: &Path, name: &str, pem: &str) -> std::path::PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, pem).unwrap();
@@ -117,11 +86,7 @@ async fn mutual_tls_lets_in_who_has_a_certificate_and_nothing_crosses_in_plain()
     let key = write(dir.path(), "client.key", &ours.client.1);
 
     let with = |cert: &Path, key: &Path| {
-        let security = Security::MutualTls {
-            ca: ca.clone(),
-            cert: cert.to_owned(),
-            key: key.to_owned(),
-        };
+        let security = Security::mutual_tls(ca.clone(), cert.to_owned(), key.to_owned());
         ClientConfig::new([bootstrap.clone()], security)
     };
     let good = with(&cert, &key);
@@ -188,7 +153,7 @@ async fn mutual_tls_lets_in_who_has_a_certificate_and_nothing_crosses_in_plain()
             .is_err()
     );
     // Plain TCP.
-    let plain = ClientConfig::new([bootstrap.clone()], Security::Plaintext);
+    let plain = ClientConfig::new([bootstrap.clone()], Security::PLAINTEXT);
     assert!(within(feed(&plain, "secret").poll()).await.is_err());
     // Files that are none: a sentence instead of a panic.
     let error = within(feed(&with(&cert, &ca), "secret").poll())
@@ -198,7 +163,7 @@ async fn mutual_tls_lets_in_who_has_a_certificate_and_nothing_crosses_in_plain()
         error.is_permanent()
             && error
                 .to_string()
-                .contains("it should be a PEM file with a PKCS#8 key"),
+                .contains("it should be a PEM file with a private key"),
         "{error}"
     );
     let error = within(feed(&with(&dir.path().join("none"), &key), "secret").poll())
@@ -218,7 +183,7 @@ async fn retention_that_overtakes_the_feed_is_followed_and_counted() {
     })
     .await
     .unwrap();
-    let config = ClientConfig::new([broker.addr().to_string()], Security::Plaintext);
+    let config = ClientConfig::new([broker.addr().to_string()], Security::PLAINTEXT);
     let mut producer = topic(&config, "short", 1).await;
     let mut feed = feed(&config, "short");
     send(&mut producer, 0, &["first".to_owned()]).await;
@@ -246,7 +211,7 @@ async fn an_absent_broker_is_a_sentence_and_later_a_connection() {
         ..BrokerConfig::default()
     };
     broker.stop().await;
-    let client = ClientConfig::new([config.bind.to_string()], Security::Plaintext);
+    let client = ClientConfig::new([config.bind.to_string()], Security::PLAINTEXT);
     let mut feed = feed(&client, "later");
     let error = within(feed.poll()).await.unwrap_err();
     assert!(
@@ -306,7 +271,7 @@ async fn over_pipes_in_virtual_time_records_come_are_committed_and_survive_a_cut
     });
     let config = ClientConfig {
         reach: Reach::Dialer(pipes.clone()),
-        ..ClientConfig::new(["mainframe:9092"], Security::Plaintext)
+        ..ClientConfig::new(["mainframe:9092"], Security::PLAINTEXT)
     };
     let mut producer = topic(&config, "piped", 1).await;
     send(&mut producer, 0, &["one".to_owned(), "two".to_owned()]).await;
@@ -330,10 +295,14 @@ async fn over_pipes_in_virtual_time_records_come_are_committed_and_survive_a_cut
     assert_eq!(reader.committed().await.unwrap(), [commit]);
 
     let protected = ClientConfig {
-        security: Security::SaslPlaintext(edge::kafka::Sasl {
-            username: "u".into(),
-            password: "p".into(),
-        }),
+        security: Security {
+            tls: None,
+            sasl: Some(edge::kafka::Sasl {
+                mechanism: edge::kafka::Mechanism::ScramSha256,
+                username: "u".into(),
+                password: "p".into(),
+            }),
+        },
         ..config
     };
     let error = feed(&protected, "piped").poll().await.unwrap_err();

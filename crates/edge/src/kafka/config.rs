@@ -1,4 +1,5 @@
 use super::Reach;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,48 +34,71 @@ impl ClientConfig {
     }
 }
 
-/// Encryption and authentication.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Security {
-    /// None. What crosses such a connection is counted as plaintext.
-    Plaintext,
-    /// TLS with both certificates checked. PEM files; the key is PKCS#8.
-    MutualTls {
-        /// Certificates of the authorities that a broker's certificate may come from.
-        ca: PathBuf,
-        /// Our certificate chain.
-        cert: PathBuf,
-        /// Our private key.
-        key: PathBuf,
-    },
-    /// SASL (SCRAM or PLAIN, whichever the broker offers) on an unencrypted connection.
-    SaslPlaintext(Sasl),
-    /// SASL within mutual TLS.
-    SaslMutualTls {
-        /// User.
-        sasl: Sasl,
-        /// As in `MutualTls`.
-        ca: PathBuf,
-        /// As in `MutualTls`.
-        cert: PathBuf,
-        /// As in `MutualTls`.
-        key: PathBuf,
-    },
+/// Encryption and authentication. The default is none: what crosses such a connection is counted as
+/// plaintext.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Security {
+    /// TLS.
+    pub tls: Option<Tls>,
+    /// Authentication by name and password.
+    pub sasl: Option<Sasl>,
 }
 
 impl Security {
-    /// True when the bytes on the wire are encrypted.
-    pub const fn encrypted(&self) -> bool {
-        match self {
-            Self::Plaintext | Self::SaslPlaintext(_) => false,
-            Self::MutualTls { .. } | Self::SaslMutualTls { .. } => true,
+    /// Neither.
+    pub const PLAINTEXT: Self = Self {
+        tls: None,
+        sasl: None,
+    };
+
+    /// TLS with both certificates checked.
+    pub fn mutual_tls(ca: PathBuf, cert: PathBuf, key: PathBuf) -> Self {
+        Self {
+            tls: Some(Tls {
+                ca,
+                client: Some((cert, key)),
+            }),
+            sasl: None,
         }
     }
+
+    /// True when the bytes on the wire are encrypted.
+    pub const fn encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// A password that would cross in clear.
+    pub(super) fn tells_its_password(&self) -> bool {
+        let plain = self.sasl.as_ref().map(|sasl| sasl.mechanism) == Some(Mechanism::Plain);
+        plain && !self.encrypted()
+    }
+}
+
+/// PEM files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tls {
+    /// Certificates of the authorities that a broker's certificate may come from.
+    pub ca: PathBuf,
+    /// Our certificate chain and private key, where brokers ask for them.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How a password is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mechanism {
+    /// RFC 7677: neither end learns the password from the other.
+    ScramSha256,
+    /// The same with SHA-512.
+    ScramSha512,
+    /// RFC 4616: in clear, so under TLS only.
+    Plain,
 }
 
 /// A SASL user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sasl {
+    /// How the password is shown. No other is tried.
+    pub mechanism: Mechanism,
     /// Name.
     pub username: String,
     /// Password; not shown by `Debug`.
@@ -84,6 +108,7 @@ pub struct Sasl {
 impl std::fmt::Debug for Sasl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sasl")
+            .field("mechanism", &self.mechanism)
             .field("username", &self.username)
             .finish_non_exhaustive()
     }
@@ -111,6 +136,8 @@ pub struct FeedConfig {
     pub max_bytes: i32,
     /// Bytes that one poll asks of one partition. A single larger batch still comes whole.
     pub partition_max_bytes: i32,
+    /// Age at which a connection set is built anew, so that new partitions and moved leaders are seen.
+    pub metadata_age: Duration,
 }
 
 impl FeedConfig {
@@ -127,6 +154,7 @@ impl FeedConfig {
             max_wait: Duration::from_millis(250),
             max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,
+            metadata_age: Duration::from_secs(60),
         }
     }
 }
@@ -134,10 +162,35 @@ impl FeedConfig {
 /// Which partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Partitions {
-    /// All that the topic has, new ones within a minute.
+    /// All that the topic has; new ones when the connection set is built anew.
     All,
     /// Only these.
     Some(Vec<i32>),
+    /// Those whose number leaves one of `held` when divided by `of`, new ones when the connection set is built anew.
+    Shares {
+        /// How many shares the topic has.
+        of: u16,
+        /// Which of them are ours.
+        held: BTreeSet<u16>,
+    },
+}
+
+impl Partitions {
+    /// Of all partitions of the topic, those to read.
+    pub(super) fn of(&self, all: impl Iterator<Item = i32>) -> Vec<i32> {
+        match self {
+            Self::All => all.collect(),
+            Self::Some(partitions) => partitions.clone(),
+            Self::Shares { of, held } => {
+                let of = i32::from((*of).max(1));
+                let ours = |partition: &i32| {
+                    let share = u16::try_from(partition.rem_euclid(of));
+                    share.is_ok_and(|share| held.contains(&share))
+                };
+                all.filter(ours).collect()
+            }
+        }
+    }
 }
 
 /// Where to begin.
@@ -158,4 +211,22 @@ pub enum OutOfRange {
     Latest,
     /// Return an error until somebody seeks.
     Fail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_divide_whatever_partitions_there_are() {
+        let shares = |of, held: &[u16]| Partitions::Shares {
+            of,
+            held: held.iter().copied().collect(),
+        };
+        assert_eq!(shares(3, &[0]).of(0..8), [0, 3, 6]);
+        assert_eq!(shares(3, &[1, 2]).of(0..8), [1, 2, 4, 5, 7]);
+        assert_eq!(shares(3, &[2]).of(0..2), [0; 0]);
+        assert_eq!(shares(1, &[0]).of(0..2), [0, 1]);
+        assert_eq!(shares(3, &[]).of(0..8), [0; 0]);
+    }
 }

@@ -36,7 +36,7 @@ pub enum Reach {
     #[default]
     Sockets,
     /// By a dialer. What it gives carries the protocol as it is, so this goes with
-    /// [`Security::Plaintext`](super::Security::Plaintext) only.
+    /// [`Security::PLAINTEXT`](super::Security::PLAINTEXT) only.
     Dialer(Arc<dyn Dialer>),
 }
 

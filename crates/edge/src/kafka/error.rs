@@ -8,6 +8,9 @@ pub enum FeedError {
     /// No address to try, or one that is none.
     #[error("bootstrap address {0:?} is not host:port; write for instance \"kafka.example:9093\"")]
     Address(String),
+    /// What is configured must not be done.
+    #[error("{0}")]
+    Unsafe(&'static str),
     /// A TLS file is missing or wrong.
     #[error("TLS file {path}: {problem}")]
     TlsFile {
@@ -92,7 +95,9 @@ impl FeedError {
     /// Calling again will not help before somebody changes something.
     pub const fn is_permanent(&self) -> bool {
         match self {
-            Self::Address(_) | Self::TlsFile { .. } | Self::OutOfRange { .. } => true,
+            Self::Address(_) | Self::Unsafe(_) | Self::TlsFile { .. } | Self::OutOfRange { .. } => {
+                true
+            }
             Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Call { .. }

@@ -4,15 +4,14 @@ use super::client::{Client, EARLIEST, LATEST};
 use super::counters::{Counters, Snapshot, count};
 use super::error::code_name;
 use super::{
-    Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, Partitions, StartAt,
-    fetch,
+    Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, StartAt, fetch,
 };
 use bytes::Buf;
 use fetch::Fetched;
 use futures::future::try_join_all;
 use samsa::prelude::protocol::FetchRequest;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,9 +20,6 @@ use tokio::time::Instant;
 /// (a few seconds) not to grow into a minute, long enough not to hammer a broker that starts.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-
-/// Age at which a connection set is built anew, so that new partitions and moved leaders are seen.
-const METADATA_AGE: Duration = Duration::from_secs(60);
 
 /// Only records of committed transactions (Fetch isolation level).
 const READ_COMMITTED: i8 = 1;
@@ -39,6 +35,8 @@ pub struct KafkaFeed {
     client: Option<Client>,
     /// Next offset to read, per partition.
     positions: BTreeMap<i32, i64>,
+    /// Partitions that the out-of-range policy has moved, until their next records are handed out.
+    moved: BTreeSet<i32>,
     faults_in_a_row: u32,
     not_before: Option<Instant>,
     /// Partition that stands first in the next request: a broker fills its answer in order, and
@@ -54,6 +52,7 @@ impl KafkaFeed {
             counters: Arc::default(),
             client: None,
             positions: BTreeMap::new(),
+            moved: BTreeSet::new(),
             faults_in_a_row: 0,
             not_before: None,
             first: 0,
@@ -71,7 +70,7 @@ impl KafkaFeed {
         match self
             .client
             .take()
-            .filter(|client| client.since.elapsed() < METADATA_AGE)
+            .filter(|client| client.since.elapsed() < self.config.metadata_age)
         {
             Some(client) => Ok(client),
             None => {
@@ -100,10 +99,7 @@ impl KafkaFeed {
     }
 
     fn assigned(&self, client: &Client) -> Vec<i32> {
-        match &self.config.partitions {
-            Partitions::All => client.partitions().collect(),
-            Partitions::Some(partitions) => partitions.clone(),
-        }
+        self.config.partitions.of(client.partitions())
     }
 
     /// Gives a position to each partition that has none: the committed offset, or where to start.
@@ -134,7 +130,12 @@ impl KafkaFeed {
     async fn poll_once(&mut self, client: &mut Client) -> Result<Vec<PartitionRecords>, FeedError> {
         self.place(client).await?;
         let mut partitions = self.assigned(client);
-        let turn = self.first % partitions.len().max(1);
+        if partitions.is_empty() {
+            // Nobody to wait at; the next connection set may know of more partitions.
+            tokio::time::sleep(self.config.max_wait).await;
+            return Ok(Vec::new());
+        }
+        let turn = self.first % partitions.len();
         partitions.rotate_left(turn);
         self.first = self.first.wrapping_add(1);
         let mut asked: BTreeMap<i32, Vec<(i32, i64)>> = BTreeMap::new();
@@ -160,6 +161,7 @@ impl KafkaFeed {
         // Positions move last: an error above hands out nothing, so nothing is lost.
         for part in &taken {
             self.positions.insert(part.partition, part.next_offset);
+            self.moved.remove(&part.partition);
             count(&self.counters.records, part.records.len() as u64);
         }
         Ok(taken)
@@ -191,6 +193,7 @@ impl KafkaFeed {
                     records,
                     next_offset,
                     high_watermark,
+                    moved: self.moved.contains(&partition),
                 }))
             }
             OFFSET_OUT_OF_RANGE => {
@@ -216,6 +219,7 @@ impl KafkaFeed {
                 );
                 count(&self.counters.resets, 1);
                 self.positions.insert(partition, to);
+                self.moved.insert(partition);
                 Ok(None)
             }
             code => Err(FeedError::Refused {
@@ -296,6 +300,7 @@ impl Feed for KafkaFeed {
 
     fn seek(&mut self, partition: i32, offset: i64) {
         self.positions.insert(partition, offset);
+        self.moved.remove(&partition);
     }
 
     fn counters(&self) -> Snapshot {

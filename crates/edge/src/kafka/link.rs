@@ -1,26 +1,20 @@
-//! One connection to one broker, on samsa's sockets.
+//! One connection to one broker.
 
 use super::counters::Counters;
 use super::dialer::{self, Connection, Dialer};
-use super::{ClientConfig, FeedError, Reach, Security};
+use super::{ClientConfig, FeedError, Reach, Security, sasl, tls};
 use bytes::{Buf, Bytes, BytesMut};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use samsa::prelude::encode::ToByte;
-use samsa::prelude::{
-    BrokerAddress, BrokerConnection, SaslConfig, SaslTcpConfig, SaslTcpConnection, SaslTlsConfig,
-    SaslTlsConnection, TcpConnection, TlsConnection, TlsConnectionOptions,
-};
-use std::path::Path;
+use samsa::prelude::{BrokerAddress, BrokerConnection, TcpConnection};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 enum Socket {
+    /// samsa's.
     Tcp(TcpConnection),
-    Tls(TlsConnection),
-    SaslTcp(SaslTcpConnection),
-    SaslTls(SaslTlsConnection),
-    Dialed(Box<dyn Connection>),
+    /// With TLS or SASL, or from a dialer.
+    Stream(Box<dyn Connection>),
 }
 
 /// A connection with its address. A call that fails or is cancelled leaves an answer on the way:
@@ -42,17 +36,36 @@ impl Link {
         counters: Arc<Counters>,
     ) -> Result<Self, FeedError> {
         let address = format!("{host}:{port}");
-        let opened = match &config.reach {
-            Reach::Sockets => by_samsa(config, host, port).await,
-            Reach::Dialer(dialer) => by_dialer(config, dialer.as_ref(), host, port).await,
+        let refused = |reason| FeedError::Connect {
+            address: address.clone(),
+            reason,
         };
-        let socket = opened.map_err(|error| match error {
-            OpenError::TlsFile(error) => error,
-            OpenError::Refused(reason) => FeedError::Connect {
-                address: address.clone(),
-                reason,
-            },
-        })?;
+        if config.security.tells_its_password() {
+            let reason = "SASL PLAIN would send the password in clear; use SCRAM, or TLS beside it";
+            return Err(FeedError::Unsafe(reason));
+        }
+        let settings = config
+            .security
+            .tls
+            .as_ref()
+            .map(tls::settings)
+            .transpose()?;
+        let opening = async {
+            match &config.reach {
+                Reach::Sockets if config.security == Security::PLAINTEXT => {
+                    by_samsa(host, port).await
+                }
+                Reach::Sockets => by_ourselves(config, settings, host, port).await,
+                Reach::Dialer(dialer) => by_dialer(config, dialer.as_ref(), host, port).await,
+            }
+        };
+        let socket = match tokio::time::timeout(config.connect_limit, opening).await {
+            Ok(opened) => opened.map_err(refused)?,
+            Err(_) => {
+                let limit = config.connect_limit.as_millis();
+                return Err(refused(format!("no connection within {limit} ms")));
+            }
+        };
         let encrypted = config.security.encrypted();
         Ok(Self {
             socket,
@@ -82,10 +95,7 @@ impl Link {
         let exchange = async {
             let answer = match &mut self.socket {
                 Socket::Tcp(socket) => exchange(socket, request).await,
-                Socket::Tls(socket) => exchange(socket, request).await,
-                Socket::SaslTcp(socket) => exchange(socket, request).await,
-                Socket::SaslTls(socket) => exchange(socket, request).await,
-                Socket::Dialed(stream) => {
+                Socket::Stream(stream) => {
                     let answer = dialer::exchange(stream, request).await;
                     return answer.map_err(|error| error.to_string());
                 }
@@ -128,42 +138,42 @@ impl Link {
     }
 }
 
-/// Why no connection came about.
-enum OpenError {
-    /// The sentence says it all.
-    TlsFile(FeedError),
-    Refused(String),
-}
-
-async fn by_samsa(config: &ClientConfig, host: &str, port: u16) -> Result<Socket, OpenError> {
-    check_tls_files(&config.security).map_err(OpenError::TlsFile)?;
-    let refused = |reason: String| OpenError::Refused(reason);
-    // samsa panics on a name that does not resolve: ask first. It may also panic on certificates
-    // that do not belong together, so it connects in a task of its own.
-    let lookup = tokio::time::timeout(config.connect_limit, tokio::net::lookup_host((host, port)));
-    match lookup.await {
-        Ok(Ok(found)) => {
-            if found.count() == 0 {
-                return Err(refused("the name has no address".to_owned()));
-            }
-        }
-        Ok(Err(error)) => return Err(refused(error.to_string())),
-        Err(_) => return Err(refused("the name was not resolved in time".to_owned())),
+async fn by_samsa(host: &str, port: u16) -> Result<Socket, String> {
+    // samsa panics on a name that does not resolve: ask first.
+    let found = tokio::net::lookup_host((host, port)).await;
+    if found.map_err(|error| error.to_string())?.count() == 0 {
+        return Err("the name has no address".to_owned());
     }
     let broker = BrokerAddress {
         host: host.to_owned(),
         port,
     };
-    let mut task = tokio::spawn(open(config.security.clone(), broker));
-    match tokio::time::timeout(config.connect_limit, &mut task).await {
-        Ok(Ok(Ok(socket))) => Ok(socket),
-        Ok(Ok(Err(error))) => Err(refused(error.to_string())),
-        Ok(Err(panic)) => Err(refused(format!("the client library failed: {panic}"))),
-        Err(_) => {
-            task.abort();
-            Err(too_slow(config))
-        }
+    let connected = TcpConnection::new(vec![broker]).await;
+    connected
+        .map(Socket::Tcp)
+        .map_err(|error| error.to_string())
+}
+
+async fn by_ourselves(
+    config: &ClientConfig,
+    settings: Option<Arc<rustls::ClientConfig>>,
+    host: &str,
+    port: u16,
+) -> Result<Socket, String> {
+    let stream = TcpStream::connect((host, port)).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    // Requests are small and each waits for its answer.
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
+    let mut stream: Box<dyn Connection> = match settings {
+        None => Box::new(stream),
+        Some(settings) => Box::new(tls::shake_hands(settings, host, stream).await?),
+    };
+    if let Some(sasl) = &config.security.sasl {
+        sasl::authenticate(&mut stream, &config.client_id, sasl).await?;
     }
+    Ok(Socket::Stream(stream))
 }
 
 async fn by_dialer(
@@ -171,21 +181,15 @@ async fn by_dialer(
     dialer: &dyn Dialer,
     host: &str,
     port: u16,
-) -> Result<Socket, OpenError> {
-    if config.security != Security::Plaintext {
+) -> Result<Socket, String> {
+    if config.security != Security::PLAINTEXT {
         let reason = "a dialer's connections carry neither TLS nor SASL; configure plaintext";
-        return Err(OpenError::Refused(reason.to_owned()));
+        return Err(reason.to_owned());
     }
-    match tokio::time::timeout(config.connect_limit, dialer.dial(host, port)).await {
-        Ok(Ok(connection)) => Ok(Socket::Dialed(connection)),
-        Ok(Err(error)) => Err(OpenError::Refused(error.to_string())),
-        Err(_) => Err(too_slow(config)),
-    }
-}
-
-fn too_slow(config: &ClientConfig) -> OpenError {
-    let limit = config.connect_limit.as_millis();
-    OpenError::Refused(format!("no connection within {limit} ms"))
+    let dialed = dialer.dial(host, port).await;
+    dialed
+        .map(Socket::Stream)
+        .map_err(|error| error.to_string())
 }
 
 async fn exchange<C: BrokerConnection, R: ToByte + Sync + Send>(
@@ -194,81 +198,4 @@ async fn exchange<C: BrokerConnection, R: ToByte + Sync + Send>(
 ) -> samsa::prelude::Result<BytesMut> {
     socket.send_request(request).await?;
     socket.receive_response().await
-}
-
-async fn open(security: Security, broker: BrokerAddress) -> samsa::prelude::Result<Socket> {
-    let sasl_config = |sasl: super::Sasl| SaslConfig::new(sasl.username, sasl.password, None, None);
-    match security {
-        Security::Plaintext => TcpConnection::new(vec![broker]).await.map(Socket::Tcp),
-        Security::MutualTls { ca, cert, key } => {
-            let options = TlsConnectionOptions {
-                broker_options: vec![broker],
-                key,
-                cert,
-                cafile: Some(ca),
-            };
-            TlsConnection::new(options).await.map(Socket::Tls)
-        }
-        Security::SaslPlaintext(sasl) => {
-            let config = SaslTcpConfig {
-                tcp_config: vec![broker],
-                sasl_config: sasl_config(sasl),
-            };
-            SaslTcpConnection::new(config).await.map(Socket::SaslTcp)
-        }
-        Security::SaslMutualTls {
-            sasl,
-            ca,
-            cert,
-            key,
-        } => {
-            let tls_config = TlsConnectionOptions {
-                broker_options: vec![broker],
-                key,
-                cert,
-                cafile: Some(ca),
-            };
-            let config = SaslTlsConfig {
-                tls_config,
-                sasl_config: sasl_config(sasl),
-            };
-            SaslTlsConnection::new(config).await.map(Socket::SaslTls)
-        }
-    }
-}
-
-/// samsa unwraps what is in these files; say what is wrong before it does.
-fn check_tls_files(security: &Security) -> Result<(), FeedError> {
-    let (ca, cert, key) = match security {
-        Security::Plaintext | Security::SaslPlaintext(_) => return Ok(()),
-        Security::MutualTls { ca, cert, key } | Security::SaslMutualTls { ca, cert, key, .. } => {
-            (ca, cert, key)
-        }
-    };
-    // samsa takes the process's provider; a second call finds it set, which is as good.
-    let _already_set = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    for path in [ca, cert] {
-        check_file(path, "a PEM file with at least one CERTIFICATE", |pem| {
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            certificates.is_ok_and(|certificates| !certificates.is_empty())
-        })?;
-    }
-    check_file(
-        key,
-        "a PEM file with a PKCS#8 key (BEGIN PRIVATE KEY)",
-        |pem| PrivatePkcs8KeyDer::from_pem_slice(pem).is_ok(),
-    )
-}
-
-fn check_file(path: &Path, expected: &str, right: impl Fn(&[u8]) -> bool) -> Result<(), FeedError> {
-    let wrong = |problem| FeedError::TlsFile {
-        path: path.to_owned(),
-        problem,
-    };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    if right(&pem) {
-        Ok(())
-    } else {
-        Err(wrong(format!("it should be {expected}")))
-    }
 }

@@ -1,6 +1,7 @@
 //! Kafka: a [`Feed`] of records and a small [`Producer`].
 //!
-//! `samsa` supplies sockets, TLS, SASL and the encoding of requests; the record batches of a Fetch
+//! `samsa` supplies plain sockets and the requests and answers of the protocol; TLS and the choice of a SASL
+//! mechanism are ours (`tls`, `sasl`); the record batches of a Fetch
 //! response are decoded here (`fetch`, `batch`), since samsa's parser loses data on real ones
 //! (`docs/decisions/`). One call is in flight per connection. Whatever goes wrong, a time limit, a
 //! cancelled call, a refused byte, drops the whole connection set; the next call waits out a jittered
@@ -17,16 +18,22 @@ mod error;
 mod feed;
 pub mod fetch;
 mod link;
+mod partitioner;
 mod producer;
 mod reader;
+mod sasl;
+mod tls;
 
 pub use batch::{Codec, Header, Record};
 pub use client::create_topic;
-pub use config::{ClientConfig, FeedConfig, OutOfRange, Partitions, Sasl, Security, StartAt};
+pub use config::{
+    ClientConfig, FeedConfig, Mechanism, OutOfRange, Partitions, Sasl, Security, StartAt, Tls,
+};
 pub use counters::{Counters, Snapshot};
 pub use dialer::{Connection, Dialer, Reach};
 pub use error::FeedError;
 pub use feed::KafkaFeed;
+pub use partitioner::partition_of;
 pub use producer::{NewRecord, Producer};
 
 use std::future::Future;
@@ -42,6 +49,9 @@ pub struct PartitionRecords {
     pub next_offset: i64,
     /// One past the last offset that the broker holds for consumers.
     pub high_watermark: i64,
+    /// The broker did not have the position any more, and the policy went on elsewhere: these records
+    /// do not follow the ones before.
+    pub moved: bool,
 }
 
 /// An offset to commit, or that is committed.

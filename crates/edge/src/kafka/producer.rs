@@ -15,8 +15,8 @@ use std::time::Duration;
 /// from 7 on (KIP-110).
 const API_PRODUCE: i16 = 0;
 const VERSION: i16 = 7;
-/// The leader has written it. (samsa's default of 0 has no answer at all.)
-const ACKS_LEADER: i16 = 1;
+/// All in-sync replicas have written it. (samsa's default of 0 has no answer at all.)
+const ACKS_ALL: i16 = -1;
 
 /// A record to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -158,7 +158,7 @@ impl ToByte for ProduceRequest<'_> {
         self.correlation.encode(out)?;
         self.client_id.encode(out)?;
         out.put_i16(-1); // no transactional id
-        ACKS_LEADER.encode(out)?;
+        ACKS_ALL.encode(out)?;
         self.limit_ms.encode(out)?;
         out.put_i32(1); // topics
         self.topic.encode(out)?;

@@ -1,5 +1,5 @@
 use super::*;
-use edge::kafka::{Header, OffsetCommit, OutOfRange, StartAt};
+use edge::kafka::{Header, OffsetCommit, OutOfRange, Partitions, StartAt};
 use std::collections::BTreeMap;
 
 pub(crate) async fn every_codec_ours_and_kcats(config: &ClientConfig) {
@@ -177,6 +177,38 @@ pub(crate) async fn many_partitions(config: &ClientConfig) {
     );
 }
 
+/// Three readers with a share each have all records together, and nobody's twice; a share without
+/// partitions waits for some.
+pub(crate) async fn shares_divide_the_partitions(config: &ClientConfig) {
+    const PARTITIONS: i32 = 5;
+    let mut producer = topic(config, "shares", PARTITIONS).await;
+    for partition in 0..PARTITIONS {
+        send(&mut producer, partition, &[format!("in {partition}")]).await;
+    }
+    let share = |of, share| {
+        KafkaFeed::new(FeedConfig {
+            partitions: Partitions::Shares {
+                of,
+                held: [share].into(),
+            },
+            ..FeedConfig::new(config.clone(), "shares", "shares-group")
+        })
+    };
+    for (number, expected) in [(0, vec![0, 3]), (1, vec![1, 4]), (2, vec![2])] {
+        let mut taken = take(&mut share(3, number), expected.len()).await;
+        taken.sort_by_key(|(partition, _)| *partition);
+        let partitions: Vec<i32> = taken.iter().map(|(partition, _)| *partition).collect();
+        assert_eq!(partitions, expected);
+    }
+    let mut idle = share(7, 6);
+    let before = tokio::time::Instant::now();
+    assert_eq!(within(idle.poll()).await.unwrap(), []);
+    assert!(
+        before.elapsed() >= Duration::from_millis(200),
+        "it does not spin"
+    );
+}
+
 pub(crate) async fn out_of_range_follows_the_policy(config: &ClientConfig) {
     let mut producer = topic(config, "range", 1).await;
     send(&mut producer, 0, &["a".to_owned(), "b".to_owned()]).await;
@@ -189,8 +221,20 @@ pub(crate) async fn out_of_range_follows_the_policy(config: &ClientConfig) {
         feed
     };
     let mut earliest = with(OutOfRange::Earliest);
-    assert_eq!(take(&mut earliest, 2).await.len(), 2);
+    let moved = loop {
+        if let Some(part) = within(earliest.poll()).await.unwrap().pop() {
+            break part;
+        }
+    };
+    assert!(moved.moved && moved.records.len() == 2, "{moved:?}");
     assert_eq!(earliest.counters().resets, 1);
+    send(&mut producer, 0, &["b".to_owned()]).await;
+    let next = loop {
+        if let Some(part) = within(earliest.poll()).await.unwrap().pop() {
+            break part;
+        }
+    };
+    assert!(!next.moved, "said once: {next:?}");
 
     let mut fail = with(OutOfRange::Fail);
     let error = within(fail.poll()).await.unwrap_err();
@@ -201,8 +245,8 @@ pub(crate) async fn out_of_range_follows_the_policy(config: &ClientConfig) {
                 .starts_with("offset 10000 of range partition 0 is out of range"),
         "{error}"
     );
-    fail.seek(0, 1);
-    assert_eq!(take(&mut fail, 1).await[0].1.offset, 1);
+    fail.seek(0, 2);
+    assert_eq!(take(&mut fail, 1).await[0].1.offset, 2);
 
     let mut latest = with(OutOfRange::Latest);
     while latest.counters().resets == 0 {

@@ -2,6 +2,7 @@
 //! by another against Apache Kafka.
 
 mod cases;
+pub(crate) mod certificates;
 pub(crate) mod kcat;
 mod windows;
 
@@ -25,11 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// All cases, one after the other on one broker.
 pub(crate) async fn run(cluster: &mut impl Cluster) {
-    let config = ClientConfig::new([cluster.bootstrap()], Security::Plaintext);
+    let config = ClientConfig::new([cluster.bootstrap()], Security::PLAINTEXT);
     cases::every_codec_ours_and_kcats(&config).await;
     cases::kcat_reads_what_we_send(&config).await;
     cases::a_new_process_goes_on_at_the_committed_offset(&config).await;
     cases::many_partitions(&config).await;
+    cases::shares_divide_the_partitions(&config).await;
     cases::out_of_range_follows_the_policy(&config).await;
     cases::where_to_start_without_a_commit(&config).await;
     cases::a_cancelled_poll_loses_nothing(&config).await;

@@ -1,0 +1,105 @@
+//! Topics that change while they are read.
+
+use crate::java::Java;
+use crate::kafka_suite::{record, send, take, text, topic, within};
+use edge::kafka::{ClientConfig, Codec, Feed, FeedConfig, KafkaFeed, PartitionRecords, Producer};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Looks for new partitions and leaders twice a second.
+fn watchful(config: &ClientConfig, topic: &str) -> KafkaFeed {
+    KafkaFeed::new(FeedConfig {
+        metadata_age: Duration::from_millis(500),
+        ..FeedConfig::new(config.clone(), topic, format!("{topic}-group"))
+    })
+}
+
+/// The next records, through whatever faults.
+async fn next(feed: &mut KafkaFeed) -> PartitionRecords {
+    within(async {
+        loop {
+            match feed.poll().await {
+                Ok(parts) => {
+                    let some = parts.into_iter().find(|part| !part.records.is_empty());
+                    if let Some(part) = some {
+                        return part;
+                    }
+                }
+                Err(error) => assert!(!error.is_permanent(), "{error}"),
+            }
+        }
+    })
+    .await
+}
+
+pub(crate) async fn a_partition_is_added(config: &ClientConfig, java: &mut Java) {
+    let mut producer = topic(config, "grows", 1).await;
+    let mut feed = watchful(config, "grows");
+    send(&mut producer, 0, &["first".to_owned()]).await;
+    assert_eq!(text(&next(&mut feed).await.records[0]), "first");
+    java.does("partitions grows 2").await;
+    java.does("produce grows 1 none 0 1 0").await;
+    let part = next(&mut feed).await;
+    assert_eq!(
+        (part.partition, text(&part.records[0])),
+        (1, "java none 0".to_owned())
+    );
+}
+
+pub(crate) async fn a_topic_is_made_anew(config: &ClientConfig, java: &mut Java) {
+    java.does("topic anew 1 1").await;
+    java.does("produce anew 0 none 0 50 0").await;
+    let mut feed = watchful(config, "anew");
+    assert_eq!(take(&mut feed, 50).await.len(), 50);
+    java.does("delete anew").await;
+    java.does("topic anew 1 1").await;
+    java.does("produce anew 0 none 0 3 0").await;
+    let part = next(&mut feed).await;
+    assert!(part.moved, "{part:?}");
+    let offsets: Vec<i64> = part.records.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets[0], 0);
+    assert_eq!(feed.counters().resets, 1);
+}
+
+pub(crate) async fn records_are_deleted_under_us(config: &ClientConfig, java: &mut Java) {
+    let mut producer = topic(config, "deleted", 1).await;
+    let mut feed = watchful(config, "deleted");
+    send(&mut producer, 0, &["0".to_owned()]).await;
+    assert_eq!(next(&mut feed).await.next_offset, 1);
+    for n in 1..20 {
+        send(&mut producer, 0, &[n.to_string()]).await;
+    }
+    java.does("delete-before deleted 0 15").await;
+    let part = next(&mut feed).await;
+    assert!(part.moved && part.records[0].offset == 15, "{part:?}");
+}
+
+pub(crate) async fn a_thousand_partitions(config: &ClientConfig, java: &mut Java) {
+    const PARTITIONS: i32 = 1_000;
+    java.does(&format!("topic thousand {PARTITIONS} 1")).await;
+    let mut producer = Producer::new(config.clone(), "thousand");
+    for partition in 0..PARTITIONS {
+        let records = [record(partition.to_string())];
+        within(async {
+            while let Err(error) = producer.send(partition, &records, Codec::None).await {
+                assert!(!error.is_permanent(), "{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+    let mut feed = watchful(config, "thousand");
+    let mut seen = BTreeSet::new();
+    within(async {
+        while seen.len() < PARTITIONS as usize {
+            for part in feed.poll().await.unwrap() {
+                for record in part.records {
+                    assert_eq!(text(&record), part.partition.to_string());
+                    assert!(seen.insert(part.partition), "{} came twice", part.partition);
+                }
+            }
+        }
+    })
+    .await;
+    java.does("delete thousand").await;
+}
