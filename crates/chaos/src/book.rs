@@ -9,6 +9,7 @@
 use ledger::Applied;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use wire::{Act, Digest, Record, Source};
 
 /// Complaints of one kind that are told one by one; the rest are counted.
@@ -31,8 +32,8 @@ pub(crate) struct Book {
     mails: Vec<MailEntry>,
     /// Node and number → mail.
     numbers: BTreeMap<(u8, u64), MailId>,
-    /// Kafka offset → digest of the record's value.
-    records: BTreeMap<i64, Digest>,
+    /// Where on the topic → digest of the record's value.
+    records: BTreeMap<Place, Digest>,
     complaints: Vec<String>,
 }
 
@@ -92,11 +93,11 @@ impl Book {
     }
 
     /// The broker acknowledged a batch that begins at `first`.
-    pub(crate) fn produced(&mut self, first: i64, values: &[Digest]) {
+    pub(crate) fn produced(&mut self, partition: i32, first: i64, values: &[Digest]) {
         for (offset, value) in (first..).zip(values) {
-            if self.records.insert(offset, *value).is_some() {
+            if self.records.insert((partition, offset), *value).is_some() {
                 self.complaints.push(format!(
-                    "the broker gave the offset {offset} to two records"
+                    "the broker gave the offset {offset} of partition {partition} to two records"
                 ));
             }
         }
@@ -113,9 +114,9 @@ impl Book {
 pub(crate) struct Audit {
     /// Acknowledged mails or records.
     pub(crate) acknowledged: u64,
-    /// Places on the ledger for them: journal entries of all nodes, offsets of the topic.
+    /// Places on the ledger for them: journal entries of all nodes, records of the topic.
     pub(crate) accounted: u64,
-    /// Accepted by two mailboxes, since the first one's answer was lost; or read twice from the topic.
+    /// Accepted by two mailboxes, since the first one's answer was lost; or counted twice from the topic.
     pub(crate) repeated: u64,
     /// What is wrong.
     pub(crate) complaints: Vec<String>,
@@ -139,6 +140,39 @@ struct Ingest {
     last: u64,
     count: u64,
     digest: Digest,
+}
+
+/// A place on the topic: partition and offset.
+pub(crate) type Place = (i32, i64);
+
+/// How far an act says that a partition was read.
+struct Advance {
+    node: String,
+    partition: i32,
+    /// From the first offset up to the one before the second.
+    offsets: Range<i64>,
+    count: u64,
+    digest: Digest,
+}
+
+fn advances(acts: &[(Record, Applied)]) -> Vec<Advance> {
+    let effective = acts
+        .iter()
+        .filter(|(_, applied)| matches!(applied, Applied::Effective));
+    let told = effective.filter_map(|(record, _)| match &record.act {
+        Act::FeedAdvanced { node, advances, .. } => Some((node, advances)),
+        _ => None,
+    });
+    let each = told.flat_map(|(node, advances)| advances.iter().map(move |one| (node, one)));
+    each.map(|(node, one)| Advance {
+        node: node.to_string(),
+        partition: i32::try_from(one.partition).unwrap_or(i32::MAX),
+        offsets: i64::try_from(one.from).unwrap_or(i64::MAX)
+            ..i64::try_from(one.to).unwrap_or(i64::MAX),
+        count: one.count,
+        digest: one.digest,
+    })
+    .collect()
 }
 
 fn ingests(acts: &[(Record, Applied)], wanted: Source) -> Vec<Ingest> {
@@ -246,57 +280,57 @@ pub(crate) fn audit_mails(book: &Book, acts: &[(Record, Applied)]) -> Audit {
     audit
 }
 
-/// Every acknowledged record is on the topic at its offset; the ledger covers every offset of the
-/// topic; and each digest is that of the records it covers. Where a new holder of the feed went on
-/// from the last committed offset, records are covered twice: their reports carry the offset and
-/// count once.
+/// Every acknowledged record is on the topic at its place; the ledger covers every place of the topic
+/// exactly once, whoever held the share; and each digest is that of the records it covers.
 pub(crate) fn audit_records(
     book: &Book,
-    topic: &BTreeMap<i64, Digest>,
+    topic: &BTreeMap<Place, Digest>,
     acts: &[(Record, Applied)],
 ) -> Audit {
     let mut audit = Audit {
         acknowledged: book.records_acknowledged(),
         ..Audit::default()
     };
+    let named = |(partition, offset): &Place| format!("record {offset} of partition {partition}");
     let lost = book
         .records
         .iter()
-        .filter(|(offset, value)| topic.get(offset) != Some(value))
-        .map(|(offset, _)| format!("record {offset} was acknowledged and is not on the topic"))
+        .filter(|(place, value)| topic.get(place) != Some(value))
+        .map(|(place, _)| format!("{} was acknowledged and is not on the topic", named(place)))
         .collect();
-    let mut times: BTreeMap<i64, u64> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for act in ingests(acts, Source::Kafka) {
-        let Ingest {
+    let mut covered = BTreeSet::new();
+    let (mut twice, mut wrong) = (Vec::new(), Vec::new());
+    for act in advances(acts) {
+        let Advance {
             node,
-            first,
-            last,
+            partition,
+            offsets,
             count,
             digest,
         } = act;
-        let (from, to) = (i64::try_from(first), i64::try_from(last));
-        let (from, to) = (from.unwrap_or(i64::MAX), to.unwrap_or(i64::MAX));
-        let range = topic.range(from..=to);
-        if count != (last + 1).saturating_sub(first)
+        let places = (partition, offsets.start)..(partition, offsets.end.max(offsets.start));
+        let range = topic.range(places.clone());
+        if count != range.clone().count() as u64
             || together(range.map(|(_, value)| value)) != digest
         {
             wrong.push(format!(
-                "{node}: {count} records from {first} to {last} have another digest than on the topic"
+                "{node}: {count} records of partition {partition} from {} to {} have another digest than on the topic",
+                offsets.start, offsets.end
             ));
         }
-        for (offset, _) in topic.range(from..=to) {
-            *times.entry(*offset).or_default() += 1;
-        }
+        let again = topic
+            .range(places)
+            .filter(|(place, _)| !covered.insert(**place));
+        twice.extend(again.map(|(place, _)| format!("{node}: {} counts twice", named(place))));
     }
-    audit.accounted = times.len() as u64;
-    audit.repeated = times.values().map(|times| times - 1).sum();
+    audit.accounted = covered.len() as u64;
+    audit.repeated = twice.len() as u64;
     let uncovered = topic
         .keys()
-        .filter(|offset| !times.contains_key(offset))
-        .map(|offset| format!("record {offset} is on the topic and not on the ledger"))
+        .filter(|place| !covered.contains(place))
+        .map(|place| format!("{} is on the topic and not on the ledger", named(place)))
         .collect();
-    for found in [lost, wrong, uncovered] {
+    for found in [lost, wrong, uncovered, twice] {
         audit.complain(found);
     }
     audit

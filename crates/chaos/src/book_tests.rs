@@ -116,52 +116,83 @@ fn mails_that_nobody_took_and_numbers_given_twice_are_told() {
     assert!(found.contains("the number 1 to two mails"), "{found}");
 }
 
+/// An act about one partition: from where, and the values.
+fn read(node: &str, partition: u32, from: u64, values: &[&[u8]]) -> (Record, Applied) {
+    let digests: Vec<Digest> = values.iter().map(|value| Digest::of(value)).collect();
+    let (record, applied) = mail(node, (1, 1), &[b"x"]);
+    let to = from + values.len() as u64;
+    let advance = wire::FeedAdvance {
+        partition,
+        from,
+        to,
+        moved: false,
+        resume: to,
+        watermark: UnixMillis(0),
+        count: values.len() as u64,
+        digest: together(digests.iter()),
+    };
+    let act = Act::FeedAdvanced {
+        node: node.into(),
+        topic: "t".to_owned(),
+        advances: vec![advance],
+    };
+    (Record { act, ..record }, applied)
+}
+
 #[test]
 fn records_are_compared_with_the_topic_and_the_topic_with_the_ledger() {
     let values = [&b"r0"[..], b"r1", b"r2", b"r3"];
-    let topic: BTreeMap<i64, Digest> = (0..).zip(values.map(Digest::of)).collect();
+    let mut topic: BTreeMap<Place, Digest> = (0..)
+        .zip(values.map(Digest::of))
+        .map(|(offset, value)| ((0, offset), value))
+        .collect();
+    topic.insert((1, 0), Digest::of(b"s0"));
     let mut book = Book::default();
-    book.produced(0, &[Digest::of(b"r0"), Digest::of(b"r1")]);
+    book.produced(0, 0, &[Digest::of(b"r0"), Digest::of(b"r1")]);
     // The answer about r2 was lost, and it was produced again.
-    book.produced(3, &[Digest::of(b"r3")]);
-    let kafka = |node, range, values: &[&[u8]]| act(node, Source::Kafka, range, values);
+    book.produced(0, 3, &[Digest::of(b"r3")]);
+    book.produced(1, 0, &[Digest::of(b"s0")]);
     let good = [
-        kafka("node-1", (0, 2), &values[..3]),
-        kafka("node-2", (2, 3), &values[2..]),
+        read("node-1", 0, 0, &values[..2]),
+        read("node-3", 1, 0, &[b"s0"]),
+        read("node-2", 0, 2, &values[2..]),
     ];
     assert_eq!(
         audit_records(&book, &topic, &good),
         Audit {
-            acknowledged: 3,
-            accounted: 4,
-            repeated: 1,
+            acknowledged: 4,
+            accounted: 5,
+            repeated: 0,
             complaints: vec![]
         }
     );
-    let check = |topic: &BTreeMap<i64, Digest>, acts: &[(Record, Applied)], says: &str| {
+    let check = |topic: &BTreeMap<Place, Digest>, acts: &[(Record, Applied)], says: &str| {
         let found = audit_records(&book, topic, acts).complaints.join("\n");
         assert!(found.contains(says), "{says:?} in {found:?}");
     };
     check(
         &topic,
-        &good[..1],
-        "record 3 is on the topic and not on the ledger",
+        &good[..2],
+        "record 3 of partition 0 is on the topic and not on the ledger",
     );
-    let altered = [good[0].clone(), kafka("node-2", (2, 3), &[b"r2", b"x"])];
-    check(&topic, &altered, "another digest than on the topic");
+    let altered = |last| [good[0].clone(), good[1].clone(), last];
+    let other = altered(read("node-2", 0, 2, &[b"r2", b"x"]));
+    check(&topic, &other, "another digest than on the topic");
+    let again = altered(read("node-2", 0, 1, &values[1..]));
+    check(&topic, &again, "record 1 of partition 0 counts twice");
     let mut short = topic.clone();
-    short.remove(&3);
+    short.remove(&(0, 3));
     check(
         &short,
-        &good[..1],
-        "record 3 was acknowledged and is not on the topic",
+        &good[..2],
+        "record 3 of partition 0 was acknowledged and is not on the topic",
     );
 }
 
 #[test]
 fn many_complaints_of_a_kind_are_counted() {
     let mut book = Book::default();
-    book.produced(0, &[Digest::of(b"r"); 10]);
+    book.produced(0, 0, &[Digest::of(b"r"); 10]);
     let audit = audit_records(&book, &BTreeMap::new(), &[]);
     assert_eq!(audit.complaints.len(), TOLD + 1);
     assert_eq!(audit.complaints[TOLD], "… and 7 more of this kind");

@@ -1,10 +1,11 @@
 //! The broker: the embedded one, or Apache Kafka itself. Both keep their log over a restart.
 
+use crate::book::Place;
 use broker::{Broker, BrokerConfig, BrokerTls};
 use clap::ValueEnum;
 use edge::kafka::{ClientConfig, Feed as _, FeedConfig, KafkaFeed, Security, create_topic};
 use local::pki::Pki;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 use wire::Digest;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Partitions of the topic: so many that each of five nodes has one to read, and one has two.
+pub(crate) const PARTITIONS: i32 = 6;
 
 /// Kafka topic of the mainframe's records.
 pub(crate) const TOPIC: &str = "mainframe.transactions";
@@ -54,13 +58,13 @@ impl Brokers {
     ) -> Result<Self, Fault> {
         let read = |path: &Path| std::fs::read_to_string(path);
         let (security, tls) = match kind {
-            Kind::Kafka => (Security::Plaintext, None),
+            Kind::Kafka => (Security::PLAINTEXT, None),
             Kind::Embedded => {
-                let security = Security::MutualTls {
-                    ca: pki.ca.clone(),
-                    cert: pki.client_certificate.clone(),
-                    key: pki.client_key.clone(),
-                };
+                let security = Security::mutual_tls(
+                    pki.ca.clone(),
+                    pki.client_certificate.clone(),
+                    pki.client_key.clone(),
+                );
                 let tls = BrokerTls {
                     cert_chain_pem: read(&pki.server_certificate)?,
                     key_pem: read(&pki.server_key)?,
@@ -149,7 +153,7 @@ impl Brokers {
         let deadline = Instant::now() + START_LIMIT;
         let client = self.client();
         loop {
-            match create_topic(&client, TOPIC, 1).await {
+            match create_topic(&client, TOPIC, PARTITIONS).await {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() >= deadline => {
                     return Err(format!(
@@ -177,11 +181,16 @@ impl Brokers {
         }
     }
 
-    /// Everything on the topic: offset → digest of the value.
-    pub(crate) async fn read_back(&self, limit: Duration) -> Result<BTreeMap<i64, Digest>, Fault> {
+    /// Everything on the topic, by place: the digests of the values.
+    pub(crate) async fn read_back(
+        &self,
+        limit: Duration,
+    ) -> Result<BTreeMap<Place, Digest>, Fault> {
         let config = FeedConfig::new(self.client(), TOPIC, "chaos-audit");
         let mut feed = KafkaFeed::new(config);
         let mut topic = BTreeMap::new();
+        // The load writes to all of them.
+        let mut ends = BTreeSet::new();
         let deadline = Instant::now() + limit;
         loop {
             let polled = match feed.poll().await {
@@ -194,11 +203,14 @@ impl Brokers {
             for records in polled {
                 for record in &records.records {
                     let value = record.value.as_deref().unwrap_or_default();
-                    topic.insert(record.offset, Digest::of(value));
+                    topic.insert((records.partition, record.offset), Digest::of(value));
                 }
                 if records.next_offset >= records.high_watermark {
-                    return Ok(topic);
+                    ends.insert(records.partition);
                 }
+            }
+            if ends.len() == PARTITIONS.unsigned_abs() as usize {
+                return Ok(topic);
             }
             if Instant::now() >= deadline {
                 return Err(format!(

@@ -106,7 +106,6 @@ fn overrides(broker: &str, encrypted: bool) -> Table {
         ("copybook", COPYBOOK.into()),
         ("window_ms", 500.into()),
         ("room", "room-1".into()),
-        ("home", name(1).into()),
     ]);
     if encrypted {
         feed.extend(table([

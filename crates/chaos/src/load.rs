@@ -2,6 +2,7 @@
 //! what they were told.
 
 use crate::book::{Book, MailId};
+use crate::brokers::PARTITIONS;
 use edge::kafka::{ClientConfig, Codec, NewRecord, Producer};
 use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
 use gear::mainframe::{Encoder, Mainframe, MainframeConfig};
@@ -249,6 +250,7 @@ pub(crate) async fn mainframe(
     let mut mainframe = Mainframe::new(MainframeConfig::default());
     let encoder = Encoder::new()?;
     let mut producer = Producer::new(client, topic);
+    let mut partition = 0;
     let mut tick = interval(RECORD_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -276,10 +278,11 @@ pub(crate) async fn mainframe(
             .collect();
         // A batch whose answer was lost may be on the topic twice. Only what was acknowledged is
         // in the book.
+        partition = (partition + 1) % PARTITIONS;
         loop {
-            match producer.send(0, &records, Codec::None).await {
+            match producer.send(partition, &records, Codec::None).await {
                 Ok(first) => {
-                    post.book().produced(first, &values);
+                    post.book().produced(partition, first, &values);
                     break;
                 }
                 Err(_) if *stop.borrow() => return Ok(()),

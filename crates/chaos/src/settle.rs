@@ -1,6 +1,6 @@
 //! After the plan: until everything has arrived, then the verdict.
 
-use crate::book::{self, Audit};
+use crate::book::{self, Audit, Place};
 use crate::house::{NODES, name};
 use crate::run::{Failure, HEAL_LIMIT, Run};
 use crate::verdict::{self, Evidence, Stage};
@@ -83,7 +83,7 @@ impl Run<'_> {
         epochs.len() == usize::from(NODES) && epochs.windows(2).all(|pair| pair[0] == pair[1])
     }
 
-    fn audit(&self, acts: &[(Record, Applied)], topic: &BTreeMap<i64, Digest>) -> (Audit, Audit) {
+    fn audit(&self, acts: &[(Record, Applied)], topic: &BTreeMap<Place, Digest>) -> (Audit, Audit) {
         let book = self.post.book();
         (
             book::audit_mails(&book, acts),
@@ -97,7 +97,7 @@ impl Run<'_> {
         rounds: u64,
         epochs: Vec<u64>,
         processes: Vec<String>,
-        topic: &BTreeMap<i64, Digest>,
+        topic: &BTreeMap<Place, Digest>,
     ) -> Result<bool, Failure> {
         let mut unverified = Vec::new();
         let mut ledgers = Vec::new();

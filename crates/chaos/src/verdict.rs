@@ -91,8 +91,8 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Vec<Stage> {
     stage(
         "mainframe",
         format!(
-            "{} records acknowledged, {} on the topic, each on the ledger with its digest ({} read again by a new holder of the feed)",
-            evidence.records.acknowledged, evidence.records.accounted, evidence.records.repeated
+            "{} records acknowledged, {} on the topic, each on the ledger once, with its digest",
+            evidence.records.acknowledged, evidence.records.accounted
         ),
         bad,
     );

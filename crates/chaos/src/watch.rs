@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use wire::Level;
 use wire::status::Status;
 
 /// One node's answer, and its process.
@@ -315,6 +316,8 @@ impl Watch {
                 .find(|(_, epoch)| **epoch + EPOCH_SLACK < newest)
             {
                 format!("speaks to {peer} under epoch {epoch} of {newest}")
+            } else if status.ledger.level < Level::NEWEST.0 {
+                format!("has a ledger of level {}", status.ledger.level)
             } else if status.ledger.voters.len() != all {
                 format!("sees {} voters", status.ledger.voters.len())
             } else if status.ledger.size + SIZE_SLACK < largest.unwrap_or(0) {

@@ -14,6 +14,7 @@ fn status(term: u64, leader: &str, size: u64, root: &str) -> Status {
     };
     status.ledger.size = size;
     status.ledger.root = root.into();
+    status.ledger.level = Level::NEWEST.0;
     status.ledger.voters = vec!["node-1".into(), "node-2".into()];
     status
 }

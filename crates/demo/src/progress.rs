@@ -110,7 +110,7 @@ fn block(observer: &Observer, outside: Outside) -> Vec<String> {
             .iter()
             .map(|role| match role {
                 wire::Role::Room(room) => room.to_string(),
-                wire::Role::Feed(_) => "feed".into(),
+                wire::Role::Feed(_) | wire::Role::FeedShare(_) => "feed".into(),
             })
             .collect();
         let leads = if status

@@ -279,11 +279,11 @@ impl<'a> Run<'a> {
             });
         }
         let pki = &self.house.pki;
-        let security = Security::MutualTls {
-            ca: pki.ca.clone(),
-            cert: pki.client_certificate.clone(),
-            key: pki.client_key.clone(),
-        };
+        let security = Security::mutual_tls(
+            pki.ca.clone(),
+            pki.client_certificate.clone(),
+            pki.client_key.clone(),
+        );
         let client = ClientConfig::new(
             [format!("localhost:{}", self.house.broker.port())],
             security,

@@ -67,7 +67,9 @@ impl IngestLog {
 ///
 /// It is one proposal all the while: an attempt that was given up can still be committed, and a second
 /// proposal would count the same messages again.
-pub async fn record(ledger: &Ledger, act: Act) {
+///
+/// Returns its leaf, which may lie ahead of what this replica has folded.
+pub async fn record(ledger: &Ledger, act: Act) -> u64 {
     let record = Record {
         id: ProposalId(entropy::bytes()),
         proposer: ledger.me().clone(),
@@ -75,8 +77,11 @@ pub async fn record(ledger: &Ledger, act: Act) {
         act,
     };
     let mut pause = Duration::from_millis(200);
-    while let Err(error) = ledger.propose_record(record.clone()).await {
-        tracing::warn!("ingest digest waits for the ledger: {error}");
+    loop {
+        match ledger.propose_record(record.clone()).await {
+            Ok(leaf) => return leaf,
+            Err(error) => tracing::warn!("ingest digest waits for the ledger: {error}"),
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }

@@ -191,7 +191,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::RoundClosed { .. }
         | Act::RoundAbandoned { .. }
         | Act::GroupCommit { .. }
-        | Act::Ingested { .. } => None,
+        | Act::Ingested { .. }
+        | Act::FeedAdvanced { .. } => None,
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use wire::{Act, Call, Level, NodeId, Reply};
+use wire::{Act, Call, Level, NodeId, Reply, Role};
 
 /// How often the leader looks around: a tenth of the time in which a death must be noticed.
 const LOOK: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ pub struct Steward {
     pub ledger: Ledger,
     /// The links.
     pub cluster: Cluster,
-    /// Roles and their homes, by the configuration.
+    /// Roles and their homes, by the configuration; of all levels.
     pub wanted: Vec<Wanted>,
     /// When a member is held for down.
     pub watch: WatchConfig,
@@ -102,7 +102,13 @@ impl Steward {
     fn follow_up(&self, levels: &BTreeMap<NodeId, Level>) -> Vec<Act> {
         let state = self.ledger.state();
         let up: BTreeSet<NodeId> = state.up().cloned().collect();
-        let mut acts = assign(&self.wanted, &up, &state.roles);
+        let wanted: Vec<Wanted> = self
+            .wanted
+            .iter()
+            .filter(|wanted| at_level(&wanted.role, state.level))
+            .cloned()
+            .collect();
+        let mut acts = assign(&wanted, &up, &state.roles);
         acts.extend(self.raise(&state, levels));
         acts
     }
@@ -136,6 +142,15 @@ impl Steward {
                 }
             });
         }
+    }
+}
+
+/// A topic is one role until the ledger knows shares, then its shares are.
+fn at_level(role: &Role, level: Level) -> bool {
+    match role {
+        Role::Room(_) => true,
+        Role::Feed(_) => level < Level::FEEDS,
+        Role::FeedShare(_) => level >= Level::FEEDS,
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Tail {
     /// Rooms held.
     pub rooms: Arc<watch::Sender<BTreeSet<RoomId>>>,
     /// Kafka topics fed.
-    pub feeds: Arc<watch::Sender<BTreeSet<String>>>,
+    pub feeds: Arc<watch::Sender<BTreeSet<Role>>>,
     /// For the roles shown.
     pub board: Arc<Board>,
 }
@@ -244,7 +244,8 @@ impl Tail {
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
             | Act::Genesis { .. }
-            | Act::Ingested { .. } => {}
+            | Act::Ingested { .. }
+            | Act::FeedAdvanced { .. } => {}
         }
         Ok(())
     }
@@ -256,7 +257,7 @@ impl Tail {
         for role in &roles {
             match role {
                 Role::Room(room) => drop(rooms.insert(room.clone())),
-                Role::Feed(topic) => drop(feeds.insert(topic.clone())),
+                Role::Feed(_) | Role::FeedShare(_) => drop(feeds.insert(role.clone())),
             }
         }
         self.board.set_roles(roles);

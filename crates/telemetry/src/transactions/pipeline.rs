@@ -55,6 +55,15 @@ impl Pipeline {
         self.partitions.insert(partition, windows);
     }
 
+    /// The partition goes on at `offset`, which does not follow from what was read: the topic was made
+    /// anew, or its records were deleted before they were read. Windows that are open are reported as they
+    /// are, for what was missing in them will not come.
+    pub fn restart(&mut self, now: UnixMillis, partition: i32, offset: i64, out: &mut Vec<Report>) {
+        if let Some(windows) = self.partitions.get_mut(&partition) {
+            windows.restart(now, offset, out);
+        }
+    }
+
     /// One record, in order of offsets within its partition; windows that it closes are appended
     /// to `out`. A refused record is for the quarantine, the partition goes on.
     pub fn record(

@@ -207,6 +207,18 @@ impl Windows {
         self.close(now, out);
     }
 
+    /// Reports what is open and goes on at `offset`, be it ahead or behind.
+    pub fn restart(&mut self, now: UnixMillis, offset: i64, out: &mut Vec<Report>) {
+        let latest = self.open.keys().map(|(start, _)| *start).max();
+        if let Some(start) = latest {
+            let end = start.saturating_add(millis(self.config.width).max(1));
+            self.watermark = self.watermark.max(end);
+            self.close(now, out);
+        }
+        self.next = offset;
+        self.replay_until = offset;
+    }
+
     /// A record that was refused: it takes its offset and nothing else.
     pub fn skip(&mut self, offset: i64) {
         self.next = self.next.max(offset + 1);

@@ -60,7 +60,7 @@ impl Dialer for SimDialer {
 fn client() -> ClientConfig {
     ClientConfig {
         reach: reach(),
-        ..ClientConfig::new([address()], Security::Plaintext)
+        ..ClientConfig::new([address()], Security::PLAINTEXT)
     }
 }
 

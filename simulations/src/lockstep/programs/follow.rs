@@ -103,6 +103,10 @@ fn name(act: &Act) -> String {
         Act::Removed { node, .. } => format!("{node} removed"),
         Act::Introduced { node, .. } => format!("{node} introduced"),
         Act::FunctionDeployed { name, .. } => format!("function {name}"),
+        Act::FeedAdvanced { node, advances, .. } => {
+            let count: u64 = advances.iter().map(|advance| advance.count).sum();
+            format!("{count} records read by {node}")
+        }
     }
 }
 
@@ -129,6 +133,14 @@ fn fact(committed: &Committed) -> Fact {
         } => Fact::Records {
             first: *first,
             last: *last,
+        },
+        // The simulated topic has one partition.
+        Act::FeedAdvanced { advances, .. } => match advances.first() {
+            Some(one) if one.to > one.from => Fact::Records {
+                first: one.from,
+                last: one.to - 1,
+            },
+            Some(_) | None => Fact::Other,
         },
         Act::RoundClosed {
             round,

@@ -140,6 +140,7 @@ group = "{}"
 copybook = "transaction.cpy"
 room = "hall-{home}"
 home = "{home}"
+shares = 2
 "#,
             broker::TOPIC,
             broker::GROUP

@@ -45,6 +45,29 @@ fn told(report: &Report) -> (String, u64, Vec<f64>, i64) {
     )
 }
 
+/// Restart behind and ahead: what was open is reported, and what comes counts, be its offset known or not.
+#[test]
+fn a_partition_that_goes_on_elsewhere_reports_what_is_open() {
+    let now = UnixMillis(1_000_000);
+    let mut windows = Windows::new("txn", 3, config());
+    let mut out = Vec::new();
+    windows.observe(now, 40, &transaction(1.0, "A", 1000, "00", 10), &mut out);
+    windows.observe(now, 41, &transaction(2.0, "B", 1000, "00", 10), &mut out);
+    assert_eq!(out.len(), 0);
+    windows.restart(now, 0, &mut out);
+    assert_eq!(out.len(), 2);
+    assert_eq!(windows.checkpoint().offset, 0);
+    windows.observe(now, 0, &transaction(21.0, "A", 1000, "00", 10), &mut out);
+    windows.observe(now, 900, &transaction(22.0, "A", 1000, "00", 10), &mut out);
+    windows.restart(now, 1000, &mut out);
+    assert_eq!(told(&out[2]).2[0], 2.0);
+    assert_eq!(
+        (windows.checkpoint().offset, windows.checkpoint().seen),
+        (1000, 1000)
+    );
+    assert_eq!(windows.counters().counted, 4);
+}
+
 #[test]
 fn windows_close_by_watermark_in_order() {
     let now = UnixMillis(1_000_000);

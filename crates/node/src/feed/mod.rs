@@ -1,0 +1,408 @@
+//! The feed: transactions from Kafka to windows to the data space, on the nodes that hold shares of the topic.
+//!
+//! What was read is accounted for on the ledger after its reports are on the data space, and the ledger
+//! says where the next holder goes on. It takes an account only from the holder of a share and only from where
+//! the partition stands, so a former holder moves nothing. Offsets are committed to Kafka afterwards, for the
+//! tools that look at consumer groups. Reports carry (topic, partition, offset), so what is read again counts once.
+
+mod account;
+mod part;
+
+use crate::board::Board;
+use crate::ingest::{self, IngestLog};
+use crate::quarantine::Quarantine;
+use crate::space::SealedSpace;
+use account::Account;
+use edge::kafka::{
+    Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Partitions,
+    Snapshot,
+};
+use ledger::MAX_ADVANCES;
+use machine::mistakes::{self, Mistake};
+use part::Part;
+use replica::Ledger;
+use runtime::clock;
+use runtime::service::{ServiceError, StopSignal};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use telemetry::transactions::{Checkpoint, Pipeline, PipelineConfig};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wire::{Act, FeedAdvance, FeedShare, NodeId, Quarantined, Report, Role, Source};
+
+/// How often accounts are given. What was read since then is read again after a crash.
+const COMMIT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Before a share is taken up again whose place on the ledger was not what this node thought. It follows
+/// from a ledger that lags behind, which a moment mends.
+const LAG_PAUSE: Duration = Duration::from_millis(200);
+
+/// Everything the service needs; cloned for each start.
+#[derive(Clone)]
+pub struct Feed {
+    /// This node.
+    pub me: NodeId,
+    /// Connection.
+    pub config: FeedConfig,
+    /// Decoding and windows.
+    pub pipeline: PipelineConfig,
+    /// Roles of feeds that are this node's.
+    pub held: watch::Receiver<BTreeSet<Role>>,
+    /// Where reports go.
+    pub space: Arc<SealedSpace>,
+    /// Where accounts go.
+    pub ledger: Ledger,
+    /// Where records go that are no transactions.
+    pub quarantine: Arc<Quarantine>,
+    /// Counters.
+    pub board: Arc<Board>,
+}
+
+/// One time of holding a part.
+struct Tenure {
+    feed: KafkaFeed,
+    pipeline: Pipeline,
+    log: Log,
+    committed: Instant,
+    shown: Snapshot,
+}
+
+/// What goes onto the ledger about records.
+enum Log {
+    /// Of shares: by partition, and the ledger keeps the place.
+    Shares {
+        of: u16,
+        held: BTreeSet<u16>,
+        account: Account,
+    },
+    /// Of the whole topic, for a ledger that does not know shares yet.
+    Whole(IngestLog),
+}
+
+/// Why a tenure ended by itself.
+struct NotWhereWeThought;
+
+impl Feed {
+    /// Runs until stopped; reads only while a part is held.
+    pub async fn run(mut self, mut stop: StopSignal) -> Result<(), ServiceError> {
+        let topic = self.config.topic.clone();
+        loop {
+            let mut held = self.held.clone();
+            let part = tokio::select! {
+                () = stop.stopped() => return Ok(()),
+                roles = self.held.wait_for(|roles| Part::of(&topic, roles).is_some()) => {
+                    Part::of(&topic, &*roles?)
+                }
+            };
+            let Some(part) = part else { continue };
+            tracing::info!("this node reads {topic} now, {part}");
+            let lags = tokio::select! {
+                () = stop.stopped() => return Ok(()),
+                changed = held.wait_for(|roles| Part::of(&topic, roles).as_ref() != Some(&part)) => {
+                    drop(changed?);
+                    tracing::info!("{topic}: {part} is this node's no more");
+                    false
+                }
+                ended = self.hold(&part) => {
+                    let NotWhereWeThought = ended?;
+                    true
+                }
+            };
+            if lags {
+                tokio::select! {
+                    () = stop.stopped() => return Ok(()),
+                    () = tokio::time::sleep(LAG_PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    async fn hold(&self, part: &Part) -> Result<NotWhereWeThought, ServiceError> {
+        let (partitions, log) = match part {
+            Part::Whole => (
+                Partitions::All,
+                Log::Whole(IngestLog::new(self.me.clone(), Source::Kafka)),
+            ),
+            Part::Shares { of, held } => {
+                let (of, held) = (*of, held.clone());
+                let partitions = Partitions::Shares {
+                    of,
+                    held: held.clone(),
+                };
+                let account = Account::default();
+                (partitions, Log::Shares { of, held, account })
+            }
+        };
+        let config = FeedConfig {
+            partitions,
+            ..self.config.clone()
+        };
+        let mut tenure = Tenure {
+            feed: KafkaFeed::new(config),
+            pipeline: Pipeline::new(self.pipeline.clone()),
+            log,
+            committed: Instant::now(),
+            shown: Snapshot::default(),
+        };
+        self.resume(&mut tenure).await?;
+        loop {
+            let polled = self.patiently(tenure.feed.poll().await)?;
+            let mut reports = Vec::new();
+            for records in polled.unwrap_or_default() {
+                self.read(&mut tenure, &records, &mut reports)?;
+            }
+            tenure.pipeline.idle(clock::unix_now(), &mut reports);
+            if mistakes::on(Mistake::OffsetCommittedEarly) {
+                self.commit_offsets(&mut tenure).await?;
+            }
+            for report in &reports {
+                self.space.publish(report, clock::unix_now_ns()).await?;
+            }
+            self.show(&mut tenure);
+            if tenure.committed.elapsed() >= COMMIT_PERIOD
+                && let Err(lost) = self.commit(&mut tenure).await?
+            {
+                return Ok(lost);
+            }
+        }
+    }
+
+    /// Goes on where the ledger has the partitions, or else where the consumer group has them.
+    async fn resume(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
+        let committed = loop {
+            if let Some(committed) = self.patiently(tenure.feed.committed().await)? {
+                break committed;
+            }
+        };
+        for commit in committed {
+            match Checkpoint::parse(commit.offset, &commit.metadata) {
+                Ok(checkpoint) => {
+                    tenure.pipeline.resume(commit.partition, checkpoint);
+                    tenure.stands(commit.partition, checkpoint.seen);
+                }
+                Err(error) => tracing::warn!(
+                    "partition {}: {error}; windows start afresh",
+                    commit.partition
+                ),
+            }
+        }
+        let Log::Shares { of, held, account } = &mut tenure.log else {
+            return Ok(());
+        };
+        let state = self.ledger.state();
+        for ((topic, partition), position) in &state.feeds {
+            let ours = *topic == self.config.topic
+                && held.contains(&FeedShare::holding(topic, *of, *partition).share);
+            let (Ok(number), Ok(resume), Ok(seen)) = (
+                i32::try_from(*partition),
+                i64::try_from(position.resume),
+                i64::try_from(position.to),
+            ) else {
+                continue;
+            };
+            if ours {
+                let checkpoint = Checkpoint {
+                    offset: resume,
+                    seen,
+                    watermark: position.watermark,
+                };
+                tenure.pipeline.resume(number, checkpoint);
+                tenure.feed.seek(number, resume);
+                account.stands(*partition, position.to);
+            }
+        }
+        Ok(())
+    }
+
+    /// A passing fault is logged (the feed has dropped its connections and backs off by itself);
+    /// one that only a person can mend ends the service.
+    fn patiently<T>(&self, result: Result<T, FeedError>) -> Result<Option<T>, ServiceError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_permanent() => Err(error.into()),
+            Err(error) => {
+                tracing::warn!("feed: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        tenure: &mut Tenure,
+        records: &PartitionRecords,
+        reports: &mut Vec<Report>,
+    ) -> Result<(), ServiceError> {
+        let (now, partition) = (clock::unix_now(), records.partition);
+        if records.moved {
+            let first = records.records.first().map(|record| record.offset);
+            let offset = first.unwrap_or(records.next_offset);
+            tenure.pipeline.restart(now, partition, offset, reports);
+            tenure.moved(partition, offset);
+        }
+        for record in &records.records {
+            let value = record.value.as_deref();
+            tenure.add(partition, record.offset, value.unwrap_or_default());
+            let read = tenure
+                .pipeline
+                .record(now, partition, record.offset, value, reports);
+            if let Err(refused) = read {
+                self.board.count.kafka_quarantined.fetch_add(1, Relaxed);
+                let position = format!("{}/{partition}/{}", self.config.topic, record.offset);
+                let raw = value.unwrap_or_default();
+                self.quarantine.put(Quarantined {
+                    at: now,
+                    source: Source::Kafka,
+                    position,
+                    sender: self.config.topic.clone(),
+                    reason: refused.to_string(),
+                    raw: raw.to_vec(),
+                    shown: None,
+                })?;
+            }
+        }
+        tenure.read_to(partition, records.next_offset);
+        Ok(())
+    }
+
+    fn show(&self, tenure: &mut Tenure) {
+        let (count, now) = (&self.board.count, tenure.feed.counters());
+        let add = |counter: &AtomicU64, now: u64, before: u64| {
+            counter.fetch_add(now.saturating_sub(before), Relaxed);
+        };
+        add(&count.kafka_records, now.records, tenure.shown.records);
+        add(&count.kafka_reconnects, now.faults, tenure.shown.faults);
+        add(
+            &count.plaintext_payload_bytes,
+            now.plaintext_bytes,
+            tenure.shown.plaintext_bytes,
+        );
+        tenure.shown = now;
+    }
+
+    /// Gives account of what was read. The error: the ledger has a partition elsewhere than this node thought.
+    async fn commit(
+        &self,
+        tenure: &mut Tenure,
+    ) -> Result<Result<(), NotWhereWeThought>, ServiceError> {
+        tenure.committed = Instant::now();
+        let news = match &mut tenure.log {
+            Log::Whole(log) => match log.take() {
+                None => false,
+                Some(act) => {
+                    ingest::record(&self.ledger, act).await;
+                    true
+                }
+            },
+            Log::Shares { account, .. } => {
+                let checkpoints = tenure.pipeline.checkpoints();
+                let checkpoints: Vec<_> = checkpoints
+                    .into_iter()
+                    .filter_map(|(partition, at)| Some((u32::try_from(partition).ok()?, at)))
+                    .collect();
+                let due = account.due(&checkpoints);
+                for advances in due.chunks(MAX_ADVANCES) {
+                    let leaf = ingest::record(&self.ledger, self.act(advances)).await;
+                    if !self.took_effect(leaf, advances).await? {
+                        return Ok(Err(NotWhereWeThought));
+                    }
+                    account.told(advances);
+                }
+                !due.is_empty()
+            }
+        };
+        if news {
+            self.commit_offsets(tenure).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn act(&self, advances: &[FeedAdvance]) -> Act {
+        Act::FeedAdvanced {
+            node: self.me.clone(),
+            topic: self.config.topic.clone(),
+            advances: advances.to_vec(),
+        }
+    }
+
+    /// Waits until this replica has folded the leaf, and looks whether it did anything.
+    async fn took_effect(&self, leaf: u64, advances: &[FeedAdvance]) -> Result<bool, ServiceError> {
+        let mut views = self.ledger.watch();
+        let state = Arc::clone(&views.wait_for(|view| view.state.size > leaf).await?.state);
+        let stands = |advance: &FeedAdvance| {
+            let position = state.feed_position(&self.config.topic, advance.partition);
+            position.is_some_and(|position| position.by == self.me && position.to == advance.to)
+        };
+        let effective = advances.iter().all(stands);
+        if !effective {
+            tracing::warn!(
+                "{}: leaf {leaf} did not count, since partitions stand elsewhere or are another node's; \
+                 going on from the ledger",
+                self.config.topic
+            );
+        }
+        Ok(effective)
+    }
+
+    async fn commit_offsets(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
+        let offsets: Vec<OffsetCommit> = tenure
+            .pipeline
+            .checkpoints()
+            .into_iter()
+            .map(|(partition, checkpoint)| OffsetCommit {
+                partition,
+                offset: match mistakes::on(Mistake::OffsetCommittedEarly) {
+                    true => checkpoint.seen,
+                    false => checkpoint.offset,
+                },
+                metadata: checkpoint.metadata(),
+            })
+            .collect();
+        // A failed commit is made up for by the next one.
+        self.patiently(tenure.feed.commit(&offsets).await)?;
+        Ok(())
+    }
+}
+
+impl Tenure {
+    fn stands(&mut self, partition: i32, at: i64) {
+        if let (Log::Shares { account, .. }, Some((partition, at))) =
+            (&mut self.log, place(partition, at))
+        {
+            account.stands(partition, at);
+        }
+    }
+
+    fn moved(&mut self, partition: i32, offset: i64) {
+        if let (Log::Shares { account, .. }, Some((partition, offset))) =
+            (&mut self.log, place(partition, offset))
+        {
+            account.moved(partition, offset);
+        }
+    }
+
+    fn add(&mut self, partition: i32, offset: i64, value: &[u8]) {
+        let Some((partition, offset)) = place(partition, offset) else {
+            return;
+        };
+        match &mut self.log {
+            Log::Shares { account, .. } => account.record(partition, offset, value),
+            Log::Whole(log) => log.add(offset, value),
+        }
+    }
+
+    fn read_to(&mut self, partition: i32, next: i64) {
+        if let (Log::Shares { account, .. }, Some((partition, next))) =
+            (&mut self.log, place(partition, next))
+        {
+            account.read_to(partition, next);
+        }
+    }
+}
+
+/// Kafka counts partitions and offsets in signed numbers; none is negative.
+fn place(partition: i32, offset: i64) -> Option<(u32, u64)> {
+    Some((u32::try_from(partition).ok()?, u64::try_from(offset).ok()?))
+}
