@@ -69,7 +69,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn is_host_port(text: &str) -> bool {
+pub(super) fn is_host_port(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
@@ -225,20 +225,7 @@ impl Config {
             "given together with mailbox.key, or neither",
         );
         if let Some(feed) = &self.feed {
-            found.require(
-                !feed.brokers.is_empty(),
-                "feed.brokers",
-                &feed.brokers,
-                "at least one host:port",
-            );
-            for (i, broker) in feed.brokers.iter().enumerate() {
-                found.require(
-                    is_host_port(broker),
-                    format!("feed.brokers[{i}]"),
-                    broker,
-                    "host:port",
-                );
-            }
+            feed.access().check(found);
             found.require(
                 ["037", "1047"].contains(&feed.code_page.as_str()),
                 "feed.code_page",
@@ -246,17 +233,20 @@ impl Config {
                 "\"037\" or \"1047\"",
             );
             found.require(
+                (1..=256).contains(&feed.shares),
+                "feed.shares",
+                feed.shares,
+                "1 to 256: no more than partitions that the topic will ever have",
+            );
+            found.require(
                 (100..=3_600_000).contains(&feed.window_ms),
                 "feed.window_ms",
                 feed.window_ms,
                 "between 100 and 3600000 milliseconds",
             );
-            found.require(
-                feed.certificate.is_some() == feed.key.is_some(),
-                "feed.certificate",
-                &feed.certificate,
-                "given together with feed.key, or neither",
-            );
+        }
+        if let Some(export) = &self.export {
+            export.check(found);
         }
         if let Some(alerts) = &self.alerts {
             found.require(
@@ -336,7 +326,9 @@ impl Config {
                 &in_rooms,
             );
             found.require(
-                peers.contains(feed.home.as_str()),
+                feed.home
+                    .as_ref()
+                    .is_none_or(|home| peers.contains(home.as_str())),
                 "feed.home",
                 &feed.home,
                 &member,

@@ -5,6 +5,7 @@
 
 mod check;
 mod formats;
+mod kafka;
 mod mailbox;
 mod schema;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use check::Problem;
 pub use formats::{FormatsError, load_formats};
+pub use kafka::{Export, FeedOutOfRange, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism};
 pub use schema::{
     Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,

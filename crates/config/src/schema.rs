@@ -1,5 +1,6 @@
 //! The keys, their types and their defaults.
 
+use crate::kafka::{Export, FeedOutOfRange, FeedStart, KafkaSasl};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct Config {
     pub mailbox: Mailbox,
     /// The Kafka door; absent: this house has no mainframe.
     pub feed: Option<Feed>,
+    /// Events for others, if anybody wants them.
+    pub export: Option<Export>,
     /// The data space.
     #[serde(default)]
     pub dds: Dds,
@@ -201,14 +204,25 @@ pub struct Feed {
     pub window_ms: u64,
     /// The room the mainframe stands in.
     pub room: String,
-    /// Node that consumes it while up.
-    pub home: String,
+    /// In how many shares the topic's partitions are read, each by one node at a time.
+    #[serde(default = "default_shares")]
+    pub shares: u16,
+    /// Node that reads all shares while it is up; without one they are spread evenly.
+    pub home: Option<String>,
+    /// Where to begin in a partition that nobody has read yet.
+    #[serde(default)]
+    pub start: FeedStart,
+    /// What to do when the broker has the place no more where the feed stands.
+    #[serde(default)]
+    pub out_of_range: FeedOutOfRange,
     /// PEM file with the CA of the brokers; with it the connection uses TLS.
     pub ca: Option<PathBuf>,
-    /// PEM client certificate.
+    /// PEM client certificate, where brokers ask for one.
     pub certificate: Option<PathBuf>,
     /// PEM client key.
     pub key: Option<PathBuf>,
+    /// Name and password, where brokers ask for them.
+    pub sasl: Option<KafkaSasl>,
 }
 
 /// `[feed.fields]`: names of copybook fields.
@@ -459,6 +473,11 @@ fn default_group() -> String {
 fn default_code_page() -> String {
     "037".into()
 }
+/// A few for each node of a cluster of three to five, so that they come out even.
+fn default_shares() -> u16 {
+    12
+}
+
 fn default_window_ms() -> u64 {
     1_000
 }
@@ -486,6 +505,17 @@ impl Config {
             resolve_some(&mut feed.ca);
             resolve_some(&mut feed.certificate);
             resolve_some(&mut feed.key);
+            if let Some(sasl) = &mut feed.sasl {
+                resolve(&mut sasl.password_file);
+            }
+        }
+        if let Some(export) = &mut self.export {
+            resolve_some(&mut export.ca);
+            resolve_some(&mut export.certificate);
+            resolve_some(&mut export.key);
+            if let Some(sasl) = &mut export.sasl {
+                resolve(&mut sasl.password_file);
+            }
         }
         if let Some(alerts) = &mut self.alerts {
             resolve_some(&mut alerts.ca);

@@ -28,6 +28,10 @@ pub struct Counters {
     pub kafka_quarantined: AtomicU64,
     /// Kafka connections rebuilt.
     pub kafka_reconnects: AtomicU64,
+    /// Events that Kafka has acknowledged.
+    pub exported: AtomicU64,
+    /// Scores that were not exported, for lack of room.
+    pub export_shed: AtomicU64,
     /// DDS samples written.
     pub dds_published: AtomicU64,
     /// DDS samples opened.
@@ -155,6 +159,8 @@ impl Board {
         status.kafka.records = count.kafka_records.load(Relaxed);
         status.kafka.quarantined = count.kafka_quarantined.load(Relaxed);
         status.kafka.reconnects = count.kafka_reconnects.load(Relaxed);
+        status.export.acknowledged = count.exported.load(Relaxed);
+        status.export.shed = count.export_shed.load(Relaxed);
         status.dds.published = count.dds_published.load(Relaxed);
         status.dds.received = count.dds_received.load(Relaxed);
         status.dds.received_remote = count.dds_received_remote.load(Relaxed);

@@ -8,6 +8,7 @@ mod shown;
 
 use crate::board::Board;
 use crate::effects::Served;
+use crate::exporter::{self, ExportConfig};
 use crate::formats::Formats;
 use crate::gateway::Gateway;
 use crate::identity;
@@ -24,7 +25,7 @@ use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
-use configured::{Itself, address, configured, devices, level, links, mailer, pipeline};
+use configured::{Itself, address, configured, devices, export, level, links, mailer, pipeline};
 use custody::{Custodian, Grace, Sealer};
 use door::door;
 pub use door::house_key;
@@ -42,15 +43,16 @@ use runtime::place;
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
+use telemetry::score::Scored;
 use telemetry::transactions::PipelineConfig;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use wire::{MemberEntry, NodeId, RoomId, Round};
+use tokio::sync::{mpsc, watch};
+use wire::{MemberEntry, NodeId, Role, RoomId, Round};
 
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -95,9 +97,30 @@ pub struct Parts {
     door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
     mailer: Option<Arc<dyn Outbox>>,
     pipeline: Option<(FeedConfig, PipelineConfig)>,
+    export: Option<Export>,
     rooms_held: Arc<watch::Sender<BTreeSet<RoomId>>>,
-    feeds_held: Arc<watch::Sender<BTreeSet<String>>>,
+    feeds_held: Arc<watch::Sender<BTreeSet<Role>>>,
     letters: Letters,
+}
+
+/// What services that start again share of the way out to Kafka.
+struct Export {
+    config: ExportConfig,
+    scores: mpsc::Sender<Scored>,
+    scored: Arc<tokio::sync::Mutex<mpsc::Receiver<Scored>>>,
+    numbered: Arc<AtomicU64>,
+}
+
+impl Export {
+    fn new(config: ExportConfig) -> Self {
+        let (scores, scored) = mpsc::channel(exporter::SCORES);
+        Self {
+            config,
+            scores,
+            scored: Arc::new(tokio::sync::Mutex::new(scored)),
+            numbered: Arc::default(),
+        }
+    }
 }
 
 /// The machines' addresses.
@@ -209,6 +232,7 @@ impl Parts {
                 Some(outbox) => Some(outbox),
                 None => mailer(&config)?,
             },
+            export: export(&config, surroundings.kafka.clone())?.map(Export::new),
             pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
             formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),

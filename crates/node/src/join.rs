@@ -145,6 +145,7 @@ fn configuration(wish: &Wish, dir: &Path, cluster: &str, template: Option<&Confi
             cluster,
             mailbox: Mailbox::at(wish.mailbox, DOMAIN),
             feed: None,
+            export: None,
             dds: Default::default(),
             rooms: Vec::new(),
             devices: Vec::new(),

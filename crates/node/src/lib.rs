@@ -9,6 +9,7 @@ pub mod cli;
 pub mod control;
 pub mod desk;
 pub mod effects;
+pub mod exporter;
 pub mod feed;
 pub mod formats;
 pub mod gateway;

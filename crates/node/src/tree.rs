@@ -11,7 +11,8 @@
 //! │   ├── tail         the ledger's decisions to all of the above
 //! │   └── rooms        data space → analyst
 //! ├── mailbox          SMTP → journal → data space
-//! ├── feed             Kafka → data space, while holding the role
+//! ├── feed             Kafka → data space, while holding shares
+//! ├── exporter         ledger, scores → Kafka
 //! ├── members          the ledger's members to the links
 //! ├── steward          members and roles, while leading
 //! ├── postman          alert mails
@@ -171,6 +172,11 @@ fn root(parts: &build::Parts, admin: bool, control: bool) -> SupervisorSpec {
     ];
     if let Some(feed) = parts.feed() {
         children.push(service("feed", feed, |feed, stop| feed.run(stop)));
+    }
+    if let Some(exporter) = parts.exporter() {
+        children.push(service("exporter", exporter, |exporter, stop| {
+            exporter.run(stop)
+        }));
     }
     children.push(service("steward", parts.steward(), |steward, stop| {
         steward.run(stop)

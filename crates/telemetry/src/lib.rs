@@ -4,9 +4,11 @@
 //! [`mail`] turns an accepted mail into reports by the built-in [`formats`] and the operator's
 //! [`patterns`], [`copybook`], [`ebcdic`] and [`transactions`] do
 //! the same for mainframe records; [`features`] turns reports into examples for a model,
-//! [`score`] judges them, [`monitor`] raises and clears alerts, [`alertmail`] tells operators by mail.
+//! [`score`] judges them, [`monitor`] raises and clears alerts, [`alertmail`] tells operators by mail,
+//! [`cloudevents`] other programs.
 
 pub mod alertmail;
+pub mod cloudevents;
 pub mod copybook;
 pub mod directory;
 pub mod ebcdic;

@@ -1,5 +1,6 @@
 //! From keys of the configuration to what the libraries want to hear.
 
+use crate::exporter::ExportConfig;
 use crate::gateway::Gateway;
 use crate::rooms::Heartbeats;
 use chrono::{Local, TimeZone as _};
@@ -7,7 +8,10 @@ use cluster::noise::EpochTable;
 use cluster::{Cluster, ClusterConfig, Detection, Faults, FaultyTransport, Members, Transport};
 use config::{Config, FeedFields, Peer};
 use ed25519_dalek::SigningKey;
-use edge::kafka::{ClientConfig, FeedConfig, Reach, Security as KafkaSecurity};
+use edge::kafka::{
+    ClientConfig, FeedConfig, Mechanism, OutOfRange, Reach, Sasl, Security as KafkaSecurity,
+    StartAt, Tls,
+};
 use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
@@ -222,14 +226,7 @@ pub(super) fn pipeline(
         room: RoomId::new(feed.room.clone()),
         ..WindowConfig::default()
     };
-    let security = match (&feed.ca, &feed.certificate, &feed.key) {
-        (Some(ca), Some(cert), Some(key)) => KafkaSecurity::MutualTls {
-            ca: ca.clone(),
-            cert: cert.clone(),
-            key: key.clone(),
-        },
-        _ => KafkaSecurity::Plaintext,
-    };
+    let security = kafka_security(feed.access())?;
     let client = ClientConfig {
         reach,
         ..ClientConfig::new(feed.brokers.clone(), security)
@@ -240,8 +237,57 @@ pub(super) fn pipeline(
         layout,
         windows,
     };
-    Ok(Some((
-        FeedConfig::new(client, topic, feed.group.clone()),
-        pipeline,
-    )))
+    let config = FeedConfig {
+        start: match feed.start {
+            config::FeedStart::Earliest => StartAt::Earliest,
+            config::FeedStart::Latest => StartAt::Latest,
+        },
+        out_of_range: match feed.out_of_range {
+            config::FeedOutOfRange::Earliest => OutOfRange::Earliest,
+            config::FeedOutOfRange::Latest => OutOfRange::Latest,
+            config::FeedOutOfRange::Fail => OutOfRange::Fail,
+        },
+        ..FeedConfig::new(client, topic, feed.group.clone())
+    };
+    Ok(Some((config, pipeline)))
+}
+
+/// Where events go, if anywhere.
+pub(super) fn export(config: &Config, reach: Reach) -> Result<Option<ExportConfig>, ServiceError> {
+    let Some(export) = &config.export else {
+        return Ok(None);
+    };
+    let security = kafka_security(export.access())?;
+    Ok(Some(ExportConfig {
+        client: ClientConfig {
+            reach,
+            ..ClientConfig::new(export.brokers.clone(), security)
+        },
+        alerts: export.alerts.clone(),
+        rounds: export.rounds.clone(),
+        scores: export.scores.clone(),
+    }))
+}
+
+fn kafka_security(access: config::KafkaAccess<'_>) -> Result<KafkaSecurity, ServiceError> {
+    let tls = access.ca.map(|ca| Tls {
+        ca: ca.clone(),
+        client: access.certificate.cloned().zip(access.key.cloned()),
+    });
+    let user = |sasl: &config::KafkaSasl| -> Result<Sasl, ServiceError> {
+        let key = format!("{}.sasl.password_file", access.section);
+        let password = read(&key, &sasl.password_file)?;
+        Ok(Sasl {
+            mechanism: match sasl.mechanism {
+                config::SaslMechanism::ScramSha256 => Mechanism::ScramSha256,
+                config::SaslMechanism::ScramSha512 => Mechanism::ScramSha512,
+                config::SaslMechanism::Plain => Mechanism::Plain,
+            },
+            username: sasl.username.clone(),
+            // Editors end files with a line feed.
+            password: password.trim_end_matches(['\r', '\n']).to_owned(),
+        })
+    };
+    let sasl = access.sasl.map(user).transpose()?;
+    Ok(KafkaSecurity { tls, sasl })
 }

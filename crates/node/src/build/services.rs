@@ -4,6 +4,7 @@ use super::Parts;
 use super::configured::{alert_mail, heartbeats, level};
 use crate::control::Control;
 use crate::desk::Desk;
+use crate::exporter::Exporter;
 use crate::feed::Feed;
 use crate::mailbox::Mailbox;
 use crate::members::{Gone, MembersFeed};
@@ -17,7 +18,8 @@ use ledger::watch::WatchConfig;
 use runtime::service::ServiceError;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{NodeId, Role, RoomId};
+use telemetry::cloudevents::Events;
+use wire::{FeedShare, NodeId, Role, RoomId};
 
 impl Parts {
     /// The ledger's tail.
@@ -50,6 +52,7 @@ impl Parts {
             held: self.rooms_held.subscribe(),
             open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
             heartbeats: Arc::new(heartbeats(&self.config)),
+            scores: self.export.as_ref().map(|export| export.scores.clone()),
         }
     }
 
@@ -88,6 +91,22 @@ impl Parts {
         })
     }
 
+    /// The exporter, if somebody wants to hear of us.
+    pub fn exporter(&self) -> Option<Exporter> {
+        let export = self.export.as_ref()?;
+        Some(Exporter {
+            me: self.me.clone(),
+            incarnation: self.incarnation.number,
+            config: export.config.clone(),
+            events: Events::new(&self.config.cluster.name),
+            ledger: self.ledger.clone(),
+            scored: export.scored.clone(),
+            numbered: export.numbered.clone(),
+            dir: self.config.node.data_dir.join("export"),
+            board: self.board.clone(),
+        })
+    }
+
     /// The steward.
     pub fn steward(&self) -> Steward {
         let home = |node: &str| Some(NodeId::new(node));
@@ -95,9 +114,19 @@ impl Parts {
             role: Role::Room(RoomId::new(room.name.clone())),
             home: home(&room.home),
         });
-        let feed = self.config.feed.iter().map(|feed| Wanted {
+        let whole = self.config.feed.iter().map(|feed| Wanted {
             role: Role::Feed(feed.topic.clone()),
-            home: home(&feed.home),
+            home: feed.home.as_deref().and_then(home),
+        });
+        let shares = self.config.feed.iter().flat_map(|feed| {
+            (0..feed.shares).map(|share| Wanted {
+                role: Role::FeedShare(FeedShare {
+                    topic: feed.topic.clone(),
+                    of: feed.shares,
+                    share,
+                }),
+                home: feed.home.as_deref().and_then(home),
+            })
         });
         Steward {
             me: self.me.clone(),
@@ -105,7 +134,7 @@ impl Parts {
             ledger: self.ledger.clone(),
             cluster: self.cluster.clone(),
             level: level(&self.config),
-            wanted: rooms.chain(feed).collect(),
+            wanted: rooms.chain(whole).chain(shares).collect(),
             watch: WatchConfig {
                 reconnect: Duration::from_millis(self.config.cluster.detection.reconnect_ms),
                 ..WatchConfig::default()

@@ -56,6 +56,7 @@ fn show_state(status: &mut Status, state: &State) {
             Source::Kafka => status.ledger.records += total.count,
         }
     }
+    status.ledger.records += state.feed_records();
     status.learning.round = state.rounds.last_closed;
     status.learning.closed = state.rounds.closed;
     status.learning.abandoned = state.rounds.abandoned;

@@ -72,6 +72,9 @@ fn print(status: &Status) {
         .map(|role| match role {
             wire::Role::Room(room) => format!("room {room}"),
             wire::Role::Feed(topic) => format!("feed {topic}"),
+            wire::Role::FeedShare(share) => {
+                format!("feed {} {}/{}", share.topic, share.share + 1, share.of)
+            }
         })
         .collect();
     let leader = status
@@ -134,6 +137,12 @@ fn print(status: &Status) {
         "  kafka     {} records, {} quarantined",
         status.kafka.records, status.kafka.quarantined
     );
+    if status.export != Default::default() {
+        println!(
+            "  export    {} events acknowledged, {} scores left out",
+            status.export.acknowledged, status.export.shed
+        );
+    }
     println!(
         "  dds       {} published, {} received ({} from other nodes), {} refused; mail to reader p50 {:.1} ms, p99 {:.1} ms",
         status.dds.published,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::features::{Assembled, Assembler, Example};
 use telemetry::monitor;
-use telemetry::score::Scorer;
+use telemetry::score::{Scored, Scorer};
 use telemetry::sequence::Sequence;
 use tokio::sync::mpsc;
 use wire::{DeviceId, Report};
@@ -56,6 +56,7 @@ pub(super) struct Analyst {
     /// Calibration rows each device had at its last calibration.
     calibrated_with: BTreeMap<DeviceId, usize>,
     answers: mpsc::UnboundedSender<Answer>,
+    scores: Option<mpsc::Sender<Scored>>,
 }
 
 impl Analyst {
@@ -66,6 +67,7 @@ impl Analyst {
         monitor: Address<monitor::Input>,
         windows: Arc<Mutex<Windows>>,
         answers: mpsc::UnboundedSender<Answer>,
+        scores: Option<mpsc::Sender<Scored>>,
     ) -> Self {
         Self {
             board,
@@ -80,6 +82,7 @@ impl Analyst {
             calibrating: false,
             calibrated_with: BTreeMap::new(),
             answers,
+            scores,
         }
     }
 
@@ -218,6 +221,11 @@ impl Analyst {
             self.board.count.scored.fetch_add(1, Relaxed);
             if scored.score <= 1.0 {
                 normal.push(example);
+            }
+            if let Some(scores) = &self.scores
+                && scores.try_send(scored.clone()).is_err()
+            {
+                self.board.count.export_shed.fetch_add(1, Relaxed);
             }
             self.tell(monitor::Input::Scored(scored)).await;
         }

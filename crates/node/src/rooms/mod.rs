@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::monitor;
+use telemetry::score::Scored;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use windows::Windows;
@@ -49,6 +50,8 @@ pub struct Rooms {
     pub held: watch::Receiver<BTreeSet<RoomId>>,
     /// Open alerts by the ledger, for rooms that come to this node.
     pub open_alerts: Arc<dyn Fn() -> Vec<Alert> + Send + Sync>,
+    /// Where judged reports go besides, if somebody wants them.
+    pub scores: Option<mpsc::Sender<Scored>>,
     /// Whom to miss.
     pub heartbeats: Arc<Heartbeats>,
 }
@@ -64,6 +67,7 @@ impl Rooms {
             self.monitor.clone(),
             self.windows.clone(),
             answers,
+            self.scores.clone(),
         );
         let mut readers = Readers {
             tasks: BTreeMap::new(),

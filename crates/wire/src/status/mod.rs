@@ -35,6 +35,8 @@ pub struct Status {
     pub mail: MailStatus,
     /// Kafka.
     pub kafka: KafkaStatus,
+    /// Out to Kafka.
+    pub export: ExportStatus,
     /// Data space.
     pub dds: DdsStatus,
     /// Learning.
@@ -105,6 +107,16 @@ pub struct KafkaStatus {
     pub quarantined: u64,
     /// Times the connection was rebuilt.
     pub reconnects: u64,
+}
+
+/// Counters of what goes out to Kafka.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExportStatus {
+    /// Events that brokers have acknowledged.
+    pub acknowledged: u64,
+    /// Scores left out, since an outage or a full disk lasted too long.
+    pub shed: u64,
 }
 
 /// Data-space counters.

@@ -1,0 +1,175 @@
+//! A node between two Kafka topics: what it reads counts once, however often it is killed, and what it
+//! tells others arrives, also when the broker was away.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod house;
+
+use broker::{Broker, BrokerConfig};
+use edge::kafka::{
+    ClientConfig, Codec, Feed as _, FeedConfig, KafkaFeed, NewRecord, Producer, Security,
+    create_topic,
+};
+use gear::mainframe::{COPYBOOK, Encoder, Mainframe, MainframeConfig};
+use house::House;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+use wire::UnixMillis;
+
+const PARTITIONS: i32 = 3;
+const KILLS: usize = 10;
+
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+async fn broker(bind: SocketAddr, dir: &Path) -> Broker {
+    let config = BrokerConfig {
+        bind,
+        dir: Some(dir.to_owned()),
+        ..BrokerConfig::default()
+    };
+    Broker::start(config).await.unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Records of ten minutes, in batches by partition.
+fn transactions() -> Vec<(i32, Vec<NewRecord>)> {
+    const START: u64 = 1_772_366_400_000;
+    let encoder = Encoder::new().unwrap();
+    let mut mainframe = Mainframe::new(MainframeConfig::default());
+    let all = mainframe.between(UnixMillis(START), UnixMillis(START + 600_000));
+    let records = all.iter().map(|transaction| NewRecord {
+        timestamp: i64::try_from(transaction.time.0).unwrap(),
+        key: None,
+        value: Some(encoder.encode(transaction).unwrap().into()),
+        headers: Vec::new(),
+    });
+    let records: Vec<NewRecord> = records.collect();
+    let batches = records.chunks(97).map(<[NewRecord]>::to_vec);
+    (0..)
+        .map(|number| number % PARTITIONS)
+        .zip(batches)
+        .collect()
+}
+
+#[test]
+fn records_count_once_through_ten_kills() {
+    let runtime = runtime();
+    let (address, files) = (free(), tempfile::tempdir().unwrap());
+    let running = runtime.block_on(broker(address, files.path()));
+    let mut house = House::build(&format!(
+        "[feed]\nbrokers = [\"{address}\"]\ntopic = \"transactions\"\ncopybook = \"transaction.cpy\"\nroom = \"hall\"\n"
+    ));
+    std::fs::write(house.path("transaction.cpy"), COPYBOOK).unwrap();
+    let client = ClientConfig::new([address.to_string()], Security::PLAINTEXT);
+    runtime
+        .block_on(create_topic(&client, "transactions", PARTITIONS))
+        .unwrap();
+    house.start();
+
+    let batches = transactions();
+    let total: u64 = batches
+        .iter()
+        .map(|(_, records)| records.len() as u64)
+        .sum();
+    let producing = runtime.spawn(async move {
+        let mut producer = Producer::new(client, "transactions");
+        for (partition, records) in batches {
+            producer
+                .send(partition, &records, Codec::Lz4)
+                .await
+                .unwrap();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    });
+    for kill in 0..KILLS {
+        // Somewhere within its second between two accounts.
+        std::thread::sleep(Duration::from_millis(400 + 137 * kill as u64 % 900));
+        house.kill();
+        house.start();
+    }
+    runtime.block_on(producing).unwrap();
+    let counted = |status: &wire::status::Status| status.ledger.records;
+    house.until("all records are accounted for", |status| {
+        counted(status) >= total
+    });
+    // Once more from the ledger on, so that whatever could still count would.
+    house.kill();
+    house.start();
+    std::thread::sleep(Duration::from_secs(3));
+    let status = house.until("the node reads", |status| counted(status) > 0);
+    assert_eq!(counted(&status), total, "each record counts once");
+    assert_eq!(status.kafka.quarantined, 0);
+    runtime.block_on(running.stop());
+}
+
+#[test]
+fn an_alert_that_was_raised_while_the_broker_was_away_is_told_later_and_once() {
+    let runtime = runtime();
+    let (address, files) = (free(), tempfile::tempdir().unwrap());
+    let mut house = House::build(&format!(
+        "[export]\nbrokers = [\"{address}\"]\nalerts = \"alerts\"\nscores = \"scores\"\n"
+    ));
+    house.start();
+    let mail = "From: ups-1@hall.example\r\nTo: telemetry@glasshouse.example\r\nSubject: UPS\r\n\
+                Date: Sun, 01 Mar 2026 12:00:00 +0000\r\nMessage-ID: <battery@hall>\r\n\r\n\
+                UPS: On battery power in response to rapid change.\r\n";
+    house.mail("ups-1@hall.example", mail.as_bytes()).unwrap();
+    house.until("the alert is raised", |status| {
+        status.ledger.alerts_raised == 1
+    });
+    house.kill();
+    house.start();
+
+    let running = runtime.block_on(broker(address, files.path()));
+    let client = ClientConfig::new([address.to_string()], Security::PLAINTEXT);
+    runtime
+        .block_on(async { create_topic(&client, "alerts", 4).await })
+        .unwrap();
+    house.until("the broker has it", |status| {
+        status.export.acknowledged == 1
+    });
+    // Neither again after a restart.
+    house.kill();
+    house.start();
+    let read = async {
+        let mut feed = KafkaFeed::new(FeedConfig::new(client, "alerts", "test"));
+        let mut found = Vec::new();
+        let until = tokio::time::Instant::now() + Duration::from_secs(3);
+        while tokio::time::Instant::now() < until {
+            for part in feed.poll().await.unwrap() {
+                found.extend(part.records);
+            }
+        }
+        found
+    };
+    let found = runtime.block_on(read);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].key.as_deref(), Some(&b"ups-1"[..]));
+    let kind = &found[0].headers[0];
+    assert!(
+        kind.key == "content-type"
+            && kind
+                .value
+                .as_ref()
+                .unwrap()
+                .starts_with(b"application/cloudevents+json")
+    );
+    let event: serde_json::Value =
+        serde_json::from_slice(found[0].value.as_deref().unwrap()).unwrap();
+    assert_eq!(event["type"], "glasshouse.alert.raised.v1");
+    assert_eq!(event["source"], "/glasshouse/test");
+    assert_eq!(event["data"]["device"], "ups-1");
+    assert_eq!(event["data"]["severity"], "warning");
+    assert!(event["id"].as_str().unwrap().starts_with("leaf-"));
+    runtime.block_on(running.stop());
+}
