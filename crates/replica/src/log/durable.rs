@@ -229,7 +229,7 @@ impl RaftLog {
     }
 
     /// Releases nobody any more.
-    fn refuse(&self, error: &StoreError) {
+    pub(super) fn refuse(&self, error: &StoreError) {
         let refusal = match error {
             StoreError::Io { what, path, error } => Refusal {
                 what,
