@@ -240,7 +240,8 @@ impl RaftLog {
             // What was read was not what was written; consensus ends with that sentence.
             StoreError::Damaged { .. }
             | StoreError::Mismatch { .. }
-            | StoreError::Foreign { .. } => return,
+            | StoreError::Foreign { .. }
+            | StoreError::Newer { .. } => return,
         };
         self.0.progress.send_modify(|progress| {
             progress.ended.get_or_insert(Ended::Refused(refusal));
