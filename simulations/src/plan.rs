@@ -2,6 +2,7 @@
 //! data: it follows from a seed, is written into a file when it led to a failure, and can be edited.
 
 use serde::{Deserialize, Serialize};
+use wire::Level;
 
 /// A run, complete: the same plan gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +144,31 @@ pub enum What {
         /// Who.
         node: Node,
     },
+    /// An operator puts the newest program in the place of an older one, which the node has run since the
+    /// run's beginning, and whose files it finds.
+    Upgrade {
+        /// Who.
+        node: Node,
+        /// The level that the older program speaks.
+        from: u16,
+        /// Until it starts again.
+        down_ms: u64,
+    },
+}
+
+impl Plan {
+    /// The level of the program that `node` has at a moment: that of the older one until it is upgraded.
+    pub fn level(&self, node: usize, now_ms: u64) -> Level {
+        let later = self.faults.iter().filter(|fault| fault.at_ms > now_ms);
+        let from = later.filter_map(|fault| match fault.what {
+            What::Upgrade {
+                node: whose, from, ..
+            } if usize::from(whose) == node => Some((fault.at_ms, Level(from))),
+            _ => None,
+        });
+        let first = from.min_by_key(|(at_ms, _)| *at_ms);
+        first.map_or(Level::NEWEST, |(_, from)| from)
+    }
 }
 
 impl What {
@@ -165,7 +191,8 @@ impl What {
             | Self::DiskFull { node, .. }
             | Self::DiskSlow { node, .. }
             | Self::Evict { node }
-            | Self::Poison { node } => Some(node),
+            | Self::Poison { node }
+            | Self::Upgrade { node, .. } => Some(node),
             Self::Split { .. } | Self::BrokerCrash { .. } => None,
         }
     }

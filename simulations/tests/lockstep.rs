@@ -6,6 +6,7 @@ use simulations::lockstep::{Lockstep, SCENARIOS};
 use simulations::outcome::{Kind, Outcome};
 use simulations::plan::{CrashPoint, Fault, Plan, What};
 use simulations::story::Runner as _;
+use wire::Level;
 
 fn lockstep() -> Lockstep {
     Lockstep::new(env!("CARGO_BIN_EXE_simulations"))
@@ -105,6 +106,42 @@ fn a_crash_strikes_at_every_operation_on_the_disk() {
         let lost = told.story.iter().filter(|happening| lost(&happening.what));
         assert_eq!(lost.count(), 1, "at operation {operation}");
     }
+}
+
+#[test]
+fn an_upgrade_finds_an_older_programs_files_and_the_level_rises_last() {
+    for seed in 1..=20 {
+        let plan = drawn(seed, "upgrades", 3);
+        let of = |fault: &Fault| match fault.what {
+            What::Upgrade { node, .. } => Some((node, fault.at_ms)),
+            _ => None,
+        };
+        let mut upgraded: Vec<(u8, u64)> = plan.faults.iter().filter_map(of).collect();
+        for (node, at_ms) in &upgraded {
+            let level = |now| plan.level(usize::from(*node), now);
+            assert!(level(at_ms - 1) < Level::NEWEST && level(0) == level(at_ms - 1));
+            assert_eq!(level(*at_ms), Level::NEWEST);
+        }
+        upgraded.sort_unstable();
+        let nodes: Vec<u8> = upgraded.iter().map(|(node, _)| *node).collect();
+        assert_eq!(nodes, [0, 1, 2], "seed {seed}");
+    }
+    let told = lockstep().run(&drawn(3, "upgrades", 3), true).unwrap();
+    assert_eq!(told.violations, [], "{told}");
+    let at = |holds: &dyn Fn(&Kind) -> bool| {
+        let happened = told.story.iter().filter(|happening| holds(&happening.what));
+        happened
+            .map(|happening| happening.at_ms)
+            .collect::<Vec<_>>()
+    };
+    let forms = at(&|kind| matches!(kind, Kind::Fault(text) if text.contains("incarnation")));
+    assert_eq!(forms.len(), 3, "three nodes had older files");
+    let newest = format!("level {}", Level::NEWEST);
+    let raised = at(&|kind| matches!(kind, Kind::Log(text) if *text == newest));
+    assert!(
+        raised.len() == 1 && forms.iter().all(|upgraded| *upgraded < raised[0]),
+        "{forms:?}, {raised:?}"
+    );
 }
 
 /// The overrides are what makes a run repeat.

@@ -19,11 +19,12 @@ const SEEDS: &str = "1..50";
 
 /// Whole nodes in lockstep: links and ledger alone, the fastest scenario, for many seeds twice (two to
 /// three minutes on two cores); whole houses for a few.
-const LOCKSTEP: [&str; 4] = [
+const LOCKSTEP: [&str; 5] = [
     "--scenario ledger --minutes 1 --seeds 1..50 --twice",
     "--scenario storm --minutes 1 --seeds 3..6",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",
+    "--scenario upgrades --minutes 1 --seeds 1..3",
 ];
 
 /// The chaos run: a fixed plan of faults, so that a failure can be had again. With start, healing and

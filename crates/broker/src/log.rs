@@ -36,7 +36,10 @@ pub(crate) struct Log {
 struct LogFile {
     path: PathBuf,
     file: File,
+    /// Bytes of whole batches.
     bytes: usize,
+    /// An append failed and may have left a piece behind them.
+    torn: bool,
 }
 
 impl Log {
@@ -73,6 +76,7 @@ impl Log {
             path,
             file,
             bytes: good,
+            torn: false,
         });
         log.retain();
         Ok(log)
@@ -98,14 +102,11 @@ impl Log {
             next = batch.last + 1;
             batches.push(batch);
         }
-        if let Some(log_file) = &mut self.file {
-            for batch in &batches {
-                log_file
-                    .file
-                    .write_all(&batch.data)
-                    .map_err(|_| Code::StorageError)?;
-                log_file.bytes += batch.data.len();
-            }
+        if let Some(log_file) = &mut self.file
+            && let Err(error) = log_file.append(&batches)
+        {
+            tracing::warn!(path = %log_file.path.display(), %error, "a record set is refused");
+            return Err(Code::StorageError);
         }
         batches.into_iter().for_each(|batch| self.push(batch));
         self.retain();
@@ -166,6 +167,30 @@ impl Log {
 }
 
 impl LogFile {
+    /// All of them or none: behind a piece of a batch nothing would be found again, and offsets
+    /// of a set that was refused are given to the next one.
+    fn append(&mut self, batches: &[Batch]) -> io::Result<()> {
+        self.cut_back()?;
+        let whole: Vec<&[u8]> = batches.iter().map(|batch| &*batch.data).collect();
+        let whole = whole.concat();
+        if let Err(error) = self.file.write_all(&whole) {
+            self.torn = true;
+            // If this fails too, the next append tries again before it writes.
+            let _ = self.cut_back();
+            return Err(error);
+        }
+        self.bytes += whole.len();
+        Ok(())
+    }
+
+    fn cut_back(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.bytes as u64)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
     fn rewrite(&mut self, batches: &VecDeque<Batch>) -> io::Result<()> {
         let path = self.path.with_extension("new");
         let mut file = OpenOptions::new()
@@ -176,9 +201,12 @@ impl LogFile {
         for batch in batches {
             file.write_all(&batch.data)?;
         }
+        // Opened before it has its name: what is appended to the former file would be lost.
+        let file = OpenOptions::new().append(true).open(&path)?;
         std::fs::rename(&path, &self.path)?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.file = file;
         self.bytes = batches.iter().map(|batch| batch.data.len()).sum();
+        self.torn = false;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Committed offsets, kept as a journal of lines.
 
+use runtime::durable;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -19,31 +21,69 @@ pub(crate) struct Committed {
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     committed: BTreeMap<(String, String, i32), Committed>,
-    file: Option<File>,
+    file: Option<Journal>,
+}
+
+/// The lines on the disk.
+#[derive(Debug)]
+struct Journal {
+    file: File,
+    /// Bytes of whole lines.
+    bytes: u64,
+    /// An append failed and may have left a piece behind them.
+    torn: bool,
+}
+
+impl Journal {
+    /// A whole line or nothing: a piece would become one line with the next, and both be lost.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        self.cut_back()?;
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            self.torn = true;
+            // If this fails too, the next append tries again before it writes.
+            let _ = self.cut_back();
+            return Err(error);
+        }
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn cut_back(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.bytes)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
 }
 
 impl Offsets {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut committed = BTreeMap::new();
-        match std::fs::read_to_string(path) {
-            Ok(text) => text.lines().filter_map(parse).for_each(|(key, value)| {
-                committed.insert(key, value);
-            }),
+        match std::fs::read(path) {
+            Ok(bytes) => whole_lines(&bytes)
+                .lines()
+                .filter_map(parse)
+                .for_each(|(key, value)| {
+                    committed.insert(key, value);
+                }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         // Written anew at each start: the journal grows with commits, what counts is the last of each.
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(path)?;
-        for (key, value) in &committed {
-            file.write_all(line(key, value).as_bytes())?;
-        }
+        let text: String = committed
+            .iter()
+            .map(|(key, value)| line(key, value))
+            .collect();
+        durable::replace(path, text.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(path)?;
         Ok(Self {
             committed,
-            file: Some(file),
+            file: Some(Journal {
+                file,
+                bytes: text.len() as u64,
+                torn: false,
+            }),
         })
     }
 
@@ -69,8 +109,8 @@ impl Offsets {
         value: Committed,
     ) -> io::Result<()> {
         let key = (group.to_owned(), topic.to_owned(), partition);
-        if let Some(file) = &mut self.file {
-            file.write_all(line(&key, &value).as_bytes())?;
+        if let Some(journal) = &mut self.file {
+            journal.append(&line(&key, &value))?;
         }
         self.committed.insert(key, value);
         Ok(())
@@ -89,6 +129,12 @@ fn line((group, topic, partition): &(String, String, i32), value: &Committed) ->
         value.offset,
         escape(&value.metadata)
     )
+}
+
+/// Without what stands behind the last line feed: a line that was cut may read like a whole one.
+fn whole_lines(bytes: &[u8]) -> Cow<'_, str> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    String::from_utf8_lossy(&bytes[..end.map_or(0, |at| at + 1)])
 }
 
 fn parse(line: &str) -> Option<((String, String, i32), Committed)> {

@@ -1,3 +1,5 @@
+mod space;
+
 use crate::codec::Code;
 use crate::groups::{Group, Join};
 use crate::log::Log;

@@ -205,7 +205,7 @@ async fn found(inner: &Inner) -> Result<(), OpenError> {
         let log = RaftLog::create(&inner.dir, StoreId::FOUNDING)?;
         inner
             .store
-            .load(&inner.dir, &inner.cluster, Default::default())?;
+            .load(&inner.dir, &inner.cluster, inner.level, Default::default())?;
         Ok::<_, StoreError>(log)
     })?;
     go_on(inner, log).await?;
@@ -229,7 +229,9 @@ async fn come_back(inner: &Inner) -> Result<(), OpenError> {
     let log = in_place(|| {
         let log = RaftLog::create(&inner.dir, store)?;
         let vows = inner.reader().vows()?;
-        inner.store.load(&inner.dir, &inner.cluster, vows)?;
+        inner
+            .store
+            .load(&inner.dir, &inner.cluster, inner.level, vows)?;
         Ok::<_, StoreError>(log)
     })?;
     go_on(inner, log).await

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use wire::Level;
 
 /// A file of the ledger cannot be used. Each sentence names the file, the place and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,18 @@ pub enum StoreError {
         /// Whose it is.
         what: String,
     },
+    /// A ledger that members with newer programs have gone on with.
+    #[error(
+        "{path}: the ledger has level {ledger}, and this node speaks level {own} only, so it would not          understand all that is written there. Nothing was changed: put the newer program back, or, if          `cluster.level` in the configuration holds the node back, take that line out"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The ledger's level.
+        ledger: Level,
+        /// The node's.
+        own: Level,
+    },
 }
 
 impl StoreError {
@@ -63,11 +76,11 @@ impl StoreError {
     }
 
     /// Is it something that a fresh copy from the peers heals? A disk that refuses is not, nor is
-    /// the directory of another cluster.
+    /// the directory of another cluster, or one that waits for its program.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::Mismatch { .. } => true,
-            Self::Io { .. } | Self::Foreign { .. } => false,
+            Self::Io { .. } | Self::Foreign { .. } | Self::Newer { .. } => false,
         }
     }
 

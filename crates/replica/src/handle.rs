@@ -71,6 +71,7 @@ impl Inner {
             cluster: &self.cluster,
             origin: &self.origin,
             own: &self.own,
+            level: self.level,
         }
     }
 
@@ -122,7 +123,7 @@ impl Ledger {
     /// shows an empty ledger, [`phase`](Self::phase) tells what it waits for.
     ///
     /// Refuses at once what peers cannot heal: a contradictory configuration, a disk that refuses,
-    /// another cluster's directory, and damage where this node is the only member.
+    /// another cluster's directory or one of a newer level, and damage where this node is the only member.
     pub async fn open(config: LedgerConfig, net: Arc<dyn ConsensusNet>) -> Result<Self, OpenError> {
         config.check()?;
         let LedgerConfig {
@@ -148,6 +149,7 @@ impl Ledger {
             cluster: &cluster,
             origin: &origin,
             own: &own,
+            level,
         };
         let held = reader.look(&store)?;
         let in_doubt = matches!(held, Held::Damaged(_));

@@ -10,7 +10,7 @@ use runtime::{clock, durable};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tlog::{KeyName, NoteVerifier};
-use wire::StoreId;
+use wire::{Level, StoreId};
 
 /// Damaged directories kept for examination. One says what happened, two whether it happens again;
 /// more would fill the disk that may be the cause.
@@ -32,6 +32,7 @@ pub(super) struct Reader<'a> {
     pub(super) cluster: &'a str,
     pub(super) origin: &'a KeyName,
     pub(super) own: &'a NoteVerifier,
+    pub(super) level: Level,
 }
 
 /// What a directory holds.
@@ -77,7 +78,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let (purged, last) = log.ends();
-        store.load(self.dir, self.cluster, vows)?;
+        store.load(self.dir, self.cluster, self.level, vows)?;
         self.check_signatures(store)?;
         let incoming = self.dir.join(INCOMING);
         // A crash between installing a snapshot and shortening the log leaves the log behind.

@@ -179,8 +179,12 @@ impl RaftLog {
             let mut log = self.lock();
             log.write(entries)?;
             Ok::<_, StoreError>(log.leads() && log.may_run_ahead())
-        })?;
-        if ahead {
+        });
+        if let Err(error) = &ahead {
+            // A piece of it may stand there. The next start cuts it off; nothing goes behind it.
+            self.refuse(error);
+        }
+        if ahead? {
             self.sync_soon()
         } else {
             in_place(|| self.sync_now())

@@ -132,7 +132,10 @@ pub(super) struct NoteWriter {
     history: File,
     history_path: PathBuf,
     kept: usize,
+    /// Where the last whole frame ends.
     end: u64,
+    /// An append failed and may have left a piece of its frame behind `end`.
+    torn: bool,
 }
 
 impl NoteWriter {
@@ -146,15 +149,21 @@ impl NoteWriter {
             .create(true)
             .open(&path);
         let history = file.map_err(StoreError::io("open", &path))?;
-        history.set_len(end).map_err(StoreError::io("cut", &path))?;
+        let len = history
+            .metadata()
+            .map_err(StoreError::io("read", &path))?
+            .len();
         disk::sync_dir(dir)?;
-        Ok(Self {
+        let mut writer = Self {
             dir: dir.to_owned(),
             history,
             history_path: path,
             kept: notes.len(),
             end,
-        })
+            torn: len > end,
+        };
+        writer.cut_back()?;
+        Ok(writer)
     }
 
     /// What this replica stands for from now on. Before the signature leaves the node.
@@ -168,18 +177,35 @@ impl NoteWriter {
         self.remember(note.as_bytes())
     }
 
-    fn remember(&mut self, note: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn remember(&mut self, note: &[u8]) -> Result<(), StoreError> {
+        // Behind a piece of a frame no whole one would be found again.
+        self.cut_back()?;
         if self.kept >= 2 * HISTORY_KEPT {
             self.forget_old()?;
         }
         let mut bytes = Vec::new();
         frames::encode(self.end, note, &mut bytes);
         // Not synced: a history that lacks its last line after a crash proves no less.
-        self.history
-            .write_all(&bytes)
-            .map_err(StoreError::io("append to", &self.history_path))?;
+        let appended = self.history.write_all(&bytes);
+        if let Err(error) = appended {
+            self.torn = true;
+            if let Err(uncut) = self.cut_back() {
+                tracing::warn!("a piece of a checkpoint stays for now: {uncut}");
+            }
+            return Err(StoreError::io("append to", &self.history_path)(error));
+        }
         self.end += bytes.len() as u64;
         self.kept += 1;
+        Ok(())
+    }
+
+    /// Cuts off what a failed append left. Durably: of a piece that was on the medium already a
+    /// power loss could bring back a sector in the middle of what is appended next.
+    fn cut_back(&mut self) -> Result<(), StoreError> {
+        if self.torn {
+            disk::cut(&self.history, &self.history_path, self.end)?;
+            self.torn = false;
+        }
         Ok(())
     }
 

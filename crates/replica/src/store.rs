@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tlog::{Checkpoint, Hash};
 use tokio::sync::watch;
-use wire::NodeId;
+use wire::{Level, NodeId};
 
 pub(super) use floor::{APPLIED, check_applied, check_floor};
 
@@ -78,8 +78,15 @@ impl Store {
         }
     }
 
-    /// Opens or creates the files in `dir` and folds the leaves that are there.
-    pub(super) fn load(&self, dir: &Path, cluster: &str, vows: Vows) -> Result<(), StoreError> {
+    /// Opens or creates the files in `dir` and folds the leaves that are there, for a node that speaks
+    /// `level`.
+    pub(super) fn load(
+        &self,
+        dir: &Path,
+        cluster: &str,
+        level: Level,
+        vows: Vows,
+    ) -> Result<(), StoreError> {
         let floor = read_floor(dir)?;
         let known = floor.is_some();
         let floor = floor.unwrap_or_default();
@@ -87,6 +94,7 @@ impl Store {
             applied: floor.applied,
             membership: floor.membership,
             awaited: vows.awaited,
+            level,
             ..Inner::default()
         };
         let signed = vows.kept.iter().map(|kept| kept.size).max().unwrap_or(0);

@@ -3,6 +3,7 @@
 use super::protocol::Program;
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, DiskFault, Fault, Plan, What};
+use wire::Level;
 
 /// Scenarios, with what they are for.
 pub const SCENARIOS: &[(&str, &str)] = &[
@@ -32,6 +33,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
     (
         "edges",
         "mail, Kafka and data space: the broker dies and returns, nodes crash and are cut off",
+    ),
+    (
+        "upgrades",
+        "nodes of an older level are upgraded one by one, crash and are cut off",
     ),
     (
         "ledger",
@@ -121,6 +126,8 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "clocks" => &[Clock, Clock, Kill],
         "liars" => &[Poison, Poison, Crash, Kill, Split],
         "members" => &[Evict, Damage, Crash, Kill, Split],
+        // No damage: levels before that of repair have none.
+        "upgrades" => &[Crash, Kill, Pause, Split, Disconnect, DiskFull],
         _ => &[],
     }
 }
@@ -149,6 +156,10 @@ impl Plan {
             if let Some(what) = draw.fault(kind, at_ms, faults_ms) {
                 faults.push(Fault { at_ms, what });
             }
+        }
+        if scenario == "upgrades" {
+            faults.extend(draw.upgrades(faults_ms));
+            faults.sort_by_key(|fault| fault.at_ms);
         }
         Some(Self {
             seed,
@@ -198,6 +209,16 @@ pub(super) fn lawful(plan: &Plan) -> bool {
                     return false;
                 }
                 bad = Some(*node);
+            }
+            // Somebody has to raise the level, and nodes of the first one repair no disk.
+            What::Upgrade { from, .. } => {
+                let steward = cast(&plan.scenario)
+                    .is_some_and(|cast| matches!(cast.node, Program::Node { .. }));
+                let damage =
+                    |fault: &Fault| matches!(fault.what, What::Crash { disk: Some(_), .. });
+                if !steward || *from >= Level::NEWEST.0 || plan.faults.iter().any(damage) {
+                    return false;
+                }
             }
         }
     }
@@ -351,6 +372,29 @@ impl Draw {
             down_ms: self.time(500, 5_000),
             disk: Some(disk),
         })
+    }
+
+    /// Each node once, in any order, after the founding and early enough that some of the faults meet all that
+    /// are new.
+    fn upgrades(&mut self, faults_ms: u64) -> Vec<Fault> {
+        let from = self.dice.below(Level::NEWEST.0.into()) as u16;
+        let mut order: Vec<u8> = (0..self.nodes).collect();
+        for last in (1..order.len()).rev() {
+            let other = self.dice.below(last as u64 + 1) as usize;
+            order.swap(last, other);
+        }
+        let turn = (faults_ms - FOUNDING_MS) / (u64::from(self.nodes) + 1);
+        let mut faults = Vec::new();
+        for (number, node) in (0..).zip(order) {
+            let what = What::Upgrade {
+                node,
+                from,
+                down_ms: self.time(50, 3_000),
+            };
+            let at_ms = FOUNDING_MS + number * turn + 1 + self.dice.below(turn);
+            faults.push(Fault { at_ms, what });
+        }
+        faults
     }
 
     fn evict(&mut self, node: u8) -> Option<What> {

@@ -36,6 +36,8 @@ pub struct Boot {
     pub clocks: Clocks,
     /// What it runs.
     pub program: Program,
+    /// The level that this program speaks.
+    pub level: u16,
     /// Known mistakes that are switched on.
     pub bugs: Vec<String>,
     /// Log lines are wanted.
@@ -196,6 +198,8 @@ pub enum Seen {
         /// The limit it must respect.
         limit: u64,
     },
+    /// The ledger has this level, by a leaf that is told again by each process that reads it.
+    Level(u16),
     /// Who holds the keys of the current epoch.
     Holders {
         /// Which epoch.

@@ -5,8 +5,9 @@
 //!    ▲                                                        │ too few                    │
 //!    └────────────── pause ◀── committed ── abandoning ◀──────┴───── pause ◀── committed ──┘
 //! ```
-//! A proposal's fate is unknown until the ledger shows it; it is repeated unchanged, which is safe
-//! because the fold lets only one act open or end a round.
+//! A proposal's fate is unknown until the ledger shows it, so it is repeated: an end unchanged, an
+//! opening with those that are up by now. Both are safe because the fold lets only one act open or
+//! end a round.
 
 mod io;
 mod round;
@@ -132,14 +133,10 @@ impl Aggregator {
         out: &mut Vec<Output>,
     ) {
         self.open = Some(round);
+        // Any of this node's proposals for the round: the repeated one may ask others than the first.
         let ours = match &self.phase {
             Phase::Opening { proposal } => {
-                let act = Act::RoundOpened {
-                    round,
-                    model,
-                    cohort: cohort.clone(),
-                };
-                self.leading && *by == self.node && proposal.act == act
+                self.leading && *by == self.node && proposal.round == round
             }
             Phase::Waiting { .. } | Phase::Collecting(_) | Phase::Ending { .. } => false,
         };

@@ -19,7 +19,18 @@ impl Aggregator {
         match &mut self.phase {
             Phase::Waiting { until, .. } if *until <= now => self.begin(now, out),
             Phase::Waiting { .. } => {}
-            Phase::Opening { proposal } | Phase::Ending { proposal } => {
+            // Whom to ask may have changed: an act with a member that was evicted meanwhile is in vain
+            // for ever. Should the former one be committed all the same, it is as good.
+            Phase::Opening { proposal } => {
+                if proposal.due <= now {
+                    self.phase = Phase::Waiting {
+                        until: now,
+                        asked: 0,
+                    };
+                    self.begin(now, out);
+                }
+            }
+            Phase::Ending { proposal } => {
                 if proposal.due <= now {
                     proposal.due = now + PROPOSAL_LIMIT;
                     out.push(Output::Propose(proposal.act.clone()));

@@ -229,7 +229,7 @@ impl RaftLog {
     }
 
     /// Releases nobody any more.
-    fn refuse(&self, error: &StoreError) {
+    pub(super) fn refuse(&self, error: &StoreError) {
         let refusal = match error {
             StoreError::Io { what, path, error } => Refusal {
                 what,
@@ -240,7 +240,8 @@ impl RaftLog {
             // What was read was not what was written; consensus ends with that sentence.
             StoreError::Damaged { .. }
             | StoreError::Mismatch { .. }
-            | StoreError::Foreign { .. } => return,
+            | StoreError::Foreign { .. }
+            | StoreError::Newer { .. } => return,
         };
         self.0.progress.send_modify(|progress| {
             progress.ended.get_or_insert(Ended::Refused(refusal));

@@ -9,6 +9,7 @@ use openraft::EntryPayload;
 use openraft::testing::{StoreBuilder, Suite, log_id};
 use std::fs;
 use tempfile::TempDir;
+use wire::Level;
 
 struct OnDisk;
 
@@ -17,7 +18,7 @@ impl StoreBuilder<Types, RaftLog, LeafMachine, TempDir> for OnDisk {
         let dir = TempDir::new().expect("a temporary directory");
         let log = RaftLog::create(dir.path(), StoreId::FOUNDING).map_err(read_failed)?;
         let store = Store::empty();
-        let loaded = store.load(dir.path(), "demo", Default::default());
+        let loaded = store.load(dir.path(), "demo", Level::NEWEST, Default::default());
         loaded.map_err(read_failed)?;
         let machine = LeafMachine::new(Arc::new(store), log.clone());
         Ok((dir, log, machine))

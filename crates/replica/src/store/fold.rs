@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tlog::{Checkpoint, Frontier};
+use wire::Level;
 
 /// Committed acts kept in memory for subscribers; slower ones read the disk. At a hundred acts a
 /// second this is ten seconds of patience, and a few MiB at most with ordinary acts.
@@ -36,6 +37,8 @@ pub(super) struct Inner {
     /// Folding or writing has failed: what is in memory is not what is on the disk, and nobody may
     /// sign for it.
     pub(super) failed: bool,
+    /// What this node speaks.
+    pub(super) level: Level,
     pub(super) frontier: Frontier,
     pub(super) state: State,
     pub(super) roster: Arc<Roster>,
@@ -181,6 +184,13 @@ impl Inner {
         let record = decode(dir, index, bytes)?;
         self.frontier.append(bytes);
         let applied = self.state.apply(index, &record);
+        if self.state.level > self.level {
+            return Err(StoreError::Newer {
+                path: dir.join(LEAVES),
+                ledger: self.state.level,
+                own: self.level,
+            });
+        }
         // A leaf adds or removes one member at most, and no identity changes (ROSTER_BY_ONE).
         if self.roster.len() != self.state.witnesses().count() {
             let witnesses = self.state.witnesses();

@@ -365,6 +365,54 @@ async fn acts_wait_for_the_level_and_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ledger_of_a_newer_level_is_refused_and_left_alone() {
+    let house = House::new("a b c");
+    let mut all = house.start_all().await;
+    raise(&all).await;
+    for n in 0..20 {
+        all[0].propose(act("a", n)).await.unwrap();
+    }
+    let c = house.stop(all.pop().unwrap()).await;
+    let files = || {
+        ["leaves", "raft.log", "vote", "applied"]
+            .map(|name| std::fs::read(house.dir("c").join(name)).unwrap())
+    };
+    let before = files();
+    let older = LedgerConfig {
+        level: Level::FIRST,
+        ..house.config("c")
+    };
+    let refused = house.open(older).await.err().unwrap().to_string();
+    assert!(
+        refused.contains("the ledger has level 1, and this node speaks level 0 only"),
+        "{refused}"
+    );
+    assert_eq!(files(), before);
+    all.push(house.start(&c).await);
+    converge(&all, 20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_speak_the_ledgers_new_level_stops_with_a_sentence() {
+    let house = House::new("a b c");
+    let mut all = house.start_all().await;
+    size_reaches(&all[2], 1).await;
+    let c = house.stop(all.pop().unwrap()).await;
+    let older = LedgerConfig {
+        level: Level::FIRST,
+        ..house.config(&c)
+    };
+    let older = house.open(older).await.unwrap();
+    let level = Level::MEMBERSHIP;
+    all[0].propose(Act::LevelRaised { level }).await.unwrap();
+    let why = older.stopped().await;
+    assert!(why.contains("this node speaks level 0 only"), "{why}");
+    house.kill(older).await;
+    all.push(house.start(&c).await);
+    converge(&all, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn founders_wait_for_each_other_and_say_for_whom() {
     let house = House::new("a b c");
     let a = house.start("a").await;

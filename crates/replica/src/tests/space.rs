@@ -1,7 +1,10 @@
 //! A full disk, by the kernel's own refusal: a limit on the size of files, set in a child process.
 
 use super::*;
+use crate::notes::{self, NoteWriter};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use tlog::NoteSigner;
 use wire::ProposalId;
 
 const CHILD: &str = "GLASSHOUSE_LEDGER_LIMIT";
@@ -15,15 +18,10 @@ fn a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything() {
         return until_full(PathBuf::from(dir));
     }
     let dir = TempDir::new().unwrap();
-    let name =
-        "tests::space::a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything";
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name])
-        .env(CHILD, dir.path())
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
+    in_a_child(
+        "tests::space::a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything",
+        dir.path(),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -44,6 +42,63 @@ fn a_node_without_space_stops_with_a_sentence_and_comes_back_with_everything() {
         }
         ledger.propose(act("a", 9_999)).await.unwrap();
     });
+}
+
+/// Runs the test `name` once more, in a process whose limits are its own.
+fn in_a_child(name: &str, dir: &Path) {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(CHILD, dir)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_checkpoint_that_a_full_disk_refuses_leaves_no_piece_in_the_history() {
+    let Some(dir) = std::env::var_os(CHILD) else {
+        let dir = TempDir::new().unwrap();
+        return in_a_child(
+            "tests::space::a_checkpoint_that_a_full_disk_refuses_leaves_no_piece_in_the_history",
+            dir.path(),
+        );
+    };
+    let house = House::at(TempDir::with_prefix_in("child", &dir).unwrap(), "a");
+    house.wire("a");
+    let dir = &house.dir("a");
+    let (origin, key) = (
+        notes::origin("demo").unwrap(),
+        SigningKey::from_bytes(&[1; 32]),
+    );
+    let signer = NoteSigner::new(&origin, &key);
+    let mut writer = NoteWriter::open(dir, &signer.verifier()).unwrap();
+    writer.save_checkpoint(&"a".repeat(200)).unwrap();
+    let (_, one) = notes::read_history(dir).unwrap();
+    // The second one fits but for its last bytes, and a short one behind it fits.
+    limit_file_size(2 * one - 8);
+    let refused = writer.save_checkpoint(&"b".repeat(200)).unwrap_err();
+    assert!(
+        refused.to_string().contains("cannot append to"),
+        "{refused}"
+    );
+    let len = || std::fs::metadata(dir.join(notes::HISTORY)).unwrap().len();
+    assert_eq!(len(), one, "the piece is cut off");
+    writer.save_checkpoint("c").unwrap();
+    // A piece that could not be cut off then is cut off before the next one is written.
+    limit_file_size(len() + 30);
+    house.break_disk("a");
+    writer.remember(&[b'd'; 200]).unwrap_err();
+    let torn = len();
+    limit_file_size(10_000);
+    writer.remember(b"e").unwrap_err();
+    assert_eq!(len(), torn, "nothing goes behind the piece");
+    house.wire("a");
+    writer.save_checkpoint("f").unwrap();
+    drop(writer);
+    let (kept, end) = notes::read_history(dir).unwrap();
+    let kept: Vec<u8> = kept.iter().map(|note| note[0]).collect();
+    assert_eq!((kept, end), (b"acf".to_vec(), len()));
 }
 
 fn until_full(dir: PathBuf) {

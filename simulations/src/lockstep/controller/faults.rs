@@ -4,6 +4,7 @@ use super::RunError;
 use super::agenda::Item;
 use super::damage::{self, Struck};
 use super::network::{self, Place as At, Slow};
+use super::older;
 use super::place::State;
 use super::world::World;
 use crate::lockstep::invariants::MEMORY_BOUNDED;
@@ -119,7 +120,10 @@ impl World<'_> {
             && !self.places[at].runs()
             && !matches!(
                 what,
-                What::ClockJump { .. } | What::ClockDrift { .. } | What::Slow { .. }
+                What::ClockJump { .. }
+                    | What::ClockDrift { .. }
+                    | What::Slow { .. }
+                    | What::Upgrade { .. }
             )
         {
             self.record.fault(&lane, "it is down already");
@@ -204,8 +208,25 @@ impl World<'_> {
             What::Evict { node } => self.evict(node.into()),
             What::Poison { node } => self.order(node.into(), Order::Wish(Wish::Poison)),
             What::BrokerCrash { down_ms } => self.broker_crash(down_ms),
+            What::Upgrade { node, down_ms, .. } => self.upgrade(node.into(), down_ms, number),
         }
         Ok(())
+    }
+
+    /// The older program's last words are on the disk, in the forms in which it wrote them. A node that is down
+    /// already finds another program when it starts.
+    fn upgrade(&mut self, at: At, down_ms: u64, number: usize) {
+        if self.places[at].runs() {
+            self.process(at, "is stopped".to_owned());
+            self.gone(at, State::Down);
+            self.agenda.add(self.now + down_ms.max(1), Item::Start(at));
+        }
+        let mut dice = Dice::new(self.plan.seed ^ (number as u64 + 1) << 24);
+        let place = &self.places[at];
+        let forms = older::rewrite(&place.dir, &mut dice)
+            .unwrap_or_else(|error| format!("its files stay as they are: {error}"));
+        let name = place.name.clone();
+        self.record.fault(&name, &forms);
     }
 
     fn broker_crash(&mut self, down_ms: u64) {

@@ -7,6 +7,7 @@ mod faults;
 mod models;
 mod network;
 mod observe;
+mod older;
 mod place;
 mod process;
 mod record;

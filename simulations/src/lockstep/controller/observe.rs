@@ -2,9 +2,10 @@
 
 use super::network::Place as At;
 use super::world::World;
-use crate::lockstep::invariants::{self, BOUNDED, Broken, INTENSITY, Rule};
+use crate::lockstep::invariants::{self, BOUNDED, Broken, INTENSITY, LEVEL_SPOKEN, Rule};
 use crate::lockstep::protocol::Seen;
 use crate::outcome::Kind;
+use wire::Level;
 
 impl World<'_> {
     pub(super) fn see(&mut self, at: At, seen: Seen) {
@@ -56,6 +57,7 @@ impl World<'_> {
                     self.record.tell(&name, || Kind::Log(act));
                 }
             }
+            Seen::Level(level) => self.raised(Level(level)),
             Seen::Acknowledged { index, act } => {
                 let holds = self.checks.acknowledged(&name, index, act);
                 self.record.check(holds);
@@ -118,6 +120,20 @@ impl World<'_> {
         }
     }
 
+    /// The ledger has this level now. Programs only get newer, so those of this moment speak for the one at which
+    /// it was decided.
+    fn raised(&mut self, level: Level) {
+        self.level = self.level.max(level);
+        for at in 0..usize::from(self.plan.nodes) {
+            let name = &self.places[at].name;
+            let speaks = self.plan.level(at, self.now);
+            let holds = speaks >= level || self.checks.former(name);
+            self.record.check(LEVEL_SPOKEN.check(holds, || {
+                format!("the ledger has level {level}, {name} speaks level {speaks}")
+            }));
+        }
+    }
+
     /// The kind of what was seen, and the kind of state it was seen in.
     fn cover(&mut self, at: At, seen: &Seen) {
         let kind = match seen {
@@ -130,6 +146,7 @@ impl World<'_> {
             Seen::Kind(Kind::Round(_)) => "round",
             Seen::Kind(Kind::KeyEpoch(_)) => "epoch",
             Seen::Kind(Kind::Edge(_)) => "edge",
+            Seen::Level(_) => "level",
             Seen::Acknowledged { .. } => "acknowledged",
             Seen::Gauge { .. } => "gauge",
             Seen::Holders { .. } => "holders",

@@ -2,10 +2,13 @@
 
 use super::place::State;
 use super::world::World;
-use crate::lockstep::invariants::{CONVERGED, GOES_ON, ONE_VIEW, PROVABLE, ROUNDS_GO_ON};
+use crate::lockstep::invariants::{
+    CONVERGED, GOES_ON, LEVEL_RISES, ONE_VIEW, PROVABLE, ROUNDS_GO_ON,
+};
 use crate::lockstep::protocol::Program;
 use replica::VerifyOptions;
 use std::fmt::Display;
+use wire::Level;
 
 /// Acts that must be committed between the end of the faults and the end of the load. Every node
 /// proposes more than one a second, and elections after the worst fault take some seconds.
@@ -60,6 +63,11 @@ impl World<'_> {
             .check(ROUNDS_GO_ON.check(!learns || closed > before, || {
                 format!("{closed} rounds have closed, as many as when the faults ended")
             }));
+        let newest = Level::NEWEST;
+        let level = self.level;
+        self.record.check(LEVEL_RISES.check(level == newest, || {
+            format!("the ledger has level {level}, the programs speak level {newest}")
+        }));
         self.models();
         self.record.check(self.checks.all_there(size));
         self.record.check(self.checks.mail_kept());

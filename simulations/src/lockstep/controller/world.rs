@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use wire::Level;
 
 /// After a broken rule a run goes on for so long: what follows from it belongs to the story.
 const AFTERMATH_MS: u64 = 500;
@@ -50,6 +51,8 @@ pub(super) struct World<'a> {
     pub(super) rounds_at_calm: u64,
     /// Leaves that every node must have at the end.
     pub(super) settled: u64,
+    /// Of the ledger.
+    pub(super) level: Level,
     pub(super) root: Root,
 }
 
@@ -126,6 +129,7 @@ impl<'a> World<'a> {
             size_at_calm: 0,
             rounds_at_calm: 0,
             settled: 0,
+            level: Level::FIRST,
             root,
         };
         for n in 1..=plan.nodes {
@@ -311,6 +315,7 @@ impl<'a> World<'a> {
             now: self.now,
             clocks: place.clocks,
             program: place.program.clone(),
+            level: self.plan.level(at, self.now).0,
             bugs: self.plan.bugs.clone(),
             tell: self.tell,
             seed: self.plan.seed,

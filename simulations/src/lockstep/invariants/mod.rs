@@ -72,6 +72,7 @@ rules! {
     ACKNOWLEDGED_STAYS "LEDGER-3" "an act that was acknowledged as a leaf is that leaf for ever";
     PROVABLE "LEDGER-4" "every replica's directory verifies, and accepted acts are provable by inclusion";
     EFFECT_ONCE "LEDGER-5" "a proposal takes effect once at most";
+    LEVEL_SPOKEN "LEDGER-6" "the ledger's level is one that the programs of all members speak";
     DIES_FOR_A_REASON "PROC-1" "a process ends by a fault, or with a sentence; it never just dies";
     BOUNDED "PROC-2" "queues stay within their limits";
     MEMORY_BOUNDED "PROC-3" "a process stays within its memory";
@@ -93,6 +94,7 @@ rules! {
     GOES_ON "LIVE-2" "after the faults acts are committed again";
     ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
     ROUNDS_GO_ON "LIVE-4" "after the faults rounds of learning close again";
+    LEVEL_RISES "LIVE-5" "after the faults the ledger has the level that all programs speak";
 }
 
 /// What was seen so far, as far as rules need it.

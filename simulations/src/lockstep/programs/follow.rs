@@ -65,6 +65,11 @@ async fn leaves(ledger: Ledger) {
                 detail: format!("the {size} leaves it tells make another root than it says"),
             });
         }
+        if let Act::LevelRaised { level } = committed.record.act
+            && committed.applied == Applied::Effective
+        {
+            see(Seen::Level(level.0));
+        }
         if committed.index + 1 >= held {
             see(Seen::Leaf {
                 index: committed.index,

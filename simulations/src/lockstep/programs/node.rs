@@ -86,6 +86,7 @@ name = "simulated"
 listen = "127.0.0.1:{LINKS}"
 address = "{name}:{LINKS}"
 identity = "identity"
+level = {level}
 [mailbox]
 listen = "127.0.0.1:{MAIL}"
 domains = ["glasshouse.example"]
@@ -105,6 +106,7 @@ window = 200
 grace_epochs = 100
 grace_ms = {GRACE_MS}
 "#,
+        level = boot.level,
         name = boot.name,
         data = boot.dir.display(),
     );

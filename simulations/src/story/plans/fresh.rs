@@ -3,6 +3,7 @@
 use super::{PHASE_MOST_MS, tidy};
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, DiskFault, Fault, Node, Plan, What};
+use wire::Level;
 
 /// Faults of a fresh plan, at most; mutations add more. Few faults far apart reach states that a
 /// storm does not, so the number is drawn from 1 on.
@@ -127,7 +128,12 @@ fn what(dice: &mut Dice, nodes: u8) -> What {
             down_ms: lasts(dice),
         },
         96..=97 => What::Evict { node },
-        _ => What::Poison { node },
+        98 => What::Poison { node },
+        _ => What::Upgrade {
+            node,
+            from: dice.below(Level::NEWEST.0.into()) as u16,
+            down_ms: lasts(dice),
+        },
     }
 }
 

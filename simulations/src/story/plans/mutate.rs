@@ -107,7 +107,8 @@ fn detail(dice: &mut Dice, plan: &mut Plan) {
         | What::Pause { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
-        | What::Poison { .. } => {}
+        | What::Poison { .. }
+        | What::Upgrade { .. } => {}
     }
 }
 

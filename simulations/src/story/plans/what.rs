@@ -33,6 +33,7 @@ pub(crate) fn lasts_mut(what: &mut What) -> Option<&mut u64> {
     match what {
         What::Crash { down_ms: ms, .. }
         | What::Kill { down_ms: ms, .. }
+        | What::Upgrade { down_ms: ms, .. }
         | What::Pause { for_ms: ms, .. }
         | What::Split { for_ms: ms, .. }
         | What::Slow { for_ms: ms, .. }
@@ -52,6 +53,7 @@ pub(crate) fn lasts(what: &What) -> Option<u64> {
     match what {
         What::Crash { down_ms: ms, .. }
         | What::Kill { down_ms: ms, .. }
+        | What::Upgrade { down_ms: ms, .. }
         | What::Pause { for_ms: ms, .. }
         | What::Split { for_ms: ms, .. }
         | What::Slow { for_ms: ms, .. }
@@ -141,5 +143,13 @@ pub fn describe(what: &What) -> String {
         What::Poison { node } => {
             format!("{} turns bad: poisoned updates, false models", lane(*node))
         }
+        What::Upgrade {
+            node,
+            from,
+            down_ms,
+        } => format!(
+            "{} is stopped for {down_ms} ms and upgraded from level {from}",
+            lane(*node)
+        ),
     }
 }

@@ -61,6 +61,8 @@ pub(super) fn kinds(fault: &Fault) -> Vec<Fault> {
             node,
             half_open: false,
         }],
+        // Then it is new from the beginning.
+        What::Upgrade { node, down_ms, .. } => vec![What::Kill { node, down_ms }],
         What::Kill { .. }
         | What::Pause { .. }
         | What::Slow { .. }
@@ -181,7 +183,8 @@ pub(super) fn amounts(fault: &Fault) -> Vec<Fault> {
         | What::Disconnect { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
-        | What::Poison { .. } => Vec::new(),
+        | What::Poison { .. }
+        | What::Upgrade { .. } => Vec::new(),
     };
     proposals(fault, smaller)
 }

@@ -208,6 +208,31 @@ fn nothing_is_sent_on_the_strength_of_a_proposal() {
 }
 
 #[test]
+fn an_opening_with_a_former_member_is_not_repeated() {
+    let two = || Input::Members((0..2).map(name).collect());
+    // The third is evicted while the opening is under way, which the ledger refuses from then on.
+    let mut bench = Bench::leading();
+    assert_eq!(bench.feed(two()), [""; 0]);
+    assert_eq!(bench.at_deadline(), ["open 1 with 2"]);
+    assert_eq!(bench.commit(), ["train n0 for 1", "train n1 for 1"]);
+
+    // Or it is committed all the same, after the next one was proposed: then that is the round.
+    let mut bench = Bench::leading();
+    bench.feed(two());
+    let first = bench.proposed.take();
+    assert_eq!(bench.at_deadline(), ["open 1 with 2"]);
+    bench.proposed = first;
+    assert_eq!(bench.commit().len(), 3);
+
+    // Nobody is left to ask: as before the first round.
+    let mut bench = Bench::leading();
+    bench.feed(Input::Members([name(0)].into()));
+    assert_eq!(bench.at_deadline(), [""; 0]);
+    assert_eq!(bench.aggregator.deadline(), None, "an input will wake it");
+    assert_eq!(bench.feed(two()), ["open 1 with 2"]);
+}
+
+#[test]
 fn how_a_round_ends() {
     let mut late = Bench::collecting();
     late.update(0);
