@@ -13,7 +13,7 @@ pub(crate) const DECODE: &str = "decode";
 pub struct Answer {
     /// The output, possibly empty.
     pub output: Vec<u8>,
-    /// What it used of [`FUEL`].
+    /// What it used of its fuel.
     pub fuel: u64,
     /// Bytes of linear memory at the end.
     pub memory: usize,
@@ -25,10 +25,18 @@ impl Function {
     /// # Errors
     /// See [`CallError`].
     pub fn call(&self, input: &[u8]) -> Result<Answer, CallError> {
+        self.call_within(input, FUEL)
+    }
+
+    /// As [`call`](Self::call), with less or more fuel.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call_within(&self, input: &[u8], fuel: u64) -> Result<Answer, CallError> {
         if input.len() > MAX_INPUT_BYTES {
             return Err(CallError::InputTooLarge { bytes: input.len() });
         }
-        let mut instance = Instance::start(self)?;
+        let mut instance = Instance::start(self, fuel)?;
         let pointer = instance.put(input)?;
         instance.decode(pointer, input.len())
     }
@@ -37,19 +45,20 @@ impl Function {
 /// A module come to life, for one call.
 pub(crate) struct Instance {
     store: Store<StoreLimits>,
+    fuel: u64,
     memory: Memory,
     alloc: TypedFunc<u32, u32>,
     decode: TypedFunc<(u32, u32), u64>,
 }
 
 impl Instance {
-    pub(crate) fn start(function: &Function) -> Result<Self, CallError> {
-        let mut store = host::store(&function.engine);
+    pub(crate) fn start(function: &Function, fuel: u64) -> Result<Self, CallError> {
+        let mut store = host::store(&function.engine, fuel);
         // Nothing is defined in it: what a module imports was asked when it was loaded.
         let instance = Linker::new(&function.engine)
             .instantiate_and_start(&mut store, &function.module)
-            .map_err(|error| host::reason(&error))?;
-        let reason = |error: wasmi::Error| host::reason(&error);
+            .map_err(|error| host::reason(&error, fuel))?;
+        let reason = |error: wasmi::Error| host::reason(&error, fuel);
         Ok(Self {
             memory: instance
                 .get_memory(&store, MEMORY)
@@ -57,6 +66,7 @@ impl Instance {
             alloc: instance.get_typed_func(&store, ALLOC).map_err(reason)?,
             decode: instance.get_typed_func(&store, DECODE).map_err(reason)?,
             store,
+            fuel,
         })
     }
 
@@ -66,7 +76,7 @@ impl Instance {
         let pointer = self
             .alloc
             .call(&mut self.store, length)
-            .map_err(|error| host::reason(&error))?;
+            .map_err(|error| host::reason(&error, self.fuel))?;
         let memory = self.memory.data_mut(&mut self.store);
         let size = memory.len();
         let room = usize::try_from(pointer)
@@ -90,7 +100,7 @@ impl Instance {
         let packed = self
             .decode
             .call(&mut self.store, (pointer, length))
-            .map_err(|error| host::reason(&error))?;
+            .map_err(|error| host::reason(&error, self.fuel))?;
         let [pointer, length] = [packed >> 32, packed].map(|half| half as u32);
         let memory = self.memory.data(&self.store);
         let outside = CallError::OutputOutside {
@@ -110,10 +120,10 @@ impl Instance {
         let left = self
             .store
             .get_fuel()
-            .map_err(|error| host::reason(&error))?;
+            .map_err(|error| host::reason(&error, self.fuel))?;
         Ok(Answer {
             output,
-            fuel: FUEL - left,
+            fuel: self.fuel - left,
             memory: memory.len(),
         })
     }

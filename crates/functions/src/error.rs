@@ -1,6 +1,6 @@
 //! What can be wrong with a function. Sentences go on from "the function NAME".
 
-use crate::{FUEL, MAX_INPUT_BYTES, MAX_MEMORY_BYTES, MAX_MODULE_BYTES, MAX_OUTPUT_BYTES};
+use crate::{MAX_INPUT_BYTES, MAX_MEMORY_BYTES, MAX_MODULE_BYTES, MAX_OUTPUT_BYTES};
 
 /// Why a module is no function of ours.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -53,8 +53,11 @@ pub enum CallError {
         bytes: usize,
     },
     /// It worked for too long.
-    #[error("used up its fuel of {FUEL} instructions")]
-    OutOfFuel,
+    #[error("used up its fuel of {fuel} instructions")]
+    OutOfFuel {
+        /// What it was given.
+        fuel: u64,
+    },
     /// It asked for too much memory.
     #[error("asked for more than {MAX_MEMORY_BYTES} bytes of memory")]
     OutOfMemory,

@@ -1,7 +1,7 @@
 //! The interpreter, set up so that a call depends on nothing but module and input.
 
 use crate::error::CallError;
-use crate::{FUEL, MAX_DEPTH, MAX_MEMORY_BYTES, MAX_STACK_BYTES, MAX_TABLE_ELEMENTS};
+use crate::{MAX_DEPTH, MAX_MEMORY_BYTES, MAX_STACK_BYTES, MAX_TABLE_ELEMENTS};
 use wasmi::errors::{ErrorKind, InstantiationError};
 use wasmi::{
     CompilationMode, Config, EnforcedLimits, Engine, Error, Store, StoreLimits, StoreLimitsBuilder,
@@ -29,7 +29,7 @@ pub(crate) fn engine() -> Engine {
 }
 
 /// The bounded world of one call.
-pub(crate) fn store(engine: &Engine) -> Store<StoreLimits> {
+pub(crate) fn store(engine: &Engine, fuel: u64) -> Store<StoreLimits> {
     let limits = StoreLimitsBuilder::new()
         .memory_size(MAX_MEMORY_BYTES)
         .memories(1)
@@ -43,15 +43,15 @@ pub(crate) fn store(engine: &Engine) -> Store<StoreLimits> {
     let mut store = Store::new(engine, limits);
     store.limiter(|limits| limits);
     store
-        .set_fuel(FUEL)
+        .set_fuel(fuel)
         .expect("the engine is configured to consume fuel");
     store
 }
 
 /// The interpreter's error as a reason. Its kinds are open, so what is not known is told in its words.
-pub(crate) fn reason(error: &Error) -> CallError {
+pub(crate) fn reason(error: &Error, fuel: u64) -> CallError {
     match (error.as_trap_code(), error.kind()) {
-        (Some(TrapCode::OutOfFuel), _) => CallError::OutOfFuel,
+        (Some(TrapCode::OutOfFuel), _) => CallError::OutOfFuel { fuel },
         (Some(TrapCode::GrowthOperationLimited), _) => CallError::OutOfMemory,
         (Some(TrapCode::StackOverflow), _) => CallError::StackOverflow,
         (Some(TrapCode::OutOfSystemMemory), _) => CallError::OutOfMemory,

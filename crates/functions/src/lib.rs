@@ -12,6 +12,7 @@
 
 mod call;
 mod error;
+pub mod harness;
 mod host;
 mod load;
 

@@ -1,7 +1,7 @@
 //! From bytes to a function that can be called.
 
 use crate::error::LoadError;
-use crate::{MAX_MODULE_BYTES, call, host};
+use crate::{FUEL, MAX_MODULE_BYTES, call, host};
 use std::fmt;
 
 use wasmi::{Engine, ExternType, FuncType, Module, ValType};
@@ -42,7 +42,7 @@ impl Function {
         }
         interface(&module)?;
         let function = Self { engine, module };
-        call::Instance::start(&function).map_err(|problem| LoadError::Start { problem })?;
+        call::Instance::start(&function, FUEL).map_err(|problem| LoadError::Start { problem })?;
         Ok(function)
     }
 }

@@ -68,15 +68,24 @@ fn nothing_is_left_over_for_the_next_call() {
 #[test]
 fn an_endless_loop_runs_out_of_fuel() {
     let endless = with_decode("(loop $on (br $on)) i64.const 0");
-    assert_eq!(called(&endless, b""), Err(CallError::OutOfFuel));
+    assert_eq!(
+        called(&endless, b""),
+        Err(CallError::OutOfFuel { fuel: FUEL })
+    );
     let in_alloc = with("i64.const 0", "(loop $on (br $on)) i32.const 0");
-    assert_eq!(called(&in_alloc, b""), Err(CallError::OutOfFuel));
+    assert_eq!(
+        called(&in_alloc, b""),
+        Err(CallError::OutOfFuel { fuel: FUEL })
+    );
     // One instruction that works for a megabyte is paid by the byte, and cannot hide in a loop.
     let fills = with_decode(
         "(drop (memory.grow (i32.const 200)))
          (loop $on (memory.fill (i32.const 0) (i32.const 7) (i32.const 13000000)) (br $on)) i64.const 0",
     );
-    assert_eq!(called(&fills, b""), Err(CallError::OutOfFuel));
+    assert_eq!(
+        called(&fills, b""),
+        Err(CallError::OutOfFuel { fuel: FUEL })
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod dialer;
 mod error;
 mod feed;
 pub mod fetch;
+pub mod harness;
 mod link;
 mod producer;
 mod reader;
