@@ -8,11 +8,8 @@
 
 use crate::command::{Command, Failure};
 use crate::place::Place;
-use crate::setup::{self, Need};
+use crate::setup::{self, CARGO_DENY, Need};
 use crate::steps::{self, Step};
-
-/// The newest cargo-deny that builds with the toolchain of `rust-toolchain.toml`.
-const CARGO_DENY: &str = "0.20.2";
 
 /// Seeds of the pure machines: about a minute on two cores.
 const SEEDS: &str = "1..50";
@@ -86,23 +83,7 @@ fn documentation(place: &Place) -> Result<(), Failure> {
 
 /// Licences, bans and sources always; advisories where their database can be had.
 fn deny(place: &Place) -> Result<Option<String>, Failure> {
-    let tools = place.cache.join("tools");
-    let binary = tools.join("bin/cargo-deny");
-    let at_hand = Command::new(&binary).arg("--version").output();
-    let wanted = format!("cargo-deny {CARGO_DENY}");
-    if !at_hand.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == wanted) {
-        let mut install = place.cargo();
-        install.args([
-            "install",
-            "--locked",
-            "--force",
-            "cargo-deny",
-            "--version",
-            CARGO_DENY,
-            "--root",
-        ]);
-        install.arg(&tools).run_unattended()?;
-    }
+    let binary = CARGO_DENY.bring(place)?;
     let check = |what: &[&str]| {
         let mut command = Command::new(&binary);
         command

@@ -7,6 +7,7 @@
 //! ci       what must pass before a change goes in
 //! chaos    five nodes under load and faults of every kind
 //! bench    measurements
+//! fuzz     the fuzz targets, with coverage
 //! purity   which crates may touch the world (docs/decisions/0002)
 //! ```
 
@@ -14,6 +15,7 @@ mod bench;
 mod ci;
 mod command;
 mod demo;
+mod fuzz;
 mod place;
 mod purity;
 mod setup;
@@ -65,6 +67,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Run the fuzz targets, all or the named ones, each for a while
+    Fuzz(fuzz::Arguments),
     /// Check that pure crates touch neither clock, entropy, network nor files
     Purity,
 }
@@ -95,6 +99,7 @@ fn run(place: &Place, task: Task) -> Result<(), Failure> {
         }
         Task::Ci => ci::run(place),
         Task::Bench { name, arguments } => bench::run(place, name.as_deref(), &arguments),
+        Task::Fuzz(arguments) => fuzz::run(place, &arguments),
         Task::Purity => purity::run(place),
     }
 }

@@ -12,7 +12,7 @@ mod schema;
 mod tests;
 
 pub use check::Problem;
-pub use formats::{FormatsError, load_formats};
+pub use formats::{FormatsError, load_formats, load_function};
 pub use kafka::{Export, FeedOutOfRange, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism};
 pub use schema::{
     Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,

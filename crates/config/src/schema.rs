@@ -160,7 +160,7 @@ pub struct Mailbox {
     pub certificate: Option<PathBuf>,
     /// PEM private key of `certificate`.
     pub key: Option<PathBuf>,
-    /// Folder with pattern files (`*.toml`) for gear that the built-in formats do not know.
+    /// Folder with pattern files (`*.toml`) and functions (`*.wasm`) for gear that the built-in formats do not know.
     pub formats: Option<PathBuf>,
     /// Classes of devices that need a rule relaxed. The first whose network a client is in applies.
     #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]

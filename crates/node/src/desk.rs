@@ -1,7 +1,7 @@
 //! The desk where an operator looks through the quarantine: what is understood now goes the way of
 //! every mail, the rest stays with its reason.
 
-use crate::formats::Formats;
+use crate::formats::{Accepted, Formats};
 use crate::mailbox::proven;
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::space::SealedSpace;
@@ -10,7 +10,6 @@ use edge::smtp::Devices;
 use runtime::{blocking, clock};
 use std::sync::Arc;
 use telemetry::directory::Directory;
-use telemetry::mail::{DecodeContext, decode};
 use wire::control::{Answer, QuarantineItem, QuarantineJob};
 use wire::{NodeId, Quarantined, Report, Source};
 
@@ -129,16 +128,17 @@ impl Desk {
     }
 
     fn decoded(&self, seq: u64, item: &Quarantined) -> Result<Vec<Report>, String> {
-        let patterns = self.formats.current();
-        let context = DecodeContext {
+        let accepted = Accepted {
             node: &self.me,
             seq,
             arrival: item.at,
-            directory: &self.directory,
-            patterns: &patterns,
+            sender: &item.sender,
+            raw: &item.raw,
         };
-        let reports =
-            decode(&context, &item.sender, &item.raw).map_err(|refused| refused.to_string())?;
+        let reports = self
+            .formats
+            .decode(&self.directory, accepted)
+            .map_err(|refused| refused.to_string())?;
         // An operator who tries it again vouches for its format, not for its sender.
         proven(item.shown.as_ref(), &reports, &self.devices)?;
         Ok(reports)

@@ -1,21 +1,49 @@
-//! The operator's own formats, as they are in force: read at the start, and again on command.
+//! The operator's own formats, as they are in force: read at the start, and again on command. And
+//! what becomes of a mail by them and by the built-in ones, counted.
 
 use config::FormatsError;
+use runtime::blocking;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use telemetry::Patterns;
+use telemetry::directory::Directory;
+use telemetry::mail::{DecodeContext, decode_named};
+use telemetry::{Patterns, Quarantine};
+use wire::status::FormatStatus;
+use wire::{NodeId, Report, UnixMillis};
 
 /// Shared by all that decode.
 pub struct Formats {
     dir: Option<PathBuf>,
     current: Mutex<Arc<Patterns>>,
+    counts: Mutex<BTreeMap<String, FormatStatus>>,
+}
+
+/// A mail that the mailbox took.
+#[derive(Clone, Copy)]
+pub struct Accepted<'a> {
+    /// The node whose journal holds it.
+    pub node: &'a NodeId,
+    /// Its number there.
+    pub seq: u64,
+    /// When.
+    pub arrival: UnixMillis,
+    /// As whose it is read.
+    pub sender: &'a str,
+    /// As it came.
+    pub raw: &'a [u8],
 }
 
 impl Formats {
     /// From the folder of the configuration; any mistake in it is a reason not to start.
     pub fn load(dir: Option<PathBuf>) -> Result<Self, FormatsError> {
         let current = Mutex::new(Arc::new(config::load_formats(dir.as_deref())?));
-        Ok(Self { dir, current })
+        let counts = Mutex::default();
+        Ok(Self {
+            dir,
+            current,
+            counts,
+        })
     }
 
     /// In force now.
@@ -29,6 +57,44 @@ impl Formats {
         let fresh = Arc::new(config::load_formats(self.dir.as_deref())?);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         Ok(fresh)
+    }
+
+    /// The reports in a mail.
+    pub fn decode(
+        &self,
+        directory: &Directory,
+        mail: Accepted<'_>,
+    ) -> Result<Vec<Report>, Quarantine> {
+        let patterns = self.current();
+        let context = DecodeContext {
+            node: mail.node,
+            seq: mail.seq,
+            arrival: mail.arrival,
+            directory,
+            patterns: &patterns,
+        };
+        let decode = || decode_named(&context, mail.sender, mail.raw);
+        // A function may work for a quarter of a second; other tasks are not to wait for it.
+        let decoded = if patterns.have_functions() {
+            blocking::in_place(decode)
+        } else {
+            decode()
+        };
+        if let Some(format) = decoded.format {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(format).or_default();
+            match decoded.reports {
+                Ok(_) => count.read += 1,
+                Err(_) => count.failed += 1,
+            }
+        }
+        decoded.reports
+    }
+
+    /// Mails by the name of the format that took them.
+    pub fn counts(&self) -> BTreeMap<String, FormatStatus> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.clone()
     }
 }
 
@@ -71,5 +137,67 @@ mod tests {
                 .next()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_function_reads_fails_and_is_counted_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), wat::parse_str(text).unwrap()).unwrap();
+        };
+        module(
+            "thermo.wasm",
+            include_str!("../../functions/tests/temperature.wat"),
+        );
+        let formats = Formats::load(Some(dir.path().to_owned())).unwrap();
+        let directory = Directory::new([telemetry::Device {
+            id: "probe".into(),
+            room: "hall".into(),
+            class: "sensor".to_owned(),
+            addresses: vec!["probe@example.net".to_owned()],
+        }])
+        .unwrap();
+        let node = NodeId::from("node-1");
+        let decoded = |body: &str| {
+            let raw = format!("From: probe@example.net\r\nSubject: x\r\n\r\n{body}\r\n");
+            let mail = Accepted {
+                node: &node,
+                seq: 7,
+                arrival: UnixMillis(5),
+                sender: "probe@example.net",
+                raw: raw.as_bytes(),
+            };
+            formats.decode(&directory, mail)
+        };
+        let reports = decoded("Temperature: 21.5 C").unwrap();
+        assert_eq!(
+            (reports[0].device.as_str(), reports[0].readings[0].value),
+            ("probe", 21.5)
+        );
+        assert_eq!(decoded("Temperature: 21.5 C"), Ok(reports));
+        let refused = decoded("Temperature: !").unwrap_err().to_string();
+        assert!(
+            refused.starts_with("the function thermo used up its fuel"),
+            "{refused}"
+        );
+        assert_eq!(
+            decoded("{\"Humidity\": 40}").unwrap()[0].readings[0].name,
+            "Humidity"
+        );
+        let count = |read, failed| FormatStatus { read, failed };
+        let expected = [("json", count(1, 0)), ("thermo", count(2, 1))];
+        let expected = expected.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(formats.counts(), BTreeMap::from(expected));
+        // One that wants the outside is refused with its file, and the former stays in force.
+        module(
+            "wasi.wasm",
+            "(module (import \"env\" \"now\" (func (result i64))))",
+        );
+        let error = formats.reload().unwrap_err().to_string();
+        assert!(
+            error.contains("wasi.wasm: the function imports `env.now`"),
+            "{error}"
+        );
+        assert!(decoded("Temperature: 1").is_ok());
     }
 }

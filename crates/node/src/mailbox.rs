@@ -5,7 +5,7 @@
 //! are recognised: reports by their origin, digests by the ledger's last position for this node.
 
 use crate::board::Board;
-use crate::formats::Formats;
+use crate::formats::{Accepted, Formats};
 use crate::ingest::{self, IngestLog};
 use crate::numbering::Numbering;
 use crate::postman;
@@ -22,7 +22,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::alertmail::bounce;
 use telemetry::directory::Directory;
-use telemetry::mail::{DecodeContext, decode};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -248,16 +247,17 @@ impl Mailbox {
             return Ok(());
         }
         let arrival = UnixMillis(mail.end_of_data.0 / 1_000);
-        let patterns = self.formats.current();
-        let context = DecodeContext {
+        let sender = self.sender(&mail);
+        let accepted = Accepted {
             node: &self.me,
             seq,
             arrival,
-            directory: &self.directory,
-            patterns: &patterns,
+            sender,
+            raw: &mail.data,
         };
-        let sender = self.sender(&mail);
-        let decoded = decode(&context, sender, &mail.data)
+        let decoded = self
+            .formats
+            .decode(&self.directory, accepted)
             .map_err(|refused| refused.to_string())
             .and_then(|reports| proven(shown(&mail), &reports, devices).map(|()| reports));
         match decoded {

@@ -1,13 +1,16 @@
 //! Entries for fuzzing: arbitrary bytes in, invariants checked, nothing out. The fuzz targets
-//! (`fuzz/`) and the ordinary tests over the stored corpora call the same functions.
+//! (`fuzz/`) and the ordinary tests over the stored corpora call the same functions. Those of the
+//! mailbox's door are in [`smtp::harness`](crate::smtp::harness).
 
 use std::sync::OnceLock;
 use wire::{NodeId, UnixMillis};
 
 use crate::directory::{Device, Directory};
-use crate::formats::{Draft, Format};
+use crate::formats::{Draft, Format, Letter, Part};
+use crate::functions::{self, Called, Function, Verdict};
 use crate::mail::{self, DecodeContext, MAX_METRICS_PER_ROW, MAX_NAME_BYTES, MAX_ROWS_PER_MAIL};
 use crate::patterns::{self, Patterns};
+use crate::{cbor, senml};
 
 /// Who sends in here, as envelope sender.
 pub const SENDER: &str = "device@[10.0.0.1]";
@@ -120,5 +123,71 @@ pub fn pattern_file(text: &[u8]) {
             assert!(!errors.is_empty());
             assert!(errors.iter().all(|error| !error.remedy.is_empty()));
         }
+    }
+}
+
+/// A SenML pack in CBOR, without the mail around it, and as plain CBOR. A pack without a number is an
+/// error only where it is a mail's only content, so no draft may be empty here.
+pub fn senml_cbor(bytes: &[u8]) {
+    if let Ok(value) = cbor::parse(bytes, |key| key.to_string()) {
+        // JSON has no other numbers than these, and the pack is read as JSON.
+        assert!(serde_json::to_string(&value).is_ok());
+    }
+    let pack = Part::binary(
+        "application/senml+cbor".to_owned(),
+        Some("pack.senmlc".to_owned()),
+        bytes.to_vec(),
+    );
+    let letter = Letter {
+        from: String::new(),
+        subject: String::new(),
+        date: None,
+        headers: Vec::new(),
+        parts: vec![pack],
+    };
+    if let Ok(drafts) = senml::decode_letter(&letter, ARRIVAL) {
+        assert!(
+            drafts
+                .iter()
+                .all(|draft| !draft.readings.is_empty() || draft.event.is_some())
+        );
+    }
+}
+
+/// Answers what it was made with.
+#[derive(Debug)]
+struct Says(Vec<u8>);
+
+impl Function for Says {
+    fn call(&self, _: &[u8]) -> Result<Called, String> {
+        Ok(Called {
+            output: self.0.clone(),
+            fuel: 1,
+            memory: 0,
+        })
+    }
+}
+
+/// What a function answers: taken within the limits of every format, or refused with a sentence.
+pub fn function_answer(output: &[u8]) {
+    const MAIL: &[u8] = b"From: <device@[10.0.0.1]>\nSubject: x\n\nx\n";
+    let function = Says(output.to_vec());
+    let Ok(trial) = functions::trial(&function, MAIL, ARRIVAL) else {
+        unreachable!("the mail is one");
+    };
+    match trial.verdict {
+        Verdict::Reports(reports) => {
+            assert!((1..=MAX_ROWS_PER_MAIL).contains(&reports.len()));
+            assert!(
+                reports
+                    .iter()
+                    .all(|report| report.device.as_str() == "the-sender")
+            );
+            let mut readings = reports.iter().flat_map(|report| &report.readings);
+            assert!(readings.all(|reading| reading.value.is_finite()));
+        }
+        Verdict::Failed(sentence) => assert!(!sentence.is_empty()),
+        Verdict::Refused(reason) => assert!(reason.to_string().len() > 20),
+        Verdict::NotMine => assert!(output.is_empty()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock. [`smtp`] is the receiving side of a mail session,
 //! [`mail`] turns an accepted mail into reports by the built-in [`formats`] and the operator's
-//! [`patterns`], [`copybook`], [`ebcdic`] and [`transactions`] do
+//! [`patterns`] and [`functions`], [`copybook`], [`ebcdic`] and [`transactions`] do
 //! the same for mainframe records; [`features`] turns reports into examples for a model,
 //! [`score`] judges them, [`monitor`] raises and clears alerts, [`alertmail`] tells operators by mail,
 //! [`cloudevents`] other programs.
@@ -14,6 +14,7 @@ pub mod directory;
 pub mod ebcdic;
 pub mod features;
 pub mod formats;
+pub mod functions;
 pub mod harness;
 pub mod mail;
 pub mod monitor;

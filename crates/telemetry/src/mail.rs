@@ -1,6 +1,6 @@
 //! From an accepted mail to reports: MIME (RFC 2045) by `mail-parser`, the sender by the
-//! [`Directory`], the content by the first of the operator's [`Patterns`] that fits, else by the
-//! first of the [`formats`](crate::formats) that recognises it.
+//! [`Directory`], the content by the first of the operator's [`Patterns`] (pattern files and functions)
+//! that takes it, else by the first of the [`formats`](crate::formats) that recognises it.
 //!
 //! Nothing here fails hard: what cannot be read becomes a [`Quarantine`] with its reason.
 
@@ -8,7 +8,8 @@ use wire::{DeviceId, NodeId, Origin, Report, UnixMillis};
 
 use crate::directory::{Device, Directory};
 use crate::formats::{Draft, Format, Letter};
-use crate::patterns::Patterns;
+use crate::functions::Asked;
+use crate::patterns::{Own, Patterns};
 use crate::quarantine::{Quarantine, Reason};
 use crate::sequence::Sequence;
 
@@ -45,12 +46,37 @@ pub struct DecodeContext<'a> {
     pub patterns: &'a Patterns,
 }
 
+/// What became of a mail.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decoded {
+    /// Name of the format that took it, whether or not it could read it; `None`: none did.
+    pub format: Option<String>,
+    /// The reports in the mail's order, or why there are none.
+    pub reports: Result<Vec<Report>, Quarantine>,
+}
+
 /// The reports in a mail, in the mail's order. `envelope_from` is the reverse-path of the SMTP
 /// transaction with or without angle brackets; `raw` the message as received.
 pub fn decode(
     context: &DecodeContext<'_>,
     envelope_from: &str,
     raw: &[u8],
+) -> Result<Vec<Report>, Quarantine> {
+    decode_named(context, envelope_from, raw).reports
+}
+
+/// As [`decode`], with the name of the format, for whoever counts.
+pub fn decode_named(context: &DecodeContext<'_>, envelope_from: &str, raw: &[u8]) -> Decoded {
+    let mut format = None;
+    let reports = decode_noting(context, envelope_from, raw, &mut format);
+    Decoded { format, reports }
+}
+
+fn decode_noting(
+    context: &DecodeContext<'_>,
+    envelope_from: &str,
+    raw: &[u8],
+    format: &mut Option<String>,
 ) -> Result<Vec<Report>, Quarantine> {
     let unknown = |reason| Quarantine {
         device: None,
@@ -62,7 +88,7 @@ pub fn decode(
         device: Some(device.id.clone()),
         reason,
     };
-    let drafts = read(context.patterns, &letter, &device.id, context.arrival).map_err(known)?;
+    let drafts = read(context, &letter, &device.id, format).map_err(known)?;
     reports(context, device, drafts).map_err(known)
 }
 
@@ -99,41 +125,59 @@ fn sender<'d>(
     }
 }
 
-/// The content, by the operator's formats first: who wrote one for this gear means it.
+/// The content, by the operator's formats first: who wrote one for this gear means it. `taken_by` is
+/// the format that took it.
 fn read(
-    patterns: &Patterns,
+    context: &DecodeContext<'_>,
     letter: &Letter,
     sender: &DeviceId,
-    arrival: UnixMillis,
+    taken_by: &mut Option<String>,
 ) -> Result<Vec<Draft>, Reason> {
-    match patterns.find(letter, sender) {
-        Some(pattern) => pattern.decode(letter),
-        None => built_in(letter, arrival),
+    let mut not_asked = None;
+    for own in context.patterns.all() {
+        match own {
+            Own::Pattern(pattern) if pattern.fits(letter, sender) => {
+                *taken_by = Some(pattern.name().to_owned());
+                return pattern.decode(letter);
+            }
+            Own::Pattern(_) => {}
+            Own::Function(function) => match function.ask(letter, sender, context.arrival) {
+                Ok(Asked::NotMine) => {}
+                Ok(Asked::TooLarge(bytes)) => not_asked = not_asked.or(Some((function, bytes))),
+                Ok(Asked::Read(drafts)) => {
+                    *taken_by = Some(function.name().to_owned());
+                    return Ok(drafts);
+                }
+                Err(reason) => {
+                    *taken_by = Some(function.name().to_owned());
+                    return Err(reason);
+                }
+            },
+        }
+    }
+    let format = Format::ALL
+        .into_iter()
+        .find(|format| format.recognises(letter));
+    match (format, not_asked) {
+        (Some(format), _) => {
+            *taken_by = Some(format.name().to_owned());
+            decode_as(format, letter, context.arrival)
+        }
+        (None, Some((function, bytes))) => Err(function.too_large(bytes)),
+        (None, None) => Err(nobodys(letter)),
     }
 }
 
-/// The content, by the first built-in format that recognises it.
-fn built_in(letter: &Letter, arrival: UnixMillis) -> Result<Vec<Draft>, Reason> {
-    let format = Format::ALL
-        .into_iter()
-        .find(|format| format.recognises(letter))
-        .ok_or_else(|| {
-            letter
-                .fault()
-                .cloned()
-                .unwrap_or_else(|| Reason::UnknownFormat {
-                    subject: quoted(&letter.subject),
-                    content: quoted(
-                        &letter
-                            .parts
-                            .iter()
-                            .map(|p| p.kind.as_str())
-                            .collect::<Vec<_>>()
-                            .join(", "),
-                    ),
-                })
-        })?;
-    decode_as(format, letter, arrival)
+/// Why nothing fits.
+fn nobodys(letter: &Letter) -> Reason {
+    let kinds = || -> Vec<&str> { letter.parts.iter().map(|p| p.kind.as_str()).collect() };
+    letter
+        .fault()
+        .cloned()
+        .unwrap_or_else(|| Reason::UnknownFormat {
+            subject: quoted(&letter.subject),
+            content: quoted(&kinds().join(", ")),
+        })
 }
 
 /// By a given format; [`harness`](crate::harness) does so for every one.

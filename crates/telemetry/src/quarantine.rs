@@ -92,7 +92,7 @@ pub enum Reason {
     },
     /// No decoder recognised the content.
     #[error(
-        "no known format fits the mail (subject \"{subject}\", content {content}); describe it in a pattern file (docs/formats.md) and retry it"
+        "no known format fits the mail (subject \"{subject}\", content {content}); describe it in a pattern file, or bring a function (docs/formats.md), and retry it"
     )]
     UnknownFormat {
         /// Subject, shortened.
@@ -114,6 +114,14 @@ pub enum Reason {
         /// Its name.
         pattern: String,
         /// What is wrong, as the end of a sentence.
+        problem: String,
+    },
+    /// An operator's function failed, or says that the mail cannot be read.
+    #[error("the function {function} {problem}")]
+    Function {
+        /// Its name.
+        function: String,
+        /// What happened, as the end of a sentence.
         problem: String,
     },
     /// The mail speaks for a device that is not in the directory.

@@ -5,11 +5,14 @@
 //! path, files by a stamp that is written last.
 
 mod apt;
+mod cargo_tools;
 mod libtorch;
 mod tools;
 
 use crate::command::Failure;
 use crate::place::Place;
+
+pub(crate) use cargo_tools::{CARGO_DENY, CARGO_FUZZ, bring_nightly};
 
 /// For what the machine is being prepared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

@@ -17,6 +17,7 @@ mod dialer;
 mod error;
 mod feed;
 pub mod fetch;
+pub mod harness;
 mod link;
 mod partitioner;
 mod producer;

@@ -21,6 +21,9 @@ impl Parts {
         show_ledger(&self.board, self.ledger.clone());
         show_links(&self.board, self.cluster.clone(), self.members.clone());
         show_doors(&self.board, self.counts.clone(), self.space.clone());
+        let formats = self.formats.clone();
+        self.board
+            .section(move |status| status.mail.formats = formats.counts());
     }
 }
 

@@ -1,4 +1,7 @@
-//! `glasshouse format list|test`: the built-in formats, and what a pattern file makes of a mail.
+//! `glasshouse format list|test`: the built-in formats, and what a pattern file or a function makes of
+//! a mail.
+
+mod function;
 
 use super::Outcome;
 use super::quarantine::harmless;
@@ -6,21 +9,21 @@ use clap::Subcommand;
 use std::path::{Path, PathBuf};
 use telemetry::Patterns;
 use telemetry::formats::Format;
-use telemetry::patterns::{Trial, trial};
+use telemetry::patterns::{Own, Trial, trial};
 use wire::{Report, Severity};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// All formats, in the order in which they are tried.
     List {
-        /// Configuration of a node: its pattern files, too.
+        /// Configuration of a node: its pattern files and functions, too.
         #[arg(long)]
         config: Option<PathBuf>,
     },
-    /// Check pattern FILE and show what it would extract from MAIL. Exit code 0 only if it fits the
-    /// mail and gives at least one report.
+    /// Check pattern FILE, or the function in FILE.wasm, and show what it would extract from MAIL. Exit
+    /// code 0 only if it fits the mail and gives at least one report.
     Test {
-        /// The pattern file.
+        /// The pattern file or the WebAssembly module.
         file: PathBuf,
         /// A message as received: `glasshouse quarantine show --raw ID > mail.eml`.
         mail: PathBuf,
@@ -37,13 +40,16 @@ pub(super) fn run(command: &Command) -> Outcome {
 fn list(config: Option<&Path>) -> Outcome {
     if let Some(config) = config {
         let dir = config::load(config)?.mailbox.formats;
-        for pattern in config::load_formats(dir.as_deref())?.iter() {
-            let about = pattern.about();
-            println!(
-                "{:<16} {about} ({} rules of your own)",
-                pattern.name(),
-                pattern.rules()
-            );
+        for own in config::load_formats(dir.as_deref())?.all() {
+            match own {
+                Own::Pattern(pattern) => {
+                    let (about, rules) = (pattern.about(), pattern.rules());
+                    println!("{:<16} {about} ({rules} rules of your own)", pattern.name());
+                }
+                Own::Function(function) => {
+                    println!("{:<16} a function of your own", function.name());
+                }
+            }
         }
     }
     for format in Format::ALL {
@@ -53,6 +59,12 @@ fn list(config: Option<&Path>) -> Outcome {
 }
 
 fn test(file: &Path, mail: &Path) -> Outcome {
+    if file
+        .extension()
+        .is_some_and(|extension| extension == "wasm")
+    {
+        return function::test(file, mail);
+    }
     let text = read(file)?;
     let text = String::from_utf8(text)
         .map_err(|_| format!("{}: it is not UTF-8; save it as UTF-8", file.display()))?;
@@ -110,12 +122,16 @@ fn rendered(trial: &Trial) -> String {
         out.push_str(&format!("  --  {rule}: fits no line\n"));
     }
     if let Ok(reports) = &trial.reports {
-        out.push_str("extracted\n");
-        for report in reports {
-            out.push_str(&line(report));
-        }
+        out.push_str(&extracted(reports));
     }
     out
+}
+
+fn extracted(reports: &[Report]) -> String {
+    let lines = reports.iter().map(line);
+    std::iter::once("extracted\n".to_owned())
+        .chain(lines)
+        .collect()
 }
 
 fn line(report: &Report) -> String {

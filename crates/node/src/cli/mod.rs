@@ -155,7 +155,7 @@ fn check(path: &Path) -> Outcome {
         config.cluster.peers.len(),
         config.rooms.len(),
         config.devices.len(),
-        formats.iter().count(),
+        formats.all().count(),
         match &config.feed {
             Some(feed) => format!("Kafka topic {}", feed.topic),
             None => "no Kafka feed".into(),

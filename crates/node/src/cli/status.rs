@@ -4,7 +4,7 @@ use super::{ASK_LIMIT, Outcome};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use wire::control::Ask;
-use wire::status::Status;
+use wire::status::{FormatStatus, Status};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -133,6 +133,13 @@ fn print(status: &Status) {
         status.mail.duplicates,
         status.mail.pending
     );
+    if !status.mail.formats.is_empty() {
+        let formats = status.mail.formats.iter();
+        let formats: Vec<String> = formats
+            .map(|(name, count)| format_line(name, count))
+            .collect();
+        println!("  read by   {}", formats.join(", "));
+    }
     println!(
         "  kafka     {} records, {} quarantined",
         status.kafka.records, status.kafka.quarantined
@@ -189,4 +196,12 @@ fn print(status: &Status) {
         "  plaintext {} bytes of payload seen unencrypted on sockets",
         status.plaintext_payload_bytes
     );
+}
+
+/// `manageups 12 (1 failed)`.
+fn format_line(name: &str, count: &FormatStatus) -> String {
+    match count.failed {
+        0 => format!("{name} {}", count.read),
+        failed => format!("{name} {} ({failed} failed)", count.read),
+    }
 }

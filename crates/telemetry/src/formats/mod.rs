@@ -106,6 +106,14 @@ impl Part {
         }
     }
 
+    /// Why it could not be unpacked.
+    pub(crate) fn fault(&self) -> Option<&Reason> {
+        match &self.content {
+            Content::Broken(fault) => Some(fault),
+            Content::Text(_) | Content::Bytes(_) => None,
+        }
+    }
+
     /// Whether it is a file whose name ends so, in any case.
     pub(crate) fn named(&self, suffix: &str) -> bool {
         self.name
@@ -142,10 +150,7 @@ impl Letter {
 
     /// Why the first of its attachments could not be unpacked.
     pub(crate) fn fault(&self) -> Option<&Reason> {
-        self.parts.iter().find_map(|part| match &part.content {
-            Content::Broken(fault) => Some(fault),
-            Content::Text(_) | Content::Bytes(_) => None,
-        })
+        self.parts.iter().find_map(Part::fault)
     }
 
     /// Zone of the Date header in minutes east of UTC; 0 without one.

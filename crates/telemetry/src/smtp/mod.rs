@@ -19,6 +19,7 @@ mod content;
 mod device;
 mod dialogue;
 mod exchange;
+pub mod harness;
 mod login;
 mod pace;
 mod policy;

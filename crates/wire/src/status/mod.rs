@@ -95,6 +95,18 @@ pub struct MailStatus {
     pub duplicates: u64,
     /// Accepted, not yet worked off.
     pub pending: u64,
+    /// Who read them: formats by name, the operator's own among them.
+    pub formats: BTreeMap<String, FormatStatus>,
+}
+
+/// A format's share of the mails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FormatStatus {
+    /// Mails read.
+    pub read: u64,
+    /// Mails that it took and could not read.
+    pub failed: u64,
 }
 
 /// Kafka counters.

@@ -309,3 +309,19 @@ fn a_session_with_injected_bytes_proves_nothing_by_its_address() {
         assert!(shell.mail().identity.is_some());
     }
 }
+
+/// What the fuzzer starts from gets as far as a session can.
+#[test]
+fn the_stored_logins_open_the_door() {
+    const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/smtp_login");
+    for (name, succeeds) in [
+        ("plain", true),
+        ("login", true),
+        ("scram", true),
+        ("scram_plus", true),
+        ("wrong", false),
+    ] {
+        let input = std::fs::read(format!("{CORPUS}/{name}")).unwrap();
+        assert_eq!(harness::logs_in(&input), succeeds, "{name}");
+    }
+}
