@@ -190,9 +190,18 @@ pub struct Feed {
     pub group: String,
     /// COBOL copybook that describes a record.
     pub copybook: PathBuf,
-    /// EBCDIC code page of DISPLAY fields: `037` or `1047`.
+    /// EBCDIC code page of DISPLAY fields: `037`, `273`, `500`, `1047` or `1140`.
     #[serde(default = "default_code_page")]
     pub code_page: String,
+    /// How records lie in a Kafka value: `fixed` (one after the other), `rdw` or `bdw`.
+    #[serde(default = "default_framing")]
+    pub framing: String,
+    /// Which alternative (REDEFINES) a record holds: `ALTERNATIVE when FIELD is VALUE, VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<String>,
+    /// What windows are kept by: `key`, `type`, `terminal`, `response`.
+    #[serde(default = "default_windows_by")]
+    pub windows_by: Vec<String>,
     /// Which fields mean what.
     #[serde(default)]
     pub fields: FeedFields,
@@ -227,6 +236,9 @@ pub struct FeedFields {
     pub response: String,
     /// Latency in milliseconds.
     pub latency: String,
+    /// Terminal, where windows are kept by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
 }
 
 /// `[dds]`
@@ -391,6 +403,7 @@ impl Default for FeedFields {
             amount: names.amount,
             response: names.response,
             latency: names.latency,
+            terminal: names.terminal,
         }
     }
 }
@@ -417,6 +430,12 @@ impl Default for Keys {
     }
 }
 
+fn default_framing() -> String {
+    "fixed".into()
+}
+fn default_windows_by() -> Vec<String> {
+    vec!["key".into()]
+}
 fn default_admin() -> SocketAddr {
     ([127, 0, 0, 1], 7100).into()
 }

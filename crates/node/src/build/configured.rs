@@ -11,15 +11,16 @@ use edge::kafka::{ClientConfig, FeedConfig, Reach, Security as KafkaSecurity};
 use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::alertmail::Settings;
 use telemetry::copybook::Copybook;
+use telemetry::copybook::framing::Framing;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
-use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
+use telemetry::transactions::{Dimension, FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
 use wire::{Admission, Level, MemberEntry, NodeId, RoomId, UnixMillis};
 
 /// A file named in the configuration.
@@ -193,9 +194,15 @@ pub(super) fn pipeline(
     let Some(feed) = &config.feed else {
         return Ok(None);
     };
-    let copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
+    let mut copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
         .map_err(|error| format!("`feed.copybook` = {}: {error}", feed.copybook.display()))?;
+    for rule in &feed.alternatives {
+        copybook
+            .choose(rule)
+            .map_err(|error| format!("`feed.alternatives`: {error}"))?;
+    }
     let page: CodePage = feed.code_page.parse()?;
+    let framing: Framing = feed.framing.parse()?;
     let FeedFields {
         timestamp,
         kind,
@@ -203,6 +210,7 @@ pub(super) fn pipeline(
         amount,
         response,
         latency,
+        terminal,
     } = feed.fields.clone();
     let names = FieldNames {
         timestamp,
@@ -211,8 +219,17 @@ pub(super) fn pipeline(
         amount,
         response,
         latency,
+        terminal,
     };
-    let layout = TransactionLayout::new(copybook, page, &names, 0)?;
+    let by: BTreeSet<Dimension> = feed
+        .windows_by
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    if by.contains(&Dimension::Terminal) && names.terminal.is_none() {
+        return Err("`feed.windows_by` names the terminal, and `feed.fields.terminal` is missing; name its field".into());
+    }
+    let layout = TransactionLayout::new(copybook, page, &names, 0)?.framed(framing);
     let width = Duration::from_millis(feed.window_ms);
     let windows = WindowConfig {
         width,
@@ -220,6 +237,7 @@ pub(super) fn pipeline(
         lateness: width,
         idle: width * 4,
         room: RoomId::new(feed.room.clone()),
+        by,
         ..WindowConfig::default()
     };
     let security = match (&feed.ca, &feed.certificate, &feed.key) {

@@ -70,3 +70,15 @@ impl fmt::Display for Decimal {
         }
     }
 }
+
+impl Decimal {
+    /// By value, whatever the scales.
+    pub fn compare(self, other: Self) -> std::cmp::Ordering {
+        let scale = self.scale.max(other.scale);
+        match (self.rescale(scale), other.rescale(scale)) {
+            (Some(a), Some(b)) => a.mantissa.cmp(&b.mantissa),
+            // So far apart that one does not fit the other's scale: doubles tell them apart.
+            (None | Some(_), None | Some(_)) => self.to_f64().total_cmp(&other.to_f64()),
+        }
+    }
+}

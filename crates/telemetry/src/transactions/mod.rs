@@ -1,5 +1,5 @@
-//! The mainframe's transactions: EBCDIC records → [`Transaction`]s → event-time windows per key →
-//! [`wire::Report`]s.
+//! The mainframe's transactions: EBCDIC records → [`Transaction`]s → event-time windows per key, type,
+//! terminal or response code → [`wire::Report`]s.
 //!
 //! [`Pipeline`] is the whole way for one Kafka topic. It reads no clock and remembers per partition
 //! how far it came ([`Checkpoint`]), so that a restart replays and still counts each record once.
@@ -13,6 +13,8 @@ mod timestamp;
 mod window;
 
 pub use layout::{FieldNames, LayoutError, Transaction, TransactionError, TransactionLayout};
-pub use pipeline::{Pipeline, PipelineConfig, Refused};
+pub use pipeline::{Pipeline, PipelineConfig, Refused, RefusedReason};
 pub use timestamp::{TimestampError, TimestampFormat};
-pub use window::{Checkpoint, CheckpointError, Counters, WindowConfig, Windows};
+pub use window::{
+    Checkpoint, CheckpointError, Counters, Dimension, UnknownDimension, WindowConfig, Windows,
+};
