@@ -188,8 +188,11 @@ pub struct Feed {
     /// Consumer group whose offsets are committed.
     #[serde(default = "default_group")]
     pub group: String,
-    /// COBOL copybook that describes a record.
-    pub copybook: PathBuf,
+    /// What the values are: `records` (EBCDIC, by the copybook) or `json`.
+    #[serde(default = "default_feed_format")]
+    pub format: String,
+    /// COBOL copybook that describes a record; not for JSON.
+    pub copybook: Option<PathBuf>,
     /// EBCDIC code page of DISPLAY fields: `037`, `273`, `500`, `1047` or `1140`.
     #[serde(default = "default_code_page")]
     pub code_page: String,
@@ -430,6 +433,9 @@ impl Default for Keys {
     }
 }
 
+fn default_feed_format() -> String {
+    "records".into()
+}
 fn default_framing() -> String {
     "fixed".into()
 }
@@ -501,7 +507,7 @@ impl Config {
         resolve_some(&mut self.mailbox.lmtp);
         resolve_some(&mut self.mailbox.formats);
         if let Some(feed) = &mut self.feed {
-            resolve(&mut feed.copybook);
+            resolve_some(&mut feed.copybook);
             resolve_some(&mut feed.ca);
             resolve_some(&mut feed.certificate);
             resolve_some(&mut feed.key);

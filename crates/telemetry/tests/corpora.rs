@@ -47,6 +47,8 @@ fn entry(target: &str) -> Box<Entry> {
     match target {
         "mime_to_reports" => Box::new(harness::mime_to_reports),
         "pattern_file" => Box::new(harness::pattern_file),
+        "copybook_text" => Box::new(harness::copybook_text),
+        "record_bytes" => Box::new(harness::record_bytes),
         other => {
             let mut formats = Format::ALL.into_iter();
             let format = formats.find(|format| other == target_of(*format));

@@ -19,7 +19,7 @@ fn pipeline() -> Pipeline {
     .unwrap();
     Pipeline::new(PipelineConfig {
         topic: "transactions".to_owned(),
-        layout,
+        layout: layout.into(),
         windows: WindowConfig::default(),
     })
 }

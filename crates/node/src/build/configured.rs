@@ -20,7 +20,9 @@ use telemetry::copybook::Copybook;
 use telemetry::copybook::framing::Framing;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
-use telemetry::transactions::{Dimension, FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
+use telemetry::transactions::{
+    Dimension, FieldNames, JsonLayout, Layout, PipelineConfig, TransactionLayout, WindowConfig,
+};
 use wire::{Admission, Level, MemberEntry, NodeId, RoomId, UnixMillis};
 
 /// A file named in the configuration.
@@ -187,15 +189,17 @@ fn local(at: UnixMillis) -> i32 {
     moment.map_or(0, |moment| moment.offset().local_minus_utc() / 60)
 }
 
-pub(super) fn pipeline(
-    config: &Config,
-    reach: Reach,
-) -> Result<Option<(FeedConfig, PipelineConfig)>, ServiceError> {
-    let Some(feed) = &config.feed else {
-        return Ok(None);
-    };
-    let mut copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
-        .map_err(|error| format!("`feed.copybook` = {}: {error}", feed.copybook.display()))?;
+/// `feed.format` of values that need no copybook.
+const JSON: &str = "json";
+
+/// How EBCDIC records are read.
+fn records(
+    feed: &config::Feed,
+    file: &Path,
+    names: &FieldNames,
+) -> Result<TransactionLayout, ServiceError> {
+    let mut copybook = Copybook::parse(&read("feed.copybook", file)?)
+        .map_err(|error| format!("`feed.copybook` = {}: {error}", file.display()))?;
     for rule in &feed.alternatives {
         copybook
             .choose(rule)
@@ -203,6 +207,16 @@ pub(super) fn pipeline(
     }
     let page: CodePage = feed.code_page.parse()?;
     let framing: Framing = feed.framing.parse()?;
+    Ok(TransactionLayout::new(copybook, page, names, 0)?.framed(framing))
+}
+
+pub(super) fn pipeline(
+    config: &Config,
+    reach: Reach,
+) -> Result<Option<(FeedConfig, PipelineConfig)>, ServiceError> {
+    let Some(feed) = &config.feed else {
+        return Ok(None);
+    };
     let FeedFields {
         timestamp,
         kind,
@@ -226,10 +240,10 @@ pub(super) fn pipeline(
         .iter()
         .map(|name| name.parse())
         .collect::<Result<_, _>>()?;
-    if by.contains(&Dimension::Terminal) && names.terminal.is_none() {
-        return Err("`feed.windows_by` names the terminal, and `feed.fields.terminal` is missing; name its field".into());
-    }
-    let layout = TransactionLayout::new(copybook, page, &names, 0)?.framed(framing);
+    let layout = match &feed.copybook {
+        Some(file) if feed.format != JSON => Layout::Records(records(feed, file, &names)?),
+        _ => Layout::Json(JsonLayout::new(names, 0)),
+    };
     let width = Duration::from_millis(feed.window_ms);
     let windows = WindowConfig {
         width,

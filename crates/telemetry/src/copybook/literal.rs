@@ -5,9 +5,6 @@ use super::Decimal;
 use super::lexer::Word;
 use crate::ebcdic::CodePage;
 
-/// Most digits of a numeric literal under ARITH(EXTEND).
-const MAX_DIGITS: usize = 31;
-
 /// A value written in the copybook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Literal {
@@ -37,7 +34,7 @@ pub(super) fn literal(word: &Word) -> Option<Result<Literal, CopybookError>> {
     if let Some(at) = word.text.find(['\'', '"']) {
         return Some(quoted(word, &upper[..at], &word.text[at..]));
     }
-    number(&upper).map(Ok)
+    upper.parse().ok().map(Literal::Number).map(Ok)
 }
 
 fn quoted(word: &Word, prefix: &str, text: &str) -> Result<Literal, CopybookError> {
@@ -71,21 +68,6 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
         .collect()
-}
-
-fn number(text: &str) -> Option<Literal> {
-    let (negative, digits) = match text.strip_prefix(['+', '-']) {
-        Some(rest) => (text.starts_with('-'), rest),
-        None => (false, text),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all = format!("{whole}{fraction}");
-    if all.is_empty() || all.len() > MAX_DIGITS || !all.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let mantissa: i128 = all.parse().ok()?;
-    let signed = if negative { -mantissa } else { mantissa };
-    Some(Literal::Number(Decimal::new(signed, fraction.len() as u8)))
 }
 
 impl Literal {

@@ -34,7 +34,7 @@ mod tree;
 mod value;
 
 pub use condition::Condition;
-pub use decimal::Decimal;
+pub use decimal::{Decimal, NoDecimal};
 pub use error::{ChoiceError, CopybookError, FieldError, HexBytes, LookupError, RecordError};
 pub use literal::Literal;
 pub use row::{Item, Row};

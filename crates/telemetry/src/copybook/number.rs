@@ -100,30 +100,26 @@ fn signed(magnitude: i128, minus: bool) -> i128 {
     if minus { -magnitude } else { magnitude }
 }
 
-/// Digits by ones; the bits of `bad` above the low four are set if one of them is none.
-macro_rules! gather {
-    ($digits:expr, $count:expr, $bad:ident) => {{
-        let mut $bad = 0u8;
-        let mut next = |digit: u8| {
-            // 10 to 15 plus 6 carries into the next bit.
-            $bad |= digit.wrapping_add(6) & 0xF0;
-            digit
-        };
-        let magnitude = if $count <= FAST_DIGITS {
-            let mut sum = 0u64;
-            for digit in $digits {
-                sum = sum.wrapping_mul(10).wrapping_add(u64::from(next(digit)));
-            }
-            i128::from(sum)
-        } else {
-            let mut sum = 0i128;
-            for digit in $digits {
-                sum = sum * 10 + i128::from(next(digit));
-            }
-            sum
-        };
-        (magnitude, $bad)
-    }};
+/// The number that the low half-bytes hold.
+fn low_halves(bytes: &[u8]) -> Result<i128, &'static str> {
+    let mut bad = 0;
+    let mut next = |byte: &u8| {
+        let digit = byte & 0xF;
+        // 10 to 15 plus 6 carry into the next bit.
+        bad |= digit + 6;
+        digit
+    };
+    let magnitude = if bytes.len() <= FAST_DIGITS {
+        let add = |sum: u64, byte| sum.wrapping_mul(10).wrapping_add(u64::from(next(byte)));
+        i128::from(bytes.iter().fold(0, add))
+    } else {
+        let add = |sum: i128, byte| sum.wrapping_mul(10).wrapping_add(i128::from(next(byte)));
+        bytes.iter().fold(0, add)
+    };
+    match bad & 0x10 {
+        0 => Ok(magnitude),
+        _ => Err(ZONED_DIGIT),
+    }
 }
 
 fn zoned(number: Number, bytes: &[u8]) -> Result<i128, &'static str> {
@@ -143,8 +139,9 @@ fn zoned(number: Number, bytes: &[u8]) -> Result<i128, &'static str> {
         SignPlace::TrailingSeparate | SignPlace::LeadingSeparate => digits,
     };
     let zones = plain.iter().fold(0xF0u8, |zones, byte| zones & byte);
-    let (magnitude, bad) = gather!(digits.iter().map(|byte| byte & 0xF), digits.len(), bad);
-    if bad != 0 || zones != 0xF0 {
+    let magnitude = low_halves(digits)?;
+    // All ones in the high half, whatever the low ones are.
+    if zones & 0xF0 != 0xF0 {
         return Err(ZONED_DIGIT);
     }
     let minus = match number.sign {
@@ -194,31 +191,58 @@ fn encode_zoned(number: Number, mantissa: i128, out: &mut [u8]) {
     }
 }
 
+/// Two packed digits → their value; [`NO_PAIR`] where one of them is none.
+const PAIRS: [u8; 256] = {
+    let mut pairs = [NO_PAIR; 256];
+    let mut value = 0;
+    while value < 100 {
+        pairs[(value / 10) << 4 | value % 10] = value as u8;
+        value += 1;
+    }
+    pairs
+};
+/// Has a bit that no value below 100 has.
+const NO_PAIR: u8 = 0x80;
+
+/// The number that bytes of two digits hold.
+fn pairs(bytes: &[u8]) -> Result<i128, &'static str> {
+    let mut bad = 0;
+    let mut next = |byte: &u8| {
+        let pair = PAIRS[usize::from(*byte)];
+        bad |= pair;
+        pair
+    };
+    let magnitude = if 2 * bytes.len() <= FAST_DIGITS {
+        let add = |sum: u64, byte| sum.wrapping_mul(100).wrapping_add(u64::from(next(byte)));
+        i128::from(bytes.iter().fold(0, add))
+    } else {
+        let add = |sum: i128, byte| sum.wrapping_mul(100).wrapping_add(i128::from(next(byte)));
+        bytes.iter().fold(0, add)
+    };
+    match bad & NO_PAIR {
+        0 => Ok(magnitude),
+        _ => Err(PACKED_DIGIT),
+    }
+}
+
 fn packed(number: Number, bytes: &[u8]) -> Result<i128, &'static str> {
     let Some((last, before)) = bytes.split_last() else {
         return Err(PACKED_SIGN);
     };
-    let digits = before
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xF])
-        .chain([last >> 4]);
-    let (magnitude, bad) = gather!(digits, 2 * before.len() + 1, bad);
-    if bad != 0 {
+    let (digit, code) = (last >> 4, last & 0xF);
+    let magnitude = pairs(before)?;
+    if digit > 9 {
         return Err(PACKED_DIGIT);
     }
     if number.digits.is_multiple_of(2) && bytes[0] >> 4 != 0 {
         return Err(SPARE);
     }
-    let minus = sign(last & 0xF, number.signed, PACKED_SIGN)?;
-    Ok(signed(magnitude, minus))
+    let minus = sign(code, number.signed, PACKED_SIGN)?;
+    Ok(signed(magnitude * 10 + i128::from(digit), minus))
 }
 
 fn unsigned_packed(number: Number, bytes: &[u8]) -> Result<i128, &'static str> {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
-    let (magnitude, bad) = gather!(digits, 2 * bytes.len(), bad);
-    if bad != 0 {
-        return Err(PACKED_DIGIT);
-    }
+    let magnitude = pairs(bytes)?;
     if !number.digits.is_multiple_of(2) && bytes.first().is_some_and(|first| first >> 4 != 0) {
         return Err(SPARE);
     }

@@ -88,6 +88,12 @@ pub enum TransactionError {
     /// The copybook refuses it, or it cannot be told where it ends.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// It is not JSON, where it should be.
+    #[error("the value is not JSON: {error}")]
+    NoJson {
+        /// Where and why.
+        error: String,
+    },
     /// Its timestamp is none.
     #[error("field {field}: {error}")]
     Timestamp {

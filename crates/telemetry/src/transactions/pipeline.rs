@@ -1,5 +1,6 @@
 //! All partitions of one topic.
 
+use super::json::JsonLayout;
 use super::layout::{Transaction, TransactionError, TransactionLayout};
 use super::window::{Checkpoint, Counters, WindowConfig, Windows};
 use crate::copybook::Row;
@@ -8,13 +9,28 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use wire::{Report, UnixMillis};
 
+/// How the values of a topic are read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// EBCDIC records.
+    Records(TransactionLayout),
+    /// JSON.
+    Json(JsonLayout),
+}
+
+impl From<TransactionLayout> for Layout {
+    fn from(layout: TransactionLayout) -> Self {
+        Self::Records(layout)
+    }
+}
+
 /// What a feed needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PipelineConfig {
     /// Kafka topic.
     pub topic: String,
     /// How records are read.
-    pub layout: TransactionLayout,
+    pub layout: Layout,
     /// How they are gathered.
     pub windows: WindowConfig,
 }
@@ -135,7 +151,22 @@ impl Pipeline {
                 }),
             }
         };
-        self.config.layout.read_all(value, &mut self.row, &mut each);
+        match &self.config.layout {
+            Layout::Records(layout) => layout.read_all(value, &mut self.row, &mut each),
+            Layout::Json(layout) => {
+                let mut record = 0;
+                layout.read_all(value, &mut |read| {
+                    record += 1;
+                    // Which one is known, but not where it begins: the whole value is kept.
+                    let place = Place {
+                        record,
+                        offset: 0,
+                        len: value.len(),
+                    };
+                    each(place, read);
+                });
+            }
+        }
         if records == 1 {
             refused.iter_mut().for_each(|only| only.place = None);
         }

@@ -1,3 +1,4 @@
+mod json;
 mod windows;
 
 use super::*;
@@ -215,7 +216,7 @@ fn timestamps() {
 fn a_poison_record_does_not_stop_its_partition() {
     let mut pipeline = Pipeline::new(PipelineConfig {
         topic: "txn".to_owned(),
-        layout: layout(),
+        layout: layout().into(),
         windows: windows::config(),
     });
     let now = UnixMillis(1_772_366_401_000);
@@ -250,7 +251,7 @@ fn a_poison_record_does_not_stop_its_partition() {
 fn several(framing: Framing) -> Pipeline {
     Pipeline::new(PipelineConfig {
         topic: "txn".to_owned(),
-        layout: layout().framed(framing),
+        layout: layout().framed(framing).into(),
         windows: windows::config(),
     })
 }

@@ -33,7 +33,9 @@ impl std::str::FromStr for Dimension {
     type Err = UnknownDimension;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|dimension| dimension.name() == text);
+        let found = Self::ALL
+            .into_iter()
+            .find(|dimension| dimension.name() == text);
         found.ok_or_else(|| UnknownDimension(text.to_owned()))
     }
 }
