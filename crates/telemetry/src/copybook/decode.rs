@@ -166,7 +166,7 @@ impl Decoder<'_> {
                 Item::Text(text) => when.values.iter().any(|value| value == text.trim()),
                 Item::Number(_) | Item::Float(_) => {
                     let shown = item.to_string();
-                    when.values.iter().any(|value| *value == shown)
+                    when.values.contains(&shown)
                 }
             })
     }

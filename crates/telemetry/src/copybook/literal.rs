@@ -14,6 +14,8 @@ pub enum Literal {
     Hex(Vec<u8>),
     /// `-12.50`.
     Number(Decimal),
+    /// `ALL 'text'`: again and again until the field is full.
+    All(String),
     /// A byte that fills the field: `SPACES`, `LOW-VALUES`, `HIGH-VALUES`, `QUOTES`, and `ZEROS` as text.
     Fill(u8),
 }
@@ -76,7 +78,7 @@ impl Literal {
         match self {
             Self::Number(number) => Some(*number),
             Self::Fill(0xF0) => Some(Decimal::default()),
-            Self::Fill(_) | Self::Text(_) | Self::Hex(_) => None,
+            Self::Fill(_) | Self::Text(_) | Self::All(_) | Self::Hex(_) => None,
         }
     }
 
@@ -85,6 +87,13 @@ impl Literal {
     pub(super) fn as_bytes(&self, page: CodePage, len: usize) -> Option<Vec<u8>> {
         let mut bytes = match self {
             Self::Text(text) => page.encode(text).ok()?,
+            Self::All(text) => page
+                .encode(text)
+                .ok()?
+                .into_iter()
+                .cycle()
+                .take(len)
+                .collect(),
             Self::Hex(bytes) => bytes.clone(),
             Self::Number(number) => page.encode(&number.to_string()).ok()?,
             Self::Fill(byte) => vec![*byte; len],
@@ -100,6 +109,7 @@ impl std::fmt::Display for Literal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Text(text) => write!(f, "'{text}'"),
+            Self::All(text) => write!(f, "ALL '{text}'"),
             Self::Hex(bytes) => write!(f, "{}", super::error::HexBytes(bytes.clone())),
             Self::Number(number) => write!(f, "{number}"),
             Self::Fill(0x40) => f.write_str("SPACES"),

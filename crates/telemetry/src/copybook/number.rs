@@ -196,7 +196,7 @@ const PAIRS: [u8; 256] = {
     let mut pairs = [NO_PAIR; 256];
     let mut value = 0;
     while value < 100 {
-        pairs[(value / 10) << 4 | value % 10] = value as u8;
+        pairs[((value / 10) << 4) | (value % 10)] = value as u8;
         value += 1;
     }
     pairs
@@ -269,7 +269,7 @@ fn encode_digits(magnitude: u128, out: &mut [u8]) {
     let mut rest = magnitude;
     for byte in out.iter_mut().rev() {
         let pair = (rest % 100) as u8;
-        *byte = (pair / 10) << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         rest /= 100;
     }
 }

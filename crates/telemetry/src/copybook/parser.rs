@@ -254,10 +254,12 @@ pub(super) fn value(word: &Word, words: &mut Words<'_>) -> Result<Literal, Copyb
     if word.is(&["ALL"]) {
         let next = words.next().ok_or_else(|| refuse(word))?;
         return match literal(next).ok_or_else(|| refuse(next))?? {
-            // One repeated character is all that a record's byte can be compared with.
-            Literal::Text(text) if text.len() == 1 => Ok(Literal::Text(text)),
-            Literal::Fill(byte) => Ok(Literal::Fill(byte)),
-            other @ (Literal::Text(_) | Literal::Hex(_) | Literal::Number(_)) => Ok(other),
+            Literal::Text(text) => Ok(Literal::All(text)),
+            fill @ Literal::Fill(_) => Ok(fill),
+            Literal::Hex(_) | Literal::Number(_) | Literal::All(_) => Err(next.refuse(
+                "ALL is followed by text or a figurative constant",
+                "quote the text",
+            )),
         };
     }
     literal(word).ok_or_else(|| refuse(word))?

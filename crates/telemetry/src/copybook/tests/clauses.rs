@@ -326,7 +326,7 @@ fn condition_names_hold_or_not() {
     let copybook = Copybook::parse(
         "01 R.
             05 A PIC 99. 88 LOW VALUES ARE 1 THRU 9, 12. 88 NONE-X VALUE ZERO.
-            05 B PIC X(2). 88 BLANK-X VALUE SPACES. 88 LETTER VALUE 'A' THRU 'Z '. 88 TOP VALUE HIGH-VALUES. 88 HEX VALUE X'C1C2'.
+            05 B PIC X(2). 88 BLANK-X VALUE SPACES. 88 LETTER VALUE 'A' THRU 'Z '. 88 TOP VALUE HIGH-VALUES. 88 HEX VALUE X'C1C2'. 88 STARS VALUE ALL '*'.
             05 C PIC S9V9 COMP-3. 88 MINUS VALUE -9.9 THRU -0.1.",
     )
     .unwrap();
@@ -344,6 +344,7 @@ fn condition_names_hold_or_not() {
     check(b"\xF0\xF7\x40\x40\x00\x1D", ["LOW", "BLANK-X", "MINUS"]);
     check(b"\xF1\xF2\xC1\xC2\x00\x1C", ["LOW", "LETTER HEX", ""]);
     check(b"\xF0\xF0\xFF\xFF\x00\x0C", ["NONE-X", "TOP", ""]);
+    check(b"\xF1\xF1\x5C\x5C\x00\x0C", ["", "STARS", ""]);
     // EBCDIC has characters between I and J.
     check(b"\xF1\xF1\xCA\x40\x00\x0C", ["", "LETTER", ""]);
     check(b"\xF1\xF1\x81\x40\x00\x0C", ["", "", ""]);
