@@ -1,34 +1,15 @@
 //! A tree of entries → offsets, fields and the plan. Tables are unrolled at their greatest number.
-//!
-//! Slack bytes: IBM Enterprise COBOL for z/OS Language Reference, "SYNCHRONIZED clause".
 
 use super::lexer::Word;
-use super::parser::{Item, Occurs, UsageClause};
-use super::picture::{self, Clauses, Picture};
+use super::parser::{Item, Occurs};
 use super::plan::{Arm, Choice, Part, Parts, Repeat, Step, Table};
+use super::storage::{Inherited, below, boundaries, slack, storage};
 use super::tree::{Member, Node, shown};
-use super::{
-    Copybook, CopybookError, Entry, Field, FloatSize, Kind, MAX_FIELDS, MAX_RECORD, Repetition,
-    SignPlace, Usage,
-};
+use super::{Copybook, CopybookError, Entry, Field, Kind, MAX_FIELDS, MAX_RECORD, Repetition};
 use std::collections::BTreeMap;
 
 /// Most tables within each other.
 const MAX_NESTING: usize = 7;
-
-/// What a group hands down to its members.
-#[derive(Clone, Copy)]
-struct Inherited {
-    usage: Option<UsageClause>,
-    sign: Option<SignPlace>,
-    synchronized: bool,
-    /// Tables around.
-    tables: usize,
-    /// Within an alternative.
-    redefined: bool,
-    /// Only the first occurrence of everything is listed as an entry.
-    listed: bool,
-}
 
 struct Builder {
     fields: Vec<Field>,
@@ -98,130 +79,6 @@ pub(super) fn lay_out(root: &Node) -> Result<Copybook, CopybookError> {
         entries: builder.entries,
         plan: built.parts.0,
     })
-}
-
-/// What the members of a group inherit.
-fn below(item: &Item, inherited: Inherited) -> Result<Inherited, CopybookError> {
-    let usage = usage(item, inherited)?;
-    if let Some(word) = item.synchronized.as_ref().filter(|_| item.level != 1) {
-        return Err(word.refuse(
-            "SYNCHRONIZED stands at level 01 or at elementary items",
-            "write it at the items that are aligned",
-        ));
-    }
-    if item.justified {
-        return Err(item
-            .at
-            .refuse("JUSTIFIED stands at elementary items", "delete it"));
-    }
-    if let Some(word) = &item.blank_when_zero {
-        return Err(word.refuse("BLANK WHEN ZERO stands at elementary items", "delete it"));
-    }
-    Ok(Inherited {
-        usage,
-        sign: item.sign.or(inherited.sign),
-        synchronized: inherited.synchronized || item.synchronized.is_some(),
-        tables: inherited.tables + usize::from(item.occurs.is_some()),
-        ..inherited
-    })
-}
-
-fn usage(item: &Item, inherited: Inherited) -> Result<Option<UsageClause>, CopybookError> {
-    match (item.usage, inherited.usage) {
-        (Some(own), Some(group)) if own != group => Err(item.at.refuse(
-            "an item's usage may not contradict its group's",
-            "delete one of the two usages",
-        )),
-        (own, group) => Ok(own.or(group)),
-    }
-}
-
-/// Bytes to a boundary.
-const fn slack(offset: usize, boundary: usize) -> usize {
-    (boundary - offset % boundary) % boundary
-}
-
-/// The boundary of a synchronized item: IBM aligns binary doublewords on fullwords.
-const fn boundary(kind: Kind, len: usize) -> usize {
-    match kind {
-        Kind::Number(number) => match number.usage {
-            Usage::Binary | Usage::Native if len == 2 => 2,
-            Usage::Binary | Usage::Native => 4,
-            Usage::Display | Usage::Packed | Usage::UnsignedPacked => 1,
-        },
-        Kind::Float(FloatSize::Short) => 4,
-        Kind::Float(FloatSize::Long) => 8,
-        Kind::Text => 1,
-    }
-}
-
-/// The boundaries of the first and of the strictest elementary item at or below a node.
-fn boundaries(node: &Node, inherited: Inherited) -> Result<(usize, usize), CopybookError> {
-    if node.members.is_empty() {
-        let synchronized = inherited.synchronized || node.item.synchronized.is_some();
-        let own = match synchronized {
-            true => {
-                let (kind, len) = storage(&node.item, inherited)?;
-                boundary(kind, len)
-            }
-            false => 1,
-        };
-        return Ok((own, own));
-    }
-    let inherited = below(&node.item, inherited)?;
-    let (mut first, mut strictest) = (None, 1);
-    for member in &node.members {
-        for (index, alternative) in member.alternatives.iter().enumerate() {
-            let (begin, all) = boundaries(alternative, inherited)?;
-            if index == 0 {
-                first.get_or_insert(begin);
-            }
-            strictest = strictest.max(all);
-        }
-    }
-    Ok((first.unwrap_or(1), strictest))
-}
-
-fn storage(item: &Item, inherited: Inherited) -> Result<(Kind, usize), CopybookError> {
-    let usage = usage(item, inherited)?.unwrap_or(UsageClause::Display);
-    let Some((picture, word)) = &item.picture else {
-        return picture::float(usage).ok_or_else(|| {
-            item.at.refuse(
-                "an item without items below it has a picture",
-                "write PIC, or the items of the group",
-            )
-        });
-    };
-    let sign = item.sign.or(inherited.sign);
-    let (kind, len) = picture::storage(
-        *picture,
-        Clauses {
-            usage,
-            sign,
-            blank_when_zero: item.blank_when_zero.is_some(),
-        },
-        word,
-    )?;
-    let signed = matches!(kind, Kind::Number(number) if number.signed);
-    let display = usage == UsageClause::Display;
-    if item.sign.is_some() && !(signed && display) {
-        return Err(word.refuse(
-            "SIGN stands at DISPLAY numbers with an S in their picture",
-            "delete the SIGN clause, or write the S",
-        ));
-    }
-    if let Some(clause) = &item.blank_when_zero
-        && (signed || !display || matches!(picture, Picture::Text { edited: false, .. }))
-    {
-        return Err(clause.refuse(
-            "BLANK WHEN ZERO stands at DISPLAY numbers without S, or edited ones",
-            "delete it",
-        ));
-    }
-    if item.justified && kind != Kind::Text {
-        return Err(item.at.refuse("JUSTIFIED stands at text", "delete it"));
-    }
-    Ok((kind, len))
 }
 
 impl Builder {

@@ -28,6 +28,7 @@ mod plan;
 mod row;
 mod shape;
 mod source;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod tree;
