@@ -7,6 +7,7 @@
 //! | `ledger` | replicas as processes over encrypted links | etcd with as many members |
 //! | `links` | calls and casts over encrypted links | plain `ractor_cluster`, guarded by a cookie |
 //! | `mail` | the mailbox's door with its journal | Postfix, `smtp-sink`, aiosmtpd |
+//! | `feed` | decoding of EBCDIC records | coboljsonifier |
 //! | `cluster` | commits after the leader's death; memory of an idle node | etcd |
 //!
 //! How it is kept fair:
@@ -18,12 +19,13 @@
 //!   least and the greatest, and ratios are taken between neighbours.
 //! - Ours always encrypts between nodes; etcd is taken as it comes, without.
 //!
-//! `mail` has peers and clients of another kind; its report says how it is measured.
+//! `mail` and `feed` have peers of another kind; their reports say how they are measured.
 //!
 //! Each benchmark starts its peers and replicas by executing itself, so one binary is all it needs.
 
 pub mod chart;
 pub mod etcd;
+pub mod feed;
 pub mod group;
 pub mod grpc;
 pub mod lines;

@@ -227,10 +227,47 @@ impl Config {
         if let Some(feed) = &self.feed {
             feed.access().check(found);
             found.require(
-                ["037", "1047"].contains(&feed.code_page.as_str()),
+                ["records", "json"].contains(&feed.format.as_str()),
+                "feed.format",
+                &feed.format,
+                "\"records\" or \"json\"",
+            );
+            found.require(
+                feed.copybook.is_some() || feed.format == "json",
+                "feed.copybook",
+                &feed.copybook,
+                "the file that describes a record, since the values are records",
+            );
+            found.require(
+                feed.code_page
+                    .parse::<telemetry::ebcdic::CodePage>()
+                    .is_ok(),
                 "feed.code_page",
                 &feed.code_page,
-                "\"037\" or \"1047\"",
+                "\"037\", \"273\", \"500\", \"1047\" or \"1140\"",
+            );
+            found.require(
+                feed.framing
+                    .parse::<telemetry::copybook::framing::Framing>()
+                    .is_ok(),
+                "feed.framing",
+                &feed.framing,
+                "\"fixed\", \"rdw\" or \"bdw\"",
+            );
+            for (i, name) in feed.windows_by.iter().enumerate() {
+                found.require(
+                    name.parse::<telemetry::transactions::Dimension>().is_ok(),
+                    format!("feed.windows_by[{i}]"),
+                    name,
+                    "\"key\", \"type\", \"terminal\" or \"response\"",
+                );
+            }
+            found.require(
+                feed.fields.terminal.is_some()
+                    || !feed.windows_by.iter().any(|name| name == "terminal"),
+                "feed.fields.terminal",
+                &feed.fields.terminal,
+                "the terminal's field, since feed.windows_by names it",
             );
             found.require(
                 (1..=256).contains(&feed.shares),

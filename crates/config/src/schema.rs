@@ -191,11 +191,23 @@ pub struct Feed {
     /// Consumer group whose offsets are committed.
     #[serde(default = "default_group")]
     pub group: String,
-    /// COBOL copybook that describes a record.
-    pub copybook: PathBuf,
-    /// EBCDIC code page of DISPLAY fields: `037` or `1047`.
+    /// What the values are: `records` (EBCDIC, by the copybook) or `json`.
+    #[serde(default = "default_feed_format")]
+    pub format: String,
+    /// COBOL copybook that describes a record; not for JSON.
+    pub copybook: Option<PathBuf>,
+    /// EBCDIC code page of DISPLAY fields: `037`, `273`, `500`, `1047` or `1140`.
     #[serde(default = "default_code_page")]
     pub code_page: String,
+    /// How records lie in a Kafka value: `fixed` (one after the other), `rdw` or `bdw`.
+    #[serde(default = "default_framing")]
+    pub framing: String,
+    /// Which alternative (REDEFINES) a record holds: `ALTERNATIVE when FIELD is VALUE, VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<String>,
+    /// What windows are kept by: `key`, `type`, `terminal`, `response`.
+    #[serde(default = "default_windows_by")]
+    pub windows_by: Vec<String>,
     /// Which fields mean what.
     #[serde(default)]
     pub fields: FeedFields,
@@ -241,6 +253,9 @@ pub struct FeedFields {
     pub response: String,
     /// Latency in milliseconds.
     pub latency: String,
+    /// Terminal, where windows are kept by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
 }
 
 /// `[dds]`
@@ -405,6 +420,7 @@ impl Default for FeedFields {
             amount: names.amount,
             response: names.response,
             latency: names.latency,
+            terminal: names.terminal,
         }
     }
 }
@@ -431,6 +447,15 @@ impl Default for Keys {
     }
 }
 
+fn default_feed_format() -> String {
+    "records".into()
+}
+fn default_framing() -> String {
+    "fixed".into()
+}
+fn default_windows_by() -> Vec<String> {
+    vec!["key".into()]
+}
 fn default_admin() -> SocketAddr {
     ([127, 0, 0, 1], 7100).into()
 }
@@ -501,7 +526,7 @@ impl Config {
         resolve_some(&mut self.mailbox.lmtp);
         resolve_some(&mut self.mailbox.formats);
         if let Some(feed) = &mut self.feed {
-            resolve(&mut feed.copybook);
+            resolve_some(&mut feed.copybook);
             resolve_some(&mut feed.ca);
             resolve_some(&mut feed.certificate);
             resolve_some(&mut feed.key);

@@ -40,7 +40,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 6] = [
+const SCRIPTS: [(Need, &str, &str); 7] = [
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",
@@ -59,6 +59,11 @@ const SCRIPTS: [(Need, &str, &str); 6] = [
         "deploy/tools/fetch-postfix.sh",
     ),
     (Need::Bench, "aiosmtpd", "deploy/tools/fetch-aiosmtpd.sh"),
+    (
+        Need::Bench,
+        "coboljsonifier",
+        "deploy/tools/fetch-coboljsonifier.sh",
+    ),
 ];
 
 /// All that `need` calls for; an error names everything that is still missing.

@@ -23,7 +23,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
@@ -72,6 +72,13 @@ const TOOLS: [Tool; 9] = [
         need: Need::Tests,
         probe: Probe::Program(&["perl"]),
         packages: &["perl"],
+    },
+    Tool {
+        name: "GnuCOBOL",
+        purpose: "it writes the records that our copybooks are tested with",
+        need: Need::Tests,
+        probe: Probe::Program(&["cobc"]),
+        packages: &["gnucobol3", "gnucobol"],
     },
     Tool {
         name: "python3 with venv",

@@ -19,7 +19,7 @@ fn pipeline() -> Pipeline {
     .unwrap();
     Pipeline::new(PipelineConfig {
         topic: "transactions".to_owned(),
-        layout,
+        layout: layout.into(),
         windows: WindowConfig::default(),
     })
 }
@@ -78,7 +78,7 @@ pub(crate) async fn ebcdic_records_become_windows(config: &ClientConfig) {
         .iter()
         .filter(|(_, record)| record.offset < (total / 9) as i64)
     {
-        if let Err(reason) = before.record(
+        for reason in before.record(
             now,
             *partition,
             record.offset,
@@ -112,7 +112,7 @@ pub(crate) async fn ebcdic_records_become_windows(config: &ClientConfig) {
     }
     assert!(left < total as i64);
     for (partition, record) in take(&mut feed_after, left as usize).await {
-        if let Err(reason) = after.record(
+        for reason in after.record(
             now,
             partition,
             record.offset,

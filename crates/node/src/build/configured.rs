@@ -15,15 +15,18 @@ use edge::kafka::{
 use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::alertmail::Settings;
 use telemetry::copybook::Copybook;
+use telemetry::copybook::framing::Framing;
 use telemetry::directory::{self, Directory};
 use telemetry::ebcdic::CodePage;
-use telemetry::transactions::{FieldNames, PipelineConfig, TransactionLayout, WindowConfig};
+use telemetry::transactions::{
+    Dimension, FieldNames, JsonLayout, Layout, PipelineConfig, TransactionLayout, WindowConfig,
+};
 use wire::{Admission, Level, MemberEntry, NodeId, RoomId, UnixMillis};
 
 /// A file named in the configuration.
@@ -190,6 +193,27 @@ fn local(at: UnixMillis) -> i32 {
     moment.map_or(0, |moment| moment.offset().local_minus_utc() / 60)
 }
 
+/// `feed.format` of values that need no copybook.
+const JSON: &str = "json";
+
+/// How EBCDIC records are read.
+fn records(
+    feed: &config::Feed,
+    file: &Path,
+    names: &FieldNames,
+) -> Result<TransactionLayout, ServiceError> {
+    let mut copybook = Copybook::parse(&read("feed.copybook", file)?)
+        .map_err(|error| format!("`feed.copybook` = {}: {error}", file.display()))?;
+    for rule in &feed.alternatives {
+        copybook
+            .choose(rule)
+            .map_err(|error| format!("`feed.alternatives`: {error}"))?;
+    }
+    let page: CodePage = feed.code_page.parse()?;
+    let framing: Framing = feed.framing.parse()?;
+    Ok(TransactionLayout::new(copybook, page, names, 0)?.framed(framing))
+}
+
 pub(super) fn pipeline(
     config: &Config,
     reach: Reach,
@@ -197,9 +221,6 @@ pub(super) fn pipeline(
     let Some(feed) = &config.feed else {
         return Ok(None);
     };
-    let copybook = Copybook::parse(&read("feed.copybook", &feed.copybook)?)
-        .map_err(|error| format!("`feed.copybook` = {}: {error}", feed.copybook.display()))?;
-    let page: CodePage = feed.code_page.parse()?;
     let FeedFields {
         timestamp,
         kind,
@@ -207,6 +228,7 @@ pub(super) fn pipeline(
         amount,
         response,
         latency,
+        terminal,
     } = feed.fields.clone();
     let names = FieldNames {
         timestamp,
@@ -215,8 +237,17 @@ pub(super) fn pipeline(
         amount,
         response,
         latency,
+        terminal,
     };
-    let layout = TransactionLayout::new(copybook, page, &names, 0)?;
+    let by: BTreeSet<Dimension> = feed
+        .windows_by
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    let layout = match &feed.copybook {
+        Some(file) if feed.format != JSON => Layout::Records(records(feed, file, &names)?),
+        _ => Layout::Json(JsonLayout::new(names, 0)),
+    };
     let width = Duration::from_millis(feed.window_ms);
     let windows = WindowConfig {
         width,
@@ -224,6 +255,7 @@ pub(super) fn pipeline(
         lateness: width,
         idle: width * 4,
         room: RoomId::new(feed.room.clone()),
+        by,
         ..WindowConfig::default()
     };
     let security = kafka_security(feed.access())?;

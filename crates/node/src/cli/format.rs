@@ -84,7 +84,7 @@ fn test(file: &Path, mail: &Path) -> Outcome {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 

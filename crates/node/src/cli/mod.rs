@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; errors are sentences on standard error.
 
 mod cluster;
+mod copybook;
 mod device;
 mod format;
 mod identity;
@@ -58,6 +59,11 @@ enum Command {
         #[command(subcommand)]
         command: format::Command,
     },
+    /// Descriptions of mainframe records: what a copybook says, and what records hold.
+    Copybook {
+        #[command(subcommand)]
+        command: copybook::Command,
+    },
     /// Look at what was accepted but not understood, and try it again.
     Quarantine {
         #[command(subcommand)]
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Identity(arguments) => identity::run(&arguments),
         Command::Device { command } => device::run(&command),
         Command::Format { command } => format::run(&command),
+        Command::Copybook { command } => copybook::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ledger { command } => ledger::run(&command),

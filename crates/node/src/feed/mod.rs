@@ -27,13 +27,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use telemetry::transactions::{Checkpoint, Pipeline, PipelineConfig};
+use telemetry::transactions::{Checkpoint, Counters, Pipeline, PipelineConfig, Refused};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::{Act, FeedAdvance, FeedShare, NodeId, Quarantined, Report, Role, Source};
 
 /// How often accounts are given. What was read since then is read again after a crash.
 const COMMIT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Records set aside between two accounts. Each costs a write through to the disk; a producer that sends
+/// nothing but rubbish must not slow the good partitions down to its pace. The rest is counted and still
+/// lies in Kafka.
+const MOST_SET_ASIDE: usize = 50;
 
 /// Before a share is taken up again whose place on the ledger was not what this node thought. It follows
 /// from a ledger that lags behind, which a moment mends.
@@ -67,6 +72,11 @@ struct Tenure {
     log: Log,
     committed: Instant,
     shown: Snapshot,
+    /// Since the last account: set aside, and broken beyond that with the place of the last one.
+    aside: usize,
+    unkept: Option<(usize, String)>,
+    /// Late, ahead and shed records that were told of.
+    told: Counters,
 }
 
 /// What goes onto the ledger about records.
@@ -145,6 +155,9 @@ impl Feed {
             log,
             committed: Instant::now(),
             shown: Snapshot::default(),
+            aside: 0,
+            unkept: None,
+            told: Counters::default(),
         };
         self.resume(&mut tenure).await?;
         loop {
@@ -245,25 +258,78 @@ impl Feed {
         for record in &records.records {
             let value = record.value.as_deref();
             tenure.add(partition, record.offset, value.unwrap_or_default());
-            let read = tenure
+            let refused = tenure
                 .pipeline
                 .record(now, partition, record.offset, value, reports);
-            if let Err(refused) = read {
-                self.board.count.kafka_quarantined.fetch_add(1, Relaxed);
+            for refused in refused {
                 let position = format!("{}/{partition}/{}", self.config.topic, record.offset);
-                let raw = value.unwrap_or_default();
-                self.quarantine.put(Quarantined {
-                    at: now,
-                    source: Source::Kafka,
-                    position,
-                    sender: self.config.topic.clone(),
-                    reason: refused.to_string(),
-                    raw: raw.to_vec(),
-                    shown: None,
-                })?;
+                self.set_aside(tenure, position, value.unwrap_or_default(), &refused)?;
             }
         }
         tenure.read_to(partition, records.next_offset);
+        Ok(())
+    }
+
+    /// A broken record, with its place and reason, for whoever looks through the quarantine.
+    fn set_aside(
+        &self,
+        tenure: &mut Tenure,
+        value_at: String,
+        value: &[u8],
+        refused: &Refused,
+    ) -> Result<(), ServiceError> {
+        let records = refused.records as u64;
+        let position = match refused.place {
+            Some(place) => format!("{value_at} {place}"),
+            None => value_at,
+        };
+        self.board
+            .count
+            .kafka_quarantined
+            .fetch_add(records, Relaxed);
+        if tenure.aside >= MOST_SET_ASIDE {
+            let before = tenure.unkept.take().map_or(0, |(count, _)| count);
+            tenure.unkept = Some((before + refused.records, position));
+            return Ok(());
+        }
+        tenure.aside += 1;
+        let raw = value.get(refused.bytes.clone()).unwrap_or_default();
+        self.put(position, refused.to_string(), raw.to_vec())
+    }
+
+    fn put(&self, position: String, reason: String, raw: Vec<u8>) -> Result<(), ServiceError> {
+        self.quarantine.put(Quarantined {
+            at: clock::unix_now(),
+            source: Source::Kafka,
+            position,
+            sender: self.config.topic.clone(),
+            reason,
+            raw,
+            shown: None,
+        })?;
+        Ok(())
+    }
+
+    /// Says what was not kept, and what the windows could not count.
+    fn settle(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
+        tenure.aside = 0;
+        if let Some((count, last)) = tenure.unkept.take() {
+            let reason = format!(
+                "{count} more broken records came within a second and were not kept, the last one at {last}; read them from Kafka"
+            );
+            tracing::warn!("feed: {reason}");
+            self.put(last, reason, Vec::new())?;
+        }
+        let (now, told) = (tenure.pipeline.counters(), tenure.told);
+        if (now.late, now.ahead, now.shed) != (told.late, told.ahead, told.shed) {
+            tracing::warn!(
+                "feed: {} records came after their window was closed, {} had times ahead of the clock, {} found no room for another window",
+                now.late - told.late,
+                now.ahead - told.ahead,
+                now.shed - told.shed
+            );
+        }
+        tenure.told = now;
         Ok(())
     }
 
@@ -288,6 +354,7 @@ impl Feed {
         tenure: &mut Tenure,
     ) -> Result<Result<(), NotWhereWeThought>, ServiceError> {
         tenure.committed = Instant::now();
+        self.settle(tenure)?;
         let news = match &mut tenure.log {
             Log::Whole(log) => match log.take() {
                 None => false,

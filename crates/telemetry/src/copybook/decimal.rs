@@ -70,3 +70,45 @@ impl fmt::Display for Decimal {
         }
     }
 }
+
+impl Decimal {
+    /// By value, whatever the scales.
+    pub fn compare(self, other: Self) -> std::cmp::Ordering {
+        let scale = self.scale.max(other.scale);
+        match (self.rescale(scale), other.rescale(scale)) {
+            (Some(a), Some(b)) => a.mantissa.cmp(&b.mantissa),
+            // So far apart that one does not fit the other's scale: doubles tell them apart.
+            (None | Some(_), None | Some(_)) => self.to_f64().total_cmp(&other.to_f64()),
+        }
+    }
+}
+
+/// Text that is no decimal number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a decimal number has a sign or none, 1 to 31 digits, and a point or none")]
+pub struct NoDecimal;
+
+impl std::str::FromStr for Decimal {
+    type Err = NoDecimal;
+
+    /// `-12.50`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        /// As many as COBOL has under ARITH(EXTEND).
+        const MAX_DIGITS: usize = 31;
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let digits = format!("{whole}{fraction}");
+        let shaped = (1..=MAX_DIGITS).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let magnitude: i128 = match shaped {
+            true => digits.parse().map_err(|_| NoDecimal)?,
+            false => return Err(NoDecimal),
+        };
+        let mantissa = if text.starts_with('-') {
+            -magnitude
+        } else {
+            magnitude
+        };
+        Ok(Self::new(mantissa, fraction.len() as u8))
+    }
+}

@@ -1,8 +1,8 @@
 use std::fmt;
 
-/// A copybook that cannot be read, with the place and the rule it breaks.
+/// A copybook that cannot be read, with the place, the rule it breaks and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("copybook line {line}, column {column}: {found}: {rule}")]
+#[error("copybook line {line}, column {column}: {found}: {rule}; {remedy}")]
 pub struct CopybookError {
     /// Line, from 1.
     pub line: usize,
@@ -12,6 +12,8 @@ pub struct CopybookError {
     pub found: String,
     /// The rule.
     pub rule: &'static str,
+    /// How to keep it.
+    pub remedy: &'static str,
 }
 
 /// A name that does not lead to one field.
@@ -39,6 +41,38 @@ pub enum LookupError {
     },
 }
 
+/// A rule for alternatives that does not fit the copybook.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// Not in the form of a rule.
+    #[error("rule {rule:?} is not of the form `ALTERNATIVE when FIELD is VALUE, VALUE`")]
+    Form {
+        /// The rule.
+        rule: String,
+    },
+    /// Nothing redefines or is redefined under this name.
+    #[error("{name} is no alternative; the items that redefine or are redefined are: {known}")]
+    NoAlternative {
+        /// The name asked for.
+        name: String,
+        /// All there are.
+        known: String,
+    },
+    /// The deciding field is none.
+    #[error(transparent)]
+    Field(#[from] LookupError),
+    /// The deciding field is not known when the alternative is read.
+    #[error(
+        "{field} cannot decide about {name}: the deciding field stands before it, in no table or in the same one"
+    )]
+    Order {
+        /// The alternative.
+        name: String,
+        /// The field.
+        field: String,
+    },
+}
+
 /// A record that its copybook refuses.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecordError {
@@ -49,7 +83,7 @@ pub enum RecordError {
     Truncated {
         /// The record's name.
         record: String,
-        /// Bytes needed.
+        /// Bytes needed, as far as is known.
         needed: usize,
         /// Bytes there.
         found: usize,

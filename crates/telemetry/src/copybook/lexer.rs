@@ -1,11 +1,7 @@
-//! Source lines → sentences of words with their places.
+//! Code of source lines → sentences of words with their places.
 
-use super::{CopybookError, MAX_SOURCE};
-
-/// Columns 1–6 hold the sequence number.
-const SEQUENCE: usize = 6;
-/// Columns 73–80 hold the program identification.
-const CODE_END: usize = 72;
+use super::source::{self, Code};
+use super::{CopybookError, Reference};
 
 /// A word and where it stands (both from 1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,12 +12,22 @@ pub(super) struct Word {
 }
 
 impl Word {
-    pub(super) fn refuse(&self, rule: &'static str) -> CopybookError {
+    pub(super) fn refuse(&self, rule: &'static str, remedy: &'static str) -> CopybookError {
+        self.refuse_owned(self.text.clone(), rule, remedy)
+    }
+
+    pub(super) fn refuse_owned(
+        &self,
+        found: String,
+        rule: &'static str,
+        remedy: &'static str,
+    ) -> CopybookError {
         CopybookError {
             line: self.line,
             column: self.column,
-            found: self.text.clone(),
+            found,
             rule,
+            remedy,
         }
     }
 
@@ -29,156 +35,172 @@ impl Word {
     pub(super) fn upper(&self) -> String {
         self.text.to_ascii_uppercase()
     }
+
+    /// One of these keywords?
+    pub(super) fn is(&self, keywords: &[&str]) -> bool {
+        keywords
+            .iter()
+            .any(|keyword| self.text.eq_ignore_ascii_case(keyword))
+    }
 }
 
 /// The words of each entry, without the period that ends it. No sentence is empty.
-pub(super) fn sentences(source: &str) -> Result<Vec<Vec<Word>>, CopybookError> {
-    if source.len() > MAX_SOURCE {
-        return Err(CopybookError {
-            line: 1,
-            column: 1,
-            found: format!("{} bytes", source.len()),
-            rule: "a copybook of more than 1 MiB is not one",
-        });
+pub(super) fn sentences(text: &str, reference: Reference) -> Result<Vec<Vec<Word>>, CopybookError> {
+    let mut reader = Reader::default();
+    for code in source::lines(text, reference)? {
+        reader.line(&code)?;
     }
-    let fixed = is_fixed(source);
-    let mut sentences = Vec::new();
-    let mut open: Vec<Word> = Vec::new();
-    for (index, line) in source.lines().enumerate() {
-        let place = Place {
-            line: index + 1,
-            first_column: if fixed { SEQUENCE + 2 } else { 1 },
-        };
-        if let Some(code) = code_of(line, fixed, index + 1)? {
-            read_line(code, place, &mut open, &mut sentences)?;
+    reader.finish()
+}
+
+/// A literal that the end of a line cut: its word so far and the quote that ends it.
+struct Cut {
+    word: Word,
+    quote: u8,
+}
+
+#[derive(Default)]
+struct Reader {
+    open: Vec<Word>,
+    done: Vec<Vec<Word>>,
+    cut: Option<Cut>,
+}
+
+impl Reader {
+    fn line(&mut self, code: &Code<'_>) -> Result<(), CopybookError> {
+        let mut at = 0;
+        if code.continues {
+            at = self.resume(code)?;
+        } else if let Some(cut) = &self.cut {
+            return Err(unclosed(&cut.word));
         }
+        let bytes = code.text.as_bytes();
+        while at < bytes.len() {
+            if is_separator(bytes, at) {
+                at += 1;
+                continue;
+            }
+            let (end, cut) = end_of_word(bytes, at);
+            if end > at {
+                let word = code.word(at, end);
+                match cut {
+                    Some(quote) => self.cut = Some(Cut { word, quote }),
+                    None => self.open.push(word),
+                }
+            }
+            at = self.period(code, end)?;
+        }
+        Ok(())
     }
-    match open.first() {
-        Some(word) => Err(word.refuse("every entry ends with a period")),
-        None => Ok(sentences),
+
+    /// What a line continues: a literal behind a quote, or a word at once. Returns how far it went.
+    fn resume(&mut self, code: &Code<'_>) -> Result<usize, CopybookError> {
+        const REMEDY: &str = "begin the continued line with the literal's quote, or write the entry on lines of its own";
+        let bytes = code.text.as_bytes();
+        let begin = bytes
+            .iter()
+            .position(|byte| *byte != b' ')
+            .unwrap_or(bytes.len());
+        let Some(Cut { mut word, quote }) = self.cut.take() else {
+            let (end, cut) = end_of_word(bytes, begin);
+            if matches!(bytes.get(begin), Some(b'\'' | b'"')) || cut.is_some() {
+                return Ok(begin);
+            }
+            let Some(last) = self.open.last_mut() else {
+                return Err(code.word(begin, end.max(begin)).refuse(
+                    "there is nothing that this line could continue",
+                    "remove the hyphen in column 7",
+                ));
+            };
+            last.text.push_str(&code.text[begin..end]);
+            return self.period(code, end);
+        };
+        if bytes.get(begin) != Some(&quote) {
+            return Err(code
+                .word(begin, bytes.len())
+                .refuse("a continued literal goes on behind another quote", REMEDY));
+        }
+        let (end, closed) = end_of_literal(bytes, begin, quote);
+        word.text.push_str(&code.text[begin + 1..end]);
+        if closed {
+            self.open.push(word);
+        } else {
+            self.cut = Some(Cut { word, quote });
+        }
+        self.period(code, end)
     }
-}
 
-#[derive(Clone, Copy)]
-struct Place {
-    line: usize,
-    first_column: usize,
-}
-
-/// Fixed reference format: each line starts with six columns of digits or blanks and an indicator.
-fn is_fixed(source: &str) -> bool {
-    source
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .all(|line| {
-            let mut characters = line.chars();
-            let sequence_fits = characters
-                .by_ref()
-                .take(SEQUENCE)
-                .all(|c| c.is_ascii_digit() || c == ' ');
-            sequence_fits
-                && characters
-                    .next()
-                    .is_none_or(|indicator| matches!(indicator, ' ' | '*' | '/' | '-' | 'D' | 'd'))
-        })
-}
-
-/// The part of a line that holds code; `None` for blank lines and comments.
-fn code_of(line: &str, fixed: bool, number: usize) -> Result<Option<&str>, CopybookError> {
-    let refuse = |column, found: &str, rule| CopybookError {
-        line: number,
-        column,
-        found: found.to_owned(),
-        rule,
-    };
-    if let Some((at, c)) = line
-        .char_indices()
-        .find(|(_, c)| !c.is_ascii() || (c.is_ascii_control() && *c != '\r'))
-    {
-        let comment = line
-            .get(SEQUENCE..)
-            .is_some_and(|rest| rest.starts_with(['*', '/']))
-            || line.trim_start().starts_with('*');
-        if !comment {
-            return Err(refuse(
-                at + 1,
-                &format!("{c:?}"),
-                "only printable ASCII outside comments, no tabs",
+    /// Ends the entry if a period stands at `at`.
+    fn period(&mut self, code: &Code<'_>, at: usize) -> Result<usize, CopybookError> {
+        if !(at < code.text.len() && is_period(code.text.as_bytes(), at)) {
+            return Ok(at);
+        }
+        if self.open.is_empty() {
+            return Err(code.word(at, at + 1).refuse(
+                "a period ends an entry, and there is none",
+                "remove the period",
             ));
         }
-        return Ok(None);
+        self.done.push(std::mem::take(&mut self.open));
+        Ok(at + 1)
     }
-    if !fixed {
-        let code = line.split("*>").next().unwrap_or_default();
-        return Ok(
-            (!code.trim().is_empty() && !code.trim_start().starts_with('*')).then_some(code),
-        );
-    }
-    match line.as_bytes().get(SEQUENCE) {
-        None | Some(b'*' | b'/') => Ok(None),
-        Some(b'-') => Err(refuse(
-            SEQUENCE + 1,
-            "-",
-            "continued lines are not supported; write the entry on lines of its own",
-        )),
-        Some(_) => Ok(line
-            .get(SEQUENCE + 1..line.len().min(CODE_END))
-            .filter(|code| !code.trim().is_empty())),
+
+    fn finish(self) -> Result<Vec<Vec<Word>>, CopybookError> {
+        if let Some(cut) = self.cut {
+            return Err(unclosed(&cut.word));
+        }
+        match self.open.first() {
+            Some(word) => Err(word.refuse(
+                "every entry ends with a period",
+                "put a period behind the entry's last word",
+            )),
+            None => Ok(self.done),
+        }
     }
 }
 
-fn read_line(
-    code: &str,
-    place: Place,
-    open: &mut Vec<Word>,
-    done: &mut Vec<Vec<Word>>,
-) -> Result<(), CopybookError> {
-    let bytes = code.as_bytes();
-    let mut at = 0;
+fn unclosed(word: &Word) -> CopybookError {
+    word.refuse(
+        "a literal ends with the quote it begins with",
+        "close it, or continue it in fixed format by a hyphen in column 7 and another quote",
+    )
+}
+
+/// End of the word that begins here; with the quote if it is a literal that does not end.
+fn end_of_word(bytes: &[u8], start: usize) -> (usize, Option<u8>) {
+    let mut at = start;
     while at < bytes.len() {
-        if is_separator(bytes, at) {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        let end = match bytes[at] {
-            quote @ (b'\'' | b'"') => end_of_literal(bytes, at, quote),
-            _ => (at..bytes.len())
-                .find(|&i| is_separator(bytes, i) || is_period(bytes, i))
-                .or(Some(bytes.len())),
-        };
-        let word = |end: usize| Word {
-            text: code[start..end].to_owned(),
-            line: place.line,
-            column: place.first_column + start,
-        };
-        let Some(end) = end else {
-            return Err(word(bytes.len()).refuse("a literal ends on the line it begins"));
-        };
-        if end > start {
-            open.push(word(end));
-        }
-        at = end;
-        if at < bytes.len() && is_period(bytes, at) {
-            if open.is_empty() {
-                return Err(CopybookError {
-                    line: place.line,
-                    column: place.first_column + at,
-                    found: ".".to_owned(),
-                    rule: "a period ends an entry, and there is none",
-                });
+        match bytes[at] {
+            // X'C1', "text": a literal with or without a prefix.
+            quote @ (b'\'' | b'"') => {
+                let (end, closed) = end_of_literal(bytes, at, quote);
+                return (end, (!closed).then_some(quote));
             }
-            done.push(std::mem::take(open));
-            at += 1;
+            _ if is_separator(bytes, at) || is_period(bytes, at) => break,
+            _ => at += 1,
         }
     }
-    Ok(())
+    (at, None)
+}
+
+/// Behind the closing quote; a doubled quote stands for one and closes nothing.
+fn end_of_literal(bytes: &[u8], start: usize, quote: u8) -> (usize, bool) {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        if bytes[at] == quote {
+            if bytes.get(at + 1) != Some(&quote) {
+                return (at + 1, true);
+            }
+            at += 1;
+        }
+        at += 1;
+    }
+    (bytes.len(), false)
 }
 
 /// Blanks, and commas or semicolons that are followed by a blank.
 fn is_separator(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes[at], b' ' | b'\r')
-        || (matches!(bytes[at], b',' | b';') && ends_here(bytes, at + 1))
+    bytes[at] == b' ' || (matches!(bytes[at], b',' | b';') && ends_here(bytes, at + 1))
 }
 
 /// A period counts only before a blank: `9(5).99` is one (edited) picture.
@@ -187,13 +209,5 @@ fn is_period(bytes: &[u8], at: usize) -> bool {
 }
 
 fn ends_here(bytes: &[u8], at: usize) -> bool {
-    bytes
-        .get(at)
-        .is_none_or(|byte| matches!(byte, b' ' | b'\r'))
-}
-
-fn end_of_literal(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
-    (start + 1..bytes.len())
-        .find(|&i| bytes[i] == quote)
-        .map(|i| i + 1)
+    bytes.get(at).is_none_or(|byte| *byte == b' ')
 }

@@ -1,27 +1,46 @@
-//! COBOL record descriptions ("copybooks") and the fixed-length records they describe.
+//! COBOL record descriptions ("copybooks") and the records they describe.
 //!
 //! [`Copybook::parse`] reads the data description entries of one level-01 record (IBM Enterprise
-//! COBOL for z/OS Language Reference, "Data division"); [`Copybook::decode`] and
-//! [`Copybook::encode`] move between the record's bytes and exact [`Value`]s.
+//! COBOL for z/OS Language Reference, "Data division"). [`Copybook::read`] brings a record's bytes into
+//! a reusable [`Row`] without allocating; [`Copybook::decode`] and [`Copybook::encode`] are the
+//! convenient way between bytes and exact [`Value`]s. [`framing`] cuts what arrives into records.
 //!
-//! The subset: levels 01–49, `PIC X(n)`/`A(n)`, `9(n)`, `S9(n)V9(m)`, usages `DISPLAY` (zoned),
-//! `COMP`/`COMP-4`/`BINARY` and `COMP-3`/`PACKED-DECIMAL`, `FILLER`, fixed `OCCURS`, `VALUE`
-//! (no effect on the layout). Everything else is refused by name: a clause that is silently skipped
-//! would shift every byte after it.
+//! What each clause becomes stands in `docs/copybooks.md`. A clause that is not known is refused by
+//! name, with a remedy: one that is silently skipped would shift every byte after it.
 
-mod codec;
+mod choice;
+mod clauses;
+mod condition;
 mod decimal;
+mod decode;
+mod encode;
 mod error;
+mod float;
+pub mod framing;
 mod layout;
 mod lexer;
+mod literal;
+mod lookup;
 mod number;
 mod parser;
 mod picture;
+mod plan;
+mod row;
+mod shape;
+mod source;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod value;
 
-pub use decimal::Decimal;
-pub use error::{CopybookError, FieldError, LookupError, RecordError};
+pub use condition::Condition;
+pub use decimal::{Decimal, NoDecimal};
+pub use error::{ChoiceError, CopybookError, FieldError, HexBytes, LookupError, RecordError};
+pub use literal::Literal;
+pub use row::{Item, Row};
+pub use shape::{Entry, Field, FloatSize, Kind, Number, Repetition, SignPlace, Usage};
+pub use value::Value;
 
 use crate::ebcdic::CodePage;
 
@@ -35,97 +54,41 @@ pub const MAX_FIELDS: usize = MAX_RECORD;
 /// Longest copybook text, in bytes. Real ones hold a few hundred lines of 80 columns.
 pub const MAX_SOURCE: usize = 1 << 20;
 
+/// How source lines are laid out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reference {
+    /// Told by columns 1–7 of all lines.
+    #[default]
+    Detect,
+    /// Columns 8–72 hold code, `*` or `/` in column 7 is a comment, `-` continues.
+    Fixed,
+    /// All columns hold code, `*>` begins a comment.
+    Free,
+}
+
 /// One record's description: where each elementary field lies and how to read it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Copybook {
     name: String,
     record_len: usize,
+    least_len: usize,
     fields: Vec<Field>,
-}
-
-/// One elementary item; an `OCCURS` item appears once per occurrence.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Field {
-    /// Qualified name below the record, outermost first, with subscripts from 1:
-    /// `TERMINAL.REGION`, `STEP(2).ELAPSED`.
-    pub path: String,
-    /// First byte within the record, from 0.
-    pub offset: usize,
-    /// Bytes taken.
-    pub len: usize,
-    /// How the bytes are read.
-    pub kind: Kind,
-    /// A `FILLER`: takes room, carries no value.
-    pub filler: bool,
-}
-
-/// How a field's bytes are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// `PIC X(n)`: characters of the code page.
-    Text,
-    /// A number.
-    Number(Number),
-}
-
-/// The shape of a numeric field.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Number {
-    /// Digits in all, 1 to 31.
-    pub digits: u8,
-    /// Digits behind the implied decimal point (`V`).
-    pub scale: u8,
-    /// The picture has an `S`.
-    pub signed: bool,
-    /// Representation.
-    pub usage: Usage,
-}
-
-/// Representation of a number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Usage {
-    /// Zoned decimal: a digit per byte, the sign in the zone of the last one.
-    Display,
-    /// Big-endian two's complement of 2, 4 or 8 bytes.
-    Binary,
-    /// Packed decimal: two digits a byte, the sign in the last nibble.
-    Packed,
-}
-
-/// The value of one field.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Value {
-    /// Characters, padding included.
-    Text(String),
-    /// An exact number.
-    Number(Decimal),
-}
-
-impl Value {
-    /// The text without trailing blanks; `None` for a number.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text.trim_end()),
-            Self::Number(_) => None,
-        }
-    }
-
-    /// The number; `None` for text.
-    pub fn number(&self) -> Option<Decimal> {
-        match self {
-            Self::Text(_) => None,
-            Self::Number(number) => Some(*number),
-        }
-    }
+    entries: Vec<Entry>,
+    plan: Vec<plan::Part>,
 }
 
 impl Copybook {
-    /// Reads a copybook in fixed reference format (columns 8–72, `*` in column 7 is a comment) or in
-    /// free format; which of the two is recognised by columns 1–7.
+    /// Reads a copybook in fixed or in free reference format; which of the two is recognised by
+    /// columns 1–7.
     pub fn parse(source: &str) -> Result<Self, CopybookError> {
-        let sentences = lexer::sentences(source)?;
-        let items = parser::items(&sentences)?;
-        layout::lay_out(items)
+        Self::parse_as(source, Reference::Detect)
+    }
+
+    /// Reads a copybook in a known reference format.
+    pub fn parse_as(source: &str, reference: Reference) -> Result<Self, CopybookError> {
+        let sentences = lexer::sentences(source, reference)?;
+        let entries = parser::entries(&sentences)?;
+        layout::lay_out(&tree::tree(entries)?)
     }
 
     /// Name of the level-01 record.
@@ -133,77 +96,81 @@ impl Copybook {
         &self.name
     }
 
-    /// Length of every record, in bytes.
+    /// Length of the longest record, in bytes: of every record, unless a table is `DEPENDING ON`.
     pub fn record_len(&self) -> usize {
         self.record_len
     }
 
-    /// All elementary fields in order of their offsets, `FILLER` included.
+    /// Length of the shortest record, in bytes.
+    pub fn least_len(&self) -> usize {
+        self.least_len
+    }
+
+    /// Have all records one length?
+    pub fn is_fixed(&self) -> bool {
+        // A table OCCURS 3 TO 3 DEPENDING ON does not vary either.
+        self.least_len == self.record_len
+    }
+
+    /// All elementary fields in order of the text, `FILLER` included, tables at their greatest number.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// Index in [`fields`](Self::fields) of a named field: its whole path, or as much of the path's
-    /// end as makes it unique (`REGION` for `TERMINAL.REGION`). Case does not matter.
-    pub fn find(&self, name: &str) -> Result<usize, LookupError> {
-        let wanted = name.to_ascii_uppercase();
-        let ends_so = |path: &str| {
-            path.strip_suffix(wanted.as_str())
-                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
-        };
-        let mut found = self
-            .fields
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| !field.filler && ends_so(&field.path));
-        match (found.next(), found.next()) {
-            (Some((index, _)), None) => Ok(index),
-            (None, _) => Err(LookupError::Unknown {
-                name: name.to_owned(),
-                record: self.name.clone(),
-                known: self
-                    .fields
-                    .iter()
-                    .filter(|field| !field.filler)
-                    .map(|field| field.path.clone())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            }),
-            (Some((_, first)), Some((_, second))) => Err(LookupError::Ambiguous {
-                name: name.to_owned(),
-                first: first.path.clone(),
-                second: second.path.clone(),
-            }),
-        }
+    /// All data description entries, groups included, each with its first occurrence.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
-    /// Values of all fields that are not `FILLER`, in order. The record must have exactly
-    /// [`record_len`](Self::record_len) bytes; a field that breaks its rule is named with its bytes.
-    pub fn decode(&self, page: CodePage, record: &[u8]) -> Result<Vec<Value>, RecordError> {
-        codec::check_len(self, record)?;
-        self.fields
-            .iter()
-            .filter(|field| !field.filler)
-            .map(|field| codec::decode_field(field, page, record))
-            .collect()
+    /// Reads one record from the front of `bytes` into `row`, and returns its length: where the next
+    /// one would begin. A field that breaks its rule is named with its bytes.
+    ///
+    /// Of items that redefine each other all are read whose bytes are valid, or those that a rule
+    /// chooses ([`choose`](Self::choose)).
+    pub fn read(&self, page: CodePage, bytes: &[u8], row: &mut Row) -> Result<usize, RecordError> {
+        decode::decode(self, page, bytes, row)
     }
 
-    /// The value of one field, by its index in [`fields`](Self::fields), of a record of the right
-    /// length.
-    pub fn decode_field(
+    /// Reads a record that ends where `record` ends.
+    pub fn read_whole(
         &self,
         page: CodePage,
         record: &[u8],
-        index: usize,
-    ) -> Result<Value, RecordError> {
-        codec::check_len(self, record)?;
-        codec::decode_field(&self.fields[index], page, record)
+        row: &mut Row,
+    ) -> Result<(), RecordError> {
+        if record.len() > self.record_len {
+            return Err(self.over_long(record, self.record_len));
+        }
+        match self.read(page, record, row)? {
+            needed if needed < record.len() => Err(self.over_long(record, needed)),
+            _ => Ok(()),
+        }
+    }
+
+    fn over_long(&self, record: &[u8], needed: usize) -> RecordError {
+        RecordError::OverLong {
+            record: self.name.clone(),
+            needed,
+            found: record.len(),
+        }
+    }
+
+    /// Values of all fields that are not `FILLER`, in order, of one whole record.
+    pub fn decode(&self, page: CodePage, record: &[u8]) -> Result<Vec<Value>, RecordError> {
+        let mut row = Row::new();
+        self.read_whole(page, record, &mut row)?;
+        let named = self
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| !field.filler);
+        Ok(named.map(|(index, _)| Value::of(row.get(index))).collect())
     }
 
     /// The inverse of [`decode`](Self::decode): one value per field that is not `FILLER`. Text is
     /// padded with blanks, numbers are brought to the field's scale if that loses nothing, `FILLER`
-    /// becomes blanks.
+    /// becomes blanks. Of alternatives the first is written of which all values are there.
     pub fn encode(&self, page: CodePage, values: &[Value]) -> Result<Vec<u8>, FieldError> {
-        codec::encode(self, page, values)
+        encode::encode(self, page, values)
     }
 }

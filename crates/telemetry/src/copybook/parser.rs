@@ -1,66 +1,152 @@
-//! Sentences → data description entries.
+//! Sentences → entries: data items, with the condition names (88) that stand below them.
 
+use super::clauses::{self, Words};
 use super::lexer::Word;
-use super::picture::{self, Picture};
-use super::{CopybookError, Usage};
+use super::literal::{Literal, literal};
+use super::picture::Picture;
+use super::{Condition, CopybookError, SignPlace};
 
-/// Most occurrences of one item; unrolled, they must fit the longest record anyway.
-const MAX_OCCURS: usize = super::MAX_RECORD;
 /// Longest COBOL word.
 const MAX_NAME: usize = 30;
+/// Level 88 and the ranges of one condition: more than any program tests, and a bound.
+const MAX_VALUES: usize = 1_000;
 
-/// One entry, not yet placed.
+/// What a USAGE clause names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum UsageClause {
+    Display,
+    Binary,
+    Native,
+    Packed,
+    UnsignedPacked,
+    Float,
+    Double,
+}
+
+/// An OCCURS clause.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Occurs {
+    pub(super) min: usize,
+    pub(super) max: usize,
+    /// Name of the field that holds the number, with its qualifiers behind it.
+    pub(super) depending: Option<Vec<Word>>,
+}
+
+/// One data item, not yet placed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Item {
     pub(super) level: u8,
     /// `None`: FILLER.
     pub(super) name: Option<String>,
     pub(super) picture: Option<(Picture, Word)>,
-    pub(super) usage: Option<Usage>,
-    pub(super) occurs: Option<usize>,
+    pub(super) usage: Option<UsageClause>,
+    pub(super) occurs: Option<Occurs>,
+    pub(super) redefines: Option<Word>,
+    pub(super) sign: Option<SignPlace>,
+    pub(super) synchronized: Option<Word>,
+    pub(super) justified: bool,
+    pub(super) blank_when_zero: Option<Word>,
+    pub(super) conditions: Vec<Condition>,
     /// The level number, for messages.
     pub(super) at: Word,
 }
 
-pub(super) fn items(sentences: &[Vec<Word>]) -> Result<Vec<Item>, CopybookError> {
-    sentences.iter().map(|sentence| item(sentence)).collect()
+/// `66 name RENAMES first THRU last`.
+pub(super) struct Renames {
+    pub(super) names: Vec<Word>,
 }
 
-fn item(sentence: &[Word]) -> Result<Item, CopybookError> {
-    let (first, rest) = sentence
-        .split_first()
-        .expect("the lexer makes no empty sentence");
+/// All entries of a copybook.
+pub(super) struct Entries {
+    pub(super) items: Vec<Item>,
+    pub(super) renames: Vec<Renames>,
+}
+
+pub(super) fn entries(sentences: &[Vec<Word>]) -> Result<Entries, CopybookError> {
+    let mut entries = Entries {
+        items: Vec::new(),
+        renames: Vec::new(),
+    };
+    for sentence in sentences {
+        let (first, rest) = sentence
+            .split_first()
+            .expect("the lexer makes no empty sentence");
+        refuse_statements(first)?;
+        match first.text.parse::<u8>() {
+            Ok(level @ (1..=49 | 77)) if first.text.len() <= 2 => {
+                entries.items.push(item(level, first, rest)?);
+            }
+            Ok(66) => entries.renames.push(renames(first, rest)?),
+            Ok(88) => {
+                let Some(item) = entries.items.last_mut() else {
+                    return Err(first.refuse(
+                        "a condition name (88) belongs to the item before it, and there is none",
+                        "move the entry behind its item",
+                    ));
+                };
+                item.conditions.push(condition(first, rest)?);
+            }
+            Ok(_) | Err(_) => {
+                return Err(first.refuse(
+                    "an entry begins with a level number: 01 to 49, 66, 77 or 88",
+                    "check that the entry before it ends with a period",
+                ));
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// Statements that somebody else has to resolve before the text is a copybook.
+fn refuse_statements(word: &Word) -> Result<(), CopybookError> {
+    match word.upper().as_str() {
+        "COPY" | "++INCLUDE" | "-INC" | "BASIS" => Err(word.refuse(
+            "COPY statements are resolved by the compiler, which knows the libraries",
+            "put the text of the member in the place of the statement",
+        )),
+        "REPLACE" => Err(word.refuse(
+            "REPLACE statements are not supported",
+            "write the text as it is after the replacement",
+        )),
+        "EXEC" => Err(word.refuse(
+            "EXEC SQL INCLUDE is resolved by a precompiler",
+            "put the included text in the place of the statement",
+        )),
+        "FD" | "SD" => Err(word.refuse(
+            "file description entries describe no record",
+            "begin the copybook with level 01",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn item(level: u8, first: &Word, rest: &[Word]) -> Result<Item, CopybookError> {
     let mut item = Item {
-        level: level(first)?,
+        level,
         name: None,
         picture: None,
         usage: None,
         occurs: None,
+        redefines: None,
+        sign: None,
+        synchronized: None,
+        justified: false,
+        blank_when_zero: None,
+        conditions: Vec::new(),
         at: first.clone(),
     };
     let mut words = rest.iter().peekable();
-    if let Some(word) = words.next_if(|word| !is_clause(&word.upper())) {
+    if let Some(word) = words.next_if(|word| !clauses::begins(word)) {
         item.name = name(word)?;
     }
     while let Some(word) = words.next() {
-        clause(word, &mut words, &mut item)?;
+        clauses::clause(word, &mut words, &mut item)?;
     }
     Ok(item)
 }
 
-fn level(word: &Word) -> Result<u8, CopybookError> {
-    match word.text.parse::<u8>() {
-        Ok(level @ 1..=49) => Ok(level),
-        Ok(66) => Err(word.refuse("level 66 (RENAMES) is not supported")),
-        Ok(77) => Err(word.refuse("level 77 describes no record")),
-        Ok(88) => Err(word.refuse(
-            "level 88 (condition names) is not supported; delete the entry, it takes no room",
-        )),
-        Ok(_) | Err(_) => Err(word.refuse("an entry begins with a level number from 01 to 49")),
-    }
-}
-
-fn name(word: &Word) -> Result<Option<String>, CopybookError> {
+/// `None`: FILLER.
+pub(super) fn name(word: &Word) -> Result<Option<String>, CopybookError> {
     let name = word.upper();
     if name == "FILLER" {
         return Ok(None);
@@ -74,131 +160,107 @@ fn name(word: &Word) -> Result<Option<String>, CopybookError> {
     if shaped && name.len() <= MAX_NAME {
         Ok(Some(name))
     } else {
-        Err(word.refuse("a data name has up to 30 letters, digits and inner hyphens, at least one of them a letter"))
+        Err(word.refuse(
+            "a data name has up to 30 letters, digits and inner hyphens, at least one of them a letter",
+            "rename the item, or resolve the prefix that COPY … REPLACING would give it",
+        ))
     }
 }
 
-fn is_clause(word: &str) -> bool {
-    usage(word).is_some()
-        || refused(word).is_some()
-        || matches!(
-            word,
-            "PIC" | "PICTURE" | "USAGE" | "OCCURS" | "VALUE" | "VALUES" | "DISPLAY"
+fn renames(first: &Word, rest: &[Word]) -> Result<Renames, CopybookError> {
+    let form = |word: &Word| {
+        word.refuse(
+            "level 66 is: 66 NAME RENAMES FIRST [THRU LAST]",
+            "complete the entry, or delete it: it takes no room",
         )
-}
-
-fn usage(word: &str) -> Option<Usage> {
-    match word {
-        "DISPLAY" => Some(Usage::Display),
-        "COMP" | "COMP-4" | "COMPUTATIONAL" | "COMPUTATIONAL-4" | "BINARY" => Some(Usage::Binary),
-        "COMP-3" | "COMPUTATIONAL-3" | "PACKED-DECIMAL" => Some(Usage::Packed),
-        _ => None,
+    };
+    let mut words = rest.iter();
+    let new = words.next().ok_or_else(|| form(first))?;
+    name(new)?.ok_or_else(|| form(new))?;
+    let keyword = words.next().ok_or_else(|| form(new))?;
+    if !keyword.is(&["RENAMES"]) {
+        return Err(form(keyword));
     }
-}
-
-/// Clauses that change the layout or the meaning and that this parser does not know.
-fn refused(word: &str) -> Option<&'static str> {
-    match word {
-        "REDEFINES" => Some("REDEFINES is not supported"),
-        "DEPENDING" => {
-            Some("OCCURS DEPENDING ON is not supported; only a fixed number of occurrences")
-        }
-        "SIGN" | "LEADING" | "TRAILING" | "SEPARATE" => {
-            Some("the SIGN clause is not supported; the sign is the zone of the last digit")
-        }
-        "SYNC" | "SYNCHRONIZED" => Some("SYNCHRONIZED is not supported; it inserts slack bytes"),
-        "COMP-1" | "COMP-2" | "COMPUTATIONAL-1" | "COMPUTATIONAL-2" => {
-            Some("floating point is not supported")
-        }
-        "COMP-5" | "COMPUTATIONAL-5" => {
-            Some("COMP-5 is not supported; its byte order is the machine's")
-        }
-        "INDEX" | "POINTER" | "JUST" | "JUSTIFIED" | "BLANK" | "RENAMES" | "INDEXED"
-        | "ASCENDING" | "DESCENDING" => Some("this clause is not supported"),
-        _ => None,
-    }
-}
-
-type Words<'a> = std::iter::Peekable<std::slice::Iter<'a, Word>>;
-
-fn clause(word: &Word, words: &mut Words<'_>, item: &mut Item) -> Result<(), CopybookError> {
-    let upper = word.upper();
-    if let Some(rule) = refused(&upper) {
-        return Err(word.refuse(rule));
-    }
-    if let Some(usage) = usage(&upper) {
-        return set_usage(word, usage, item);
-    }
-    match upper.as_str() {
-        "PIC" | "PICTURE" => {
-            let text = argument(word, words, "PIC is followed by a picture")?;
-            if item.picture.is_some() {
-                return Err(word.refuse("an entry has one picture"));
+    let mut names = Vec::new();
+    // Qualifiers do not matter here: what is renamed only has to exist.
+    let mut qualifier = false;
+    for word in words {
+        if word.is(&["OF", "IN"]) {
+            qualifier = true;
+        } else if !word.is(&["THRU", "THROUGH"]) {
+            if !qualifier {
+                names.push(word.clone());
             }
-            item.picture = Some((picture::parse(text)?, text.clone()));
+            qualifier = false;
         }
-        "USAGE" => {
-            let text = argument(word, words, "USAGE is followed by DISPLAY, COMP or COMP-3")?;
-            let upper = text.upper();
-            if let Some(rule) = refused(&upper) {
-                return Err(text.refuse(rule));
+    }
+    match names.len() {
+        1 | 2 => Ok(Renames { names }),
+        _ => Err(form(keyword)),
+    }
+}
+
+fn condition(first: &Word, rest: &[Word]) -> Result<Condition, CopybookError> {
+    let form = |word: &Word| {
+        word.refuse(
+            "level 88 is: 88 NAME VALUE LITERAL [THRU LITERAL] …",
+            "complete the entry, or delete it: it takes no room",
+        )
+    };
+    let mut words = rest.iter().peekable();
+    let named = words.next().ok_or_else(|| form(first))?;
+    let name = name(named)?.ok_or_else(|| form(named))?;
+    let keyword = words.next().ok_or_else(|| form(named))?;
+    if !keyword.is(&["VALUE", "VALUES"]) {
+        return Err(form(keyword));
+    }
+    words.next_if(|word| word.is(&["IS", "ARE"]));
+    let mut ranges = Vec::new();
+    while let Some(word) = words.next() {
+        // WHEN SET TO FALSE IS …: what a program writes, not what it reads.
+        if word.is(&["WHEN", "FALSE"]) {
+            break;
+        }
+        let from = value(word, &mut words)?;
+        let to = match words.next_if(|word| word.is(&["THRU", "THROUGH"])) {
+            None => None,
+            Some(thru) => {
+                let word = words.next().ok_or_else(|| form(thru))?;
+                Some(value(word, &mut words)?)
             }
-            let usage = usage(&upper).ok_or_else(|| {
-                text.refuse("USAGE is DISPLAY, COMP, BINARY, COMP-3 or PACKED-DECIMAL")
-            })?;
-            set_usage(text, usage, item)?;
-        }
-        "OCCURS" => occurs(word, words, item)?,
-        "VALUE" | "VALUES" => {
-            // An initial value takes no room and says nothing of the records that come in.
-            argument(word, words, "VALUE is followed by a literal")?;
-        }
-        _ => {
-            return Err(
-                word.refuse("a PIC, USAGE, OCCURS or VALUE clause, or a period, was expected")
-            );
+        };
+        ranges.push((from, to));
+        if ranges.len() > MAX_VALUES {
+            return Err(word.refuse(
+                "a condition has at most 1,000 values",
+                "write ranges with THRU",
+            ));
         }
     }
-    Ok(())
+    if ranges.is_empty() {
+        return Err(form(keyword));
+    }
+    Ok(Condition { name, ranges })
 }
 
-fn occurs(word: &Word, words: &mut Words<'_>, item: &mut Item) -> Result<(), CopybookError> {
-    let count = argument(word, words, "OCCURS is followed by a number")?;
-    let times = count
-        .text
-        .parse()
-        .ok()
-        .filter(|times| (1..=MAX_OCCURS).contains(times));
-    if item.level == 1 {
-        return Err(word.refuse("OCCURS is not allowed at level 01"));
+/// A literal, with ALL before it or not.
+pub(super) fn value(word: &Word, words: &mut Words<'_>) -> Result<Literal, CopybookError> {
+    let refuse = |word: &Word| {
+        word.refuse(
+            "a literal or a figurative constant was expected",
+            "quote text; write numbers with up to 31 digits and a decimal point",
+        )
+    };
+    if word.is(&["ALL"]) {
+        let next = words.next().ok_or_else(|| refuse(word))?;
+        return match literal(next).ok_or_else(|| refuse(next))?? {
+            Literal::Text(text) => Ok(Literal::All(text)),
+            fill @ Literal::Fill(_) => Ok(fill),
+            Literal::Hex(_) | Literal::Number(_) | Literal::All(_) => Err(next.refuse(
+                "ALL is followed by text or a figurative constant",
+                "quote the text",
+            )),
+        };
     }
-    if item.occurs.is_some() {
-        return Err(word.refuse("an entry has one OCCURS"));
-    }
-    item.occurs =
-        Some(times.ok_or_else(|| count.refuse("OCCURS takes a whole number from 1 to 32760"))?);
-    if let Some(to) = words.next_if(|next| next.upper() == "TO") {
-        return Err(
-            to.refuse("OCCURS DEPENDING ON is not supported; only a fixed number of occurrences")
-        );
-    }
-    words.next_if(|next| next.upper() == "TIMES");
-    Ok(())
-}
-
-/// The word after a keyword and an optional IS.
-fn argument<'a>(
-    keyword: &Word,
-    words: &mut Words<'a>,
-    rule: &'static str,
-) -> Result<&'a Word, CopybookError> {
-    words.next_if(|next| matches!(next.upper().as_str(), "IS" | "ARE"));
-    words.next().ok_or_else(|| keyword.refuse(rule))
-}
-
-fn set_usage(word: &Word, usage: Usage, item: &mut Item) -> Result<(), CopybookError> {
-    if item.usage.replace(usage).is_some() {
-        return Err(word.refuse("an entry has one usage"));
-    }
-    Ok(())
+    literal(word).ok_or_else(|| refuse(word))?
 }

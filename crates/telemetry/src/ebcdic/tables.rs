@@ -1,9 +1,123 @@
-//! Code page tables, EBCDIC byte → ISO 8859-1 code point. Both pages are permutations of it.
-//! Source: IBM CDRA code pages 00037 and 01047 (control characters as in RFC 1345, NEL = X'15').
+//! Code page tables, EBCDIC byte → Unicode code point.
+//!
+//! Source: IBM CDRA code pages 00037, 00273, 00500, 01047 and 01140 (control characters as in RFC 1345,
+//! NEL = X'15'). A test compares them with those of glibc and of Python.
+
+/// A code page in both directions.
+pub(super) struct Page {
+    pub(super) to_unicode: [u16; 256],
+    /// ASCII where the byte has one, [`NOT_ASCII`] elsewhere.
+    pub(super) to_ascii: [u8; 256],
+    /// From ISO 8859-1; [`NONE`] for the one character that a euro sign has displaced.
+    pub(super) from_latin1: [u16; 256],
+    pub(super) euro: Option<u8>,
+}
+
+/// Marks bytes that are no ASCII character.
+pub(super) const NOT_ASCII: u8 = 0x80;
+/// Marks characters that have no byte.
+pub(super) const NONE: u16 = u16::MAX;
+/// The euro sign.
+pub(super) const EURO: u16 = 0x20AC;
+
+const fn page(base: &[u8; 256], changes: &[(usize, u16)]) -> Page {
+    let mut page = Page {
+        to_unicode: [0; 256],
+        to_ascii: [NOT_ASCII; 256],
+        from_latin1: [NONE; 256],
+        euro: None,
+    };
+    let mut byte = 0;
+    while byte < 256 {
+        page.to_unicode[byte] = base[byte] as u16;
+        byte += 1;
+    }
+    let mut change = 0;
+    while change < changes.len() {
+        let (byte, character) = changes[change];
+        page.to_unicode[byte] = character;
+        change += 1;
+    }
+    let mut byte = 0;
+    while byte < 256 {
+        let character = page.to_unicode[byte];
+        if character < 0x80 {
+            page.to_ascii[byte] = character as u8;
+        }
+        if character == EURO {
+            page.euro = Some(byte as u8);
+        } else {
+            page.from_latin1[character as usize] = byte as u16;
+        }
+        byte += 1;
+    }
+    page
+}
+
+/// 037: USA, Canada, and most CICS regions.
+pub(super) static PAGE_037: Page = page(&CP037, &[]);
+
+/// 1140: 037 with the euro sign for the currency sign.
+pub(super) static PAGE_1140: Page = page(&CP037, &[(0x9F, EURO)]);
+
+/// 1047 (Open Systems Latin 1, z/OS UNIX): 037 with six characters moved.
+pub(super) static PAGE_1047: Page = page(
+    &CP037,
+    &[
+        (0x5F, 0x5E),
+        (0xAD, 0x5B),
+        (0xB0, 0xAC),
+        (0xBA, 0xDD),
+        (0xBB, 0xA8),
+        (0xBD, 0x5D),
+    ],
+);
+
+/// 500 (international): 037 with seven characters moved.
+pub(super) static PAGE_500: Page = page(
+    &CP037,
+    &[
+        (0x4A, 0x5B),
+        (0x4F, 0x21),
+        (0x5A, 0x5D),
+        (0x5F, 0x5E),
+        (0xB0, 0xA2),
+        (0xBA, 0xAC),
+        (0xBB, 0x7C),
+    ],
+);
+
+/// 273 (Germany, Austria): letters with umlauts in the places of national characters.
+pub(super) static PAGE_273: Page = page(
+    &CP037,
+    &[
+        (0x43, 0x7B),
+        (0x4A, 0xC4),
+        (0x4F, 0x21),
+        (0x59, 0x7E),
+        (0x5A, 0xDC),
+        (0x5F, 0x5E),
+        (0x63, 0x5B),
+        (0x6A, 0xF6),
+        (0x7C, 0xA7),
+        (0xA1, 0xDF),
+        (0xB0, 0xA2),
+        (0xB5, 0x40),
+        (0xBA, 0xAC),
+        (0xBB, 0x7C),
+        (0xC0, 0xE4),
+        (0xCC, 0xA6),
+        (0xD0, 0xFC),
+        (0xDC, 0x7D),
+        (0xE0, 0xD6),
+        (0xEC, 0x5C),
+        (0xFC, 0x5D),
+    ],
+);
 
 /// IBM code page 037: USA, Canada, and most CICS regions.
 #[rustfmt::skip]
-pub(super) const CP037: [u8; 256] = [
+const CP037: [u8; 256] = [
     0x00, 0x01, 0x02, 0x03, 0x9C, 0x09, 0x86, 0x7F, 0x97, 0x8D, 0x8E, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, // 0x
     0x10, 0x11, 0x12, 0x13, 0x9D, 0x85, 0x08, 0x87, 0x18, 0x19, 0x92, 0x8F, 0x1C, 0x1D, 0x1E, 0x1F, // 1x
     0x80, 0x81, 0x82, 0x83, 0x84, 0x0A, 0x17, 0x1B, 0x88, 0x89, 0x8A, 0x8B, 0x8C, 0x05, 0x06, 0x07, // 2x
@@ -21,26 +135,3 @@ pub(super) const CP037: [u8; 256] = [
     0x5C, 0xF7, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5A, 0xB2, 0xD4, 0xD6, 0xD2, 0xD3, 0xD5, // Ex
     0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0xB3, 0xDB, 0xDC, 0xD9, 0xDA, 0x9F, // Fx
 ];
-
-/// IBM code page 1047 (Open Systems Latin 1, z/OS UNIX): 037 with six characters moved.
-pub(super) const CP1047: [u8; 256] = {
-    let mut table = CP037;
-    table[0x5F] = 0x5E;
-    table[0xAD] = 0x5B;
-    table[0xB0] = 0xAC;
-    table[0xBA] = 0xDD;
-    table[0xBB] = 0xA8;
-    table[0xBD] = 0x5D;
-    table
-};
-
-/// The inverse of a permutation.
-pub(super) const fn inverse(table: &[u8; 256]) -> [u8; 256] {
-    let mut inverse = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        inverse[table[byte] as usize] = byte as u8;
-        byte += 1;
-    }
-    inverse
-}

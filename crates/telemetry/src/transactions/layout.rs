@@ -1,7 +1,8 @@
 //! Which fields of a record make a transaction.
 
 use super::timestamp::{TimestampError, TimestampFormat};
-use crate::copybook::{Copybook, Decimal, Kind, LookupError, RecordError, Value};
+use crate::copybook::framing::{self, FrameError, Framing, Place};
+use crate::copybook::{Copybook, Decimal, Kind, LookupError, Row};
 use crate::ebcdic::CodePage;
 use wire::UnixMillis;
 
@@ -20,6 +21,8 @@ pub struct FieldNames {
     pub response: String,
     /// Milliseconds it took.
     pub latency: String,
+    /// The terminal, where windows are kept per terminal.
+    pub terminal: Option<String>,
 }
 
 impl Default for FieldNames {
@@ -32,6 +35,7 @@ impl Default for FieldNames {
             amount: "AMOUNT".to_owned(),
             response: "RESPONSE-CODE".to_owned(),
             latency: "ELAPSED-MS".to_owned(),
+            terminal: None,
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct Transaction {
     pub response: String,
     /// Milliseconds it took.
     pub latency_ms: u64,
+    /// Terminal; empty where no field is configured.
+    pub terminal: String,
 }
 
 /// Configured fields that the copybook does not bear out.
@@ -79,9 +85,15 @@ pub enum LayoutError {
 /// A record that is no transaction.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TransactionError {
-    /// The copybook refuses it.
+    /// The copybook refuses it, or it cannot be told where it ends.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Frame(#[from] FrameError),
+    /// It is not JSON, where it should be.
+    #[error("the value is not JSON: {error}")]
+    NoJson {
+        /// Where and why.
+        error: String,
+    },
     /// Its timestamp is none.
     #[error("field {field}: {error}")]
     Timestamp {
@@ -107,6 +119,7 @@ pub enum TransactionError {
 pub struct TransactionLayout {
     copybook: Copybook,
     page: CodePage,
+    framing: Framing,
     utc_offset_minutes: i32,
     format: TimestampFormat,
     timestamp: usize,
@@ -115,6 +128,7 @@ pub struct TransactionLayout {
     amount: usize,
     response: usize,
     latency: usize,
+    terminal: Option<usize>,
 }
 
 impl TransactionLayout {
@@ -153,6 +167,7 @@ impl TransactionLayout {
                 "text or a whole number",
             )
         };
+        let is_exact = |kind| matches!(kind, Kind::Number(_));
         let timestamp = find("timestamp", &names.timestamp)?;
         let format = TimestampFormat::of(&copybook.fields()[timestamp]);
         const TIMESTAMPS: &str = "PIC X(19) to X(26), or a whole number of 14, 17 or 18 digits";
@@ -161,18 +176,24 @@ impl TransactionLayout {
         shaped(
             "amount",
             amount,
-            copybook.fields()[amount].kind != Kind::Text,
-            "a number",
+            is_exact(copybook.fields()[amount].kind),
+            "an exact number",
         )?;
         let latency = find("latency", &names.latency)?;
         shaped(
             "latency",
             latency,
-            copybook.fields()[latency].kind != Kind::Text,
-            "a number of milliseconds",
+            is_exact(copybook.fields()[latency].kind),
+            "an exact number of milliseconds",
         )?;
+        let terminal = match &names.terminal {
+            Some(name) => Some(text("terminal", name)?),
+            None => None,
+        };
         Ok(Self {
             page,
+            framing: Framing::default(),
+            terminal,
             utc_offset_minutes,
             format: format.unwrap_or(TimestampFormat::Text),
             timestamp,
@@ -190,17 +211,56 @@ impl TransactionLayout {
         &self.copybook
     }
 
+    /// The same for records that lie otherwise in what arrives.
+    #[must_use]
+    pub fn framed(self, framing: Framing) -> Self {
+        Self { framing, ..self }
+    }
+
     /// Reads one record. Every field must obey the copybook, not only those that are used: a record
     /// that is broken anywhere may be shifted everywhere.
     pub fn read(&self, record: &[u8]) -> Result<Transaction, TransactionError> {
-        let values = self.copybook.decode(self.page, record)?;
-        let value = |index: usize| &values[self.position(index)];
-        let path = |index: usize| self.copybook.fields()[index].path.clone();
-        let text = |index: usize| match value(index) {
-            Value::Text(text) => text.trim().to_owned(),
-            Value::Number(number) => number.to_string(),
+        let mut row = Row::new();
+        self.copybook
+            .read_whole(self.page, record, &mut row)
+            .map_err(FrameError::Record)?;
+        self.transaction(&row)
+    }
+
+    /// Reads all records of a value, in order, each for itself: after a broken one come the others, as
+    /// far as it can be told where they begin.
+    pub fn read_all(
+        &self,
+        value: &[u8],
+        row: &mut Row,
+        each: &mut dyn FnMut(Place, Result<Transaction, TransactionError>),
+    ) {
+        let mut one = |place: Place, read: Result<&Row, FrameError>| {
+            let read = read.map_err(TransactionError::Frame);
+            each(place, read.and_then(|row| self.transaction(row)));
         };
-        let key = text(self.key);
+        framing::read_all(
+            &self.copybook,
+            self.page,
+            self.framing,
+            value,
+            row,
+            &mut one,
+        );
+    }
+
+    fn transaction(&self, row: &Row) -> Result<Transaction, TransactionError> {
+        let path = |index: usize| self.copybook.fields()[index].path.clone();
+        let missing = |index: usize| TransactionError::Value {
+            field: path(index),
+            value: "not there".to_owned(),
+            rule: "every transaction has this field; it stands in no alternative and no table that may be shorter",
+        };
+        let item = |index: usize| row.get(index).ok_or_else(|| missing(index));
+        let text =
+            |index: usize| Ok::<_, TransactionError>(item(index)?.to_string().trim().to_owned());
+        let number = |index: usize| row.number(index).ok_or_else(|| missing(index));
+        let key = text(self.key)?;
         if key.is_empty() {
             return Err(TransactionError::Value {
                 field: path(self.key),
@@ -210,12 +270,12 @@ impl TransactionLayout {
         }
         let time = self
             .format
-            .read(value(self.timestamp), self.utc_offset_minutes)
+            .read(item(self.timestamp)?, self.utc_offset_minutes)
             .map_err(|error| TransactionError::Timestamp {
                 field: path(self.timestamp),
                 error,
             })?;
-        let latency = value(self.latency).number().unwrap_or_default();
+        let latency = number(self.latency)?;
         // Tenths of a millisecond are below what the windows tell apart.
         let whole = latency.mantissa / 10i128.pow(u32::from(latency.scale));
         let latency_ms = u64::try_from(whole).map_err(|_| TransactionError::Value {
@@ -225,19 +285,12 @@ impl TransactionLayout {
         })?;
         Ok(Transaction {
             time,
-            kind: text(self.kind),
+            kind: text(self.kind)?,
             key,
-            amount: value(self.amount).number().unwrap_or_default(),
-            response: text(self.response),
+            amount: number(self.amount)?,
+            response: text(self.response)?,
             latency_ms,
+            terminal: self.terminal.map_or_else(|| Ok(String::new()), text)?,
         })
-    }
-
-    /// Index among the decoded values of a field: `FILLER`s have none.
-    fn position(&self, index: usize) -> usize {
-        self.copybook.fields()[..index]
-            .iter()
-            .filter(|field| !field.filler)
-            .count()
     }
 }

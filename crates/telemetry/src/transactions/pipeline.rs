@@ -1,9 +1,28 @@
 //! All partitions of one topic.
 
-use super::layout::{TransactionError, TransactionLayout};
+use super::json::JsonLayout;
+use super::layout::{Transaction, TransactionError, TransactionLayout};
 use super::window::{Checkpoint, Counters, WindowConfig, Windows};
+use crate::copybook::Row;
+use crate::copybook::framing::Place;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use wire::{Report, UnixMillis};
+
+/// How the values of a topic are read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// EBCDIC records.
+    Records(TransactionLayout),
+    /// JSON.
+    Json(JsonLayout),
+}
+
+impl From<TransactionLayout> for Layout {
+    fn from(layout: TransactionLayout) -> Self {
+        Self::Records(layout)
+    }
+}
 
 /// What a feed needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,28 +30,55 @@ pub struct PipelineConfig {
     /// Kafka topic.
     pub topic: String,
     /// How records are read.
-    pub layout: TransactionLayout,
+    pub layout: Layout,
     /// How they are gathered.
     pub windows: WindowConfig,
 }
 
-/// A record for the quarantine.
+/// Broken records of one value that are told of singly. A value of a megabyte may hold ten thousand; the
+/// first ones say what is wrong with the others.
+const MOST_REFUSED: usize = 16;
+
+/// Something for the quarantine.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refused {
+#[error("{reason}")]
+pub struct Refused {
+    /// Which record of the value; `None` where the value is one record, or for all of it.
+    pub place: Option<Place>,
+    /// Its bytes within the value.
+    pub bytes: Range<usize>,
+    /// How many records this is about.
+    pub records: usize,
+    /// Why.
+    pub reason: RefusedReason,
+}
+
+/// Why a record is no transaction.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RefusedReason {
     /// A null value (a tombstone of a compacted topic).
     #[error("the record has no value")]
     NoValue,
     /// It is no transaction.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
+    /// Others like it.
+    #[error("{count} further records of the same value are no transactions either")]
+    Further {
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Records of one topic → reports. Windows are kept per partition: producers that key by region
 /// or terminal (so that a key stays in one partition) get one report per key and window.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Pipeline {
     config: PipelineConfig,
     partitions: BTreeMap<i32, Windows>,
+    /// Reused from record to record.
+    row: Row,
+    read: Vec<Transaction>,
 }
 
 impl Pipeline {
@@ -41,6 +87,8 @@ impl Pipeline {
         Self {
             config,
             partitions: BTreeMap::new(),
+            row: Row::new(),
+            read: Vec::new(),
         }
     }
 
@@ -64,8 +112,9 @@ impl Pipeline {
         }
     }
 
-    /// One record, in order of offsets within its partition; windows that it closes are appended
-    /// to `out`. A refused record is for the quarantine, the partition goes on.
+    /// One value with its records, in order of offsets within its partition; windows that it closes are
+    /// appended to `out`. What is refused is for the quarantine, the value's other records and the
+    /// partition go on.
     pub fn record(
         &mut self,
         now: UnixMillis,
@@ -73,23 +122,72 @@ impl Pipeline {
         offset: i64,
         value: Option<&[u8]>,
         out: &mut Vec<Report>,
-    ) -> Result<(), Refused> {
-        let read = value
-            .ok_or(Refused::NoValue)
-            .and_then(|bytes| Ok(self.config.layout.read(bytes)?));
+    ) -> Vec<Refused> {
+        self.read.clear();
+        let refused = match value {
+            Some(value) => self.take(value),
+            None => vec![Refused {
+                place: None,
+                bytes: 0..0,
+                records: 1,
+                reason: RefusedReason::NoValue,
+            }],
+        };
         let windows = self.partitions.entry(partition).or_insert_with(|| {
             Windows::new(&self.config.topic, partition, self.config.windows.clone())
         });
-        match read {
-            Ok(transaction) => {
-                windows.observe(now, offset, &transaction, out);
-                Ok(())
+        match self.read.as_slice() {
+            [] => windows.skip(offset),
+            transactions => windows.observe_all(now, offset, transactions, out),
+        }
+        refused
+    }
+
+    /// Reads all records of a value; returns those that are none.
+    fn take(&mut self, value: &[u8]) -> Vec<Refused> {
+        let (mut refused, mut further, mut records) = (Vec::new(), 0, 0);
+        let transactions = &mut self.read;
+        let mut each = |place: Place, read: Result<Transaction, TransactionError>| {
+            records += 1;
+            match read {
+                Ok(transaction) => transactions.push(transaction),
+                Err(_) if refused.len() == MOST_REFUSED => further += 1,
+                Err(error) => refused.push(Refused {
+                    place: Some(place),
+                    bytes: place.offset..place.offset + place.len,
+                    records: 1,
+                    reason: error.into(),
+                }),
             }
-            Err(refused) => {
-                windows.skip(offset);
-                Err(refused)
+        };
+        match &self.config.layout {
+            Layout::Records(layout) => layout.read_all(value, &mut self.row, &mut each),
+            Layout::Json(layout) => {
+                let mut record = 0;
+                layout.read_all(value, &mut |read| {
+                    record += 1;
+                    // Which one is known, but not where it begins: the whole value is kept.
+                    let place = Place {
+                        record,
+                        offset: 0,
+                        len: value.len(),
+                    };
+                    each(place, read);
+                });
             }
         }
+        if records == 1 {
+            refused.iter_mut().for_each(|only| only.place = None);
+        }
+        if further > 0 {
+            refused.push(Refused {
+                place: None,
+                bytes: 0..value.len(),
+                records: further,
+                reason: RefusedReason::Further { count: further },
+            });
+        }
+        refused
     }
 
     /// Closes windows of partitions that went quiet. Call about once a second.

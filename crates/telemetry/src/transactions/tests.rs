@@ -1,7 +1,9 @@
+mod json;
 mod windows;
 
 use super::*;
-use crate::copybook::{Copybook, Decimal, Value};
+use crate::copybook::framing::Framing;
+use crate::copybook::{Copybook, Decimal, Item};
 use crate::ebcdic::CodePage;
 use wire::UnixMillis;
 
@@ -49,6 +51,7 @@ fn a_record_by_hand_becomes_a_transaction() {
             amount: Decimal::new(12345, 2),
             response: "00".to_owned(),
             latency_ms: 87,
+            terminal: String::new(),
         }
     );
 }
@@ -114,7 +117,7 @@ fn configured_names_are_checked_against_the_copybook() {
             amount: "CURRENCY-CODE".into(),
             ..names()
         },
-        "field CURRENCY-CODE cannot be the amount: it should be a number",
+        "field CURRENCY-CODE cannot be the amount: it should be an exact number",
     );
     check(
         FieldNames {
@@ -128,8 +131,8 @@ fn configured_names_are_checked_against_the_copybook() {
 /// Expected values from `date -u -d … +%s`.
 #[test]
 fn timestamps() {
-    let text = |s: &str| Value::Text(s.to_owned());
-    let number = |n: i128| Value::Number(Decimal::new(n, 0));
+    let text = Item::Text;
+    let number = |n: i128| Item::Number(Decimal::new(n, 0));
     let cases = [
         (
             TimestampFormat::Text,
@@ -202,7 +205,7 @@ fn timestamps() {
     ];
     for (format, value, offset, expected) in cases {
         assert_eq!(
-            format.read(&value, offset).ok(),
+            format.read(value, offset).ok(),
             expected.map(UnixMillis),
             "{value:?}"
         );
@@ -213,34 +216,27 @@ fn timestamps() {
 fn a_poison_record_does_not_stop_its_partition() {
     let mut pipeline = Pipeline::new(PipelineConfig {
         topic: "txn".to_owned(),
-        layout: layout(),
+        layout: layout().into(),
         windows: windows::config(),
     });
     let now = UnixMillis(1_772_366_401_000);
     let mut out = Vec::new();
+    let record = record_bytes();
+    assert_eq!(pipeline.record(now, 0, 0, Some(&record), &mut out), []);
+    let refused = pipeline.record(now, 0, 1, Some(&[0x40; 3]), &mut out);
     assert!(
-        pipeline
-            .record(now, 0, 0, Some(&record_bytes()), &mut out)
-            .is_ok()
-    );
-    assert_eq!(
-        pipeline
-            .record(now, 0, 1, Some(&[0x40; 3]), &mut out)
-            .unwrap_err()
+        refused[0]
             .to_string()
-            .split(':')
-            .next(),
-        Some("record of 3 bytes is truncated")
+            .starts_with("record of 3 bytes is truncated: CARD-TRANSACTION"),
+        "{refused:?}"
     );
     assert_eq!(
-        pipeline.record(now, 0, 2, None, &mut out),
-        Err(Refused::NoValue)
+        (refused.len(), refused[0].place, &refused[0].bytes),
+        (1, None, &(0..3))
     );
-    assert!(
-        pipeline
-            .record(now, 1, 0, Some(&record_bytes()), &mut out)
-            .is_ok()
-    );
+    let refused = pipeline.record(now, 0, 2, None, &mut out);
+    assert_eq!(refused[0].reason, RefusedReason::NoValue);
+    assert_eq!(pipeline.record(now, 1, 0, Some(&record), &mut out), []);
     assert_eq!(pipeline.counters().counted, 2);
     let seen: Vec<_> = pipeline
         .checkpoints()
@@ -250,4 +246,66 @@ fn a_poison_record_does_not_stop_its_partition() {
     assert_eq!(seen, [(0, 3), (1, 1)]);
     pipeline.idle(UnixMillis(now.0 + 60_000), &mut out);
     assert_eq!(out.len(), 2);
+}
+
+fn several(framing: Framing) -> Pipeline {
+    Pipeline::new(PipelineConfig {
+        topic: "txn".to_owned(),
+        layout: layout().framed(framing).into(),
+        windows: windows::config(),
+    })
+}
+
+#[test]
+fn the_good_records_of_a_value_count_and_the_bad_ones_are_named() {
+    let now = UnixMillis(1_772_366_401_000);
+    let (good, mut bad) = (record_bytes(), record_bytes());
+    bad[75] = 0xF1;
+    let value = [good.clone(), bad.clone(), good.clone()].concat();
+    let mut pipeline = several(Framing::Fixed);
+    let refused = pipeline.record(now, 0, 7, Some(&value), &mut Vec::new());
+    assert_eq!(refused.len(), 1);
+    let place = refused[0].place.unwrap();
+    assert_eq!(place.to_string(), "record 2 at byte 120");
+    assert_eq!(&value[refused[0].bytes.clone()], bad);
+    assert_eq!(
+        refused[0].to_string(),
+        "field AMOUNT at offset 74, bytes X'00F10012345C': a packed digit is 0 to 9"
+    );
+    assert_eq!(pipeline.counters().counted, 2);
+    assert_eq!(pipeline.checkpoints()[0].1.seen, 8);
+
+    let described: Vec<u8> = [&good, &bad, &good]
+        .iter()
+        .flat_map(|record| [b"\x00\x7C\x00\x00".as_slice(), record].concat())
+        .collect();
+    let mut pipeline = several(Framing::Rdw);
+    let refused = pipeline.record(now, 0, 0, Some(&described), &mut Vec::new());
+    assert_eq!(
+        refused[0].place.unwrap().to_string(),
+        "record 2 at byte 128"
+    );
+    assert_eq!(pipeline.counters().counted, 2);
+}
+
+#[test]
+fn a_flood_of_broken_records_is_told_of_in_few_words() {
+    let value = [record_bytes(), vec![0; 120 * 1_000]].concat();
+    let mut pipeline = several(Framing::Fixed);
+    let refused = pipeline.record(
+        UnixMillis(1_772_366_401_000),
+        0,
+        0,
+        Some(&value),
+        &mut Vec::new(),
+    );
+    assert_eq!(refused.len(), 17);
+    let last = refused.last().unwrap();
+    assert_eq!(last.records, 984);
+    assert_eq!(
+        last.to_string(),
+        "984 further records of the same value are no transactions either"
+    );
+    assert_eq!(refused.iter().map(|one| one.records).sum::<usize>(), 1_000);
+    assert_eq!(pipeline.counters().counted, 1);
 }

@@ -1,6 +1,6 @@
 //! Timestamps as mainframe records hold them → Unix milliseconds.
 
-use crate::copybook::{Field, Kind, Value};
+use crate::copybook::{Field, Item, Kind};
 use wire::UnixMillis;
 
 /// How a timestamp field is written; told by the field's picture.
@@ -31,7 +31,7 @@ impl TimestampFormat {
     pub fn of(field: &Field) -> Option<Self> {
         match field.kind {
             Kind::Text if (19..=26).contains(&field.len) => Some(Self::Text),
-            Kind::Text => None,
+            Kind::Text | Kind::Float(_) => None,
             Kind::Number(number) => match (number.digits, number.scale) {
                 (14, 0) => Some(Self::Seconds14),
                 (17, 0) => Some(Self::Millis17),
@@ -51,29 +51,27 @@ impl TimestampFormat {
     }
 
     /// The moment, where the record's wall clock is `offset_minutes` ahead of UTC.
-    pub fn read(self, value: &Value, offset_minutes: i32) -> Result<UnixMillis, TimestampError> {
+    pub fn read(self, value: Item<'_>, offset_minutes: i32) -> Result<UnixMillis, TimestampError> {
         let refuse = || TimestampError {
-            found: match value {
-                Value::Text(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-            },
+            found: value.to_string(),
             expected: self.expected(),
         };
         let millis = match (self, value) {
-            (Self::Text, Value::Text(text)) => text_millis(text.trim_end()),
-            (Self::Seconds14, Value::Number(number)) => {
+            (Self::Text, Item::Text(text)) => text_millis(text.trim_end()),
+            (Self::Seconds14, Item::Number(number)) => {
                 digits_millis(&format!("{:014}000", number.mantissa))
             }
-            (Self::Millis17, Value::Number(number)) => {
+            (Self::Millis17, Item::Number(number)) => {
                 digits_millis(&format!("{:017}", number.mantissa))
             }
-            (Self::UnixMillis, Value::Number(number)) => {
+            (Self::UnixMillis, Item::Number(number)) => {
                 return u64::try_from(number.mantissa)
                     .map(UnixMillis)
                     .map_err(|_| refuse());
             }
-            (Self::Text, Value::Number(_))
-            | (Self::Seconds14 | Self::Millis17 | Self::UnixMillis, Value::Text(_)) => None,
+            (Self::Text, Item::Number(_))
+            | (Self::Seconds14 | Self::Millis17 | Self::UnixMillis, Item::Text(_))
+            | (_, Item::Float(_)) => None,
         };
         millis
             .and_then(|local| u64::try_from(local - i64::from(offset_minutes) * 60_000).ok())

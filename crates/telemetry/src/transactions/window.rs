@@ -1,5 +1,6 @@
 //! Tumbling event-time windows of one Kafka partition.
 
+use super::dimension::Dimension;
 use super::latency::Latencies;
 use super::layout::Transaction;
 use crate::copybook::Decimal;
@@ -29,6 +30,8 @@ pub struct WindowConfig {
     pub device_prefix: String,
     /// Where the mainframe stands.
     pub room: RoomId,
+    /// Each of these has windows of its own.
+    pub by: BTreeSet<Dimension>,
 }
 
 impl Default for WindowConfig {
@@ -41,6 +44,7 @@ impl Default for WindowConfig {
             ok: BTreeSet::from(["00".to_owned()]),
             device_prefix: "mainframe-".to_owned(),
             room: RoomId::new("mainframe"),
+            by: BTreeSet::from([Dimension::Key]),
         }
     }
 }
@@ -114,6 +118,8 @@ impl Checkpoint {
 struct Window {
     first_offset: i64,
     last_offset: i64,
+    /// Of the last transaction: which one at its offset, and in which dimension.
+    last_part: u32,
     count: u64,
     /// In the largest scale seen.
     amount: Decimal,
@@ -127,8 +133,8 @@ pub struct Windows {
     topic: String,
     partition: i32,
     config: WindowConfig,
-    /// By start and key: the order in which they close.
-    open: BTreeMap<(u64, String), Window>,
+    /// By start, dimension and value: the order in which they close.
+    open: BTreeMap<(u64, Dimension, String), Window>,
     /// Latest event time less the lateness.
     watermark: u64,
     /// Offsets below were seen before a restart.
@@ -179,12 +185,36 @@ impl Windows {
         transaction: &Transaction,
         out: &mut Vec<Report>,
     ) {
+        self.observe_all(now, offset, std::slice::from_ref(transaction), out);
+    }
+
+    /// All transactions of the value at one offset, as [`observe`](Self::observe) takes one.
+    pub fn observe_all(
+        &mut self,
+        now: UnixMillis,
+        offset: i64,
+        transactions: &[Transaction],
+        out: &mut Vec<Report>,
+    ) {
         if offset < self.next {
-            self.counters.replayed += 1;
+            self.counters.replayed += transactions.len() as u64;
             return;
         }
         self.next = offset + 1;
         self.last_record_at = Some(now);
+        for (index, transaction) in (0..).zip(transactions) {
+            self.one(now, offset, index, transaction, out);
+        }
+    }
+
+    fn one(
+        &mut self,
+        now: UnixMillis,
+        offset: i64,
+        index: u32,
+        transaction: &Transaction,
+        out: &mut Vec<Report>,
+    ) {
         let time = transaction.time.0;
         if time > now.0.saturating_add(millis(self.config.max_ahead)) {
             self.counters.ahead += 1;
@@ -200,7 +230,7 @@ impl Windows {
             }
             return;
         }
-        self.count(offset, start, transaction);
+        self.count(offset, index, start, transaction);
         self.watermark = self
             .watermark
             .max(time.saturating_sub(millis(self.config.lateness)));
@@ -259,30 +289,42 @@ impl Windows {
         self.counters
     }
 
-    fn count(&mut self, offset: i64, start: u64, transaction: &Transaction) {
-        let key = (start, transaction.key.clone());
-        if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
-            self.counters.shed += 1;
-            return;
+    fn count(&mut self, offset: i64, index: u32, start: u64, transaction: &Transaction) {
+        let mut counted = false;
+        for dimension in Dimension::ALL {
+            if !self.config.by.contains(&dimension) {
+                continue;
+            }
+            let key = (start, dimension, dimension.of(transaction).to_owned());
+            if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
+                self.counters.shed += 1;
+                continue;
+            }
+            let window = self.open.entry(key).or_insert_with(|| Window {
+                first_offset: offset,
+                last_offset: offset,
+                last_part: 0,
+                count: 0,
+                amount: Decimal::default(),
+                ok: 0,
+                latencies: Latencies::default(),
+            });
+            window.last_offset = offset;
+            // Two windows that end with the same transaction are of two dimensions.
+            window.last_part = index
+                .saturating_mul(Dimension::ALL.len() as u32)
+                .saturating_add(dimension as u32);
+            window.count += 1;
+            // 31 digits leave room for 10^7 addends in 128 bits; beyond that the sum stays where it is.
+            window.amount = window
+                .amount
+                .checked_add(transaction.amount)
+                .unwrap_or(window.amount);
+            window.ok += u64::from(self.config.ok.contains(&transaction.response));
+            window.latencies.record(transaction.latency_ms);
+            counted = true;
         }
-        let window = self.open.entry(key).or_insert_with(|| Window {
-            first_offset: offset,
-            last_offset: offset,
-            count: 0,
-            amount: Decimal::default(),
-            ok: 0,
-            latencies: Latencies::default(),
-        });
-        window.last_offset = offset;
-        window.count += 1;
-        // 31 digits leave room for 10^7 addends in 128 bits; beyond that the sum stays where it is.
-        window.amount = window
-            .amount
-            .checked_add(transaction.amount)
-            .unwrap_or(window.amount);
-        window.ok += u64::from(self.config.ok.contains(&transaction.response));
-        window.latencies.record(transaction.latency_ms);
-        self.counters.counted += 1;
+        self.counters.counted += u64::from(counted);
     }
 
     fn close(&mut self, now: UnixMillis, out: &mut Vec<Report>) {
@@ -290,13 +332,22 @@ impl Windows {
         while let Some(entry) = self.open.first_entry()
             && entry.key().0.saturating_add(width) <= self.watermark
         {
-            let ((start, key), window) = entry.remove_entry();
+            let ((start, dimension, value), window) = entry.remove_entry();
             self.counters.windows += 1;
-            out.push(self.report(now, UnixMillis(start.saturating_add(width)), &key, &window));
+            let device = dimension.device(&self.config.device_prefix, &value);
+            let end = UnixMillis(start.saturating_add(width));
+            out.push(self.report(now, end, device, dimension.class(), &window));
         }
     }
 
-    fn report(&self, now: UnixMillis, end: UnixMillis, key: &str, window: &Window) -> Report {
+    fn report(
+        &self,
+        now: UnixMillis,
+        end: UnixMillis,
+        device: DeviceId,
+        class: String,
+        window: &Window,
+    ) -> Report {
         let count = window.count as f64;
         let errors = (window.count - window.ok) as f64;
         let amount = window.amount.to_f64();
@@ -306,9 +357,9 @@ impl Windows {
             unit: unit.map(str::to_owned),
         };
         Report {
-            device: DeviceId::new(format!("{}{key}", self.config.device_prefix)),
+            device,
             room: self.config.room.clone(),
-            class: "mainframe".to_owned(),
+            class,
             device_time: Some(end),
             arrival: now,
             readings: vec![
@@ -326,12 +377,12 @@ impl Windows {
                 ),
             ],
             event: None,
-            // A record belongs to one window, so its last offset names the window.
+            // A transaction belongs to one window of each dimension, so the last one names the window.
             origin: Origin::Kafka {
                 topic: self.topic.clone(),
                 partition: self.partition,
                 offset: window.last_offset,
-                part: 0,
+                part: window.last_part,
             },
         }
     }

@@ -25,6 +25,7 @@ fn transaction(
         amount: Decimal::new(cents, 2),
         response: response.to_owned(),
         latency_ms,
+        terminal: "T1".to_owned(),
     }
 }
 
@@ -143,6 +144,174 @@ fn windows_close_by_watermark_in_order() {
             watermark: UnixMillis(10_000)
         }
     );
+}
+
+/// Devices, counts, errors and mean latency of the windows that close, by dimension.
+#[test]
+fn windows_per_type_terminal_and_response_code() {
+    type Line = (&'static str, &'static str, f64, f64, f64);
+    const ALL: [Dimension; 4] = [
+        Dimension::Key,
+        Dimension::Kind,
+        Dimension::Terminal,
+        Dimension::Response,
+    ];
+    let stream = [
+        ("A", "PURC", "T1", "00", 10),
+        ("A", "WDRL", "T2", "51", 20),
+        ("B", "PURC", "T2", "00", 30),
+        ("B", "PURC", "", "91", 60),
+    ];
+    let cases: [(&[Dimension], &[Line]); 5] = [
+        (
+            &[Dimension::Key],
+            &[
+                ("mainframe-A", "mainframe", 2.0, 1.0, 15.0),
+                ("mainframe-B", "mainframe", 2.0, 1.0, 45.0),
+            ],
+        ),
+        (
+            &[Dimension::Kind],
+            &[
+                (
+                    "mainframe-type-PURC",
+                    "mainframe-type",
+                    3.0,
+                    1.0,
+                    100.0 / 3.0,
+                ),
+                ("mainframe-type-WDRL", "mainframe-type", 1.0, 1.0, 20.0),
+            ],
+        ),
+        (
+            &[Dimension::Terminal],
+            &[
+                (
+                    "mainframe-terminal-T1",
+                    "mainframe-terminal",
+                    1.0,
+                    0.0,
+                    10.0,
+                ),
+                (
+                    "mainframe-terminal-T2",
+                    "mainframe-terminal",
+                    2.0,
+                    1.0,
+                    25.0,
+                ),
+                (
+                    "mainframe-terminal-blank",
+                    "mainframe-terminal",
+                    1.0,
+                    1.0,
+                    60.0,
+                ),
+            ],
+        ),
+        (
+            &[Dimension::Response],
+            &[
+                (
+                    "mainframe-response-00",
+                    "mainframe-response",
+                    2.0,
+                    0.0,
+                    20.0,
+                ),
+                (
+                    "mainframe-response-51",
+                    "mainframe-response",
+                    1.0,
+                    1.0,
+                    20.0,
+                ),
+                (
+                    "mainframe-response-91",
+                    "mainframe-response",
+                    1.0,
+                    1.0,
+                    60.0,
+                ),
+            ],
+        ),
+        (&[], &[]),
+    ];
+    let run = |by: &[Dimension]| {
+        let mut windows = Windows::new(
+            "txn",
+            0,
+            WindowConfig {
+                by: by.iter().copied().collect(),
+                ..config()
+            },
+        );
+        let records: Vec<Transaction> = stream
+            .iter()
+            .map(|(key, kind, terminal, response, latency)| Transaction {
+                kind: (*kind).to_owned(),
+                terminal: (*terminal).to_owned(),
+                ..transaction(5.0, key, 100, response, *latency)
+            })
+            .collect();
+        let mut out = Vec::new();
+        // All in one value.
+        windows.observe_all(UnixMillis(6_000), 9, &records, &mut out);
+        windows.idle(UnixMillis(60_000), &mut out);
+        out
+    };
+    let value = |report: &Report, name: &str| {
+        let mut readings = report.readings.iter();
+        readings.find(|reading| reading.name == name).unwrap().value
+    };
+    for (by, expected) in cases {
+        let out = run(by);
+        let found: Vec<(&str, &str, f64, f64, f64)> = out
+            .iter()
+            .map(|report| {
+                (
+                    report.device.as_str(),
+                    report.class.as_str(),
+                    value(report, "count"),
+                    value(report, "response.error"),
+                    value(report, "latency.mean_ms"),
+                )
+            })
+            .collect();
+        assert_eq!(found, expected, "{by:?}");
+    }
+    // One value closes ten windows, and each has an origin of its own: none is taken for a repetition.
+    let out = run(&ALL);
+    let origins: std::collections::BTreeSet<String> = out
+        .iter()
+        .map(|report| format!("{:?}", report.origin))
+        .collect();
+    assert_eq!((out.len(), origins.len()), (10, 10));
+}
+
+/// What comes late: (event time, still counted).
+#[test]
+fn late_records_are_counted_as_such() {
+    let cases: [(&[f64], u64, u64); 4] = [
+        (&[1.0, 12.1, 9.9], 2, 1),
+        (&[1.0, 11.9, 9.9], 3, 0),
+        (&[25.0, 1.0, 2.0, 3.0, 21.0], 2, 3),
+        (&[25.0, 20.0, 12.0, 9.0], 2, 2),
+    ];
+    for (times, counted, late) in cases {
+        let mut windows = Windows::new("txn", 0, config());
+        let mut out = Vec::new();
+        for (offset, time) in (0..).zip(times) {
+            let transaction = transaction(*time, "A", 100, "00", 1);
+            windows.observe(UnixMillis(30_000), offset, &transaction, &mut out);
+        }
+        let counters = windows.counters();
+        assert_eq!(
+            (counters.counted, counters.late),
+            (counted, late),
+            "{times:?}"
+        );
+    }
 }
 
 #[test]

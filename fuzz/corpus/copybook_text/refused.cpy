@@ -1,0 +1,4 @@
+01 R.
+ COPY MEMBER.
+ 05 P POINTER.
+ 05 N PIC N(3).
