@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings Postfix: its smtp-source, which the tests and benchmarks send with, and its daemons and
-# smtp-sink, which the benchmarks measure beside our mailbox. Idempotent, without root: Debian's
+# Brings Postfix: its smtp-source, which the tests and benchmarks send with, its daemons, which the tests
+# compare our mailbox with and the benchmarks measure beside it, and smtp-sink. Idempotent, without root: Debian's
 # package is only unpacked, into .tools/postfix of this repository, so no service is installed and
 # nothing listens afterwards.
 set -eu

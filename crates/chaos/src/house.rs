@@ -4,6 +4,7 @@ use crate::brokers::{Brokers, Kind, TOPIC};
 use crate::disk::Disk;
 use crate::load;
 use crate::plan::Powers;
+use crate::ways::Doors;
 use local::files::{self, PUBLIC};
 use local::pki::Pki;
 use local::{LocalCluster, Network, NetworkChoice, Options, namespaces, ports};
@@ -18,6 +19,8 @@ pub(crate) const NODES: u8 = 5;
 /// In a network of its own the broker needs no luck with ports.
 const BROKER_PORT: u16 = 9_092;
 const CONTROLLER_PORT: u16 = 9_093;
+/// RFC 8314 §7.3.
+const IMPLICIT_TLS: u16 = 465;
 const COPYBOOK: &str = "transaction.cpy";
 
 /// Everything before the first process.
@@ -27,7 +30,8 @@ pub(crate) struct House {
     pub(crate) disks: Vec<Disk>,
     pub(crate) brokers: Brokers,
     pub(crate) roots: String,
-    pub(crate) mailboxes: Vec<SocketAddr>,
+    /// By node, from node-1 on.
+    pub(crate) doors: Vec<Doors>,
 }
 
 /// The name of the node with this number.
@@ -74,21 +78,57 @@ impl House {
                 disks.push(Disk::mount(&cluster.files(&name(number)).data)?);
             }
         }
+        let doors = doors(&cluster, glasshouse, network)?;
         cluster.enter_outside()?;
-        let mailboxes = cluster
-            .state()?
-            .nodes
-            .iter()
-            .map(|node| node.mailbox)
-            .collect();
         Ok(Self {
             brokers: Brokers::new(broker, broker_at, controller, dir.join("broker"), &pki)?,
             roots: std::fs::read_to_string(&pki.ca)?,
             cluster,
             disks,
-            mailboxes,
+            doors,
         })
     }
+}
+
+/// Gives each node its further doors, in its configuration.
+fn doors(cluster: &LocalCluster, glasshouse: &Path, network: Network) -> Result<Vec<Doors>, Fault> {
+    let free = match network {
+        // In a network of its own each node has every port.
+        Network::Namespaces => None,
+        Network::Loopback => Some(ports::free(usize::from(NODES))?),
+    };
+    let mut doors = Vec::new();
+    for (index, node) in cluster.state()?.nodes.iter().enumerate() {
+        let files = cluster.files(&node.name);
+        let implicit_tls = match &free {
+            None => SocketAddr::new(node.mailbox.ip(), IMPLICIT_TLS),
+            Some(free) => free[index],
+        };
+        let lmtp = std::path::absolute(files.data.join("lmtp"))?;
+        let mut config: Table = std::fs::read_to_string(&files.config)?.parse()?;
+        if let Some(Value::Table(mailbox)) = config.get_mut("mailbox") {
+            mailbox.insert("implicit_tls".into(), implicit_tls.to_string().into());
+            let path = lmtp.to_str().ok_or("the folder's name is not UTF-8")?;
+            mailbox.insert("lmtp".into(), path.into());
+        }
+        files::write(&files.config, &toml::to_string(&config)?, PUBLIC)?;
+        let mut ask = std::process::Command::new(glasshouse);
+        let ask = ask
+            .args(["device", "house-key", "--config"])
+            .arg(&files.config);
+        let key = ask.output()?;
+        let text = String::from_utf8_lossy(&key.stdout);
+        doors.push(Doors {
+            mailbox: node.mailbox,
+            implicit_tls,
+            lmtp,
+            house_key: hex::decode(text.trim())
+                .ok()
+                .and_then(|key| key.try_into().ok())
+                .ok_or_else(|| String::from_utf8_lossy(&key.stderr).into_owned())?,
+        });
+    }
+    Ok(doors)
 }
 
 fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
@@ -116,14 +156,19 @@ fn overrides(broker: &str, encrypted: bool) -> Table {
     }
     let devices: Vec<Value> = load::devices(NODES)
         .into_iter()
-        .map(|(device, _)| {
-            table([
+        .map(|gear| {
+            let known_by = gear.way.known_by(gear.device.id.as_str());
+            let device = gear.device;
+            let mut table = table([
                 ("id", device.id.to_string().into()),
                 ("room", device.room.to_string().into()),
                 ("class", device.class.into()),
                 ("addresses", vec![Value::from(device.address)].into()),
-            ])
-            .into()
+            ]);
+            if let Some((key, value)) = known_by {
+                table.insert(key.to_owned(), value.into());
+            }
+            table.into()
         })
         .collect();
     table([

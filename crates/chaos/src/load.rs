@@ -3,12 +3,12 @@
 
 use crate::book::{Book, MailId};
 use crate::brokers::PARTITIONS;
+use crate::ways::{Doors, Sender, Way, sealed};
 use edge::kafka::{ClientConfig, Codec, NewRecord, Producer};
-use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
+use edge::mailer::MailerError;
 use gear::mainframe::{Encoder, Mainframe, MainframeConfig};
 use gear::{Device, Kind, State};
 use runtime::clock;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,12 +17,12 @@ use wire::Digest;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// A mailbox that takes longer is asked no more; the next one is.
-const CALL_LIMIT: Duration = Duration::from_secs(4);
 /// Pause after all mailboxes failed.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Each device mails this often: together some twenty mails a second.
+/// Each device mails this often: together some twenty-five mails a second by STARTTLS, and half as many by
+/// the other ways.
 const MAIL_PERIOD: Duration = Duration::from_millis(400);
+const OTHER_PERIOD: Duration = Duration::from_millis(1_200);
 /// Records go out in batches of what happened since the last one.
 const RECORD_PERIOD: Duration = Duration::from_millis(200);
 /// Longest time for the mails that are under way when the load ends.
@@ -30,47 +30,67 @@ const LAST_WORDS: Duration = Duration::from_secs(60);
 /// What the mailbox says before a mail's number.
 const STORED_AS: &str = "stored as ";
 
-/// The devices, two a room.
-pub(crate) fn devices(rooms: u8) -> Vec<(Device, Kind)> {
-    let kinds = [Kind::Sensor, Kind::ApcUps];
+/// A device, what kind it is of, and how it reports.
+#[derive(Clone)]
+pub(crate) struct Gear {
+    pub(crate) device: Device,
+    pub(crate) kind: Kind,
+    pub(crate) way: Way,
+}
+
+/// The devices, five a room.
+pub(crate) fn devices(rooms: u8) -> Vec<Gear> {
+    let all = [
+        ("sensor", Kind::Sensor, Way::StartTls),
+        ("ups", Kind::ApcUps, Way::StartTls),
+        ("pdu", Kind::PlanetPdu, Way::Login),
+        ("host", Kind::Sensor, Way::Lmtp),
+        ("meter", Kind::Sensor, Way::Sealed),
+    ];
     (1..=rooms)
         .flat_map(|room| {
-            kinds.map(|kind| {
-                let word = match kind {
-                    Kind::Sensor => "sensor",
-                    _ => "ups",
-                };
+            all.map(|(word, kind, way)| {
                 let id = format!("{word}-{room}");
                 let address = format!("{id}@gear.glasshouse.example");
-                (
-                    Device::new(&id, &address, word, &format!("room-{room}")),
+                Gear {
+                    device: Device::new(&id, &address, word, &format!("room-{room}")),
                     kind,
-                )
+                    way,
+                }
             })
         })
         .collect()
 }
 
+/// A mail as it is sent, for asking about it again.
+#[derive(Clone)]
+struct Posted {
+    device: String,
+    from: String,
+    to: String,
+    way: Way,
+    raw: Vec<u8>,
+}
+
 /// What all senders share.
 pub(crate) struct Post {
     /// By node number, from 1.
-    pub(crate) mailboxes: Vec<SocketAddr>,
+    pub(crate) doors: Vec<Doors>,
     pub(crate) roots: String,
     pub(crate) book: Mutex<Book>,
     /// Mails that were refused for good, which none should be.
     pub(crate) refused: Mutex<Vec<String>>,
-    /// A mail's bytes, for asking about it again.
-    raw: Mutex<Vec<(String, String, Vec<u8>)>>,
+    posted: Mutex<Vec<Posted>>,
 }
 
 impl Post {
-    pub(crate) fn new(mailboxes: Vec<SocketAddr>, roots: String) -> Self {
+    pub(crate) fn new(doors: Vec<Doors>, roots: String) -> Self {
         Self {
-            mailboxes,
+            doors,
             roots,
             book: Mutex::default(),
             refused: Mutex::default(),
-            raw: Mutex::default(),
+            posted: Mutex::default(),
         }
     }
 
@@ -78,33 +98,26 @@ impl Post {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mailer(&self, node: u8, from: &str, to: &str) -> Result<Mailer, MailerError> {
-        let address = self.mailboxes[usize::from(node) - 1];
-        let host = if address.ip().is_loopback() {
-            "localhost".to_owned()
-        } else {
-            address.ip().to_string()
-        };
-        Mailer::new(MailerConfig {
-            host,
-            port: address.port(),
-            security: Security::StartTls {
-                roots: self.roots.clone(),
-            },
-            helo: "gear.glasshouse.example".into(),
-            from: from.to_owned(),
-            to: vec![to.to_owned()],
-            limit: CALL_LIMIT,
-        })
+    fn sender(
+        &self,
+        node: u8,
+        way: Way,
+        device: &str,
+        path: (&str, &str),
+    ) -> Result<Sender, MailerError> {
+        let doors = &self.doors[usize::from(node) - 1];
+        Sender::new(way, device, path, doors, &self.roots)
+    }
+
+    fn posted(&self, mail: MailId) -> Posted {
+        let posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        posted[mail.index()].clone()
     }
 
     /// One attempt; true: acknowledged.
-    async fn attempt(&self, mailer: &Mailer, node: u8, mail: MailId) -> bool {
-        let (from, to, raw) = {
-            let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-            raw[mail.index()].clone()
-        };
-        let answer = mailer.deliver(&from, std::slice::from_ref(&to), &raw).await;
+    async fn attempt(&self, sender: &Sender, node: u8, mail: MailId) -> bool {
+        let posted = self.posted(mail);
+        let answer = sender.deliver(&posted.from, &posted.to, &posted.raw).await;
         match answer {
             Ok(text) => match text
                 .split_once(STORED_AS)
@@ -147,12 +160,13 @@ impl Post {
         refused.push(text);
     }
 
-    fn enter(&self, from: &str, to: &str, raw: Vec<u8>) -> MailId {
+    /// `kept`: what a mailbox stores of it.
+    fn enter(&self, posted: Posted, kept: &[u8]) -> MailId {
         // Both under the book's lock, so that their places agree.
         let mut book = self.book();
-        let mail = book.send(&raw);
-        let mut all = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push((from.to_owned(), to.to_owned(), raw));
+        let mail = book.send(kept);
+        let mut all = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(posted);
         mail
     }
 
@@ -166,14 +180,11 @@ impl Post {
                 return Ok(questions.len());
             }
             for (mail, node) in questions {
-                let (from, to) = {
-                    let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-                    let (from, to, _) = &raw[mail.index()];
-                    (from.clone(), to.clone())
-                };
-                let mailer = self.mailer(node, &from, &to)?;
-                self.attempt(&mailer, node, mail).await;
-                mailer.close().await;
+                let posted = self.posted(mail);
+                let path = (posted.from.as_str(), posted.to.as_str());
+                let sender = self.sender(node, posted.way, &posted.device, path)?;
+                self.attempt(&sender, node, mail).await;
+                sender.close().await;
                 if Instant::now() >= deadline {
                     break;
                 }
@@ -183,52 +194,71 @@ impl Post {
 }
 
 /// Plays a device until told to stop. Each mail is sent until somebody has taken it: to the node
-/// `first`, and when that one does not take it, to the others.
+/// `first`, and when that one does not take it, to the others if they can.
 pub(crate) async fn gear(
-    device: Device,
-    kind: Kind,
+    gear: Gear,
     first: u8,
     post: Arc<Post>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Fault> {
-    let count = u8::try_from(post.mailboxes.len())?;
-    let mut mailers = Vec::new();
-    for step in 0..count {
+    let Gear { device, kind, way } = gear;
+    let id = device.id.as_str();
+    let count = u8::try_from(post.doors.len())?;
+    let mut senders = Vec::new();
+    for step in 0..if way.is_for_all() { count } else { 1 } {
         let node = (first - 1 + step) % count + 1;
-        mailers.push((node, post.mailer(node, &device.address, &device.mailbox)?));
+        let path = (device.address.as_str(), device.mailbox.as_str());
+        senders.push((node, post.sender(node, way, id, path)?));
     }
-    let mut tick = interval(MAIL_PERIOD);
+    let mut tick = interval(match way {
+        Way::StartTls => MAIL_PERIOD,
+        Way::Login | Way::Lmtp | Way::Sealed => OTHER_PERIOD,
+    });
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number = u64::from(first) << 32;
     while !*stop.borrow() {
         tick.tick().await;
         number += 1;
-        let mail = gear::render(kind, &device, clock::unix_now(), State::Normal, number);
+        let now = clock::unix_now();
+        let mail = gear::render(kind, &device, now, State::Normal, number);
         // With an id a repeated mail can be recognised (RFC 5322 §3.6.4).
-        let id = format!(
-            "Message-ID: <{}.{number}@gear.glasshouse.example>\r\n",
-            device.id
-        );
-        let raw = [id.as_bytes(), &mail.raw].concat();
-        let entry = post.enter(&mail.from, &mail.to, raw);
-        deliver(&post, &mailers, entry, &stop).await;
+        let name = format!("Message-ID: <{id}.{number}@gear.glasshouse.example>\r\n");
+        let kept = [name.as_bytes(), &mail.raw].concat();
+        let raw = match way {
+            Way::StartTls | Way::Login | Way::Lmtp => kept.clone(),
+            Way::Sealed => {
+                let date = gear::mail::rfc5322(now);
+                let header = format!("From: <{}>\r\nDate: {date}\r\n", mail.from);
+                let doors = &post.doors[usize::from(first) - 1];
+                sealed(id, doors, number, &header, &kept)?
+            }
+        };
+        let posted = Posted {
+            device: id.to_owned(),
+            from: mail.from,
+            to: mail.to,
+            way,
+            raw,
+        };
+        let entry = post.enter(posted, &kept);
+        deliver(&post, &senders, entry, &stop).await;
     }
-    for (_, mailer) in &mailers {
-        mailer.close().await;
+    for (_, sender) in &senders {
+        sender.close().await;
     }
     Ok(())
 }
 
 async fn deliver(
     post: &Post,
-    mailers: &[(u8, Mailer)],
+    senders: &[(u8, Sender)],
     mail: MailId,
     stop: &watch::Receiver<bool>,
 ) {
     let mut stopped: Option<Instant> = None;
     loop {
-        for (node, mailer) in mailers {
-            if post.attempt(mailer, *node, mail).await {
+        for (node, sender) in senders {
+            if post.attempt(sender, *node, mail).await {
                 return;
             }
         }

@@ -15,6 +15,7 @@ mod run;
 mod settle;
 mod verdict;
 mod watch;
+mod ways;
 mod wounds;
 
 use clap::{Parser, ValueEnum};

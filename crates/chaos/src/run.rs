@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments, apart: bool) -> Result<bool, Failure> {
     let house = House::build(&dir, &glasshouse, powers, arguments.broker)?;
     let written = serde_json::to_string_pretty(&plan)? + "\n";
     std::fs::write(dir.join("plan.json"), written)?;
-    let post = Post::new(house.mailboxes.clone(), house.roots.clone());
+    let post = Post::new(house.doors.clone(), house.roots.clone());
     let mut run = Run {
         arguments,
         // Its threads stand where this one does: outside the nodes' networks.
@@ -255,12 +255,9 @@ impl Run<'_> {
     fn begin_load(&self, stopped: &watch::Receiver<bool>) -> JoinSet<Result<(), Failure>> {
         let mut senders = JoinSet::new();
         let on = self.runtime.handle();
-        for (index, (device, kind)) in (0u8..).zip(load::devices(NODES)) {
+        for (index, gear) in (0u8..).zip(load::devices(NODES)) {
             let (post, stopped) = (self.post.clone(), stopped.clone());
-            senders.spawn_on(
-                load::gear(device, kind, index % NODES + 1, post, stopped),
-                on,
-            );
+            senders.spawn_on(load::gear(gear, index % NODES + 1, post, stopped), on);
         }
         let (client, post) = (self.house.brokers.client(), self.post.clone());
         senders.spawn_on(

@@ -15,6 +15,7 @@ impl Config {
                 "max_sessions_per_network",
                 mailbox.max_sessions_per_network as u64,
             ),
+            ("max_failed_logins", u64::from(mailbox.max_failed_logins)),
             (
                 "max_messages_per_minute",
                 u64::from(mailbox.max_messages_per_minute),

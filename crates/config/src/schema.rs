@@ -142,11 +142,14 @@ pub struct Mailbox {
     /// Bytes of messages in one session; behind them the client has to connect again.
     #[serde(default = "default_session_bytes")]
     pub max_session_bytes: u64,
+    /// Failed logins of one address at once; then one each half minute. Its network has ten times as many.
+    #[serde(default = "default_failed_logins")]
+    pub max_failed_logins: u32,
     /// Bytes per second that a message must come with on the average, once it has taken three minutes.
     #[serde(default = "default_min_rate")]
     pub min_rate: u32,
-    /// Refuse messages without Date, unless a profile relaxes it.
-    #[serde(default)]
+    /// Refuse messages without Date (RFC 5322 §3.6), unless a profile relaxes it.
+    #[serde(default = "yes")]
     pub require_date: bool,
     /// Where gear delivers with TLS from the first byte on (port 465).
     pub implicit_tls: Option<SocketAddr>,
@@ -363,6 +366,9 @@ pub struct Keys {
     pub grace_epochs: u64,
     /// And for how long at most.
     pub grace_ms: u64,
+    /// File with the key that wraps the data keys of what rests on this node's disk; absent:
+    /// `wrapping.key` in `node.data_dir`.
+    pub wrapping_key: Option<PathBuf>,
 }
 
 impl Mailbox {
@@ -379,8 +385,9 @@ impl Mailbox {
             max_sessions_per_network: default_sessions_per_network(),
             max_messages_per_minute: default_messages_per_minute(),
             max_session_bytes: default_session_bytes(),
+            max_failed_logins: default_failed_logins(),
             min_rate: default_min_rate(),
-            require_date: false,
+            require_date: yes(),
             implicit_tls: None,
             lmtp: None,
             proxies: Vec::new(),
@@ -443,6 +450,7 @@ impl Default for Keys {
         Self {
             grace_epochs: 8,
             grace_ms: 60_000,
+            wrapping_key: None,
         }
     }
 }
@@ -480,6 +488,10 @@ fn default_messages_per_minute() -> u32 {
 fn default_session_bytes() -> u64 {
     512 << 20
 }
+fn default_failed_logins() -> u32 {
+    10
+}
+
 fn default_min_rate() -> u32 {
     64
 }
@@ -521,6 +533,7 @@ impl Config {
         resolve(&mut self.node.data_dir);
         resolve(&mut self.cluster.identity);
         resolve_some(&mut self.cluster.admission);
+        resolve_some(&mut self.keys.wrapping_key);
         resolve_some(&mut self.mailbox.certificate);
         resolve_some(&mut self.mailbox.key);
         resolve_some(&mut self.mailbox.lmtp);

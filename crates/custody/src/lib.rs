@@ -14,11 +14,14 @@
 //! Key packages, whose lifetimes would need a clock, are never made: every join is an external
 //! commit (`docs/decisions/0005-mls-join-by-external-commit.md`).
 //!
+//! What rests on a disk is sealed under other keys, which come from no epoch: [`at_rest`].
+//!
 //! What these keys do not give: any member of the group can seal in another member's name, since
 //! they share the data key. They keep outsiders and past members out; they do not sign. Whoever was
 //! removed reads nothing of the next epoch, but can still seal under the ones before it, for as
 //! long as their grace lasts.
 
+pub mod at_rest;
 mod custodian;
 mod drbg;
 mod group;

@@ -5,6 +5,7 @@ use lettre::Message;
 use lettre::address::{Address, Envelope};
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
 };
@@ -20,6 +21,11 @@ pub enum Security {
     /// STARTTLS or nothing (RFC 3207); the relay's certificate must be under these roots (PEM).
     StartTls {
         /// `CERTIFICATE` blocks; a self-signed certificate is its own root.
+        roots: String,
+    },
+    /// TLS from the first byte on (RFC 8314 §3), under the same condition.
+    Tls {
+        /// `CERTIFICATE` blocks.
         roots: String,
     },
     /// In clear. For a relay on this very host.
@@ -133,6 +139,7 @@ pub struct Mailer {
     to: Vec<Mailbox>,
     helo: ClientId,
     tls: Option<TlsParameters>,
+    login: Option<Credentials>,
     connection: Mutex<Option<AsyncSmtpConnection>>,
 }
 
@@ -150,7 +157,9 @@ impl Mailer {
             .collect::<Result<_, _>>()?;
         let tls = match &config.security {
             Security::Plaintext => None,
-            Security::StartTls { roots } => Some(tls_parameters(&config.host, roots)?),
+            Security::StartTls { roots } | Security::Tls { roots } => {
+                Some(tls_parameters(&config.host, roots)?)
+            }
         };
         let helo = ClientId::Domain(config.helo.clone());
         Ok(Self {
@@ -159,8 +168,16 @@ impl Mailer {
             to,
             helo,
             tls,
+            login: None,
             connection: Mutex::new(None),
         })
+    }
+
+    /// Logs in with this name and password on each connection (RFC 4616).
+    #[must_use]
+    pub fn with_login(mut self, name: &str, password: &str) -> Self {
+        self.login = Some(Credentials::new(name.to_owned(), password.to_owned()));
+        self
     }
 
     /// Sends plain text to the configured recipients. The same Message-ID on a repeated attempt lets
@@ -318,10 +335,17 @@ impl Mailer {
     async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
         let server = (self.config.host.as_str(), self.config.port);
         let limit = Some(self.config.limit);
+        let (at_once, later) = match self.config.security {
+            Security::Tls { .. } => (self.tls.clone(), None),
+            Security::StartTls { .. } | Security::Plaintext => (None, self.tls.clone()),
+        };
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, limit, &self.helo, None, None).await?;
-        if let Some(tls) = &self.tls {
-            connection.starttls(tls.clone(), &self.helo).await?;
+            AsyncSmtpConnection::connect_tokio1(server, limit, &self.helo, at_once, None).await?;
+        if let Some(tls) = later {
+            connection.starttls(tls, &self.helo).await?;
+        }
+        if let Some(login) = &self.login {
+            connection.auth(&[Mechanism::Plain], login).await?;
         }
         Ok(connection)
     }

@@ -6,6 +6,7 @@ mod machines;
 mod services;
 mod shown;
 
+use crate::at_rest::{JournalKeys, Vault};
 use crate::board::Board;
 use crate::effects::Served;
 use crate::exporter::{self, ExportConfig};
@@ -92,6 +93,7 @@ pub struct Parts {
     directory: Arc<Directory>,
     formats: Arc<Formats>,
     quarantine: Arc<Quarantine>,
+    journal_keys: Arc<JournalKeys>,
     counts: Arc<DoorCounts>,
     door: Arc<dyn MailDoor>,
     door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
@@ -225,6 +227,10 @@ impl Parts {
         let sealer = Sealer::new(me.clone(), entropy::bytes())?;
         let space = SealedSpace::new(me.clone(), surroundings.space, sealer, grace, board.clone());
 
+        // The ledger's lock keeps a second process out from here on.
+        let (mail, shelf) = (tree::mail_dir(&config), tree::quarantine_dir(&config));
+        let vault = Arc::new(Vault::of_node(&config, &mail, &shelf)?);
+
         let parts = Self {
             door: surroundings.door,
             door_config: door(&config)?,
@@ -236,7 +242,8 @@ impl Parts {
             pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
             formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),
-            quarantine: Arc::new(Quarantine::open(tree::quarantine_dir(&config))?),
+            quarantine: Arc::new(Quarantine::open(shelf, Ok(vault.clone()))?),
+            journal_keys: Arc::new(JournalKeys::new(vault, space.epochs())),
             counts: Arc::default(),
             rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),
             feeds_held: Arc::new(watch::Sender::new(BTreeSet::new())),

@@ -190,15 +190,10 @@ fn list(quarantine: &Quarantine, after: u64) -> Answer {
 }
 
 fn discard_all(quarantine: &Quarantine) -> Answer {
-    let mut removed = 0;
-    for id in quarantine.ids(0) {
-        match quarantine.discard(id) {
-            Ok(()) => removed += 1,
-            Err(QuarantineError::Unknown { .. }) => {}
-            Err(error) => return refused(&error),
-        }
+    match quarantine.discard_all() {
+        Ok(removed) => done(format!("{} removed.", plural(removed, "item"))),
+        Err(error) => refused(&error),
     }
-    done(format!("{} removed.", plural(removed, "item")))
 }
 
 /// What became of a second try.
@@ -253,7 +248,7 @@ mod tests {
     #[test]
     fn the_shelf_answers_without_a_node() {
         let dir = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(dir.path().join("q")).unwrap();
+        let quarantine = Quarantine::for_tests(dir.path().join("q"));
         for number in 1..=PAGE as u64 + 1 {
             let item = Quarantined {
                 at: UnixMillis(number),

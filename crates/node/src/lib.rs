@@ -3,6 +3,7 @@
 
 pub mod acts;
 pub mod admin;
+pub mod at_rest;
 pub mod board;
 pub mod build;
 pub mod cli;

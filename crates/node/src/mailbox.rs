@@ -4,6 +4,7 @@
 //! on the data space *and* its digest is on the ledger. A crash in between repeats both, and both
 //! are recognised: reports by their origin, digests by the ledger's last position for this node.
 
+use crate::at_rest::JournalKeys;
 use crate::board::Board;
 use crate::formats::{Accepted, Formats};
 use crate::ingest::{self, IngestLog};
@@ -16,6 +17,7 @@ use edge::smtp::{Devices, JournalSink, JournalSinkOptions, SmtpConfig, SmtpCount
 use machine::mistakes::{self, Mistake};
 use replica::{Ledger, View};
 use runtime::blocking;
+use runtime::journal::JournalOptions;
 use runtime::service::{ServiceError, StopSignal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -100,6 +102,8 @@ pub struct Mailbox {
     pub config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
     /// The journal's folder.
     pub dir: PathBuf,
+    /// Keys that the journal is sealed with.
+    pub keys: Arc<JournalKeys>,
     /// Known devices.
     pub directory: Arc<Directory>,
     /// The operator's own formats.
@@ -122,7 +126,7 @@ impl Mailbox {
     /// Runs until stopped.
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let (sink, mut stored, recovery) =
-            JournalSink::open(&self.dir, JournalSinkOptions::default()).await?;
+            JournalSink::open(&self.dir, self.sealed_journal()).await?;
         if let Some(torn) = recovery.torn_tail {
             tracing::warn!(
                 "the mail journal ended in an unfinished record, which was never acknowledged: {torn:?}"
@@ -151,6 +155,16 @@ impl Mailbox {
                 stop.stopped().await;
                 Ok(())
             }
+        }
+    }
+
+    fn sealed_journal(&self) -> JournalSinkOptions {
+        JournalSinkOptions {
+            journal: JournalOptions {
+                cipher: Some(self.keys.clone()),
+                ..JournalOptions::default()
+            },
+            ..JournalSinkOptions::default()
         }
     }
 

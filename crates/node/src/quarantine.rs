@@ -1,8 +1,13 @@
-//! Quarantine: one small file per message that gave no report, oldest removed first.
+//! Quarantine: one small file per message that gave no report, sealed, oldest removed first.
 
+use crate::at_rest::Vault;
+use custody::at_rest::is_sealed;
+use runtime::durable;
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wire::Quarantined;
 
 /// Most items kept. An operator looks at dozens; ten thousand are a week of a misconfigured device.
@@ -13,6 +18,12 @@ pub const MAX_RAW: usize = telemetry::mail::MAX_MAIL_BYTES + 1;
 /// Bytes of all items together, as files. Ten thousand of the largest would be 40 GB of somebody
 /// else's mistakes; a disk that holds journals and ledger has a gigabyte to spare.
 pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Bytes overwritten of what is removed: what its key needs stands at the start.
+const HEAD: usize = 256;
+
+/// Items removed at once by one who wants them all gone.
+const BATCH: usize = 256;
 
 /// Why the quarantine could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +52,29 @@ pub enum QuarantineError {
         /// Why it is not readable.
         error: wire::DecodeError,
     },
+    /// An item whose seal does not open.
+    #[error("quarantine item {path} is sealed and cannot be opened: {reason}")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        reason: String,
+    },
+    /// There is no key.
+    #[error("nothing can be set aside in quarantine {path}: {reason}")]
+    NoKey {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// A node's quarantine.
 pub struct Quarantine {
     dir: PathBuf,
+    /// Or why there are none.
+    keys: Result<Arc<Vault>, String>,
     shelf: Mutex<Shelf>,
 }
 
@@ -95,7 +124,7 @@ fn file(dir: &Path, id: u64) -> PathBuf {
 }
 
 fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
-    let mut ids: Vec<u64> = match std::fs::read_dir(dir) {
+    let mut ids: Vec<u64> = match fs::read_dir(dir) {
         Ok(entries) => entries
             .filter_map(|entry| {
                 entry
@@ -114,34 +143,42 @@ fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
     Ok(ids)
 }
 
-/// One item.
-fn read(dir: &Path, id: u64) -> Result<Quarantined, QuarantineError> {
-    let path = file(dir, id);
-    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => QuarantineError::Unknown {
-            id,
-            path: dir.to_owned(),
-        },
-        _ => disk(&path)(error),
-    })?;
-    Quarantined::read(&bytes).map_err(|error| QuarantineError::Damaged { path, error })
+/// Whether the folder has an item that is sealed.
+///
+/// # Errors
+/// The folder or an item cannot be read.
+pub fn holds_sealed(dir: &Path) -> Result<bool, QuarantineError> {
+    for id in ids(dir)? {
+        let path = file(dir, id);
+        let mut start = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(HEAD as u64).read_to_end(&mut start))
+            .map_err(disk(&path))?;
+        if is_sealed(&start) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Quarantine {
-    /// In `dir`, made if missing.
-    pub fn open(dir: PathBuf) -> Result<Self, QuarantineError> {
-        runtime::durable::create_dir(&dir).map_err(disk(&dir))?;
+    /// In `dir`, made if missing. Without `keys`, for the reason said, only items of the time before there
+    /// was sealing can be read, and nothing can be set aside.
+    pub fn open(dir: PathBuf, keys: Result<Arc<Vault>, String>) -> Result<Self, QuarantineError> {
+        durable::create_dir(&dir).map_err(disk(&dir))?;
+        durable::finish_destroying(&dir, HEAD).map_err(disk(&dir))?;
         let mut shelf = Shelf {
             next: 1,
             ..Shelf::default()
         };
         for id in ids(&dir)? {
             // One that goes while we look is as good as not there.
-            let size = std::fs::metadata(file(&dir, id)).map_or(0, |found| found.len());
+            let size = fs::metadata(file(&dir, id)).map_or(0, |found| found.len());
             shelf.add(id, size);
         }
         Ok(Self {
             dir,
+            keys,
             shelf: Mutex::new(shelf),
         })
     }
@@ -149,19 +186,23 @@ impl Quarantine {
     /// Sets a message aside, cut at [`MAX_RAW`]. Blocking, but one file.
     pub fn put(&self, mut item: Quarantined) -> Result<(), QuarantineError> {
         item.raw.truncate(MAX_RAW);
-        let bytes = wire::encode(&item);
-        let (id, gone) = {
+        let id = {
             let mut shelf = self.shelf();
-            let id = shelf.next;
+            shelf.next += 1;
+            shelf.next - 1
+        };
+        let bytes = self.sealed(id, &item)?;
+        let gone = {
+            let mut shelf = self.shelf();
             shelf.add(id, bytes.len() as u64);
-            (id, shelf.surplus(MAX_ITEMS, MAX_BYTES))
+            shelf.surplus(MAX_ITEMS, MAX_BYTES)
         };
         for oldest in gone {
             // Gone already is as good as removed now.
-            let _ = std::fs::remove_file(file(&self.dir, oldest));
+            let _ = self.destroy(&[oldest]);
         }
         let path = file(&self.dir, id);
-        runtime::durable::replace(&path, &bytes).map_err(disk(&path))
+        durable::replace(&path, &bytes).map_err(disk(&path))
     }
 
     /// The ids behind `after`, oldest first.
@@ -173,34 +214,99 @@ impl Quarantine {
 
     /// One item.
     pub fn read(&self, id: u64) -> Result<Quarantined, QuarantineError> {
-        read(&self.dir, id)
+        let path = file(&self.dir, id);
+        let mut bytes = fs::read(&path).map_err(|error| self.missing(id, error))?;
+        if is_sealed(&bytes) {
+            let opened = match &self.keys {
+                Ok(vault) => vault.open_item(id, &bytes),
+                Err(reason) => Err(reason.clone()),
+            };
+            bytes = opened.map_err(|reason| QuarantineError::Sealed {
+                path: path.clone(),
+                reason,
+            })?;
+        }
+        Quarantined::read(&bytes).map_err(|error| QuarantineError::Damaged { path, error })
     }
 
     /// Gives an item another reason: it was looked at again.
     pub fn restate(&self, id: u64, item: &Quarantined) -> Result<(), QuarantineError> {
-        let bytes = wire::encode(item);
+        let bytes = self.sealed(id, item)?;
         let path = file(&self.dir, id);
-        runtime::durable::replace(&path, &bytes).map_err(disk(&path))?;
+        let former = File::options().write(true).open(&path);
+        durable::replace(&path, &bytes).map_err(disk(&path))?;
+        // The former writing has no name any more, and still its key.
+        let wiped = former.and_then(|former| durable::wipe(&former, HEAD));
+        wiped.map_err(disk(&path))?;
         self.shelf().add(id, bytes.len() as u64);
         Ok(())
     }
 
     /// Removes one item for good, damaged or not.
     pub fn discard(&self, id: u64) -> Result<(), QuarantineError> {
-        let path = file(&self.dir, id);
-        std::fs::remove_file(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => QuarantineError::Unknown {
-                id,
-                path: self.dir.clone(),
-            },
-            _ => disk(&path)(error),
-        })?;
+        self.destroy(&[id])
+            .map_err(|error| self.missing(id, error))?;
         self.shelf().remove(id);
         Ok(())
     }
 
+    /// Removes all items for good; how many.
+    pub fn discard_all(&self) -> Result<usize, QuarantineError> {
+        let mut removed = 0;
+        loop {
+            let ids: Vec<u64> = self.ids(0).into_iter().take(BATCH).collect();
+            if ids.is_empty() {
+                return Ok(removed);
+            }
+            // Another one may make room at the same time.
+            let there = |id: &u64| file(&self.dir, *id).exists();
+            let found: Vec<u64> = ids.iter().copied().filter(there).collect();
+            self.destroy(&found).map_err(disk(&self.dir))?;
+            removed += found.len();
+            let mut shelf = self.shelf();
+            ids.into_iter().for_each(|id| shelf.remove(id));
+        }
+    }
+
+    fn destroy(&self, ids: &[u64]) -> std::io::Result<()> {
+        let paths: Vec<PathBuf> = ids.iter().map(|id| file(&self.dir, *id)).collect();
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        durable::destroy(&self.dir, &paths, HEAD)
+    }
+
+    fn sealed(&self, id: u64, item: &Quarantined) -> Result<Vec<u8>, QuarantineError> {
+        match &self.keys {
+            Ok(vault) => Ok(vault.seal_item(id, &wire::encode(item))),
+            Err(reason) => Err(QuarantineError::NoKey {
+                path: self.dir.clone(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    fn missing(&self, id: u64, error: std::io::Error) -> QuarantineError {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => QuarantineError::Unknown {
+                id,
+                path: self.dir.clone(),
+            },
+            _ => disk(&file(&self.dir, id))(error),
+        }
+    }
+
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Quarantine {
+    /// In `dir`, with a key that is always the same.
+    pub(crate) fn for_tests(dir: PathBuf) -> Self {
+        use custody::at_rest::{Keychain, WrappingKey};
+        let keys = Keychain::new(WrappingKey::new([7; 32]), Vec::new());
+        let vault = Vault::new(dir.with_file_name("wrapping.key"), keys);
+        Self::open(dir, Ok(Arc::new(vault))).unwrap()
     }
 }
 
@@ -231,11 +337,11 @@ mod tests {
     fn items_are_listed_shown_discarded_and_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("quarantine");
-        let quarantine = Quarantine::open(path.clone()).unwrap();
+        let quarantine = Quarantine::for_tests(path.clone());
         assert!(quarantine.ids(0).is_empty());
         put(&quarantine, "first", MAX_RAW + 1);
         put(&quarantine, "second", 10);
-        let quarantine = Quarantine::open(path.clone()).unwrap();
+        let quarantine = Quarantine::for_tests(path.clone());
         put(&quarantine, "third", 10);
         assert_eq!(reasons(&quarantine), ["first", "second", "third"]);
         assert_eq!(quarantine.ids(1), [2, 3]);
@@ -247,11 +353,70 @@ mod tests {
         item.reason = "still not".to_owned();
         quarantine.restate(3, &item).unwrap();
         assert_eq!(reasons(&quarantine), ["first", "still not"]);
-        std::fs::write(path.join("0000000001.item"), b"junk").unwrap();
+        fs::write(path.join("0000000001.item"), b"junk").unwrap();
         let damaged = quarantine.read(1).unwrap_err();
         assert!(damaged.to_string().contains("damaged"), "{damaged}");
         quarantine.discard(1).unwrap();
         assert_eq!(quarantine.ids(0), [3]);
+    }
+
+    #[test]
+    fn items_are_sealed_and_open_as_themselves_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quarantine");
+        let quarantine = Quarantine::for_tests(path.clone());
+        assert!(!holds_sealed(&path).unwrap());
+        // One from before there was sealing.
+        put(&quarantine, "first MARKER", 10);
+        let first = quarantine.read(1).unwrap();
+        fs::write(file(&path, 1), wire::encode(&first)).unwrap();
+        assert!(!holds_sealed(&path).unwrap());
+        assert_eq!(quarantine.read(1).unwrap(), first);
+        quarantine.restate(1, &first).unwrap();
+        assert!(holds_sealed(&path).unwrap(), "written again, it is sealed");
+        put(&quarantine, "second MARKER", 10);
+        for id in [1, 2] {
+            let bytes = fs::read(file(&path, id)).unwrap();
+            assert!(!bytes.windows(6).any(|window| window == b"MARKER"));
+        }
+        fs::copy(file(&path, 1), file(&path, 2)).unwrap();
+        let moved = quarantine.read(2).unwrap_err().to_string();
+        assert!(moved.contains("changed or moved"), "{moved}");
+
+        // Without the key nothing is read, and nothing is lost.
+        let reason = "the wrapping key is missing".to_owned();
+        let keyless = Quarantine::open(path.clone(), Err(reason)).unwrap();
+        assert_eq!(keyless.ids(0), [1, 2]);
+        let error = keyless.read(1).unwrap_err().to_string();
+        assert!(error.contains("key is missing"), "{error}");
+        let error = keyless.put(first.clone()).unwrap_err().to_string();
+        assert!(error.contains("key is missing"), "{error}");
+        assert_eq!(Quarantine::for_tests(path).read(1).unwrap(), first);
+    }
+
+    #[test]
+    fn what_is_removed_or_written_anew_leaves_no_key_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quarantine");
+        let quarantine = Quarantine::for_tests(path.clone());
+        for _ in 1..=3 {
+            put(&quarantine, "x", 400);
+        }
+        // Other names of the same blocks: what a look at the medium would find.
+        let witness = |id: u64| dir.path().join(id.to_string());
+        for id in 1..=3 {
+            fs::hard_link(file(&path, id), witness(id)).unwrap();
+        }
+        let item = quarantine.read(1).unwrap();
+        quarantine.restate(1, &item).unwrap();
+        quarantine.discard(2).unwrap();
+        assert_eq!(quarantine.discard_all().unwrap(), 2);
+        for id in 1..=3 {
+            let left = fs::read(witness(id)).unwrap();
+            assert_eq!(left[..HEAD], [0; HEAD]);
+            assert!(left[HEAD..].iter().any(|&byte| byte != 0));
+        }
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 
     #[test]

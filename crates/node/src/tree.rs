@@ -50,6 +50,11 @@ pub fn quarantine_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("quarantine")
 }
 
+/// Where a node keeps its mails until they are published.
+pub fn mail_dir(config: &Config) -> PathBuf {
+    config.node.data_dir.join("mail")
+}
+
 /// Where a node keeps its ledger.
 pub fn ledger_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("ledger")

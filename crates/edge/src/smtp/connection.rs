@@ -8,10 +8,10 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::smtp::{
-    Arrival, Defer, Mail, Network, Output, Policy, Protocol, Rates, Session, Tls,
+    Arrival, Defer, Guesses, Mail, Network, Output, Policy, Protocol, Rates, Session, Tls,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) stopped: watch::Receiver<bool>,
     /// Messages of each device in the last minute.
     pub(super) rates: Mutex<Rates>,
+    /// Failed logins of each address.
+    pub(super) guesses: Mutex<Guesses>,
     /// Load balancers, which say for whom they connect.
     pub(super) proxies: Vec<Network>,
 }
@@ -269,6 +271,15 @@ impl<'a> Connection<'a> {
                     self.note_deferral(verdict.err());
                     self.session.admitted(self.shared.now(), verdict, &mut out);
                 }
+                Output::Login(name) => {
+                    let now = self.shared.now();
+                    let verdict = self.guesses().attempt(self.peer, &name, now);
+                    self.session.login_admitted(now, verdict, &mut out);
+                }
+                Output::LoggedIn(name) => {
+                    let now = self.shared.now();
+                    self.guesses().succeeded(self.peer, &name, now);
+                }
                 Output::Message(mail) => {
                     let verdict = self.store(mail).await;
                     let now = self.shared.now();
@@ -295,6 +306,11 @@ impl<'a> Connection<'a> {
         } else {
             Err(Defer::TooFast)
         }
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        let guesses = self.shared.guesses.lock();
+        guesses.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn store(&self, mail: Mail) -> Result<String, Defer> {

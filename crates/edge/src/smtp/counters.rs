@@ -107,6 +107,7 @@ impl SmtpCounters {
             | Refusal::SessionFull(_)
             | Refusal::Idling
             | Refusal::TooManyLogins
+            | Refusal::LoginsHeldBack(_)
             | Refusal::TooSlow
             | Refusal::NoRecipients
             | Refusal::TooManyErrors

@@ -81,6 +81,11 @@ impl Pump {
             };
             return answer(intake.answer, Ok(receipt));
         }
+        // The same message on a second connection before the first is durable: its client comes again
+        // and then hears 250. This goes before the counter, which would refuse it for good.
+        if identity.is_some_and(|identity| self.under_way.contains(&identity)) {
+            return answer(intake.answer, Err(Defer::Busy));
+        }
         let sealed = replay::key(&intake.mail);
         if sealed
             .as_ref()
@@ -88,16 +93,7 @@ impl Pump {
         {
             return answer(intake.answer, Err(Defer::Replayed));
         }
-        if let Some(identity) = identity {
-            // The same message on a second connection before the first is durable: its client
-            // comes again and then hears 250.
-            if !self.under_way.insert(identity) {
-                if let Some(key) = &sealed {
-                    self.replays().end(key, false);
-                }
-                return answer(intake.answer, Err(Defer::Busy));
-            }
-        }
+        self.under_way.extend(identity);
         match self.journal.submit(wire::encode(&intake.mail)).await {
             Ok(pending) => self
                 .in_flight

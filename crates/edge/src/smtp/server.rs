@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use telemetry::smtp::{Network, Policy, Protocol, Rates};
+use telemetry::smtp::{Guesses, Network, Policy, Protocol, Rates};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -78,6 +78,8 @@ pub struct SmtpLimits {
     pub sessions_per_network: usize,
     /// From one device: one that has shown who it is, or else one address and sender.
     pub messages_per_minute: u32,
+    /// Failed logins of one address at once; its network has ten times as many.
+    pub failed_logins: u32,
 }
 
 impl Default for SmtpLimits {
@@ -90,6 +92,7 @@ impl Default for SmtpLimits {
             sessions_per_address: 200,
             sessions_per_network: 2_000,
             messages_per_minute: 6_000,
+            failed_logins: Guesses::PER_ADDRESS,
         }
     }
 }
@@ -198,6 +201,7 @@ impl SmtpServer {
             epoch: Instant::now(),
             stopped,
             rates: Mutex::new(Rates::new(config.limits.messages_per_minute)),
+            guesses: Mutex::new(Guesses::new(config.limits.failed_logins)),
             proxies: config.proxies,
         });
         let places = Arc::new(Places::new(config.limits, Arc::clone(&counters)));

@@ -87,6 +87,34 @@ async fn swaks_logs_in_under_tls_only() {
     assert_eq!((counts.accepted, counts.logins_failed), (2, 2));
 }
 
+/// All clients of this host are one address to the server, as gear behind a NAT is.
+#[tokio::test]
+async fn who_guesses_is_held_back_over_connections_and_its_neighbour_is_not() {
+    let dir = TempDir::new().expect("a directory");
+    let few = |config: &mut SmtpConfig| config.limits.failed_logins = 3;
+    let house = House::start_with(&dir, house(&pdu()), few).await;
+    let attempt = |name: &'static str, password: &'static str| {
+        let house = &house;
+        async move {
+            let mut client = secured(house, None).await;
+            let credentials = base64(format!("\0{name}\0{password}").as_bytes());
+            client.send(format!("AUTH PLAIN {credentials}\r\n")).await;
+            client.reply().await
+        }
+    };
+    assert!(attempt("ups-1", "correct horse").await.starts_with("235"));
+    for _ in 0..3 {
+        assert!(attempt("admin", "admin").await.starts_with("535 5.7.8"));
+    }
+    let held = attempt("admin", "letmein").await;
+    assert!(
+        held.starts_with("454 4.7.0 too many failed logins from your address; try again in "),
+        "{held}"
+    );
+    assert!(attempt("ups-1", "correct horse").await.starts_with("235"));
+    assert_eq!(house.counts().logins_failed, 3);
+}
+
 /// A client that has heard 220 to STARTTLS and shaken hands.
 async fn secured(house: &House, own: Option<&Certified>) -> Client<TlsStream<TcpStream>> {
     let mut client = Client::connect(house.port()).await;

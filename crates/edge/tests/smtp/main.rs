@@ -3,6 +3,7 @@
 mod clients;
 mod crash;
 mod crowd;
+mod differential;
 mod doors;
 mod house;
 mod identity;

@@ -47,6 +47,7 @@ pub(super) fn door(
         sessions_per_address: mailbox.max_sessions_per_address,
         sessions_per_network: mailbox.max_sessions_per_network,
         messages_per_minute: mailbox.max_messages_per_minute,
+        failed_logins: mailbox.max_failed_logins,
     };
     let door = SmtpConfig {
         implicit_tls: mailbox.implicit_tls,

@@ -13,6 +13,7 @@ use crate::probe::Probe;
 use crate::rooms::Rooms;
 use crate::steward::Steward;
 use crate::tail::Tail;
+use crate::tree;
 use ledger::Wanted;
 use ledger::watch::WatchConfig;
 use runtime::service::ServiceError;
@@ -64,7 +65,8 @@ impl Parts {
             incarnation: self.incarnation.number,
             door: self.door.clone(),
             config: self.door_config.clone(),
-            dir: self.config.node.data_dir.join("mail"),
+            dir: tree::mail_dir(&self.config),
+            keys: self.journal_keys.clone(),
             directory: self.directory.clone(),
             formats: self.formats.clone(),
             space: self.space.clone(),

@@ -127,8 +127,10 @@ fn sealed(
     let counter = runtime::clock::unix_now().0;
     let text = seal(&house, &arguments.id, &signing, counter, message, entropy)?;
     let header = format!(
-        "From: <{}>\r\nTo: <{}>\r\nSubject: sealed report\r\n\r\n",
-        arguments.from, arguments.recipient
+        "From: <{}>\r\nTo: <{}>\r\nDate: {}\r\nSubject: sealed report\r\n\r\n",
+        arguments.from,
+        arguments.recipient,
+        gear::mail::rfc5322(runtime::clock::unix_now())
     );
     Ok([header, text].concat().into_bytes())
 }

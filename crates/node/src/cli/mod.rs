@@ -10,6 +10,7 @@ mod node;
 mod quarantine;
 mod status;
 mod tree;
+mod wrapping_key;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -49,6 +50,8 @@ enum Command {
     },
     /// Make or show a node's identity key.
     Identity(identity::Arguments),
+    /// Show or change the key that seals what rests on a node's disk.
+    WrappingKey(wrapping_key::Arguments),
     /// Play a device: send one mail as the real gear would.
     Device {
         #[command(subcommand)]
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
             command: ConfigCommand::Check { file },
         } => check(&file),
         Command::Identity(arguments) => identity::run(&arguments),
+        Command::WrappingKey(arguments) => wrapping_key::run(&arguments),
         Command::Device { command } => device::run(&command),
         Command::Format { command } => format::run(&command),
         Command::Copybook { command } => copybook::run(&command),

@@ -2,6 +2,7 @@
 //! needs no node works on its folder, too.
 
 use super::Outcome;
+use crate::at_rest::Vault;
 use crate::desk::at_the_shelf;
 use crate::quarantine::Quarantine;
 use base64::Engine as _;
@@ -9,6 +10,7 @@ use clap::Subcommand;
 use local::control::AskError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use wire::control::{Answer, Ask, QuarantineItem, QuarantineJob};
 
@@ -103,7 +105,9 @@ fn answer(config: &Path, job: &QuarantineJob) -> Result<Answer, Failure> {
                 "The node does not run; this is its folder {}.",
                 dir.display()
             );
-            Ok(at_the_shelf(&Quarantine::open(dir)?, job))
+            let keys = Vault::existing(&config).map(Arc::new);
+            let keys = keys.map_err(|error| error.to_string());
+            Ok(at_the_shelf(&Quarantine::open(dir, keys)?, job))
         }
         Err(error) => Err(error.into()),
     }

@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// Delivers a mail as gear does: one session, one message.
+    /// Delivers a mail as gear does: one session, one message, with a Date.
     pub(crate) async fn deliver(&self, door: &str, from: &str, body: &str) -> io::Result<()> {
         let mut stream = BufReader::new(connect(&self.doors, door).await?);
         expect(&mut stream, "220").await?;
@@ -83,8 +83,9 @@ impl World {
                 .await?;
             expect(&mut stream, reply).await?;
         }
+        let date = gear::mail::rfc5322(runtime::clock::unix_now());
         stream
-            .write_all(format!("{body}\r\n.\r\n").as_bytes())
+            .write_all(format!("Date: {date}\r\n{body}\r\n.\r\n").as_bytes())
             .await?;
         expect(&mut stream, "250").await?;
         stream.write_all(b"QUIT\r\n").await?;

@@ -58,6 +58,18 @@ pub enum OpenError {
         /// What is wrong with it.
         what: String,
     },
+    /// The key of sealed records cannot be had. Nothing was changed.
+    #[error(
+        "the records from {seq} on in the journal file {file} are sealed, and their key cannot be had: {reason}"
+    )]
+    Key {
+        /// The segment.
+        file: PathBuf,
+        /// First record under the key.
+        seq: u64,
+        /// Why, and what helps.
+        reason: String,
+    },
     /// Another process holds the journal.
     #[error("journal {dir} is in use by another process; stop that one first")]
     Locked {

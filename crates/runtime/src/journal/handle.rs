@@ -1,4 +1,5 @@
 use super::JournalOptions;
+use super::cipher::RecordCipher;
 use super::desk::Work;
 use super::disk::{Disk, RealDisk};
 use super::error::{JournalError, OpenError};
@@ -12,6 +13,7 @@ use crate::blocking;
 use crate::durable::{self, sync_dir};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -37,6 +39,7 @@ pub struct Journal {
 
 struct Inner {
     dir: PathBuf,
+    cipher: Option<Arc<dyn RecordCipher>>,
     queue: Option<mpsc::Sender<Append>>,
     shared: Arc<Shared>,
     /// The processed watermark as it stands in its file.
@@ -70,7 +73,10 @@ impl Journal {
         durable::create_dir(dir).map_err(OpenError::io("create", dir))?;
         let lock = lock(dir)?;
         let processed = watermark::load(dir)?;
-        let found = recover::scan(dir, processed + 1)?;
+        durable::finish_destroying(dir, segment::SEALED_HEADER)
+            .map_err(OpenError::io("clear", dir))?;
+        let cipher = options.cipher.clone();
+        let found = recover::scan(dir, processed + 1, cipher.as_deref())?;
         if processed >= found.recovery.next {
             let what = format!(
                 "it says that record {processed} was processed, but the journal ends before {}",
@@ -79,6 +85,8 @@ impl Journal {
             return Err(watermark::damaged(dir, &what));
         }
         let active = found.last.map(|tail| settle(&tail)).transpose()?.flatten();
+        // What is new goes into a sealed segment; a plain one from before stays as it is.
+        let active = active.filter(|active| cipher.is_none() || active.head.shred.is_some());
         sync_dir(dir).map_err(OpenError::io("sync", dir))?;
 
         let shared = Arc::new(Shared::default());
@@ -99,6 +107,7 @@ impl Journal {
             Work::start(writer, appends).map_err(OpenError::io("start the writer of", dir))?;
         let inner = Inner {
             dir: dir.to_owned(),
+            cipher,
             queue: Some(queue),
             shared,
             processed: Mutex::new(processed),
@@ -170,7 +179,8 @@ impl Journal {
     /// # Errors
     /// The directory cannot be listed.
     pub fn read_from(&self, seq: u64) -> Result<Records, OpenError> {
-        Records::new(&self.inner.dir, seq, self.last())
+        let cipher = self.inner.cipher.clone();
+        Records::new(&self.inner.dir, seq, self.last(), cipher)
     }
 
     /// The last record that was worked off; 0 for none.
@@ -209,25 +219,22 @@ impl Journal {
         Ok(())
     }
 
-    /// Deletes the segments whose records are all at or below `seq` and worked off; how many. The
-    /// last segment always stays: it carries the numbering on.
+    /// Deletes the segments whose records are all at or below `seq` and worked off, and overwrites what
+    /// their keys need before that; how many. The last segment always stays: it carries the numbering on.
     ///
     /// # Errors
     /// A file cannot be removed.
     pub fn release(&self, seq: u64) -> Result<usize, OpenError> {
         let limit = seq.min(self.processed());
         let segments = segment::list(&self.inner.dir)?;
-        let mut removed = 0;
-        for pair in segments.windows(2) {
-            let [segment, following] = pair else { continue };
-            if following.first > limit + 1 {
-                break;
-            }
-            fs::remove_file(&segment.path).map_err(OpenError::io("remove", &segment.path))?;
-            removed += 1;
-        }
-        sync_dir(&self.inner.dir).map_err(OpenError::io("sync", &self.inner.dir))?;
-        Ok(removed)
+        let released = segments
+            .windows(2)
+            .take_while(|pair| pair[1].first <= limit + 1)
+            .map(|pair| pair[0].path.as_path());
+        let released: Vec<&Path> = released.collect();
+        durable::destroy(&self.inner.dir, &released, segment::SEALED_HEADER)
+            .map_err(OpenError::io("give back segments of", &self.inner.dir))?;
+        Ok(released.len())
     }
 }
 
@@ -254,6 +261,29 @@ impl Future for Pending {
             .poll(cx)
             .map(|answer| answer.unwrap_or(Err(JournalError::Closed)))
     }
+}
+
+/// Whether the journal in `dir` has a sealed segment: then its key must not be replaced by a new one.
+///
+/// # Errors
+/// The folder or a segment cannot be read. A folder that is not there has none.
+pub fn holds_sealed(dir: &Path) -> Result<bool, OpenError> {
+    if !dir.is_dir() {
+        return Ok(false);
+    }
+    for segment in segment::list(dir)? {
+        let mut start = Vec::new();
+        File::open(&segment.path)
+            .and_then(|file| {
+                file.take(segment::SEALED_HEADER as u64)
+                    .read_to_end(&mut start)
+            })
+            .map_err(OpenError::io("read", &segment.path))?;
+        if segment::is_sealed(&start) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -286,10 +316,10 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 /// sync, and what we are about to call recovered must not be lost by a power cut afterwards.
 fn settle(tail: &Tail) -> Result<Option<Active>, OpenError> {
     let path = &tail.segment.path;
-    if tail.len == 0 {
+    let Some(head) = tail.head else {
         fs::remove_file(path).map_err(OpenError::io("remove", path))?;
         return Ok(None);
-    }
+    };
     let file = OpenOptions::new()
         .write(true)
         .open(path)
@@ -299,7 +329,9 @@ fn settle(tail: &Tail) -> Result<Option<Active>, OpenError> {
     file.sync_all().map_err(OpenError::io("sync", path))?;
     Ok(Some(Active {
         file,
-        salt: tail.salt,
+        first: tail.segment.first,
+        head,
+        keyed: None,
         len: tail.len,
     }))
 }

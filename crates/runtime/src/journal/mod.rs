@@ -8,7 +8,10 @@
 //!
 //! What the reader of the journal has worked off is told by [`Journal::mark_processed`]
 //! (`watermark`); [`Journal::release`] gives back the segments that nobody needs any more.
+//!
+//! With a [`RecordCipher`] (`cipher`) new segments are sealed; plain ones from before are still read.
 
+mod cipher;
 mod desk;
 mod disk;
 mod error;
@@ -17,15 +20,18 @@ mod reader;
 mod record;
 mod recover;
 mod segment;
+mod unseal;
 mod watermark;
 mod writer;
 
+pub use cipher::{KeyPlace, MAX_KEPT, RecordCipher, RecordKey, Shred, TAG};
 pub use error::{JournalError, OpenError};
-pub use handle::{Journal, LOCK_PAUSE, LOCK_TRIES, Pending};
+pub use handle::{Journal, LOCK_PAUSE, LOCK_TRIES, Pending, holds_sealed};
 pub use reader::Records;
 pub use record::{MAX_PAYLOAD, Record};
 pub use recover::{Recovery, TornTail};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sizes and bounds of a journal.
@@ -40,6 +46,8 @@ pub struct JournalOptions {
     /// Most appends that wait for the writer. Further callers wait before they hand over their
     /// payload, so memory stays bounded by their number.
     pub queue: usize,
+    /// Seals new segments; `None`: they are plain, and sealed ones are not opened.
+    pub cipher: Option<Arc<dyn RecordCipher>>,
 }
 
 impl JournalOptions {
@@ -61,6 +69,7 @@ impl Default for JournalOptions {
             max_batch: Self::MAX_BATCH,
             max_batch_bytes: Self::MAX_BATCH_BYTES,
             queue: Self::QUEUE,
+            cipher: None,
         }
     }
 }

@@ -1,7 +1,10 @@
+use super::cipher::RecordCipher;
 use super::error::OpenError;
 use super::record::{self, Record};
 use super::segment::{self, Segment};
+use super::unseal::Keys;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Iterator over durable records; one segment is in memory at a time.
 #[derive(Debug)]
@@ -11,6 +14,7 @@ pub struct Records {
     current: Option<Loaded>,
     from: u64,
     to: u64,
+    cipher: Option<Arc<dyn RecordCipher>>,
 }
 
 #[derive(Debug)]
@@ -18,12 +22,18 @@ struct Loaded {
     segment: Segment,
     bytes: Vec<u8>,
     salt: u32,
+    keys: Keys,
     offset: usize,
 }
 
 impl Records {
     /// Records `from..=to`; the caller knows that `to` is durable.
-    pub(super) fn new(dir: &Path, from: u64, to: u64) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        dir: &Path,
+        from: u64,
+        to: u64,
+        cipher: Option<Arc<dyn RecordCipher>>,
+    ) -> Result<Self, OpenError> {
         let mut ahead = segment::list(dir)?;
         // Segments before the one that holds `from` need not be read.
         let skip = ahead
@@ -36,6 +46,7 @@ impl Records {
             current: None,
             from,
             to,
+            cipher,
         })
     }
 
@@ -49,14 +60,15 @@ impl Records {
                     return Ok(None);
                 }
                 let bytes = segment.load()?;
-                let salt = segment
-                    .salt(&bytes)
+                let head = segment
+                    .head(&bytes)
                     .ok_or_else(|| segment.corrupt(0, "damaged header"))?;
                 self.current = Some(Loaded {
                     segment,
                     bytes,
-                    salt,
-                    offset: segment::HEADER,
+                    salt: head.salt,
+                    keys: Keys::at_start(head),
+                    offset: head.len(),
                 });
                 continue;
             };
@@ -70,12 +82,17 @@ impl Records {
             }
             let framed = record::read(loaded.salt, &loaded.bytes[loaded.offset..])
                 .map_err(|what| loaded.segment.corrupt(loaded.offset, what))?;
+            let offset = loaded.offset;
             loaded.offset += framed.len();
-            if framed.seq >= self.from {
+            if framed.is_key {
+                let cipher = self.cipher.as_deref();
+                loaded.keys.take(cipher, &loaded.segment, offset, &framed)?;
+            } else if framed.seq >= self.from {
+                let payload = loaded.keys.open(&loaded.segment, offset, &framed)?;
                 self.from = framed.seq + 1;
                 return Ok(Some(Record {
                     seq: framed.seq,
-                    payload: framed.payload.to_vec(),
+                    payload,
                 }));
             }
         }

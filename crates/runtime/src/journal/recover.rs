@@ -1,8 +1,10 @@
 //! Bringing a journal back: read all segments, check every record, find a torn tail.
 
+use super::cipher::RecordCipher;
 use super::error::OpenError;
 use super::record;
-use super::segment::{self, Segment};
+use super::segment::{self, Head, Segment};
+use super::unseal::Keys;
 use std::path::{Path, PathBuf};
 
 /// What was found when the journal was opened.
@@ -42,14 +44,20 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) segment: Segment,
-    /// Where its whole records end; 0 when its very header is torn.
+    /// Where its whole records end.
     pub(super) len: u64,
-    pub(super) salt: u32,
+    /// `None` when its very header is torn.
+    pub(super) head: Option<Head>,
 }
 
 /// Reads everything; changes nothing. `floor` is the next sequence number of a journal without
-/// segments (one more than the processed watermark).
-pub(super) fn scan(dir: &Path, floor: u64) -> Result<Found, OpenError> {
+/// segments (one more than the processed watermark). Sealed records are not opened, but every key of
+/// theirs is: whether it can be had must not turn out later.
+pub(super) fn scan(
+    dir: &Path,
+    floor: u64,
+    cipher: Option<&dyn RecordCipher>,
+) -> Result<Found, OpenError> {
     let segments = segment::list(dir)?;
     let first = segments.first().map_or(floor, |segment| segment.first);
     let mut recovery = Recovery {
@@ -58,7 +66,7 @@ pub(super) fn scan(dir: &Path, floor: u64) -> Result<Found, OpenError> {
         next: first,
         torn_tail: None,
     };
-    let mut last = None;
+    let mut last: Option<Tail> = None;
     let count = segments.len();
     for (index, segment) in segments.into_iter().enumerate() {
         if segment.first != recovery.next {
@@ -68,33 +76,52 @@ pub(super) fn scan(dir: &Path, floor: u64) -> Result<Found, OpenError> {
             );
             return Err(segment.corrupt(0, what));
         }
-        last = Some(scan_segment(segment, index + 1 == count, &mut recovery)?);
+        let was_sealed = last.is_some_and(|tail| is_sealed(&tail));
+        let tail = scan_segment(segment, index + 1 == count, cipher, &mut recovery)?;
+        if was_sealed && tail.head.is_some() && !is_sealed(&tail) {
+            let what =
+                "it is not sealed, and the segment before it is; only older ones may be plain";
+            return Err(tail.segment.corrupt(0, what));
+        }
+        last = Some(tail);
     }
     Ok(Found { recovery, last })
+}
+
+fn is_sealed(tail: &Tail) -> bool {
+    tail.head.is_some_and(|head| head.shred.is_some())
 }
 
 /// Counts the records of one segment and finds where the whole ones end.
 fn scan_segment(
     segment: Segment,
     is_last: bool,
+    cipher: Option<&dyn RecordCipher>,
     recovery: &mut Recovery,
 ) -> Result<Tail, OpenError> {
     let bytes = segment.load()?;
-    let Some(salt) = segment.salt(&bytes) else {
+    let Some(head) = segment.head(&bytes) else {
         // The header is durable before the first record is written behind it.
-        if is_last && bytes.len() <= segment::HEADER {
+        if is_last && segment::is_unfinished(&bytes) {
             recovery.torn_tail = torn(&segment, 0, bytes.len(), "an unfinished segment header");
             return Ok(Tail {
                 segment,
                 len: 0,
-                salt: 0,
+                head: None,
             });
         }
         return Err(segment.corrupt(0, "not a sound header of a journal segment of this version"));
     };
-    let mut offset = segment::HEADER;
+    let salt = head.salt;
+    let mut keys = Keys::at_start(head);
+    let mut offset = head.len();
     while offset < bytes.len() {
         let problem = match record::read(salt, &bytes[offset..]) {
+            Ok(framed) if framed.seq == recovery.next && framed.is_key => {
+                keys.take(cipher, &segment, offset, &framed)?;
+                offset += framed.len();
+                continue;
+            }
             Ok(framed) if framed.seq == recovery.next => {
                 recovery.records += 1;
                 recovery.next += 1;
@@ -116,7 +143,7 @@ fn scan_segment(
     Ok(Tail {
         segment,
         len: offset as u64,
-        salt,
+        head: Some(head),
     })
 }
 
@@ -125,7 +152,7 @@ fn scan_segment(
 fn was_durable(salt: u32, bytes: &[u8], seq: u64) -> bool {
     (0..bytes.len()).any(|offset| {
         let rest = &bytes[offset..];
-        // The records between take at least a header each: a cheap test that spares the checksum.
+        // The frames between take at least a header each: a cheap test that spares the checksum.
         let most_between = (offset / record::HEADER) as u64;
         record::claimed_seq(rest).is_some_and(|seen| seen > seq && seen - seq <= most_between)
             && record::read(salt, rest).is_ok_and(|later| later.synced >= seq)

@@ -1,16 +1,40 @@
-//! A segment file: `magic | first seq u64 | salt u32 | crc32c u32`, then records. Its name is the
-//! sequence number of its first record, so that a listing of the directory is the table of
-//! contents.
+//! A segment file: a header, then frames. Its name is the sequence number of its first record, so that a
+//! listing of the directory is the table of contents.
+//!
+//! Header of a plain segment: `magic | first seq u64 | salt u32 | crc32c u32`. Of a sealed one: `magic |
+//! first seq u64 | salt u32 | shred 32 | crc32c u32`.
 
+use super::cipher::Shred;
 use super::error::OpenError;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Name of the format and its version; other bytes here mean "not ours" or "from a later build".
-const MAGIC: &[u8; 8] = b"ghjrnl\0\x01";
+const PLAIN: &[u8; 8] = b"ghjrnl\0\x01";
+const SEALED: &[u8; 8] = b"ghjrnl\0\x02";
 
-/// Bytes before the first record.
-pub(super) const HEADER: usize = 24;
+/// Bytes before the first frame of a plain segment.
+pub(super) const PLAIN_HEADER: usize = 24;
+/// Bytes before the first frame of a sealed segment.
+pub(super) const SEALED_HEADER: usize = 56;
+
+/// What a header says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Head {
+    pub(super) salt: u32,
+    /// `None`: records stand here as they are.
+    pub(super) shred: Option<Shred>,
+}
+
+impl Head {
+    /// Bytes before the first frame.
+    pub(super) const fn len(&self) -> usize {
+        match self.shred {
+            None => PLAIN_HEADER,
+            Some(_) => SEALED_HEADER,
+        }
+    }
+}
 
 /// A segment in the directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,21 +51,27 @@ impl Segment {
         }
     }
 
-    /// The file's header with this salt.
-    pub(super) fn header(&self, salt: u32) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        header[..8].copy_from_slice(MAGIC);
-        header[8..16].copy_from_slice(&self.first.to_le_bytes());
-        header[16..20].copy_from_slice(&salt.to_le_bytes());
-        let crc = crc32c::crc32c(&header[..20]);
-        header[20..].copy_from_slice(&crc.to_le_bytes());
+    /// The file's header.
+    pub(super) fn header(&self, head: Head) -> Vec<u8> {
+        let mut header = Vec::with_capacity(head.len());
+        header.extend_from_slice(head.shred.map_or(PLAIN, |_| SEALED));
+        header.extend_from_slice(&self.first.to_le_bytes());
+        header.extend_from_slice(&head.salt.to_le_bytes());
+        header.extend(head.shred.iter().flatten());
+        let crc = crc32c::crc32c(&header);
+        header.extend_from_slice(&crc.to_le_bytes());
         header
     }
 
-    /// The salt in the file's header, if `bytes` begins with a sound header of this segment.
-    pub(super) fn salt(&self, bytes: &[u8]) -> Option<u32> {
+    /// The file's header, if `bytes` begins with a sound one of this segment.
+    pub(super) fn head(&self, bytes: &[u8]) -> Option<Head> {
         let salt = u32::from_le_bytes(bytes.get(16..20)?.try_into().ok()?);
-        bytes.starts_with(&self.header(salt)).then_some(salt)
+        let shred = match bytes.starts_with(SEALED) {
+            true => Some(bytes.get(20..52)?.try_into().ok()?),
+            false => None,
+        };
+        let head = Head { salt, shred };
+        bytes.starts_with(&self.header(head)).then_some(head)
     }
 
     /// The file's bytes.
@@ -57,6 +87,17 @@ impl Segment {
             what: what.into(),
         }
     }
+}
+
+/// Whether an unsound header of a last segment is an unfinished one: nothing is written behind a header
+/// that is not durable. A plain one is as short as that, and so may the first record behind it be.
+pub(super) fn is_unfinished(bytes: &[u8]) -> bool {
+    bytes.len() <= PLAIN_HEADER || (bytes.len() <= SEALED_HEADER && !bytes.starts_with(PLAIN))
+}
+
+/// Whether `bytes` begin as a sealed segment does.
+pub(super) fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.starts_with(SEALED)
 }
 
 /// All segments in `dir`, in order. Files with other names are none of ours.

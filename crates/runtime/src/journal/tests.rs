@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 mod crash;
 mod one_thread;
+mod sealed;
 mod space;
 
 fn small() -> JournalOptions {
@@ -155,7 +156,7 @@ async fn a_segment_torn_within_its_header_is_started_again() {
     let (journal, _) = open(origin.path(), JournalOptions::default());
     fill(&journal, 1, 3).await;
     drop(journal);
-    for len in 0..=segment::HEADER {
+    for len in 0..=segment::PLAIN_HEADER {
         let dir = TempDir::new().expect("a directory");
         copy(origin.path(), dir.path());
         fs::write(segment::Segment::new(dir.path(), 4).path, vec![0; len]).expect("writes");
@@ -239,7 +240,7 @@ async fn a_hole_in_the_last_batch_is_a_torn_tail() {
     };
     let mut bytes = fs::read(file).expect("reads");
     let segment = &segment::list(dir.path()).expect("lists")[0];
-    let salt = segment.salt(&bytes).expect("a sound header");
+    let salt = segment.head(&bytes).expect("a sound header").salt;
     let whole = bytes.len();
     record::write(salt, 3, 2, b"first of the batch", &mut bytes);
     let hole = whole..bytes.len();

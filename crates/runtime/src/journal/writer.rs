@@ -1,9 +1,10 @@
 //! The writer: gather, write once, sync once, answer all. Where it runs is `desk`'s to say.
 
+use super::cipher::{KEY_RECORDS, KeyPlace, Shred, Under};
 use super::disk::Disk;
 use super::error::{JournalError, is_full};
 use super::record;
-use super::segment::{self, Segment};
+use super::segment::{Head, Segment};
 use super::{FULL_HOLD, JournalOptions};
 use std::fs::{self, File};
 use std::io;
@@ -50,9 +51,20 @@ impl Shared {
 /// The segment being written.
 pub(super) struct Active {
     pub(super) file: File,
-    pub(super) salt: u32,
+    /// Number of its first record.
+    pub(super) first: u64,
+    pub(super) head: Head,
+    /// What new records are sealed under; `None`: the next one needs a fresh key, or the segment is plain.
+    pub(super) keyed: Option<Keyed>,
     /// Durable length.
     pub(super) len: u64,
+}
+
+/// A key that this writer made.
+pub(super) struct Keyed {
+    under: Under,
+    generation: u64,
+    records: u64,
 }
 
 pub(super) struct Writer<D> {
@@ -98,8 +110,17 @@ impl<D: Disk> Writer<D> {
             None => self.start_segment().map_err(|error| self.refuse(error))?,
         };
         let mut bytes = Vec::new();
+        // Put back once these records are durable: a record that is given up used up its number under its
+        // key, and another payload will have that number.
+        let keyed = self.key(&mut active, first, &mut bytes);
+        let (salt, synced) = (active.head.salt, first - 1);
         for (append, seq) in batch.iter().zip(first..) {
-            record::write(active.salt, seq, first - 1, &append.payload, &mut bytes);
+            match &keyed {
+                None => record::write(salt, seq, synced, &append.payload, &mut bytes),
+                Some(keyed) => {
+                    record::seal(salt, &keyed.under, seq, synced, &append.payload, &mut bytes);
+                }
+            }
         }
         let written = self.disk.write_at(&active.file, &bytes, active.len);
         if let Err(error) = written {
@@ -114,6 +135,10 @@ impl<D: Disk> Writer<D> {
             return Err(self.unsynced(&active, error));
         }
         active.len += bytes.len() as u64;
+        active.keyed = keyed.map(|keyed| Keyed {
+            records: keyed.records + batch.len() as u64,
+            ..keyed
+        });
         self.active = Some(active);
         self.next += batch.len() as u64;
         self.shared.durable.store(self.next - 1, Ordering::Release);
@@ -122,20 +147,56 @@ impl<D: Disk> Writer<D> {
         Ok(first)
     }
 
+    /// The key for records from `first` on; a fresh one goes into `bytes`, in front of them. `None` in a
+    /// plain segment.
+    fn key(&self, active: &mut Active, first: u64, bytes: &mut Vec<u8>) -> Option<Keyed> {
+        let (cipher, shred) = (self.options.cipher.as_ref()?, active.head.shred?);
+        let generation = cipher.generation();
+        if let Some(keyed) = active.keyed.take()
+            && keyed.generation == generation
+            && keyed.records < KEY_RECORDS
+        {
+            return Some(keyed);
+        }
+        let place = KeyPlace {
+            segment: active.first,
+            seq: first,
+            shred,
+        };
+        let (key, kept) = cipher.fresh(&place);
+        record::write_key(active.head.salt, first, first - 1, &kept, bytes);
+        Some(Keyed {
+            under: Under {
+                key,
+                segment: active.first,
+            },
+            generation,
+            records: 0,
+        })
+    }
+
     /// A new segment, durable with its name before anything is written into it.
     fn start_segment(&mut self) -> io::Result<Active> {
         let mut salt = [0; 4];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
-        let salt = u32::from_le_bytes(salt);
+        let head = Head {
+            salt: u32::from_le_bytes(salt),
+            shred: match &self.options.cipher {
+                Some(_) => Some(shred()?),
+                None => None,
+            },
+        };
         let segment = Segment::new(&self.dir, self.next);
         let created = self.disk.create(&segment.path).and_then(|file| {
-            self.disk.write_at(&file, &segment.header(salt), 0)?;
+            self.disk.write_at(&file, &segment.header(head), 0)?;
             self.disk.sync(&file)?;
             self.disk.sync_dir(&self.dir)?;
             Ok(Active {
                 file,
-                salt,
-                len: segment::HEADER as u64,
+                first: segment.first,
+                head,
+                keyed: None,
+                len: head.len() as u64,
             })
         });
         if created.is_err() {
@@ -177,4 +238,10 @@ impl<D: Disk> Writer<D> {
         self.shared.failed.store(true, Ordering::Release);
         error
     }
+}
+
+fn shred() -> io::Result<Shred> {
+    let mut shred = Shred::default();
+    getrandom::fill(&mut shred).map_err(io::Error::other)?;
+    Ok(shred)
 }

@@ -48,6 +48,11 @@ pub enum Output {
     Pause(Duration),
     /// A message is announced, and by [`Session::sender`](super::Session::sender): is there room for it? Answer by [`Session::admitted`](super::Session::admitted).
     Admit,
+    /// Somebody tries to log in under this name: may it, by what failed before? Answer by
+    /// [`Session::login_admitted`](super::Session::login_admitted).
+    Login(String),
+    /// And has succeeded.
+    LoggedIn(String),
     /// Make this durable and answer by [`Session::stored`](super::Session::stored).
     Message(Mail),
     /// For the log: something was refused. Its reply, if it has one, follows.
@@ -88,6 +93,8 @@ pub enum Input {
     TlsEstablished(Tls),
     /// Answer to [`Output::Admit`].
     Admitted(Result<(), Defer>),
+    /// Answer to [`Output::Login`]: how long it has to wait, if it has.
+    LoginAdmitted(Result<(), Duration>),
     /// Answer to [`Output::Message`]: the receipt's id.
     Stored(Result<String, Defer>),
     /// The server is going down.

@@ -8,6 +8,7 @@ use super::exchange::Output;
 use super::refusal::Refusal;
 use super::scram::{self, ClientFirst, Exchange, NONCE};
 use super::session::{Phase, Session};
+use core::time::Duration;
 use wire::Proof;
 
 /// What the client's next line answers.
@@ -24,10 +25,27 @@ pub(super) enum Login {
     ScramDone(String),
 }
 
+/// Credentials that are checked when the shell lets them through.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    Password { name: String, password: Vec<u8> },
+    Scram { first: ClientFirst, plus: bool },
+}
+
+impl Attempt {
+    fn name(&self) -> &str {
+        match self {
+            Self::Password { name, .. } => name,
+            Self::Scram { first, .. } => &first.name,
+        }
+    }
+}
+
 /// What comes of an answer.
 enum Step {
     /// Ask on, with these octets.
     Ask(Vec<u8>, Login),
+    Try(Attempt),
     Known(String),
     Refused(Refusal),
 }
@@ -98,24 +116,55 @@ impl Session {
             Some(answer) => self.step(login, &answer),
             None => Step::Refused(Refusal::BadAnswer),
         };
+        self.go_on(step, out);
+    }
+
+    fn go_on(&mut self, step: Step, out: &mut Vec<Output>) {
         match step {
             Step::Ask(challenge, login) => self.ask(&challenge, login, out),
+            Step::Try(attempt) => {
+                out.push(Output::Login(attempt.name().to_owned()));
+                self.phase = Phase::Trying(attempt);
+            }
             Step::Known(name) => {
+                out.push(Output::LoggedIn(name.clone()));
                 self.sasl = Some(name);
                 reply(out, 235, "2.7.0", "logged in");
             }
-            Step::Refused(refusal) => {
-                self.login_failures += 1;
-                let delay = self
-                    .policy
-                    .tarpit
-                    .delay(self.policy.tarpit.free + self.login_failures);
-                out.push(Output::Pause(delay));
-                self.refuse(refusal, out);
-                if self.login_failures >= self.policy.max_login_failures {
-                    self.end(Refusal::TooManyLogins, out);
-                }
+            Step::Refused(refusal) => self.login_failed(refusal, out),
+        }
+    }
+
+    /// The shell has decided whether an attempt is let through.
+    pub(super) fn tried(
+        &mut self,
+        attempt: Attempt,
+        verdict: Result<(), Duration>,
+        out: &mut Vec<Output>,
+    ) {
+        match verdict {
+            Ok(()) => {
+                let step = self.check(attempt);
+                self.go_on(step, out);
             }
+            // Rounded up: who comes back then is let through.
+            Err(wait) => {
+                let seconds = wait.as_millis().div_ceil(1_000);
+                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+                self.login_failed(Refusal::LoginsHeldBack(seconds), out);
+            }
+        }
+    }
+
+    fn login_failed(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
+        self.login_failures += 1;
+        let tarpit = &self.policy.tarpit;
+        out.push(Output::Pause(
+            tarpit.delay(tarpit.free + self.login_failures),
+        ));
+        self.refuse(refusal, out);
+        if self.login_failures >= self.policy.max_login_failures {
+            self.end(Refusal::TooManyLogins, out);
         }
     }
 
@@ -129,7 +178,10 @@ impl Session {
                 match text.split('\0').collect::<Vec<_>>()[..] {
                     // On whose behalf: one's own, if that is said at all.
                     [behalf, name, password] if behalf.is_empty() || behalf == name => {
-                        self.check(name, password.as_bytes())
+                        Step::Try(Attempt::Password {
+                            name: name.to_owned(),
+                            password: password.as_bytes().to_vec(),
+                        })
                     }
                     [_, _, _] => Step::Refused(Refusal::LoginFailed),
                     _ => Step::Refused(Refusal::BadAnswer),
@@ -139,19 +191,16 @@ impl Session {
                 Some(name) => Step::Ask(b"Password:".to_vec(), Login::Password(name.to_owned())),
                 None => Step::Refused(Refusal::LoginFailed),
             },
-            Login::Password(name) => self.check(&name, answer),
+            Login::Password(name) => Step::Try(Attempt::Password {
+                name,
+                password: answer.to_vec(),
+            }),
             Login::ScramFirst { plus } => {
                 let exporter = self.tls.and_then(|tls| tls.exporter);
                 let Some(first) = ClientFirst::read(answer, plus, exporter.is_some()) else {
                     return Step::Refused(Refusal::LoginFailed);
                 };
-                let (verifier, _) = self.policy.devices.verifier(&first.name);
-                let binding = exporter.filter(|_| plus);
-                let (exchange, challenge) = Exchange::new(first, verifier, self.nonce(), binding);
-                Step::Ask(
-                    challenge.into_bytes(),
-                    Login::ScramFinal(Box::new(exchange)),
-                )
+                Step::Try(Attempt::Scram { first, plus })
             }
             Login::ScramFinal(exchange) => match exchange.finish(answer) {
                 Some(proof) => {
@@ -165,13 +214,27 @@ impl Session {
         }
     }
 
-    fn check(&self, name: &str, password: &[u8]) -> Step {
-        // A name that does not exist costs as much as a wrong password.
-        let (verifier, exists) = self.policy.devices.verifier(name);
-        if verifier.matches(password) && exists {
-            self.known(name.to_owned())
-        } else {
-            Step::Refused(Refusal::LoginFailed)
+    /// A name that does not exist costs as much as a wrong password.
+    fn check(&self, attempt: Attempt) -> Step {
+        match attempt {
+            Attempt::Password { name, password } => {
+                let (verifier, exists) = self.policy.devices.verifier(&name);
+                if verifier.matches(&password) && exists {
+                    self.known(name)
+                } else {
+                    Step::Refused(Refusal::LoginFailed)
+                }
+            }
+            Attempt::Scram { first, plus } => {
+                let (verifier, _) = self.policy.devices.verifier(&first.name);
+                let exporter = self.tls.and_then(|tls| tls.exporter);
+                let binding = exporter.filter(|_| plus);
+                let (exchange, challenge) = Exchange::new(first, verifier, self.nonce(), binding);
+                Step::Ask(
+                    challenge.into_bytes(),
+                    Login::ScramFinal(Box::new(exchange)),
+                )
+            }
         }
     }
 

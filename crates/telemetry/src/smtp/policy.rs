@@ -62,7 +62,7 @@ impl Policy {
     /// A person mistypes once or twice; a device never.
     pub const MAX_LOGIN_FAILURES: u32 = 3;
 
-    /// Strict: TLS offered and required, nothing relaxed.
+    /// Strict: TLS offered and required, a Date wanted, nothing relaxed.
     pub fn new(hostname: impl Into<String>, recipients: Recipients) -> Self {
         Self {
             hostname: hostname.into(),
@@ -72,7 +72,7 @@ impl Policy {
             max_errors: Self::MAX_ERRORS,
             tls_available: true,
             require_tls: true,
-            require_date: false,
+            require_date: true,
             profiles: Vec::new(),
             devices: Arc::default(),
             house_key: None,

@@ -76,6 +76,9 @@ pub enum Refusal {
     /// Commands without end and no message.
     #[error("too many commands without a message")]
     Idling,
+    /// Too many failed logins from an address or network; the seconds until the next is free.
+    #[error("too many failed logins from your address; try again in {0} seconds")]
+    LoginsHeldBack(u64),
     /// Too many failed logins.
     #[error("too many failed logins")]
     TooManyLogins,
@@ -141,6 +144,7 @@ impl Refusal {
             Self::UnknownMechanism => (504, "5.5.4"),
             Self::BadAnswer => (501, "5.5.2"),
             Self::LoginCancelled => (501, "5.7.0"),
+            Self::LoginsHeldBack(_) => (454, "4.7.0"),
             Self::LoginFailed => (535, "5.7.8"),
             Self::MustProve => (530, "5.7.0"),
             Self::NotYours | Self::MustSeal => (550, "5.7.1"),

@@ -2,12 +2,13 @@ use super::command::{MAX_AUTH_LINE, MAX_LINE};
 use super::content::Content;
 use super::dialogue::{put_off, reply};
 use super::exchange::{Arrival, Input, Output, Protocol, Tls};
-use super::login::Login;
+use super::login::{Attempt, Login};
 use super::pace::Pace;
 use super::policy::Policy;
 use super::refusal::{Defer, Refusal};
 use super::transaction::Transaction;
 use core::net::IpAddr;
+use core::time::Duration;
 use machine::{Instant, Machine};
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Session {
 pub(super) enum Phase {
     Command,
     Login(Login),
+    /// An attempt that waits to be let through.
+    Trying(Attempt),
     Data {
         content: Content,
         pace: Pace,
@@ -120,10 +123,14 @@ impl Session {
         }
     }
 
-    /// Whether the session waits for [`admitted`](Self::admitted) or [`stored`](Self::stored);
+    /// Whether the session waits for [`admitted`](Self::admitted), [`stored`](Self::stored) or
+    /// [`login_admitted`](Self::login_admitted);
     /// the shell should not read from the client meanwhile.
     pub const fn awaits_verdict(&self) -> bool {
-        matches!(self.phase, Phase::Admitting(_) | Phase::Storing)
+        matches!(
+            self.phase,
+            Phase::Admitting(_) | Phase::Storing | Phase::Trying(_)
+        )
     }
 
     /// Whether [`Output::Close`] was given.
@@ -186,6 +193,24 @@ impl Session {
         }
     }
 
+    /// The shell's answer to [`Output::Login`].
+    pub fn login_admitted(
+        &mut self,
+        now: Instant,
+        verdict: Result<(), Duration>,
+        out: &mut Vec<Output>,
+    ) {
+        match core::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Trying(attempt) => {
+                self.tried(attempt, verdict, out);
+                if !self.is_closed() {
+                    self.resume(now, out);
+                }
+            }
+            other => self.phase = other,
+        }
+    }
+
     /// The shell's answer to [`Output::Message`]: the id under which it is durable, or why not.
     pub fn stored(&mut self, now: Instant, verdict: Result<&str, Defer>, out: &mut Vec<Output>) {
         if !matches!(self.phase, Phase::Storing) {
@@ -239,7 +264,7 @@ impl Session {
                     return;
                 }
                 Phase::Closed => return,
-                Phase::Admitting(_) | Phase::Storing => {
+                Phase::Admitting(_) | Phase::Storing | Phase::Trying(_) => {
                     return self.backlog.extend_from_slice(input);
                 }
             };
@@ -303,6 +328,7 @@ impl Machine for Session {
             Input::Bytes(bytes) => self.feed(now, &bytes, out),
             Input::TlsEstablished(tls) => self.tls_established(now, tls),
             Input::Admitted(verdict) => self.admitted(now, verdict, out),
+            Input::LoginAdmitted(verdict) => self.login_admitted(now, verdict, out),
             Input::Stored(Ok(id)) => self.stored(now, Ok(&id), out),
             Input::Stored(Err(defer)) => self.stored(now, Err(defer), out),
             Input::Shutdown => self.shutdown(out),

@@ -88,8 +88,9 @@ async fn report_to(node: String, rest: watch::Receiver<bool>) {
 fn mail(node: &str, number: u64) -> String {
     let charge = 90.0 + (number as f64 * 0.7).sin();
     let load = 40.0 + (number as f64 * 0.3).cos();
+    let date = gear::mail::rfc5322(runtime::clock::unix_now());
     format!(
-        "From: ups-{node}@hall.example\r\nTo: telemetry@glasshouse.example\r\n\
+        "From: ups-{node}@hall.example\r\nTo: telemetry@glasshouse.example\r\nDate: {date}\r\n\
          Message-ID: <{number}@{node}>\r\nSubject: report\r\nMIME-Version: 1.0\r\n\
          Content-Type: application/senml+json\r\n\r\n\
          [{{\"bn\":\"ups-{node}:\",\"n\":\"battery.charge\",\"u\":\"%\",\"v\":{charge}}},\

@@ -4,13 +4,13 @@ use super::*;
 
 /// The real disk with a budget of bytes and, on demand, a failing sync.
 #[derive(Clone)]
-struct Scarce {
-    left: Arc<AtomicU64>,
+pub(super) struct Scarce {
+    pub(super) left: Arc<AtomicU64>,
     sync_error: Arc<Mutex<Option<io::ErrorKind>>>,
 }
 
 impl Scarce {
-    fn new(left: u64) -> Self {
+    pub(super) fn new(left: u64) -> Self {
         Self {
             left: Arc::new(AtomicU64::new(left)),
             sync_error: Arc::default(),

@@ -325,3 +325,55 @@ fn the_stored_logins_open_the_door() {
         assert_eq!(harness::logs_in(&input), succeeds, "{name}");
     }
 }
+
+/// Guessing is counted over sessions, and a held-back client is told for how long.
+#[test]
+fn failed_logins_count_over_sessions_and_come_back_with_time() {
+    let guesses = Rc::new(RefCell::new(Guesses::new(5)));
+    let session = |now: u64| {
+        let mut shell = under_tls(BOUND);
+        shell.guesses = Rc::clone(&guesses);
+        shell.now = Instant::ZERO + Duration::from_secs(now);
+        shell
+    };
+    let wrong = plain("\0ups-1\0pen");
+    let mut reasons = Vec::new();
+    for _ in 0..4 {
+        let mut shell = session(0);
+        let replies: Vec<String> = (0..2)
+            .flat_map(|_| shell.say(&format!("{wrong}\r\n")))
+            .collect();
+        reasons.extend(replies.iter().map(|reply| reply[..9].to_owned()));
+    }
+    assert_eq!(reasons[..5], ["535 5.7.8"; 5]);
+    assert_eq!(reasons[5..], ["454 4.7.0"; 3]);
+
+    // The right password has to wait as well, and is told how long. SCRAM is held back at its first step.
+    let mut shell = session(10);
+    let right = plain("\0ups-1\0pencil");
+    let replies = shell.say(&format!("{right}\r\n"));
+    assert_eq!(
+        replies,
+        ["454 4.7.0 too many failed logins from your address; try again in 20 seconds"]
+    );
+    let first = encode(b"n,,n=ups-1,r=nonce");
+    shell.play(&[(&format!("AUTH SCRAM-SHA-256 {first}"), "454 4.7.0")]);
+    let refused = shell.refusals();
+    assert_eq!(
+        refused,
+        [&Refusal::LoginsHeldBack(20), &Refusal::LoginsHeldBack(20)]
+    );
+    session(30).play(&[(&right, "235")]);
+
+    // From now on others' failures from this address are not its own.
+    let mut other = session(30);
+    let guess = plain("\0pdu-1\0x");
+    other.play(&[(&guess, "535 5.7.8"), (&guess, "454 4.7.0")]);
+    session(31).play(&[(&right, "235"), ("MAIL FROM:<ups-1@hall.example>", "250")]);
+    // What is pipelined behind an attempt waits for it.
+    let replies = session(32).say(&format!("{right}\r\nMAIL FROM:<ups-1@hall.example>\r\n"));
+    assert!(
+        replies[0].starts_with("235") && replies[1].starts_with("250"),
+        "{replies:?}"
+    );
+}

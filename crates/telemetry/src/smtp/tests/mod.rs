@@ -2,6 +2,8 @@ use super::*;
 use core::net::IpAddr;
 use core::time::Duration;
 use machine::{Instant, Machine};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 mod addresses;
@@ -26,11 +28,12 @@ fn arrival() -> Arrival {
     }
 }
 
-/// Takes mail in clear, so that most tests need no handshake.
+/// Takes mail in clear and without a Date, so that most tests need no handshake and short messages.
 fn policy() -> Policy {
     let recipients = Recipients::new(["house.example"], ["ops@other.example"]);
     Policy {
         require_tls: false,
+        require_date: false,
         max_size: 4_000,
         ..Policy::new("house.example", recipients)
     }
@@ -44,6 +47,8 @@ struct Shell {
     seen: Vec<Output>,
     room: Result<(), Defer>,
     store: Result<&'static str, Defer>,
+    /// Failed logins; shared, where a test has several sessions.
+    guesses: Rc<RefCell<Guesses>>,
     /// Whether TLS handshakes succeed as soon as they are asked for.
     handshakes: bool,
 }
@@ -62,6 +67,7 @@ impl Shell {
             seen,
             room: Ok(()),
             store: Ok("1"),
+            guesses: Rc::new(RefCell::new(Guesses::new(Guesses::PER_ADDRESS))),
             handshakes: true,
         }
     }
@@ -83,8 +89,20 @@ impl Shell {
     fn settle(&mut self, mut out: Vec<Output>) {
         loop {
             let asked = out.last().cloned();
+            for output in &out {
+                if let Output::LoggedIn(name) = output {
+                    let mut guesses = self.guesses.borrow_mut();
+                    guesses.succeeded(PEER, name, self.now);
+                }
+            }
+            out.retain(|output| !matches!(output, Output::LoggedIn(_)));
             self.seen.append(&mut out);
             match asked {
+                Some(Output::Login(name)) => {
+                    self.seen.pop();
+                    let verdict = self.guesses.borrow_mut().attempt(PEER, &name, self.now);
+                    self.session.login_admitted(self.now, verdict, &mut out);
+                }
                 Some(Output::Admit) => {
                     self.seen.pop();
                     self.session.admitted(self.now, self.room, &mut out);
@@ -94,6 +112,7 @@ impl Shell {
                     return self.session.tls_established(self.now, Tls::default());
                 }
                 Some(Output::StartTls)
+                | Some(Output::LoggedIn(_))
                 | Some(Output::Reply(_) | Output::Refused(_) | Output::Close | Output::Pause(_))
                 | None => return,
             }

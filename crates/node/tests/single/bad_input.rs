@@ -1,9 +1,7 @@
 //! What a user gets to see when the input is wrong, on a real node: a clear answer or a quarantined
 //! message with its reason; what was accepted before stays; nothing panics.
 
-mod house;
-
-use house::House;
+use crate::house::House;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -83,11 +81,28 @@ fn bad_mail_is_quarantined_with_its_reason_and_good_mail_goes_on() {
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("no item 1"));
 }
 
+/// RFC 5322 §3.6. Gear without a clock needs a profile.
+#[test]
+fn a_mail_without_a_date_is_refused_unless_a_profile_lets_it_through() {
+    let mut house = House::build(
+        "[[mailbox.profile]]\nname = \"elsewhere\"\nnetworks = [\"192.0.2.0/24\"]\nrelaxes = [\"no_date\"]",
+    );
+    house.start();
+    let refused = house.undated("ups-1@hall.example", GOOD).unwrap_err();
+    assert!(refused.to_string().contains("without Date"), "{refused}");
+    house.kill();
+    let text = std::fs::read_to_string(&house.config).unwrap();
+    std::fs::write(&house.config, text.replace("192.0.2.0/24", "127.0.0.0/8")).unwrap();
+    house.start();
+    house.undated("ups-1@hall.example", GOOD).unwrap();
+    house.until("it is taken", |status| status.dds.received >= 1);
+}
+
 /// From a mail that nobody knows to a format of one's own, without a restart.
 #[test]
 fn a_format_taught_by_a_file_frees_what_is_in_quarantine() {
-    const PATTERN: &str = include_str!("../../../deploy/formats/manageups.toml");
-    const MAIL: &str = include_str!("../../../deploy/formats/manageups-on-battery.eml");
+    const PATTERN: &str = include_str!("../../../../deploy/formats/manageups.toml");
+    const MAIL: &str = include_str!("../../../../deploy/formats/manageups-on-battery.eml");
     let mut house = House::build("");
     let text = std::fs::read_to_string(&house.config).unwrap();
     let with_folder = "[mailbox]\nformats = \"formats\"\n";

@@ -169,8 +169,17 @@ addresses = ["ups-1@hall.example"]
         panic!("{what}: not within {LIMIT:?}; last status {last:#?}; log:\n{log}");
     }
 
-    /// Sends raw bytes as a mail from `from`.
+    /// Sends raw bytes as a mail from `from`, with a Date, which no mail may lack.
     pub(crate) fn mail(&self, from: &str, raw: &[u8]) -> Result<(), MailerError> {
+        let date = gear::mail::rfc5322(runtime::clock::unix_now());
+        self.undated(
+            from,
+            &[format!("Date: {date}\r\n").as_bytes(), raw].concat(),
+        )
+    }
+
+    /// Sends just these bytes.
+    pub(crate) fn undated(&self, from: &str, raw: &[u8]) -> Result<(), MailerError> {
         let roots = std::fs::read_to_string(self.certificate()).unwrap();
         let mailer = Mailer::new(MailerConfig {
             host: "localhost".into(),

@@ -1,0 +1,6 @@
+//! A house of one node, as its users see it: its mailbox, its command line, its files.
+
+mod at_rest;
+mod bad_input;
+mod gear;
+mod house;
