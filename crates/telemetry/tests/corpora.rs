@@ -31,7 +31,11 @@ fn entries() -> Vec<(String, u64, Entry)> {
             Box::new(harness::mime_to_reports),
         ),
         named("pattern_file", COPIES, Box::new(harness::pattern_file)),
-        named("copybook_text", FEWER_COPIES, Box::new(harness::copybook_text)),
+        named(
+            "copybook_text",
+            FEWER_COPIES,
+            Box::new(harness::copybook_text),
+        ),
         named("record_bytes", COPIES, Box::new(harness::record_bytes)),
         named("senml_cbor", COPIES, Box::new(harness::senml_cbor)),
         named(

@@ -4,3 +4,4 @@ mod at_rest;
 mod bad_input;
 mod gear;
 mod house;
+mod kafka;

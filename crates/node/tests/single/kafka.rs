@@ -1,16 +1,18 @@
 //! A node between two Kafka topics: what it reads counts once, however often it is killed, and what it
 //! tells others arrives, also when the broker was away.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
-mod house;
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helper may panic like the test itself"
+)]
 
+use crate::house::House;
 use broker::{Broker, BrokerConfig};
 use edge::kafka::{
     ClientConfig, Codec, Feed as _, FeedConfig, KafkaFeed, NewRecord, Producer, Security,
     create_topic,
 };
 use gear::mainframe::{COPYBOOK, Encoder, Mainframe, MainframeConfig};
-use house::House;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
