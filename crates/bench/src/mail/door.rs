@@ -194,6 +194,7 @@ fn config(arguments: &Arguments) -> Result<SmtpConfig, Failure> {
         sessions_per_address: SESSIONS,
         sessions_per_network: SESSIONS,
         messages_per_minute: u32::MAX,
+        failed_logins: u32::MAX,
     };
     Ok(SmtpConfig {
         limits,

@@ -123,9 +123,11 @@ fn settle(
         seen.append(out);
         match asked {
             Some(Output::Admit) => session.admitted(Instant::ZERO, room, out),
+            Some(Output::Login(_)) => session.login_admitted(Instant::ZERO, Ok(()), out),
             Some(Output::Message(_)) => session.stored(Instant::ZERO, Ok("1"), out),
             Some(
                 Output::StartTls
+                | Output::LoggedIn(_)
                 | Output::Reply(_)
                 | Output::Refused(_)
                 | Output::Close
@@ -146,7 +148,12 @@ fn in_order(seen: &[Output], strict: bool) {
             Output::Reply(reply) => reply_in_order(reply),
             Output::Message(mail) => message_in_order(mail, strict),
             Output::Refused(refusal) => assert!(!refusal.to_string().is_empty()),
-            Output::StartTls | Output::Pause(_) | Output::Admit | Output::Close => {}
+            Output::StartTls
+            | Output::Pause(_)
+            | Output::Admit
+            | Output::Login(_)
+            | Output::LoggedIn(_)
+            | Output::Close => {}
         }
     }
 }

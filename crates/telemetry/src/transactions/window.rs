@@ -239,7 +239,7 @@ impl Windows {
 
     /// Reports what is open and goes on at `offset`, be it ahead or behind.
     pub fn restart(&mut self, now: UnixMillis, offset: i64, out: &mut Vec<Report>) {
-        let latest = self.open.keys().map(|(start, _)| *start).max();
+        let latest = self.open.keys().map(|(start, ..)| *start).max();
         if let Some(start) = latest {
             let end = start.saturating_add(millis(self.config.width).max(1));
             self.watermark = self.watermark.max(end);
