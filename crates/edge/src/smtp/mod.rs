@@ -11,7 +11,7 @@ mod duplicates;
 mod journal_sink;
 mod places;
 mod proxied;
-mod pump;
+mod register;
 mod replay;
 mod server;
 mod sink;
