@@ -28,6 +28,8 @@ const FEW: usize = 100;
 
 /// Sessions that bring the steady stream: gear's mail comes from many sides.
 const STREAM_SESSIONS: usize = 100;
+/// How long it flows at least.
+const STREAM_SECONDS: f64 = 4.0;
 
 #[derive(Subcommand)]
 enum Part {
@@ -335,8 +337,8 @@ async fn published(plan: &Plan, stage: &mut Stage) -> Result<Vec<Published>, Fai
         way: Way::Pipelined,
         tls: None,
     };
-    // As many as a rate needs to have a 99th percentile.
-    let span = plan.seconds.max(2.0);
+    // As many as a rate needs to have a 99th percentile that one hiccup of the machine does not make.
+    let span = plan.seconds.max(STREAM_SECONDS);
     let messages = (plan.stream * span) as u64;
     let mut steady = Published {
         label: format!("{} messages a second", plan.stream),

@@ -168,7 +168,7 @@ async fn one(
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_turn_that_was_missed_is_late_by_its_own_time() {
         let period = Duration::from_millis(100);
         let mut pace = Pace::Every {
