@@ -1,7 +1,7 @@
 //! Our door as a process of its own: what a node runs between a client's connection and the data
 //! space, and nothing else of a node. Not here: sealing and the digest on the ledger.
 
-use super::message::FROM;
+use super::message::{self, FROM};
 use crate::Failure;
 use crate::lines::{self, Led};
 use crate::ports::Ports;
@@ -108,7 +108,7 @@ impl Door {
     }
 
     /// The same, and until no more readings come back from the data space; gives the microseconds from
-    /// end of data to there for each since the last question. The data space keeps a bounded number of
+    /// sending to there for each since the last question. The data space keeps a bounded number of
     /// readings of a device for a subscriber that is behind, and the oldest make room.
     pub async fn latencies(&mut self) -> Result<Vec<u32>, Failure> {
         let answer = self.led.order(LATENCIES).await?;
@@ -303,13 +303,15 @@ impl House {
         let sender = mail.reverse_path.as_deref().unwrap_or("<>");
         let reports = decode(&context, sender, &mail.data)
             .map_err(|refused| format!("mail {seq} is no report: {refused}"))?;
+        let sent = message::sent(&mail.data);
+        let end_of_data = i64::try_from(mail.end_of_data.0.saturating_mul(1_000))?;
         for report in reports {
             let sample = Sample {
                 key: report.device.to_string(),
                 writer: self.node.to_string(),
                 sequence: seq,
                 key_epoch: 0,
-                source_time_ns: i64::try_from(mail.end_of_data.0.saturating_mul(1_000))?,
+                source_time_ns: sent.unwrap_or(end_of_data),
                 sealed: wire::encode(&report),
             };
             let room = report.room.as_str();

@@ -1,9 +1,11 @@
 //! Our load generator: what `smtp-source` cannot do. Sessions stay open; each has one message under
-//! way.
+//! way. A message says when it was sent, or, at a steady rate, when it should have been: a server that
+//! keeps a session waiting does not hide the delay of the message that it holds up.
 
 use super::message::{FROM, TO, message};
 use super::session::Session;
 use crate::Failure;
+use runtime::clock::unix_now_ns;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +45,22 @@ enum Pace {
     Full,
     /// At its time, or at once if that is over.
     Every { next: Instant, period: Duration },
+}
+
+impl Pace {
+    /// Waits for the next turn; how late it is because the session was busy.
+    async fn turn(&mut self) -> Duration {
+        match self {
+            Self::Full => Duration::ZERO,
+            Self::Every { next, period } => {
+                let due = *next;
+                *next += *period;
+                let late = Instant::now().saturating_duration_since(due);
+                tokio::time::sleep_until(due.into()).await;
+                late
+            }
+        }
+    }
 }
 
 impl Load {
@@ -114,11 +132,9 @@ async fn one(
         session.replies(1, b'3').await?;
     }
     while goes_on {
-        if let Pace::Every { next, period } = &mut pace {
-            tokio::time::sleep_until((*next).into()).await;
-            *next += *period;
-        }
-        let text = message(NEXT.fetch_add(1, Ordering::Relaxed));
+        let late = pace.turn().await;
+        let sent = unix_now_ns() - i64::try_from(late.as_nanos())?;
+        let text = message(NEXT.fetch_add(1, Ordering::Relaxed), sent);
         goes_on = ticket();
         group.clear();
         match way {
@@ -146,4 +162,28 @@ async fn one(
         }
     }
     Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_that_was_missed_is_late_by_its_own_time() {
+        let period = Duration::from_millis(100);
+        let mut pace = Pace::Every {
+            next: Instant::now() - Duration::from_millis(250),
+            period,
+        };
+        // Two and a half periods behind: three turns at once, each less late, and then one in time.
+        for periods in [2, 1, 0] {
+            let late = pace.turn().await;
+            let least = period * periods + Duration::from_millis(50);
+            assert!(
+                late >= least && late < least + Duration::from_secs(1),
+                "{late:?}"
+            );
+        }
+        assert_eq!(Pace::Full.turn().await, Duration::ZERO);
+    }
 }

@@ -21,6 +21,8 @@ pub struct Goal {
     pub bound: Bound,
     /// Its median; `None`: not measured.
     pub reached: Option<f64>,
+    /// What somebody reaches in the same case who does none of the work: nobody gets much further.
+    pub ceiling: Option<(String, f64)>,
 }
 
 impl Goal {
@@ -33,7 +35,20 @@ impl Goal {
             what: format!("times {peer}, {}", case.label),
             bound: Bound::AtLeast(least),
             reached: spread.map(|spread| spread.median),
+            ceiling: None,
         }
+    }
+
+    /// With what `idler` reaches against `peer` in the same case, for goals by [`times`](Self::times).
+    pub fn beside(self, case: &Case, peer: &str, idler: &str) -> Self {
+        let median = |name: &str| {
+            let found = case.peers.iter().find(|found| found.name == name)?;
+            Spread::of(found.values.iter().copied()).map(|spread| spread.median)
+        };
+        let ceiling = median(idler)
+            .zip(median(peer))
+            .map(|(idler_rate, peer_rate)| (idler.to_owned(), idler_rate / peer_rate));
+        Self { ceiling, ..self }
     }
 
     /// The median of ours in one case.
@@ -42,6 +57,7 @@ impl Goal {
             what: format!("{what}, {}", case.label),
             bound: Bound::Under(bound),
             reached: Spread::of(case.ours.values.iter().copied()).map(|spread| spread.median),
+            ceiling: None,
         }
     }
 
@@ -51,6 +67,7 @@ impl Goal {
             what,
             bound,
             reached,
+            ceiling,
         } = self;
         let (wanted, is_met): (String, &dyn Fn(f64) -> bool) = match bound {
             Bound::AtLeast(least) => (format!("≥ {}", figure(*least)), &|found| found >= *least),
@@ -60,7 +77,14 @@ impl Goal {
             None => format!("goal not measured: {what} {wanted}"),
             Some(found) => {
                 let verdict = if is_met(*found) { "met" } else { "MISSED" };
-                format!("goal {verdict}: {what}: {} ({wanted})", figure(*found))
+                let beside = ceiling.as_ref().map(|(name, times)| {
+                    format!("; {name}, which keeps nothing, is at {}", figure(*times))
+                });
+                format!(
+                    "goal {verdict}: {what}: {} ({wanted}){}",
+                    figure(*found),
+                    beside.unwrap_or_default()
+                )
             }
         }
     }
@@ -69,6 +93,7 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Contender;
 
     #[test]
     fn a_goal_says_whether_it_was_met() {
@@ -78,6 +103,7 @@ mod tests {
                 what,
                 bound,
                 reached,
+                ceiling: None,
             };
             assert_eq!(goal.line(), expected);
         };
@@ -98,5 +124,18 @@ mod tests {
         );
         check(Bound::Under(16.0), Some(9.0), "goal met: x: 9.00 (< 16.0)");
         check(Bound::Under(16.0), None, "goal not measured: x < 16.0");
+    }
+
+    #[test]
+    fn beside_a_goal_stands_what_an_idler_reaches() {
+        let peer = |name: &str, value| Contender::new(name, vec![value]);
+        let case = Case {
+            label: "1 session".to_owned(),
+            ours: Contender::new("ours", vec![20.0]),
+            peers: vec![peer("Postfix", 10.0), peer("smtp-sink", 55.0)],
+        };
+        let goal = Goal::times(&case, "Postfix", 10.0).beside(&case, "Postfix", "smtp-sink");
+        let expected = "goal MISSED: times Postfix, 1 session: 2.00 (≥ 10.0); smtp-sink, which keeps nothing, is at 5.50";
+        assert_eq!(goal.line(), expected);
     }
 }

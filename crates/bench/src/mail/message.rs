@@ -28,14 +28,25 @@ LINEFREQ : 50.0 Hz\r\n\
 NUMXFERS : 0\r\n\
 END APC  : 2025-11-03 12:00:00 +0000\r\n";
 
-/// Message `number` of this process, with CRLF and without end of data. No two have one Message-ID,
-/// or all but the first would be repetitions to a door that recognises those.
-pub fn message(number: u64) -> String {
+/// The field by which a message says when it was sent.
+const SENT: &str = "X-Sent: ";
+
+/// Message `number` of this process, sent so many nanoseconds after the Unix epoch, with CRLF and
+/// without end of data. No two have one Message-ID, or all but the first would be repetitions to a
+/// door that recognises those.
+pub fn message(number: u64, sent_ns: i64) -> String {
     let run = std::process::id();
     format!(
-        "Message-ID: <{number:012}.{run}@hall.example>\r\n{}",
+        "{SENT}{sent_ns}\r\nMessage-ID: <{number:012}.{run}@hall.example>\r\n{}",
         plain()
     )
+}
+
+/// When a [`message`] says that it was sent.
+pub fn sent(message: &[u8]) -> Option<i64> {
+    let line = message.split(|&byte| byte == b'\r').next()?;
+    let value = line.strip_prefix(SENT.as_bytes())?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// Without a Message-ID, and so not recognised when it comes again: for a generator that sends the
@@ -56,7 +67,7 @@ mod tests {
 
     #[test]
     fn both_are_reports_that_the_house_reads() {
-        for text in [message(7), plain()] {
+        for text in [message(7, 1), plain()] {
             let context = DecodeContext {
                 node: &"node".into(),
                 seq: 1,
@@ -68,6 +79,8 @@ mod tests {
             assert_eq!(reports.len(), 1);
             assert_eq!(reports[0].readings.len(), 9);
         }
-        assert_ne!(message(1), message(2));
+        assert_ne!(message(1, 0), message(2, 0));
+        assert_eq!(sent(message(1, -5).as_bytes()), Some(-5));
+        assert_eq!(sent(plain().as_bytes()), None);
     }
 }

@@ -1,45 +1,34 @@
 //! One connection: bytes in, bytes out, time, TLS.
 
 use super::counters::SmtpCounters;
-use super::sink::{AcceptedMail, MailSink};
+use super::handshake::handshake;
+use super::scratch::{self, linger};
+use super::sink::{AcceptedMail, MailSink, Receipt};
+use futures::future::BoxFuture;
 use machine::Machine;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::task::{Context, Poll};
+use std::time::Duration;
 use telemetry::smtp::{
-    Arrival, Defer, Guesses, Mail, Network, Output, Policy, Protocol, Rates, Session, Tls,
+    Arrival, Defer, Guesses, Network, Output, Policy, Protocol, Rates, Session, Tls,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use wire::UnixMicros;
-
-/// Bytes read at once: a typical telemetry mail with its commands, and small enough to be held
-/// by ten thousand idle sessions.
-const READ: usize = 8 << 10;
 
 /// A client that does not take our replies for so long is gone.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 
-/// For the TLS handshake; old gear computes slowly.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
-
 /// For the sink's verdict. A disk that takes longer is broken; the client is told to come again.
 const STORE_LIMIT: Duration = Duration::from_secs(120);
-
-/// RFC 9266 §4.2.
-const BINDING: &[u8] = b"EXPORTER-Channel-Binding";
-
-/// After the last reply we read on for a moment, or closing with unread input would make the
-/// kernel reset the connection and the client lose the reply.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
 
 /// What all connections of a listener share.
 pub(super) struct Shared {
@@ -56,6 +45,8 @@ pub(super) struct Shared {
     pub(super) guesses: Mutex<Guesses>,
     /// Load balancers, which say for whom they connect.
     pub(super) proxies: Vec<Network>,
+    /// Dates arrivals.
+    pub(super) wall_clock: fn() -> UnixMicros,
 }
 
 /// How a listener's connections begin.
@@ -77,17 +68,23 @@ impl Shared {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     StartTls,
+    /// The client said goodbye, and was not contradicted.
+    Quit,
     Close,
 }
 
-/// What a session has asked for that needs the stream.
-enum Next {
+/// What a session has asked for that takes time.
+enum Next<'a> {
     Read,
+    Store(BoxFuture<'a, Result<Receipt, Defer>>),
     Pause(Duration),
     End(End),
 }
 
 /// Serves one client from greeting to close.
+///
+/// Most of the time a connection waits for its client, and thousands may wait at once: what is big and
+/// rare (a TLS stream, a handshake, the end) has memory of its own while it lasts.
 pub(super) async fn run<S>(mut stream: S, peer: IpAddr, opening: Opening, shared: &Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -95,7 +92,7 @@ where
     let protocol = match opening {
         Opening::Clear(protocol) => protocol,
         Opening::Tls => {
-            return match handshake(stream, shared).await {
+            return match Box::pin(handshake(stream, shared)).await {
                 Ok((stream, tls)) => {
                     let connection = Connection::new(shared, peer, Protocol::Esmtp, Some(tls));
                     connection.drive_to_end(stream).await;
@@ -106,8 +103,10 @@ where
     };
     let mut connection = Connection::new(shared, peer, protocol, None);
     match connection.drive(&mut stream).await {
-        Ok(End::Close) => linger(stream).await,
-        Ok(End::StartTls) => match handshake(stream, shared).await {
+        // Its last word has been read and answered: nothing is left that a reset could destroy.
+        Ok(End::Quit) => {}
+        Ok(End::Close) => Box::pin(linger(stream)).await,
+        Ok(End::StartTls) => match Box::pin(handshake(stream, shared)).await {
             Ok((stream, tls)) => {
                 connection.tls = true;
                 connection.session.tls_established(shared.now(), tls);
@@ -117,30 +116,6 @@ where
         },
         Err(error) => tracing::debug!(%peer, %error, "mail connection lost"),
     }
-}
-
-/// Shakes hands; what went wrong otherwise.
-async fn handshake<S>(stream: S, shared: &Shared) -> Result<(TlsStream<S>, Tls), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let stream = timeout(HANDSHAKE_LIMIT, shared.acceptor.accept(stream))
-        .await
-        .map_err(|_| "it took too long".to_owned())?
-        .map_err(|error| error.to_string())?;
-    let (_, connection) = stream.get_ref();
-    let certificate = connection.peer_certificates().and_then(<[_]>::first);
-    // RFC 9266 §4: before TLS 1.3 the exporter depends on an extension that not all clients speak.
-    let is_safe = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
-    let exporter = || {
-        let secret = [0; 32];
-        connection.export_keying_material(secret, BINDING, Some(b""))
-    };
-    let tls = Tls {
-        exporter: is_safe.then(exporter).and_then(Result::ok),
-        certificate: certificate.map(|certificate| wire::Digest::of(certificate).0),
-    };
-    Ok((stream, tls))
 }
 
 fn handshake_failed(shared: &Shared, peer: IpAddr, cause: &str) {
@@ -156,11 +131,13 @@ struct Connection<'a> {
     outputs: VecDeque<Output>,
     /// Replies not written yet: a pipelining client gets them in one piece.
     replies: Vec<u8>,
+    /// Something was refused since the client was last read from.
+    refused: bool,
     tls: bool,
 }
 
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Shared, peer: IpAddr, protocol: Protocol, tls: Option<Tls>) -> Self {
+    fn new(shared: &'a Shared, peer: IpAddr, protocol: Protocol, tls: Option<Tls>) -> Box<Self> {
         let mut entropy = [0; 32];
         // Only logins need any.
         if shared.policy.devices.have_logins()
@@ -178,22 +155,24 @@ impl<'a> Connection<'a> {
         };
         let mut out = Vec::new();
         let session = Session::new(Arc::clone(&shared.policy), arrival, shared.now(), &mut out);
-        Self {
+        Box::new(Self {
             shared,
             peer,
             session,
             outputs: out.into(),
             replies: Vec::new(),
+            refused: false,
             tls: tls.is_some(),
-        }
+        })
     }
 
-    async fn drive_to_end<S>(mut self, mut stream: S)
+    async fn drive_to_end<S>(mut self: Box<Self>, mut stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         match self.drive(&mut stream).await {
-            Ok(End::Close | End::StartTls) => linger(stream).await,
+            // Also after QUIT: the client's own farewell (RFC 8446 §6.1) may be on its way.
+            Ok(End::Close | End::Quit | End::StartTls) => Box::pin(linger(stream)).await,
             Err(error) => tracing::debug!(peer = %self.peer, %error, "mail connection lost"),
         }
     }
@@ -202,99 +181,154 @@ impl<'a> Connection<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut stopped = self.shared.stopped.clone();
+        let shared = self.shared;
+        let mut watched = shared.stopped.clone();
+        let mut stopped = pin!(stop(&mut watched));
         let mut told = false;
-        let mut buffer = vec![0; READ];
+        // Deadlines mostly move away. So the alarm is not set anew with every read, but when it has rung
+        // or a deadline comes nearer; the session knows whether it rang too early.
+        let mut alarm = pin!(sleep_until(shared.epoch));
+        let mut is_set = false;
         loop {
-            let next = self.perform().await;
-            self.flush(stream).await?;
-            match next {
-                Next::Read => {}
-                Next::End(end) => return Ok(end),
-                Next::Pause(delay) => {
-                    // A pause ends early when the server does.
-                    let mut stopped = self.shared.stopped.clone();
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = stop(&mut stopped) => {}
-                    }
+            match self.perform() {
+                Next::Read => self.flush(stream).await?,
+                Next::Store(verdict) => {
+                    // Replies that are due wait for the verdict: all go in one piece.
+                    let verdict = timeout(STORE_LIMIT, verdict).await;
+                    self.stored(verdict.unwrap_or(Err(Defer::Failed)));
                     continue;
+                }
+                Next::Pause(delay) => {
+                    self.flush(stream).await?;
+                    Box::pin(pause(shared, delay)).await;
+                    continue;
+                }
+                Next::End(end) => {
+                    self.flush(stream).await?;
+                    return Ok(end);
+                }
+            }
+            if let Some(deadline) = self.session.deadline() {
+                let at = shared.epoch + Duration::from_nanos(deadline.as_nanos());
+                if !is_set || at < alarm.deadline() {
+                    alarm.as_mut().reset(at);
+                    is_set = true;
                 }
             }
             let mut out = Vec::new();
             tokio::select! {
-                read = stream.read(&mut buffer) => {
-                    let read = read?;
-                    if read == 0 {
-                        return Ok(End::Close);
-                    }
-                    let before = self.session.payload_octets();
-                    self.session.feed(self.shared.now(), &buffer[..read], &mut out);
-                    if !self.tls {
-                        let fresh = self.session.payload_octets() - before;
-                        self.count(|counters| &counters.plaintext_payload_bytes, fresh);
-                    }
+                // Time first: a client that always has something to say must not hold it up.
+                biased;
+                () = &mut alarm, if is_set => {
+                    is_set = false;
+                    self.session.tick(shared.now(), &mut out);
                 }
-                () = self.until_deadline() => self.session.tick(self.shared.now(), &mut out),
                 // A message on its way is read to its end, without asking again.
-                () = stop(&mut stopped), if !told => {
+                () = &mut stopped, if !told => {
                     told = true;
                     self.session.shutdown(&mut out);
+                }
+                read = poll_fn(|cx| self.poll_read(stream, cx, &mut out)) => {
+                    if read? == 0 {
+                        return Ok(End::Close);
+                    }
                 }
             }
             self.outputs.extend(out);
         }
     }
 
-    async fn until_deadline(&self) {
-        match self.session.deadline() {
-            Some(deadline) => {
-                let at = self.shared.epoch + Duration::from_nanos(deadline.as_nanos());
-                pin!(sleep_until(at)).await;
+    /// Lets the session hear what there is to read; how many bytes that were.
+    fn poll_read<S>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        out: &mut Vec<Output>,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let read = scratch::poll_read(stream, cx, |bytes| {
+            let before = self.session.payload_octets();
+            self.session.feed(self.shared.now(), bytes, out);
+            if !self.tls {
+                let fresh = self.session.payload_octets() - before;
+                self.count(|counters| &counters.plaintext_payload_bytes, fresh);
             }
-            None => std::future::pending().await,
+            bytes.len()
+        });
+        if read.is_pending() {
+            // This may take minutes, and there may be thousands of us.
+            self.outputs = VecDeque::new();
+            self.replies = Vec::new();
         }
+        read
     }
 
-    /// Does what the session asked for, in order.
-    async fn perform(&mut self) -> Next {
+    /// Does what the session asked for, in order, up to what takes time.
+    fn perform(&mut self) -> Next<'a> {
         while let Some(output) = self.outputs.pop_front() {
-            let mut out = Vec::new();
             match output {
                 Output::Reply(bytes) => self.replies.extend(bytes),
                 Output::Refused(refusal) => {
+                    self.refused = true;
                     self.shared.counters.refused(&refusal);
                     tracing::info!(peer = %self.peer, reason = %refusal, "mail refused");
                 }
                 Output::Admit => {
                     let verdict = self.admit();
                     self.note_deferral(verdict.err());
+                    let mut out = Vec::new();
                     self.session.admitted(self.shared.now(), verdict, &mut out);
+                    self.outputs.extend(out);
                 }
                 Output::Login(name) => {
                     let now = self.shared.now();
                     let verdict = self.guesses().attempt(self.peer, &name, now);
+                    let mut out = Vec::new();
                     self.session.login_admitted(now, verdict, &mut out);
+                    self.outputs.extend(out);
                 }
                 Output::LoggedIn(name) => {
                     let now = self.shared.now();
                     self.guesses().succeeded(self.peer, &name, now);
                 }
                 Output::Message(mail) => {
-                    let verdict = self.store(mail).await;
-                    let now = self.shared.now();
-                    match &verdict {
-                        Ok(id) => self.session.stored(now, Ok(id), &mut out),
-                        Err(defer) => self.session.stored(now, Err(*defer), &mut out),
-                    }
+                    let mail = AcceptedMail {
+                        mail,
+                        end_of_data: (self.shared.wall_clock)(),
+                    };
+                    return Next::Store(self.shared.sink.accept(mail));
                 }
                 Output::Pause(delay) => return Next::Pause(delay),
                 Output::StartTls => return Next::End(End::StartTls),
-                Output::Close => return Next::End(End::Close),
+                Output::Close if self.refused => return Next::End(End::Close),
+                Output::Close => return Next::End(End::Quit),
             }
-            self.outputs.extend(out);
         }
+        self.refused = false;
         Next::Read
+    }
+
+    /// The sink has decided.
+    fn stored(&mut self, verdict: Result<Receipt, Defer>) {
+        let now = self.shared.now();
+        let mut out = Vec::new();
+        match verdict {
+            Ok(receipt) => {
+                if receipt.duplicate {
+                    self.count(|counters| &counters.duplicates, 1);
+                } else {
+                    self.count(|counters| &counters.accepted, 1);
+                }
+                self.session.stored(now, Ok(&receipt.id), &mut out);
+            }
+            Err(defer) => {
+                self.note_deferral(Some(defer));
+                self.session.stored(now, Err(defer), &mut out);
+            }
+        }
+        self.outputs.extend(out);
     }
 
     fn admit(&self) -> Result<(), Defer> {
@@ -311,30 +345,6 @@ impl<'a> Connection<'a> {
     fn guesses(&self) -> MutexGuard<'_, Guesses> {
         let guesses = self.shared.guesses.lock();
         guesses.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn store(&self, mail: Mail) -> Result<String, Defer> {
-        let mail = AcceptedMail {
-            mail,
-            end_of_data: wall_clock(),
-        };
-        let verdict = timeout(STORE_LIMIT, self.shared.sink.accept(mail))
-            .await
-            .unwrap_or(Err(Defer::Failed));
-        match verdict {
-            Ok(receipt) => {
-                if receipt.duplicate {
-                    self.count(|counters| &counters.duplicates, 1);
-                } else {
-                    self.count(|counters| &counters.accepted, 1);
-                }
-                Ok(receipt.id)
-            }
-            Err(defer) => {
-                self.note_deferral(Some(defer));
-                Err(defer)
-            }
-        }
     }
 
     fn note_deferral(&self, defer: Option<Defer>) {
@@ -368,34 +378,17 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Closes our side, then reads until the client closes its own.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let close = async {
-        stream.shutdown().await?;
-        let mut buffer = vec![0; READ];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
-        io::Result::Ok(())
-    };
-    // Best effort: whatever goes wrong now, the session is over.
-    let _ = timeout(LINGER, close).await;
+/// Waits; less long if the server is told to stop.
+async fn pause(shared: &Shared, delay: Duration) {
+    let mut stopped = shared.stopped.clone();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = stop(&mut stopped) => {}
+    }
 }
 
 /// Resolves when the server is told to stop, or its handle is gone.
 pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
     // An error means that nobody holds the handle any more.
     let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-fn wall_clock() -> UnixMicros {
-    // Before 1970 only if the host's clock is that wrong; then the epoch is as good as any.
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMicros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

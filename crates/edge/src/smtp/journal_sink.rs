@@ -1,17 +1,18 @@
 //! The sink for real use: journal, duplicates, ordered hand-over.
 
 use super::duplicates::{Remembered, identity};
-use super::pump::{INTAKE, Intake, Pump};
+use super::register::{Begun, Register};
 use super::replay::{self, Replays};
 use super::sink::{AcceptedMail, MailSink, Receipt};
 use futures::future::BoxFuture;
 use runtime::blocking;
 use runtime::journal::{
-    Journal, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Record, Records, Recovery,
+    Journal, JournalError, JournalOptions, LOCK_PAUSE, LOCK_TRIES, OpenError, Record, Records,
+    Recovery,
 };
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use telemetry::smtp::Defer;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
@@ -86,16 +87,15 @@ pub struct Stored {
 }
 
 /// Makes messages durable in a [`Journal`], then hands them on in the order of their sequence
-/// numbers through a bounded channel. At start, everything behind the processed mark is handed on
+/// numbers through a bounded channel: the journal's writer itself does, behind each commit. At start, everything behind the processed mark is handed on
 /// again before anything new is taken.
 #[derive(Clone)]
 pub struct JournalSink {
     journal: Journal,
-    intake: Sender<Intake>,
     handover: Sender<Stored>,
     patience: Duration,
     dir: PathBuf,
-    replays: Arc<Mutex<Replays>>,
+    register: Arc<Register>,
     /// True once the replay is done and new messages may be taken.
     open: watch::Receiver<bool>,
 }
@@ -116,32 +116,25 @@ impl JournalSink {
             replays,
             recovery,
         } = recover_patiently(dir, &options).await?;
-        let replays = Arc::new(Mutex::new(replays));
         let (handover, stored) = channel(options.handover);
-        let (intake, incoming) = channel(INTAKE);
         let (ready, open) = watch::channel(false);
-        let pump = Pump::new(journal.clone(), remembered, Arc::clone(&replays));
         let replay = Replay {
             journal: journal.clone(),
             handover: handover.clone(),
         };
         tokio::spawn(async move {
             match replay.run().await {
-                Ok(()) => {
-                    ready.send_replace(true);
-                    pump.run(incoming).await;
-                }
+                Ok(()) => drop(ready.send_replace(true)),
                 Err(error) => tracing::error!(%error, "mail cannot be taken: the replay failed"),
             }
         });
         Ok((
             Arc::new(Self {
                 journal,
-                intake,
                 handover,
                 patience: options.patience,
                 dir: dir.to_owned(),
-                replays,
+                register: Arc::new(Register::new(remembered, replays)),
                 open,
             }),
             stored,
@@ -166,11 +159,11 @@ impl JournalSink {
     /// `seq` is not in the journal; a file cannot be written.
     pub async fn mark_processed(&self, seq: u64) -> Result<(), SinkError> {
         let journal = self.journal.clone();
-        let (dir, replays) = (self.dir.clone(), Arc::clone(&self.replays));
+        let (dir, register) = (self.dir.clone(), Arc::clone(&self.register));
         aside(move || {
             journal.mark_processed(seq)?;
             // What the journal gives back must stand there, or it could be replayed.
-            replay::save(&replays, &dir).map_err(SinkError::Counters)?;
+            replay::save(&register.replays, &dir).map_err(SinkError::Counters)?;
             journal.release(seq)?;
             Ok(())
         })
@@ -181,13 +174,24 @@ impl JournalSink {
         let place = timeout(self.patience, self.place())
             .await
             .unwrap_or(Err(Defer::Busy))?;
-        let (answer, verdict) = oneshot::channel();
-        let intake = Intake {
-            mail: stored(accepted),
-            place,
-            answer,
+        let mail = stored(accepted);
+        let under_way = match self.register.begin(&mail)? {
+            Begun::Known(seq) => return Ok(receipt(seq, true)),
+            Begun::Fresh(under_way) => under_way,
         };
-        self.intake.send(intake).await.map_err(|_| Defer::Failed)?;
+        let payload = wire::encode(&mail);
+        let (answer, verdict) = oneshot::channel();
+        let ended = move |outcome: Result<u64, JournalError>| {
+            let verdict = outcome.map_err(|error| refused(&error)).map(|seq| {
+                under_way.durable(seq);
+                place.send(Stored { seq, mail });
+                receipt(seq, false)
+            });
+            // A session that has gone does not hear it; its client will send again and be recognised.
+            let _ = answer.send(verdict);
+        };
+        let submitted = self.journal.submit_then(payload, ended).await;
+        submitted.map_err(|error| refused(&error))?;
         verdict.await.unwrap_or(Err(Defer::Failed))
     }
 
@@ -218,6 +222,21 @@ impl MailSink for JournalSink {
 
     fn accept(&self, mail: AcceptedMail) -> BoxFuture<'_, Result<Receipt, Defer>> {
         Box::pin(self.take(mail))
+    }
+}
+
+fn receipt(seq: u64, duplicate: bool) -> Receipt {
+    let id = seq.to_string();
+    Receipt { id, duplicate }
+}
+
+fn refused(error: &JournalError) -> Defer {
+    tracing::error!(%error, "a mail was not made durable");
+    match error {
+        JournalError::Full { .. } => Defer::Full,
+        JournalError::TooLarge { .. } | JournalError::Failed { .. } | JournalError::Closed => {
+            Defer::Failed
+        }
     }
 }
 

@@ -8,11 +8,13 @@ mod acceptor;
 mod connection;
 mod counters;
 mod duplicates;
+mod handshake;
 mod journal_sink;
 mod places;
 mod proxied;
-mod pump;
+mod register;
 mod replay;
+mod scratch;
 mod server;
 mod sink;
 

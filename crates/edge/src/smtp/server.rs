@@ -8,13 +8,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::smtp::{Guesses, Network, Policy, Protocol, Rates};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use wire::UnixMicros;
 
 /// Largest message a policy may allow, in octets: with its envelope it must fit into one stored
 /// value ([`wire::codec::MAX_ENCODED`]).
@@ -50,6 +51,9 @@ pub struct SmtpConfig {
     pub tls: Arc<rustls::ServerConfig>,
     /// How many at once.
     pub limits: SmtpLimits,
+    /// What arrivals are dated by: a clock that may be set at any moment. Nothing else goes by it;
+    /// whatever waits goes by one that only moves forward.
+    pub wall_clock: fn() -> UnixMicros,
 }
 
 impl SmtpConfig {
@@ -63,8 +67,17 @@ impl SmtpConfig {
             policy,
             tls,
             limits: SmtpLimits::default(),
+            wall_clock,
         }
     }
+}
+
+fn wall_clock() -> UnixMicros {
+    // Before 1970 only if the host's clock is that wrong; then the epoch is as good as any.
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMicros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// How many sessions may be open, and how many messages may come.
@@ -203,6 +216,7 @@ impl SmtpServer {
             rates: Mutex::new(Rates::new(config.limits.messages_per_minute)),
             guesses: Mutex::new(Guesses::new(config.limits.failed_logins)),
             proxies: config.proxies,
+            wall_clock: config.wall_clock,
         });
         let places = Arc::new(Places::new(config.limits, Arc::clone(&counters)));
         let server = Self {

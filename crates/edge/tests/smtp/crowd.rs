@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-struct Pipes(Receiver<(DuplexStream, IpAddr)>);
+pub(crate) struct Pipes(pub(crate) Receiver<(DuplexStream, IpAddr)>);
 
 impl Acceptor for Pipes {
     type Stream = DuplexStream;
@@ -25,7 +25,7 @@ impl Acceptor for Pipes {
 }
 
 /// Takes everything and keeps nothing.
-struct Drain;
+pub(crate) struct Drain;
 
 impl MailSink for Drain {
     fn room(&self) -> Result<(), Defer> {

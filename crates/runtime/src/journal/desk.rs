@@ -12,7 +12,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{self, JoinHandle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// A writer at work.
 pub(super) enum Work {
@@ -147,11 +147,9 @@ impl<D: Disk> Desk<D> {
     fn answer_early(&mut self) {
         self.writer.answer(&mut self.late);
         for (append, seq) in self.batch.drain(..).zip(self.writer.next..) {
-            // As below, nobody may be listening any more.
-            let _ = append.answer.send(Ok(seq));
-            let (answer, _) = oneshot::channel();
+            (append.answer)(Ok(seq));
             self.late.push(Append {
-                answer,
+                answer: Box::new(|_| ()),
                 payload: append.payload,
             });
         }

@@ -137,19 +137,40 @@ impl Journal {
     /// # Errors
     /// The payload is too large, or the journal is closed.
     pub async fn submit(&self, payload: Vec<u8>) -> Result<Pending, JournalError> {
+        let (answer, outcome) = oneshot::channel();
+        self.submit_then(payload, move |durable| {
+            // A caller that went away no longer wants to know; its record stands all the same.
+            let _ = answer.send(durable);
+        })
+        .await?;
+        Ok(Pending { outcome })
+    }
+
+    /// As [`submit`](Self::submit); the writer itself calls `ended` with what became of the record,
+    /// in the order of the sequence numbers, and goes on behind that. So it must be short, and must not
+    /// hold a handle on this journal. It is dropped uncalled when the writer has ended.
+    ///
+    /// # Errors
+    /// The payload is too large, or the journal is closed; `ended` is dropped.
+    pub async fn submit_then(
+        &self,
+        payload: Vec<u8>,
+        ended: impl FnOnce(Result<u64, JournalError>) + Send + 'static,
+    ) -> Result<(), JournalError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(JournalError::TooLarge {
                 len: payload.len(),
                 limit: MAX_PAYLOAD,
             });
         }
-        let (answer, outcome) = oneshot::channel();
         let queue = self.inner.queue.as_ref().ok_or(JournalError::Closed)?;
         queue
-            .send(Append { payload, answer })
+            .send(Append {
+                payload,
+                answer: Box::new(ended),
+            })
             .await
-            .map_err(|_| JournalError::Closed)?;
-        Ok(Pending { outcome })
+            .map_err(|_| JournalError::Closed)
     }
 
     /// True for [`FULL_HOLD`](super::FULL_HOLD) after an append failed for lack of space: the

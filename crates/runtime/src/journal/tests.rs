@@ -343,6 +343,33 @@ async fn submitted_records_are_numbered_in_order_of_submission() {
     }
 }
 
+/// What follows a commit happens in its order, and a record that is refused is not heard of again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_writer_itself_says_what_became_of_a_record() {
+    let dir = TempDir::new().expect("a directory");
+    let (journal, _) = open(dir.path(), small());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for seq in 1..=50 {
+        let tell = tell.clone();
+        let ended = move |durable| drop(tell.send((seq, durable)));
+        journal
+            .submit_then(payload(seq), ended)
+            .await
+            .expect("taken");
+    }
+    let never = move |_| drop(tell.send((0, Err(JournalError::Closed))));
+    let error = journal.submit_then(vec![0; MAX_PAYLOAD + 1], never).await;
+    assert!(
+        matches!(error, Err(JournalError::TooLarge { .. })),
+        "{error:?}"
+    );
+    for seq in 1..=50 {
+        assert_eq!(told.recv().await, Some((seq, Ok(seq))));
+    }
+    assert_eq!(told.recv().await, None, "dropped uncalled");
+    assert_eq!(records(&journal, 1), expected(1, 50));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn too_large_a_record_is_refused_and_the_rest_goes_on() {
     let dir = TempDir::new().expect("a directory");

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// Hears what became of an append.
+pub(super) type Answer = Box<dyn FnOnce(Result<u64, JournalError>) + Send>;
 
 /// One append on its way to the disk.
 pub(super) struct Append {
     pub(super) payload: Vec<u8>,
-    pub(super) answer: oneshot::Sender<Result<u64, JournalError>>,
+    pub(super) answer: Answer,
 }
 
 /// What handles and the writer both see.
@@ -88,10 +90,7 @@ impl<D: Disk> Writer<D> {
             None => self.commit(batch),
         };
         for (append, index) in batch.drain(..).zip(0..) {
-            // A caller that went away no longer wants to know; its record stands all the same.
-            let _ = append
-                .answer
-                .send(outcome.clone().map(|first: u64| first + index));
+            (append.answer)(outcome.clone().map(|first: u64| first + index));
         }
     }
 
