@@ -68,7 +68,8 @@ pub fn destroy(dir: &Path, files: &[&Path], head: usize) -> io::Result<()> {
     }
     // Before anything is overwritten: after a power cut a file must not have its name and no head.
     sync_dir(dir)?;
-    gone.iter().try_for_each(|path| wipe_and_remove(path, head))?;
+    gone.iter()
+        .try_for_each(|path| wipe_and_remove(path, head))?;
     sync_dir(dir)
 }
 
