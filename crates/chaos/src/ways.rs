@@ -6,7 +6,7 @@ use edge::mailer::{Mailer, MailerConfig, MailerError, Security};
 use edge::smtp::{SALT, Verifier, seal};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -194,7 +194,7 @@ fn said(relay: String, answer: String) -> Result<String, MailerError> {
 /// One transaction of LMTP (RFC 2033), a session each: the answer for its one recipient, or to the command
 /// that was not taken.
 async fn lmtp(
-    socket: &PathBuf,
+    socket: &Path,
     from: &str,
     to: &str,
     raw: &[u8],

@@ -9,6 +9,9 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use std::collections::BTreeSet;
 
+/// Keys with the numbers that they sealed.
+type Sealed = Arc<Mutex<BTreeSet<([u8; 32], u64)>>>;
+
 /// Wraps by ChaCha20-Poly1305 with the place as associated data, and remembers what was sealed under
 /// which key and number.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ struct Ring {
     wrapping: [u8; 32],
     generation: AtomicU64,
     keys: AtomicU64,
-    sealed: Arc<Mutex<BTreeSet<([u8; 32], u64)>>>,
+    sealed: Sealed,
 }
 
 impl Ring {
@@ -98,7 +101,7 @@ impl RecordCipher for Ring {
 #[derive(Debug)]
 struct Key {
     key: [u8; 32],
-    sealed: Arc<Mutex<BTreeSet<([u8; 32], u64)>>>,
+    sealed: Sealed,
 }
 
 impl RecordKey for Key {
