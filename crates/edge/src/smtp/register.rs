@@ -141,29 +141,36 @@ mod tests {
         }
     }
 
+    fn fresh(register: &Arc<Register>, mail: &StoredMail) -> UnderWay {
+        match begin(register, mail) {
+            Ok(under_way) => under_way,
+            Err(known) => panic!("it is not fresh: {known:?}"),
+        }
+    }
+
     #[test]
     fn a_message_is_begun_once_and_again_only_if_it_was_not_made_durable() {
         let register = Arc::new(Register::new(Remembered::new(9), Replays::default()));
         let check = |mail: &StoredMail, expected: Result<u64, Defer>| {
             assert_eq!(begin(&register, mail).err(), Some(expected));
         };
-        let under_way = begin(&register, &mail(1, None)).ok().expect("fresh");
+        let under_way = fresh(&register, &mail(1, None));
         check(&mail(1, None), Err(Defer::Busy));
         drop(under_way);
-        let under_way = begin(&register, &mail(1, None)).ok().expect("fresh again");
+        let under_way = fresh(&register, &mail(1, None));
         under_way.durable(7);
         check(&mail(1, None), Ok(7));
 
         // A counter that is under way or used is taken for a replay, unless the message itself is known.
-        let under_way = begin(&register, &mail(2, Some(5))).ok().expect("fresh");
+        let under_way = fresh(&register, &mail(2, Some(5)));
         check(&mail(3, Some(5)), Err(Defer::Replayed));
         drop(under_way);
-        let under_way = begin(&register, &mail(3, Some(5))).ok().expect("to be had");
+        let under_way = fresh(&register, &mail(3, Some(5)));
         under_way.durable(8);
         check(&mail(4, Some(5)), Err(Defer::Replayed));
         check(&mail(3, Some(5)), Ok(8));
         // Busy gives the counter back.
-        let under_way = begin(&register, &mail(5, None)).ok().expect("fresh");
+        let under_way = fresh(&register, &mail(5, None));
         check(&mail(5, Some(6)), Err(Defer::Busy));
         drop(under_way);
         assert!(begin(&register, &mail(5, Some(6))).is_ok());
