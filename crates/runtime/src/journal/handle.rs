@@ -7,7 +7,7 @@ use super::reader::Records;
 use super::record::MAX_PAYLOAD;
 use super::recover::{self, Recovery, Tail};
 use super::segment;
-use super::watermark;
+use super::watermark::{self, Mark};
 use super::writer::{Active, Append, Shared, Writer};
 use crate::blocking;
 use crate::durable::{self, sync_dir};
@@ -72,11 +72,29 @@ impl Journal {
     ) -> Result<(Self, Recovery), OpenError> {
         durable::create_dir(dir).map_err(OpenError::io("create", dir))?;
         let lock = lock(dir)?;
-        let processed = watermark::load(dir)?;
+        let mark = watermark::load(dir)?;
+        let floor = match &mark {
+            Mark::Sound(processed) => processed + 1,
+            Mark::Damaged(_) => 1,
+        };
         durable::finish_destroying(dir, segment::SEALED_HEADER)
             .map_err(OpenError::io("clear", dir))?;
         let cipher = options.cipher.clone();
-        let found = recover::scan(dir, processed + 1, cipher.as_deref())?;
+        let found = recover::scan(dir, floor, cipher.as_deref())?;
+        let processed = match mark {
+            Mark::Sound(processed) => processed,
+            // Without it the records that are there count as not worked off: too much is read again, which
+            // their numbers tell, and nothing is passed over. Without records nothing says what their
+            // numbers were.
+            Mark::Damaged(_) if found.last.is_some() => {
+                tracing::warn!(
+                    dir = %dir.display(),
+                    "the processed mark is damaged: the records that are there are worked off once more"
+                );
+                found.recovery.first - 1
+            }
+            Mark::Damaged(error) => return Err(error),
+        };
         if processed >= found.recovery.next {
             let what = format!(
                 "it says that record {processed} was processed, but the journal ends before {}",

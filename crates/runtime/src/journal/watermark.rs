@@ -9,21 +9,29 @@ const NAME: &str = "processed";
 const MAGIC: &[u8; 8] = b"ghproc\0\x01";
 const LEN: usize = 20;
 
-/// The last sequence number worked off; 0 for none.
-pub(super) fn load(dir: &Path) -> Result<u64, OpenError> {
+/// What the file says.
+pub(super) enum Mark {
+    /// The last sequence number worked off; 0 for none.
+    Sound(u64),
+    /// Nothing any more.
+    Damaged(OpenError),
+}
+
+/// The mark in `dir`.
+pub(super) fn load(dir: &Path) -> Result<Mark, OpenError> {
     let path = dir.join(NAME);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Mark::Sound(0)),
         Err(error) => return Err(OpenError::io("read", &path)(error)),
     };
     let seq = bytes
         .get(8..16)
         .and_then(|seq| Some(u64::from_le_bytes(seq.try_into().ok()?)));
-    match seq {
-        Some(seq) if bytes == encode(seq) => Ok(seq),
-        _ => Err(damaged(dir, "not a sound processed mark of this version")),
-    }
+    Ok(match seq {
+        Some(seq) if bytes == encode(seq) => Mark::Sound(seq),
+        _ => Mark::Damaged(damaged(dir, "not a sound processed mark of this version")),
+    })
 }
 
 /// An error that names the file.

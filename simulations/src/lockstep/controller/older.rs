@@ -7,6 +7,7 @@
 //! | file | older form |
 //! |---|---|
 //! | `incarnation`, `postman` | digits without a checksum |
+//! | `postman-ahead` | none |
 //! | `mail/numbers`, `.copy` | the same; or none, where the numbers begin at one and the journal is begun |
 //! | `mail/*.journal` | mails without the device that showed who it is |
 //! | `quarantine/*.item` | the same |
@@ -28,6 +29,11 @@ pub(super) fn rewrite(dir: &Path, dice: &mut Dice) -> io::Result<String> {
         if bare(&dir.join(name))? {
             done.push(name.to_owned());
         }
+    }
+    let ahead = dir.join("postman-ahead");
+    if ahead.exists() {
+        fs::remove_file(&ahead)?;
+        done.push("no postman-ahead".to_owned());
     }
     let mail = dir.join("mail");
     if numbers(&mail, dice)? {

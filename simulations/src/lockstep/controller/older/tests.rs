@@ -87,7 +87,10 @@ fn numbers_lose_their_checksum_or_are_not_there_yet() {
         for path in &files {
             number::write(path, number).unwrap();
         }
+        let ahead = dir.path().join("postman-ahead");
+        fs::write(&ahead, "x").unwrap();
         rewrite(dir.path(), &mut Dice::new(seed)).unwrap();
+        assert!(!ahead.exists(), "the first programs had none");
         files.map(|path| fs::read_to_string(path).ok())
     };
     let bare = |number: &str| [(); 3].map(|()| Some(number.to_owned()));
