@@ -1,7 +1,7 @@
 use super::*;
 
 const COPYBOOK: &str = "01 R.
-    05 A PIC X. 88 YES VALUE 'Y'. 88 NO-X VALUE 'N' 'X' THRU 'Z'.
+    05 A PIC X. 88 YES VALUE 'Y'. 88 NO-X VALUE 'N' 'P' THRU 'R'.
     05 T OCCURS 1 TO 3 DEPENDING ON N OF H.
        10 B PIC S9(3)V99 COMP-3.
     05 FILLER PIC X.";
@@ -23,7 +23,7 @@ offset length  picture   usage    name
      0     18                     01 R
      0      1  X         DISPLAY    05 A
                                        88 YES: 'Y'
-                                       88 NO-X: 'N', 'X' thru 'Z'
+                                       88 NO-X: 'N', 'P' thru 'R'
      1      1                       05 H
      1      1  9         DISPLAY      10 N
      2      2                     (slack bytes)
