@@ -29,8 +29,8 @@ pub const MAX_MEMORY_BYTES: usize = 16 << 20;
 pub const MAX_INPUT_BYTES: usize = 2 << 20;
 /// Largest output: two thousand rows of a few numbers.
 pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
-/// Fuel of one call, about one for each instruction: a quarter of a second of the interpreter. A JSON
-/// mail of 10 KiB takes half a million, one of 1 MiB fifty.
+/// Fuel of one call, about one for each instruction: a third of a second of the interpreter, and enough
+/// to look at every byte of the largest input dozens of times.
 pub const FUEL: u64 = 100_000_000;
 /// Elements of its table, which is one for each function whose address is taken.
 const MAX_TABLE_ELEMENTS: usize = 20_000;

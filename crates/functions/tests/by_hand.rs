@@ -1,7 +1,5 @@
 //! A function that does something, written by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use functions::{CallError, FUEL, Function, MAX_INPUT_BYTES};
 
 #[test]

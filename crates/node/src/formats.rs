@@ -74,7 +74,7 @@ impl Formats {
             patterns: &patterns,
         };
         let decode = || decode_named(&context, mail.sender, mail.raw);
-        // A function may work for a quarter of a second; other tasks are not to wait for it.
+        // A function may work for a third of a second; other tasks are not to wait for it.
         let decoded = if patterns.have_functions() {
             blocking::in_place(decode)
         } else {

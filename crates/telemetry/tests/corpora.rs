@@ -1,7 +1,5 @@
 //! The fuzz targets' entries over the stored corpora (`fuzz/corpus`), as they are and changed at random.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::fs;
 use std::path::Path;
 use telemetry::formats::Format;

@@ -92,7 +92,7 @@ pub enum File<'t> {
 #[derive(Debug)]
 pub enum Own {
     /// Described by a pattern file.
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
     /// Read by a function.
     Function(Named),
 }
@@ -137,9 +137,10 @@ impl Patterns {
         let mut functions = 0;
         for file in files {
             let (name, compiled) = match file {
-                File::Pattern { file, text } => {
-                    (file, compile::pattern(file, text).map(Own::Pattern))
-                }
+                File::Pattern { file, text } => (
+                    file,
+                    compile::pattern(file, text).map(|pattern| Own::Pattern(Box::new(pattern))),
+                ),
                 File::Function { file, loaded } => {
                     functions += 1;
                     (
@@ -183,7 +184,7 @@ impl Patterns {
     /// The pattern files among them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Pattern> {
         self.all.iter().filter_map(|own| match own {
-            Own::Pattern(pattern) => Some(pattern),
+            Own::Pattern(pattern) => Some(&**pattern),
             Own::Function(_) => None,
         })
     }

@@ -12,7 +12,7 @@ fn one(text: &str) -> Pattern {
         panic!("{}", errors.join("\n"))
     });
     match patterns.all.remove(0) {
-        Own::Pattern(pattern) => pattern,
+        Own::Pattern(pattern) => *pattern,
         Own::Function(function) => panic!("{} is a function", function.name()),
     }
 }
