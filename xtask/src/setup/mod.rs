@@ -51,7 +51,11 @@ const SCRIPTS: [(Need, &str, &str); 7] = [
         "a DDS peer (Cyclone DDS)",
         "deploy/tools/fetch-dds-peer.sh",
     ),
-    (Need::Tests, "Apache Kafka", "deploy/kafka/fetch.sh"),
+    (
+        Need::Tests,
+        "Apache Kafka",
+        "deploy/kafka/fetch-for-tests.sh",
+    ),
     (Need::Bench, "etcd", "deploy/tools/fetch-etcd.sh"),
     (
         Need::Bench,
