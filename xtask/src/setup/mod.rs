@@ -40,7 +40,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 7] = [
+const SCRIPTS: [(Need, &str, &str); 8] = [
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",
@@ -56,6 +56,7 @@ const SCRIPTS: [(Need, &str, &str); 7] = [
         "Apache Kafka",
         "deploy/kafka/fetch-for-tests.sh",
     ),
+    (Need::Bench, "Apache Kafka", "deploy/kafka/fetch.sh"),
     (Need::Bench, "etcd", "deploy/tools/fetch-etcd.sh"),
     (
         Need::Bench,

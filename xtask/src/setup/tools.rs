@@ -23,7 +23,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 13] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
@@ -93,6 +93,27 @@ const TOOLS: [Tool; 10] = [
         need: Need::Bench,
         probe: Probe::PythonVenv,
         packages: &["python3-venv"],
+    },
+    Tool {
+        name: "a JDK of version 17 or newer",
+        purpose: "the feed is measured against a real Apache Kafka on it",
+        need: Need::Bench,
+        probe: Probe::Java(17),
+        packages: &["openjdk-21-jdk-headless", "openjdk-17-jdk-headless"],
+    },
+    Tool {
+        name: "Maven",
+        purpose: "it brings Apache Kafka from Maven Central",
+        need: Need::Bench,
+        probe: Probe::Program(&["mvn"]),
+        packages: &["maven"],
+    },
+    Tool {
+        name: "kcat",
+        purpose: "the feed is measured beside it",
+        need: Need::Bench,
+        probe: Probe::Program(&["kcat", "kafkacat"]),
+        packages: &["kcat", "kafkacat"],
     },
 ];
 

@@ -1,7 +1,11 @@
-//! Decoding of EBCDIC records by a copybook of thirty fields, beside a public decoder.
+//! The feed beside its peers: reading a topic ([`consume`]), and here decoding of EBCDIC records by a
+//! copybook of thirty fields.
 //!
 //! Figures are bytes per second of processor time on one thread: what other processes do at the same
 //! time costs neither side.
+
+pub mod broker;
+pub mod consume;
 
 use crate::Failure;
 use std::path::{Path, PathBuf};

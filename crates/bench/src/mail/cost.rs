@@ -42,6 +42,15 @@ pub fn processor(root: u32) -> Duration {
     TICK * ticks
 }
 
+/// Processor time of this process and its threads, and of its children that were waited for.
+pub fn own() -> Option<(Duration, Duration)> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
+    let sum = |first: usize| Some(TICK * (ticks(first)? + ticks(first + 1)?));
+    Some((sum(11)?, sum(13)?))
+}
+
 /// Memory of `root` and its family in KiB, where pages that several share are shared out among them.
 pub fn memory(root: u32) -> Option<f64> {
     family(root).into_iter().map(proportional).sum()
