@@ -150,9 +150,10 @@ fn a_node_of_an_older_release_loses_nothing() {
         .replace("<1@", "<9@");
     house.mail("ups-1@hall.example", other.as_bytes()).unwrap();
     house.until("and what comes now", |status| status.ledger.mails == 2);
-    assert_eq!(
-        with_marker(&house.path("data")),
-        plain,
-        "only the old file is plain"
+    // The old file goes when all in it is worked off and a new one has begun.
+    let now = with_marker(&house.path("data"));
+    assert!(
+        now.is_empty() || now == plain,
+        "only the old file is plain: {now:?}"
     );
 }
