@@ -40,6 +40,9 @@ pub(super) const NEVER_BELOW: [&str; 8] = [
 /// it for the generators that we do not use.
 pub(super) const NEVER_DIRECT: [&str; 3] = ["getrandom", "rand", "fastrand"];
 
+/// Measures what we have made of foreign libraries beside the libraries as they come; nothing stands on it.
+pub(super) const MEASURES: &str = "bench";
+
 /// Foreign libraries that one crate each wraps.
 pub(super) const OWNERS: [(&str, &str); 6] = [
     ("tch", "learn"),
