@@ -1,7 +1,7 @@
 //! Formats that an operator brings as a function: foreign code that is shown a mail and answers with
 //! reports, with an error, or that the mail is not its own. `docs/formats.md` has its side of it.
 //!
-//! Here is what goes in ([`letter`]) and what comes out ([`answer`]); who runs it stands behind
+//! Here is what goes in (`letter`) and what comes out (`answer`); who runs it stands behind
 //! [`Function`], so that nothing here knows what a sandbox is.
 
 mod answer;
