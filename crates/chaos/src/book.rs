@@ -133,7 +133,7 @@ impl Audit {
     }
 }
 
-/// An `Ingested` act that counts.
+/// An `Ingested` act about mails that counts.
 struct Ingest {
     node: String,
     first: u64,
@@ -175,7 +175,7 @@ fn advances(acts: &[(Record, Applied)]) -> Vec<Advance> {
     .collect()
 }
 
-fn ingests(acts: &[(Record, Applied)], wanted: Source) -> Vec<Ingest> {
+fn ingests(acts: &[(Record, Applied)]) -> Vec<Ingest> {
     let effective = acts
         .iter()
         .filter(|(_, applied)| matches!(applied, Applied::Effective));
@@ -183,12 +183,12 @@ fn ingests(acts: &[(Record, Applied)], wanted: Source) -> Vec<Ingest> {
         .filter_map(|(record, _)| match &record.act {
             Act::Ingested {
                 node,
-                source,
+                source: Source::Mail,
                 first,
                 last,
                 count,
                 digest,
-            } if *source == wanted => Some(Ingest {
+            } => Some(Ingest {
                 node: node.to_string(),
                 first: *first,
                 last: *last,
@@ -219,7 +219,7 @@ pub(crate) fn audit_mails(book: &Book, acts: &[(Record, Applied)]) -> Audit {
     audit.complain(book.complaints.clone());
     let mut covered: BTreeMap<String, u64> = BTreeMap::new();
     let (mut gaps, mut unknown, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-    for act in ingests(acts, Source::Mail) {
+    for act in ingests(acts) {
         let Ingest {
             node,
             first,

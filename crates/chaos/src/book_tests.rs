@@ -1,7 +1,7 @@
 use super::*;
 use wire::{ProposalId, UnixMillis};
 
-fn act(node: &str, source: Source, range: (u64, u64), values: &[&[u8]]) -> (Record, Applied) {
+fn mail(node: &str, range: (u64, u64), values: &[&[u8]]) -> (Record, Applied) {
     let digests: Vec<Digest> = values.iter().map(|value| Digest::of(value)).collect();
     let record = Record {
         id: ProposalId([0; 16]),
@@ -9,7 +9,7 @@ fn act(node: &str, source: Source, range: (u64, u64), values: &[&[u8]]) -> (Reco
         time: UnixMillis(0),
         act: Act::Ingested {
             node: node.into(),
-            source,
+            source: Source::Mail,
             first: range.0,
             last: range.1,
             count: values.len() as u64,
@@ -17,10 +17,6 @@ fn act(node: &str, source: Source, range: (u64, u64), values: &[&[u8]]) -> (Reco
         },
     };
     (record, Applied::Effective)
-}
-
-fn mail(node: &str, range: (u64, u64), values: &[&[u8]]) -> (Record, Applied) {
-    act(node, Source::Mail, range, values)
 }
 
 /// Three mails: two with node-1, one first lost at node-2 and then with node-1, too.

@@ -11,18 +11,21 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    /// Its own, and that of children that it has waited for.
-    ticks: u32,
+    /// Its own.
+    own: u32,
+    /// Of children that it has waited for.
+    waited: u32,
 }
 
 /// Fields count behind the name, which stands in parentheses and may contain anything (proc(5)).
 fn parse(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u32>().ok();
+    // utime, stime, cutime, cstime: fields 14 to 17 of the line.
     Some(Stat {
         parent: number(1)?,
-        // utime, stime, cutime, cstime: fields 14 to 17 of the line.
-        ticks: (11..15).map(number).sum::<Option<u32>>()?,
+        own: number(11)? + number(12)?,
+        waited: number(13)? + number(14)?,
     })
 }
 
@@ -37,18 +40,15 @@ pub fn processor(root: u32) -> Duration {
     let ticks = members(&all, root)
         .iter()
         .filter_map(|pid| all.get(pid))
-        .map(|stat| stat.ticks)
+        .map(|stat| stat.own + stat.waited)
         .sum::<u32>();
     TICK * ticks
 }
 
 /// Processor time of this process and its threads, and of its children that were waited for.
 pub fn own() -> Option<(Duration, Duration)> {
-    let text = fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
-    let sum = |first: usize| Some(TICK * (ticks(first)? + ticks(first + 1)?));
-    Some((sum(11)?, sum(13)?))
+    let stat = parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
+    Some((TICK * stat.own, TICK * stat.waited))
 }
 
 /// Memory of `root` and its family in KiB, where pages that several share are shared out among them.
@@ -99,7 +99,8 @@ mod tests {
             parse(line),
             Some(Stat {
                 parent: 7,
-                ticks: 100
+                own: 30,
+                waited: 70
             })
         );
         assert_eq!(parse("42 (short) S 7"), None);
@@ -107,7 +108,11 @@ mod tests {
 
     #[test]
     fn children_and_theirs_are_family() {
-        let stat = |parent| Stat { parent, ticks: 1 };
+        let stat = |parent| Stat {
+            parent,
+            own: 1,
+            waited: 0,
+        };
         let all = BTreeMap::from([(1, stat(0)), (2, stat(1)), (3, stat(2)), (4, stat(0))]);
         assert_eq!(members(&all, 1), [1, 2, 3]);
         let me = std::process::id();
