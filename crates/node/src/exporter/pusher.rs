@@ -3,7 +3,6 @@
 use super::Exporter;
 use edge::kafka::{Codec, FeedError, Header, NewRecord, Producer, partition_of};
 use runtime::service::ServiceError;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use telemetry::cloudevents::{CONTENT_TYPE, CloudEvent};
@@ -31,10 +30,9 @@ impl<'a> Pusher<'a> {
     /// Returns when all are acknowledged. A fault that only a person can mend ends the service.
     pub(super) async fn push(&mut self, events: &[CloudEvent]) -> Result<(), ServiceError> {
         let mut pause = FIRST_PAUSE;
-        // Partitions that have theirs already; what is sent again is sent because nobody knows.
-        let mut done: BTreeSet<i32> = BTreeSet::new();
+        let mut waiting: Vec<&CloudEvent> = events.iter().collect();
         loop {
-            match self.try_once(events, &mut done).await {
+            match self.try_once(&mut waiting).await {
                 Ok(()) => {
                     let count = events.len() as u64;
                     self.exporter.board.count.exported.fetch_add(count, Relaxed);
@@ -48,26 +46,20 @@ impl<'a> Pusher<'a> {
         }
     }
 
-    async fn try_once(
-        &mut self,
-        events: &[CloudEvent],
-        done: &mut BTreeSet<i32>,
-    ) -> Result<(), FeedError> {
+    /// Sends by partition, and takes out of `waiting` what is acknowledged. A topic may have more partitions at
+    /// the next try.
+    async fn try_once(&mut self, waiting: &mut Vec<&CloudEvent>) -> Result<(), FeedError> {
         let partitions = self.producer.partitions().await?;
         let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-        let mut by_partition: BTreeMap<i32, Vec<NewRecord>> = BTreeMap::new();
-        for event in events {
-            let partition = partition_of(event.key.as_bytes(), count);
-            by_partition
-                .entry(partition)
-                .or_default()
-                .push(record(event));
-        }
-        for (partition, records) in by_partition {
-            if !done.contains(&partition) {
-                self.producer.send(partition, &records, Codec::Lz4).await?;
-                done.insert(partition);
-            }
+        while let Some(first) = waiting.first() {
+            let partition = partition_of(first.key.as_bytes(), count);
+            let (there, others): (Vec<_>, Vec<_>) = waiting
+                .iter()
+                .copied()
+                .partition(|event| partition_of(event.key.as_bytes(), count) == partition);
+            let records: Vec<NewRecord> = there.into_iter().map(record).collect();
+            self.producer.send(partition, &records, Codec::Lz4).await?;
+            *waiting = others;
         }
         Ok(())
     }
