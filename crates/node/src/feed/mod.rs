@@ -434,18 +434,23 @@ impl Feed {
 }
 
 impl Tenure {
+    /// The account of shares, and a place of Kafka's as the ledger counts it.
+    fn account(&mut self, partition: i32, offset: i64) -> Option<(&mut Account, u32, u64)> {
+        let (partition, offset) = place(partition, offset)?;
+        match &mut self.log {
+            Log::Shares { account, .. } => Some((account, partition, offset)),
+            Log::Whole(_) => None,
+        }
+    }
+
     fn stands(&mut self, partition: i32, at: i64) {
-        if let (Log::Shares { account, .. }, Some((partition, at))) =
-            (&mut self.log, place(partition, at))
-        {
+        if let Some((account, partition, at)) = self.account(partition, at) {
             account.stands(partition, at);
         }
     }
 
     fn moved(&mut self, partition: i32, offset: i64) {
-        if let (Log::Shares { account, .. }, Some((partition, offset))) =
-            (&mut self.log, place(partition, offset))
-        {
+        if let Some((account, partition, offset)) = self.account(partition, offset) {
             account.moved(partition, offset);
         }
     }
@@ -461,9 +466,7 @@ impl Tenure {
     }
 
     fn read_to(&mut self, partition: i32, next: i64) {
-        if let (Log::Shares { account, .. }, Some((partition, next))) =
-            (&mut self.log, place(partition, next))
-        {
+        if let Some((account, partition, next)) = self.account(partition, next) {
             account.read_to(partition, next);
         }
     }
