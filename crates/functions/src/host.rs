@@ -7,6 +7,7 @@ use wasmi::{
     CompilationMode, Config, EnforcedLimits, Engine, Error, Store, StoreLimits, StoreLimitsBuilder,
     TrapCode,
 };
+use wasmparser::{Validator, WasmFeatures};
 
 /// An engine for one module: dropped with it, whatever it has cached.
 pub(crate) fn engine() -> Engine {
@@ -26,6 +27,15 @@ pub(crate) fn engine() -> Engine {
         .wasm_tail_call(false)
         .wasm_extended_const(false);
     Engine::new(&config)
+}
+
+/// Looks at all of a module before the interpreter looks at any of it. The interpreter validates, too, but
+/// while it translates: it takes some things for granted that a broken module lacks, and panics (wasmi 2.0,
+/// found by fuzzing: a code section that ends behind the module, a function that goes on behind its end).
+pub(crate) fn validator() -> Validator {
+    // As above.
+    let off = WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD;
+    Validator::new_with_features(WasmFeatures::WASM2.difference(off))
 }
 
 /// The bounded world of one call.

@@ -30,10 +30,12 @@ impl Function {
                 bytes: module.len(),
             });
         }
+        let invalid = |problem: String| LoadError::Invalid { problem };
+        host::validator()
+            .validate_all(module)
+            .map_err(|error| invalid(error.to_string()))?;
         let engine = host::engine();
-        let module = Module::new(&engine, module).map_err(|error| LoadError::Invalid {
-            problem: error.to_string(),
-        })?;
+        let module = Module::new(&engine, module).map_err(|error| invalid(error.to_string()))?;
         if let Some(import) = module.imports().next() {
             return Err(LoadError::Import {
                 module: import.module().to_owned(),
