@@ -99,6 +99,7 @@ impl<D: Disk> Desk<D> {
         while let Some(first) = self.held.take().or_else(|| self.queue.blocking_recv()) {
             self.commit(first);
         }
+        self.writer.give_back();
     }
 
     /// One batch; `None` when every handle is gone.
@@ -118,6 +119,7 @@ impl<D: Disk> Desk<D> {
         if !self.late.is_empty() {
             self.writer.answer(&mut self.late);
         }
+        self.writer.give_back();
     }
 
     /// Gathers behind `first` whatever waits, up to a batch's limits, and commits it.

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -10,6 +11,8 @@ pub(super) trait Disk: Send + 'static {
     /// A new, empty file; an old one of that name is replaced.
     fn create(&mut self, path: &Path) -> io::Result<File>;
     fn write_at(&mut self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Gives the file space, zeros for now, from `from` up to `to`; its length becomes `to`.
+    fn reserve(&mut self, file: &File, from: u64, to: u64) -> io::Result<()>;
     /// Content and length are on the medium afterwards (`fdatasync`).
     fn sync(&mut self, file: &File) -> io::Result<()>;
     fn truncate(&mut self, file: &File, len: u64) -> io::Result<()>;
@@ -33,6 +36,10 @@ impl Disk for RealDisk {
         file.write_all_at(bytes, offset)
     }
 
+    fn reserve(&mut self, file: &File, from: u64, to: u64) -> io::Result<()> {
+        allocate(file, from, to)
+    }
+
     fn sync(&mut self, file: &File) -> io::Result<()> {
         file.sync_data()
     }
@@ -43,5 +50,17 @@ impl Disk for RealDisk {
 
     fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
         crate::durable::sync_dir(dir)
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library does not offer fallocate")]
+fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let offset = |at: u64| i64::try_from(at).map_err(io::Error::other);
+    let (from, len) = (offset(from)?, offset(to.saturating_sub(from))?);
+    // SAFETY: an open file's descriptor and numbers; the kernel checks them.
+    // `fallocate`, for `posix_fallocate` writes zeros where the file system cannot.
+    match unsafe { libc::fallocate64(file.as_raw_fd(), 0, from, len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -372,5 +372,6 @@ fn settle(tail: &Tail) -> Result<Option<Active>, OpenError> {
         head,
         keyed: None,
         len: tail.len,
+        asked: tail.len,
     }))
 }

@@ -74,6 +74,9 @@ impl Default for JournalOptions {
     }
 }
 
+/// A segment gets its space in steps of this: some 1,500 mails, and little to read over where a crash left zeros.
+const RESERVE_BYTES: u64 = 1 << 20;
+
 /// How long a full disk is taken for full before the next append is let through to find out.
 pub const FULL_HOLD: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 use super::cipher::RecordCipher;
 use super::error::OpenError;
 use super::record::{self, Record};
+use super::recover::is_reserve;
 use super::segment::{self, Segment};
 use super::unseal::Keys;
 use std::path::Path;
@@ -80,7 +81,12 @@ impl Records {
             if self.from > self.to {
                 return Ok(None);
             }
-            let framed = record::read(loaded.salt, &loaded.bytes[loaded.offset..])
+            let rest = &loaded.bytes[loaded.offset..];
+            if rest.first() == Some(&0) && is_reserve(rest) {
+                self.current = None;
+                continue;
+            }
+            let framed = record::read(loaded.salt, rest)
                 .map_err(|what| loaded.segment.corrupt(loaded.offset, what))?;
             let offset = loaded.offset;
             loaded.offset += framed.len();

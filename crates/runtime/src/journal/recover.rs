@@ -27,7 +27,7 @@ pub struct TornTail {
     pub file: PathBuf,
     /// Where the whole records end.
     pub offset: u64,
-    /// How many bytes were cut off behind that.
+    /// How many bytes were cut off behind that, up to the last that is not zero.
     pub bytes: u64,
     /// What was wrong with the first record there.
     pub what: String,
@@ -115,7 +115,7 @@ fn scan_segment(
     let salt = head.salt;
     let mut keys = Keys::at_start(head);
     let mut offset = head.len();
-    while offset < bytes.len() {
+    while offset < bytes.len() && !is_reserve(&bytes[offset..]) {
         let problem = match record::read(salt, &bytes[offset..]) {
             Ok(framed) if framed.seq == recovery.next && framed.is_key => {
                 keys.take(cipher, &segment, offset, &framed)?;
@@ -137,7 +137,12 @@ fn scan_segment(
         if !is_last || was_durable(salt, &bytes[offset..], recovery.next) {
             return Err(segment.corrupt(offset, problem));
         }
-        recovery.torn_tail = torn(&segment, offset, bytes.len() - offset, &problem);
+        // Without the zeros behind it, which nobody wrote.
+        let written = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |at| at + 1);
+        recovery.torn_tail = torn(&segment, offset, written - offset, &problem);
         break;
     }
     Ok(Tail {
@@ -145,6 +150,12 @@ fn scan_segment(
         len: offset as u64,
         head: Some(head),
     })
+}
+
+/// Whether `bytes`, up to a segment's end, is space that the writer had in advance. No record begins with so
+/// many zeros: numbers start at 1.
+pub(super) fn is_reserve(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Whether a whole record somewhere in `bytes`, which should begin with record `seq` but does not,

@@ -26,6 +26,13 @@ fn open(dir: &Path, options: JournalOptions) -> (Journal, Recovery) {
     Journal::open(dir, options).expect("the journal opens")
 }
 
+/// How long `file` is without the space that the writer has in advance, and the journal opened again.
+fn closed_len(journal: Journal, dir: &Path, file: &Path) -> (u64, Journal) {
+    drop(journal);
+    let len = fs::metadata(file).expect("exists").len();
+    (len, open(dir, JournalOptions::default()).0)
+}
+
 fn records(journal: &Journal, from: u64) -> Vec<(u64, Vec<u8>)> {
     journal
         .read_from(from)
@@ -116,10 +123,11 @@ async fn a_tail_torn_at_any_byte_is_cut_off_and_reported() {
     let [file] = &segments(origin.path())[..] else {
         panic!("one segment")
     };
-    let before = fs::metadata(file).expect("exists").len();
+    let (before, journal) = closed_len(journal, origin.path(), file);
     fill(&journal, 5, 5).await;
     drop(journal);
     let after = fs::metadata(file).expect("exists").len();
+    let origin_file = file;
 
     for len in before..after {
         let dir = TempDir::new().expect("a directory");
@@ -139,10 +147,13 @@ async fn a_tail_torn_at_any_byte_is_cut_off_and_reported() {
         match recovery.torn_tail {
             None => assert_eq!(len, before),
             Some(torn) => {
-                assert_eq!(
-                    (&torn.file, torn.offset, torn.bytes),
-                    (file, before, len - before)
-                );
+                assert_eq!((&torn.file, torn.offset), (file, before));
+                let written = fs::read(origin_file).expect("reads");
+                let zeros = written[..len as usize]
+                    .iter()
+                    .rev()
+                    .take_while(|byte| **byte == 0);
+                assert_eq!(torn.bytes, len - before - zeros.count() as u64);
             }
         }
         fill(&journal, 5, 6).await;
@@ -176,9 +187,10 @@ async fn a_flipped_bit_in_a_durable_record_is_an_error_that_names_the_place() {
     let [file] = &segments(origin.path())[..] else {
         panic!("one segment")
     };
-    let start = fs::metadata(file).expect("exists").len() as usize;
+    let (start, journal) = closed_len(journal, origin.path(), file);
     fill(&journal, 3, 3).await;
-    let end = fs::metadata(file).expect("exists").len() as usize;
+    let (end, journal) = closed_len(journal, origin.path(), file);
+    let (start, end) = (start as usize, end as usize);
     fill(&journal, 4, 5).await;
     drop(journal);
     let sound = fs::read(file).expect("reads");
@@ -264,7 +276,7 @@ async fn a_record_forged_within_a_payload_is_not_believed() {
     let [file] = &segments(dir.path())[..] else {
         panic!("one segment")
     };
-    let whole = fs::metadata(file).expect("exists").len();
+    let (whole, journal) = closed_len(journal, dir.path(), file);
     let mut forged = vec![b' '; 64];
     record::write(
         0,
@@ -461,4 +473,74 @@ async fn a_damaged_processed_mark_counts_for_none_and_one_ahead_of_the_journal_i
     assert!(error.to_string().contains("record 9"), "{error}");
     fs::remove_file(mark).expect("removes");
     open(dir.path(), small());
+}
+
+/// What a crash leaves is a segment with zeros behind its records, and perhaps a torn write before them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn space_in_advance_is_no_torn_tail() {
+    let origin = TempDir::new().expect("a directory");
+    let (journal, _) = open(origin.path(), JournalOptions::default());
+    fill(&journal, 1, 4).await;
+    let [file] = &segments(origin.path())[..] else {
+        panic!("one segment")
+    };
+    assert_eq!(fs::metadata(file).expect("exists").len(), RESERVE_BYTES);
+    assert_eq!(records(&journal, 2), expected(2, 4));
+    let crashed = TempDir::new().expect("a directory");
+    copy(origin.path(), crashed.path());
+    let (before, journal) = closed_len(journal, origin.path(), file);
+    fill(&journal, 5, 5).await;
+    let (after, _journal) = closed_len(journal, origin.path(), file);
+    let sound = fs::read(file).expect("reads");
+
+    let (journal, recovery) = open(crashed.path(), JournalOptions::default());
+    assert_eq!((recovery.records, recovery.torn_tail), (4, None));
+    fill(&journal, 5, 9).await;
+    assert_eq!(records(&journal, 1), expected(1, 9));
+    drop(journal);
+
+    for cut in before + 1..after {
+        let dir = TempDir::new().expect("a directory");
+        let torn = dir.path().join(file.file_name().expect("a name"));
+        let mut bytes = sound[..cut as usize].to_vec();
+        bytes.resize(after as usize + 4_096, 0);
+        fs::write(&torn, bytes).expect("writes");
+        let (journal, recovery) = open(dir.path(), JournalOptions::default());
+        let tail = recovery.torn_tail.expect("reported");
+        assert_eq!((recovery.records, tail.offset), (4, before), "cut at {cut}");
+        assert!(tail.bytes <= cut - before, "zeros are no part of it");
+        fill(&journal, 5, 6).await;
+        assert_eq!(records(&journal, 1), expected(1, 6));
+    }
+}
+
+/// A segment that was given up with zeros at its end, by a crash while the next one began, is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn zeros_at_the_end_of_an_earlier_segment_are_passed_over() {
+    let dir = TempDir::new().expect("a directory");
+    let (journal, _) = open(dir.path(), small());
+    fill(&journal, 1, 30).await;
+    drop(journal);
+    let file = &segments(dir.path())[0];
+    let len = fs::metadata(file).expect("exists").len();
+    let grow = |by| {
+        File::options()
+            .write(true)
+            .open(file)
+            .and_then(|file| file.set_len(len + by))
+    };
+    grow(500).expect("grows");
+    let (journal, recovery) = open(dir.path(), small());
+    assert_eq!((recovery.records, recovery.torn_tail), (30, None));
+    assert_eq!(records(&journal, 1), expected(1, 30));
+    drop(journal);
+    // Records that became zeros are missed all the same: the next segment says where it begins.
+    File::options()
+        .write(true)
+        .open(file)
+        .and_then(|file| file.set_len(len - 60))
+        .expect("cuts");
+    grow(0).expect("zeros");
+    let error = Journal::open(dir.path(), small()).err().expect("refused");
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
 }

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::error::{JournalError, is_full};
 use super::record;
 use super::segment::{Head, Segment};
-use super::{FULL_HOLD, JournalOptions};
+use super::{FULL_HOLD, JournalOptions, RESERVE_BYTES};
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -58,8 +58,10 @@ pub(super) struct Active {
     pub(super) head: Head,
     /// What new records are sealed under; `None`: the next one needs a fresh key, or the segment is plain.
     pub(super) keyed: Option<Keyed>,
-    /// Durable length.
+    /// Durable length. Behind it the file may have zeros.
     pub(super) len: u64,
+    /// Up to here space was asked for, had or not.
+    pub(super) asked: u64,
 }
 
 /// A key that this writer made.
@@ -102,7 +104,7 @@ impl<D: Disk> Writer<D> {
             .as_ref()
             .is_some_and(|active| active.len >= self.options.segment_bytes)
         {
-            self.active = None;
+            self.give_back();
         }
         let mut active = match self.active.take() {
             Some(active) => active,
@@ -121,12 +123,14 @@ impl<D: Disk> Writer<D> {
                 }
             }
         }
+        self.reserve(&mut active, bytes.len() as u64);
         let written = self.disk.write_at(&active.file, &bytes, active.len);
         if let Err(error) = written {
             // Nothing durable was touched: cut off what did get through, and go on behind it.
             if let Err(error) = self.disk.truncate(&active.file, active.len) {
                 return Err(self.fail(&error));
             }
+            active.asked = active.len;
             self.active = Some(active);
             return Err(self.refuse(error));
         }
@@ -144,6 +148,32 @@ impl<D: Disk> Writer<D> {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.set_full(None);
         Ok(first)
+    }
+
+    /// Space for the next `bytes`, and for what follows them: a sync within space that the file has already
+    /// is quicker, for the file system need not make its own books durable for each. What cannot be had is no
+    /// harm: a write takes its space itself, or says that there is none.
+    fn reserve(&mut self, active: &mut Active, bytes: u64) {
+        let end = active.len + bytes;
+        if end <= active.asked {
+            return;
+        }
+        let limit = self.options.segment_bytes;
+        let to = end.next_multiple_of(RESERVE_BYTES).min(limit).max(end);
+        if let Err(error) = self.disk.reserve(&active.file, active.len, to) {
+            tracing::debug!(dir = %self.dir.display(), "no space in advance: {error}");
+        }
+        active.asked = to;
+    }
+
+    /// The segment is written to its end: what it did not use is given back. Should that fail, zeros stay,
+    /// which recovery knows.
+    pub(super) fn give_back(&mut self) {
+        if let Some(active) = self.active.take()
+            && active.asked > active.len
+        {
+            let _ = self.disk.truncate(&active.file, active.len);
+        }
     }
 
     /// The key for records from `first` on; a fresh one goes into `bytes`, in front of them. `None` in a
@@ -196,6 +226,7 @@ impl<D: Disk> Writer<D> {
                 head,
                 keyed: None,
                 len: head.len() as u64,
+                asked: head.len() as u64,
             })
         });
         if created.is_err() {

@@ -62,6 +62,10 @@ impl Disk for Trap {
         RealDisk.write_at(file, bytes, offset)
     }
 
+    fn reserve(&mut self, file: &File, from: u64, to: u64) -> io::Result<()> {
+        RealDisk.reserve(file, from, to)
+    }
+
     fn sync(&mut self, file: &File) -> io::Result<()> {
         RealDisk.sync(file)
     }

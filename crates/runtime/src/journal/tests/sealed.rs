@@ -211,7 +211,9 @@ async fn a_sealed_tail_torn_at_any_byte_is_cut_off() {
     // The torn write begins with a key frame.
     ring.generation.store(1, Ordering::SeqCst);
     let file = segments(origin.path()).pop().expect("one");
+    drop(journal);
     let before = fs::metadata(&file).expect("exists").len();
+    let (journal, _) = open(origin.path(), ring.options());
     fill(&journal, 3, 3).await;
     drop(journal);
     assert_eq!(segments(origin.path()).len(), 1);

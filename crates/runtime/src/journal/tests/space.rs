@@ -6,6 +6,8 @@ use super::*;
 #[derive(Clone)]
 pub(super) struct Scarce {
     pub(super) left: Arc<AtomicU64>,
+    /// How often space was asked for in advance; there is none.
+    asked: Arc<AtomicU64>,
     sync_error: Arc<Mutex<Option<io::ErrorKind>>>,
 }
 
@@ -13,6 +15,7 @@ impl Scarce {
     pub(super) fn new(left: u64) -> Self {
         Self {
             left: Arc::new(AtomicU64::new(left)),
+            asked: Arc::default(),
             sync_error: Arc::default(),
         }
     }
@@ -38,6 +41,11 @@ impl Disk for Scarce {
         Ok(())
     }
 
+    fn reserve(&mut self, _: &File, _: u64, _: u64) -> io::Result<()> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn sync(&mut self, file: &File) -> io::Result<()> {
         match self.sync_error.lock().expect("no panic").take() {
             Some(kind) => Err(kind.into()),
@@ -52,6 +60,21 @@ impl Disk for Scarce {
     fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
         RealDisk.sync_dir(dir)
     }
+}
+
+/// A file system without `fallocate` costs one question for each step, not one for each commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn space_in_advance_is_not_needed() {
+    let dir = TempDir::new().expect("a directory");
+    let disk = Scarce::new(u64::MAX / 2);
+    let options = JournalOptions::default();
+    let (journal, _) = Journal::open_on(disk.clone(), dir.path(), options.clone()).expect("opens");
+    fill(&journal, 1, 20).await;
+    assert_eq!(disk.asked.load(Ordering::SeqCst), 1);
+    drop(journal);
+    let (journal, recovery) = open(dir.path(), options);
+    assert_eq!((recovery.records, recovery.torn_tail), (20, None));
+    assert_eq!(records(&journal, 1), expected(1, 20));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
