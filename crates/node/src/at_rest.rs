@@ -1,5 +1,5 @@
-//! What this node keeps on its disk and others must not read there: the mail journal and the quarantine,
-//! under data keys that the node's wrapping key wraps (`custody::at_rest`).
+//! What this node keeps on its disk and others must not read there: the mail journal, the quarantine, and
+//! scores that wait for Kafka, under data keys that the node's wrapping key wraps (`custody::at_rest`).
 //!
 //! The wrapping key is a file of its own. It is made once, and never again while anything sealed is
 //! there: a new key would hide that the old one is missing, and what came in meanwhile would be sealed
@@ -45,12 +45,16 @@ impl Vault {
     ///
     /// # Errors
     /// The file is missing and something sealed is there; it is damaged, or others can read it.
-    pub fn of_node(config: &Config, mail: &Path, quarantine: &Path) -> Result<Self, KeyFileError> {
+    pub fn of_node(
+        config: &Config,
+        journals: &[&Path],
+        quarantine: &Path,
+    ) -> Result<Self, KeyFileError> {
         let path = key_path(config);
         if let Some(keys) = key_file::load_and_mend(&path)? {
             return Ok(Self::new(path, keys));
         }
-        if let Some(sealed) = sealed(mail, quarantine) {
+        if let Some(sealed) = sealed(journals, quarantine) {
             return Err(KeyFileError::Missing { path, sealed });
         }
         let keys = key_file::add(&path)?;
@@ -97,6 +101,11 @@ impl Vault {
         })
     }
 
+    /// Whether an item was sealed under a former wrapping key, or before there was sealing.
+    pub fn is_outdated(&self, bytes: &[u8]) -> bool {
+        at_rest::wrapped_by(bytes) != Some(self.keys.newest())
+    }
+
     /// Why a key cannot be had, and what helps.
     fn why(&self, error: &UnwrapError, what: &str) -> String {
         match error {
@@ -116,35 +125,45 @@ impl Vault {
 }
 
 /// Something that is sealed already, if there is anything. What cannot be looked at counts: it may be.
-fn sealed(mail: &Path, quarantine: &Path) -> Option<PathBuf> {
-    if journal::holds_sealed(mail).unwrap_or(true) {
-        return Some(mail.to_owned());
+fn sealed(journals: &[&Path], quarantine: &Path) -> Option<PathBuf> {
+    let mut journals = journals.iter();
+    if let Some(journal) = journals.find(|dir| journal::holds_sealed(dir).unwrap_or(true)) {
+        return Some((*journal).to_owned());
     }
     crate::quarantine::holds_sealed(quarantine)
         .unwrap_or(true)
         .then(|| quarantine.to_owned())
 }
 
-/// Keys for the mail journal: a fresh one with each segment and each key epoch.
+/// Keys for a journal: a fresh one with each segment and each key epoch.
 #[derive(Debug)]
 pub struct JournalKeys {
     vault: Arc<Vault>,
+    purpose: Purpose,
     epochs: watch::Receiver<KeyEpoch>,
 }
 
 impl JournalKeys {
-    /// That follow `epochs`.
-    pub const fn new(vault: Arc<Vault>, epochs: watch::Receiver<KeyEpoch>) -> Self {
-        Self { vault, epochs }
+    /// That follow `epochs`, for the journal of that purpose.
+    pub const fn new(
+        vault: Arc<Vault>,
+        purpose: Purpose,
+        epochs: watch::Receiver<KeyEpoch>,
+    ) -> Self {
+        Self {
+            vault,
+            purpose,
+            epochs,
+        }
     }
-}
 
-fn place(place: &KeyPlace) -> Place {
-    Place {
-        purpose: Purpose::MailJournal,
-        container: place.segment,
-        position: place.seq,
-        shred: place.shred,
+    const fn place(&self, at: &KeyPlace) -> Place {
+        Place {
+            purpose: self.purpose,
+            container: at.segment,
+            position: at.seq,
+            shred: at.shred,
+        }
     }
 }
 
@@ -154,12 +173,12 @@ impl RecordCipher for JournalKeys {
     }
 
     fn fresh(&self, at: &KeyPlace) -> (Box<dyn RecordKey>, Vec<u8>) {
-        let (key, wrapped) = self.vault.keys.fresh(&place(at), entropy::bytes());
+        let (key, wrapped) = self.vault.keys.fresh(&self.place(at), entropy::bytes());
         (Box::new(Records(key)), wrapped.to_vec())
     }
 
     fn again(&self, at: &KeyPlace, kept: &[u8]) -> Result<Box<dyn RecordKey>, String> {
-        match self.vault.keys.unwrap(&place(at), kept) {
+        match self.vault.keys.unwrap(&self.place(at), kept) {
             Ok(key) => Ok(Box::new(Records(key))),
             Err(error) => Err(self.vault.why(&error, "the journal's folder")),
         }

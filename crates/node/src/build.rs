@@ -27,6 +27,7 @@ use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
 use configured::{Itself, address, configured, devices, export, level, links, mailer, pipeline};
+use custody::at_rest::Purpose;
 use custody::{Custodian, Grace, Sealer};
 use door::door;
 pub use door::house_key;
@@ -38,6 +39,7 @@ use federation::{Aggregator, Participant};
 use learn::{Learner, Shape};
 use peers::Peers;
 use replica::{Compaction, Ledger, LedgerConfig, Timings};
+use runtime::blocking;
 use runtime::entropy;
 use runtime::mailbox::Address;
 use runtime::place;
@@ -94,6 +96,7 @@ pub struct Parts {
     formats: Arc<Formats>,
     quarantine: Arc<Quarantine>,
     journal_keys: Arc<JournalKeys>,
+    score_keys: Arc<JournalKeys>,
     counts: Arc<DoorCounts>,
     door: Arc<dyn MailDoor>,
     door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
@@ -229,7 +232,21 @@ impl Parts {
 
         // The ledger's lock keeps a second process out from here on.
         let (mail, shelf) = (tree::mail_dir(&config), tree::quarantine_dir(&config));
-        let vault = Arc::new(Vault::of_node(&config, &mail, &shelf)?);
+        let scores = exporter::scores_dir(&tree::export_dir(&config));
+        let vault = Arc::new(Vault::of_node(&config, &[&mail, &scores], &shelf)?);
+
+        let quarantine = Quarantine::open(shelf, Ok(vault.clone()))?;
+        match blocking::in_place(|| quarantine.renew()) {
+            Ok(0) => {}
+            Ok(renewed) => {
+                tracing::info!(
+                    "sealed {renewed} quarantined mails anew, under the newest wrapping key"
+                );
+            }
+            Err(error) => {
+                tracing::warn!("quarantined mails stay under a former wrapping key: {error}")
+            }
+        }
 
         let parts = Self {
             door: surroundings.door,
@@ -242,8 +259,13 @@ impl Parts {
             pipeline: pipeline(&config, surroundings.kafka)?,
             directory: Arc::new(devices(&config)?),
             formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),
-            quarantine: Arc::new(Quarantine::open(shelf, Ok(vault.clone()))?),
-            journal_keys: Arc::new(JournalKeys::new(vault, space.epochs())),
+            quarantine: Arc::new(quarantine),
+            journal_keys: Arc::new(JournalKeys::new(
+                vault.clone(),
+                Purpose::MailJournal,
+                space.epochs(),
+            )),
+            score_keys: Arc::new(JournalKeys::new(vault, Purpose::Scores, space.epochs())),
             counts: Arc::default(),
             rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),
             feeds_held: Arc::new(watch::Sender::new(BTreeSet::new())),

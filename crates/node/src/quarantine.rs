@@ -242,6 +242,24 @@ impl Quarantine {
         Ok(())
     }
 
+    /// Seals anew what a former wrapping key sealed, or what is plain yet, so that a key that was replaced is
+    /// needed no longer. What does not open stays as it is. Returns how many.
+    pub fn renew(&self) -> Result<usize, QuarantineError> {
+        let Ok(vault) = &self.keys else {
+            return Ok(0);
+        };
+        let mut renewed = 0;
+        for id in self.ids(0) {
+            let outdated =
+                fs::read(file(&self.dir, id)).is_ok_and(|bytes| vault.is_outdated(&bytes));
+            if outdated && let Ok(item) = self.read(id) {
+                self.restate(id, &item)?;
+                renewed += 1;
+            }
+        }
+        Ok(renewed)
+    }
+
     /// Removes one item for good, damaged or not.
     pub fn discard(&self, id: u64) -> Result<(), QuarantineError> {
         self.destroy(&[id])
@@ -392,6 +410,35 @@ mod tests {
         let error = keyless.put(first.clone()).unwrap_err().to_string();
         assert!(error.contains("key is missing"), "{error}");
         assert_eq!(Quarantine::for_tests(path).read(1).unwrap(), first);
+    }
+
+    #[test]
+    fn a_former_wrapping_key_is_needed_until_items_are_renewed() {
+        use custody::at_rest::{Keychain, WrappingKey};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quarantine");
+        let key = |byte| WrappingKey::new([byte; 32]);
+        let open = |newest: u8, former: &[u8]| {
+            let keys = Keychain::new(key(newest), former.iter().map(|byte| key(*byte)).collect());
+            let vault = Vault::new(dir.path().join("wrapping.key"), keys);
+            Quarantine::open(path.clone(), Ok(Arc::new(vault))).unwrap()
+        };
+        let before = open(1, &[]);
+        for reason in ["first", "second", "third"] {
+            put(&before, reason, 10);
+        }
+        assert_eq!(before.renew().unwrap(), 0);
+        // One from before there was sealing, and one that nobody can read.
+        let plain = wire::encode(&before.read(2).unwrap());
+        fs::write(file(&path, 2), plain).unwrap();
+        fs::write(file(&path, 3), b"junk").unwrap();
+        assert!(open(2, &[]).read(1).is_err());
+        assert_eq!(open(2, &[1]).renew().unwrap(), 2);
+        let after = open(2, &[]);
+        assert_eq!(after.read(1).unwrap().reason, "first");
+        assert_eq!(after.read(2).unwrap().reason, "second");
+        assert_eq!(after.renew().unwrap(), 0);
+        assert_eq!(fs::read(file(&path, 3)).unwrap(), b"junk");
     }
 
     #[test]

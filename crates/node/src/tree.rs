@@ -55,6 +55,11 @@ pub fn mail_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("mail")
 }
 
+/// Where a node keeps what it has to export.
+pub fn export_dir(config: &Config) -> PathBuf {
+    config.node.data_dir.join("export")
+}
+
 /// Where a node keeps its ledger.
 pub fn ledger_dir(config: &Config) -> PathBuf {
     config.node.data_dir.join("ledger")

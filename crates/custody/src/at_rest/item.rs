@@ -1,7 +1,8 @@
 //! One item in one file: magic, shred, wrapped key, then the sealed content with its tag. Every writing
 //! of it has a data key of its own.
 
-use super::{Keychain, Place, Purpose, Shred, TAG, UnwrapError, WRAPPED};
+use super::wrapping;
+use super::{KeyId, Keychain, Place, Purpose, Shred, TAG, UnwrapError, WRAPPED};
 use zeroize::Zeroize;
 
 /// No plain item begins with it: those begin with their format's version, a small number.
@@ -29,6 +30,12 @@ pub enum ItemError {
 /// Whether `bytes` are a sealed item, rather than one of the time before there was sealing.
 pub fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
+}
+
+/// Id of the wrapping key that a sealed item was sealed under; `None` of anything else.
+pub fn wrapped_by(bytes: &[u8]) -> Option<KeyId> {
+    let wrapped = bytes.strip_prefix(MAGIC)?.get(SHRED..)?.first_chunk()?;
+    Some(wrapping::wrapped_by(wrapped))
 }
 
 /// Item number `number`, sealed. `entropy` is fresh: shred, key and nonce.

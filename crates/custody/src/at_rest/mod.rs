@@ -18,7 +18,7 @@ mod tests;
 mod wrapping;
 
 pub use data_key::{DataKey, TAG};
-pub use item::{ItemError, is_sealed, open_item, seal_item};
+pub use item::{ItemError, is_sealed, open_item, seal_item, wrapped_by};
 pub use wrapping::{KeyId, Keychain, UnwrapError, WRAPPED, WrappingKey};
 
 /// 32 random bytes in a container's header, without which no data key in it can be unwrapped.
@@ -34,6 +34,8 @@ pub enum Purpose {
     MailJournal,
     /// An item of the quarantine.
     Quarantine,
+    /// A segment of the journal of scores that wait for Kafka.
+    Scores,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
         match self {
             Self::MailJournal => b"mail journal",
             Self::Quarantine => b"quarantine",
+            Self::Scores => b"scores",
         }
     }
 }

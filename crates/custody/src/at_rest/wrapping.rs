@@ -147,9 +147,7 @@ impl Keychain {
         }
         let (head, body) = wrapped.split_at(1 + ID + NONCE);
         let (sealed, tag) = body.split_at(KEY);
-        let mut id = [0; ID];
-        id.copy_from_slice(&head[1..=ID]);
-        let wrapped_by = KeyId(id);
+        let wrapped_by = wrapped_by(wrapped);
         let Some(wrapping) = self.all().find(|key| key.id == wrapped_by) else {
             let held: Vec<String> = self.all().map(|key| key.id.to_string()).collect();
             return Err(UnwrapError::OtherKey {
@@ -176,6 +174,13 @@ impl Keychain {
     fn all(&self) -> impl Iterator<Item = &WrappingKey> {
         std::iter::once(&self.newest).chain(&self.former)
     }
+}
+
+/// Id of the wrapping key, as `wrapped` says itself.
+pub(super) fn wrapped_by(wrapped: &[u8; WRAPPED]) -> KeyId {
+    let mut id = [0; ID];
+    id.copy_from_slice(&wrapped[1..=ID]);
+    KeyId(id)
 }
 
 fn nonce_of(head: &[u8]) -> Nonce {

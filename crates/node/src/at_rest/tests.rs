@@ -30,12 +30,16 @@ domain = 1
 fn vault(dir: &Path) -> Result<Arc<Vault>, KeyFileError> {
     let data = dir.join("data");
     let config = configuration(dir);
-    Vault::of_node(&config, &data.join("mail"), &data.join("quarantine")).map(Arc::new)
+    Vault::of_node(&config, &[&data.join("mail")], &data.join("quarantine")).map(Arc::new)
 }
 
 fn options(vault: &Arc<Vault>, epoch: &watch::Sender<KeyEpoch>) -> JournalOptions {
     JournalOptions {
-        cipher: Some(Arc::new(JournalKeys::new(vault.clone(), epoch.subscribe()))),
+        cipher: Some(Arc::new(JournalKeys::new(
+            vault.clone(),
+            Purpose::MailJournal,
+            epoch.subscribe(),
+        ))),
         ..JournalOptions::default()
     }
 }

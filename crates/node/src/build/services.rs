@@ -104,7 +104,8 @@ impl Parts {
             ledger: self.ledger.clone(),
             scored: export.scored.clone(),
             numbered: export.numbered.clone(),
-            dir: self.config.node.data_dir.join("export"),
+            dir: tree::export_dir(&self.config),
+            keys: self.score_keys.clone(),
             board: self.board.clone(),
         })
     }

@@ -8,11 +8,12 @@ mod acts;
 mod pusher;
 mod scores;
 
+use crate::at_rest::JournalKeys;
 use crate::board::Board;
 use edge::kafka::ClientConfig;
 use replica::Ledger;
 use runtime::service::{ServiceError, StopSignal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use telemetry::cloudevents::{Events, Stream};
@@ -66,8 +67,15 @@ pub struct Exporter {
     pub numbered: Arc<AtomicU64>,
     /// Holds what is remembered.
     pub dir: PathBuf,
+    /// What scores that wait are sealed under.
+    pub keys: Arc<JournalKeys>,
     /// Counters.
     pub board: Arc<Board>,
+}
+
+/// Where scores wait, within an exporter's folder.
+pub fn scores_dir(dir: &Path) -> PathBuf {
+    dir.join("scores")
 }
 
 impl Exporter {

@@ -1,7 +1,7 @@
 //! Scores, through a journal.
 
-use super::Exporter;
 use super::pusher::Pusher;
+use super::{Exporter, scores_dir};
 use runtime::blocking;
 use runtime::journal::{Journal, JournalError, JournalOptions};
 use runtime::service::ServiceError;
@@ -39,9 +39,10 @@ pub(super) async fn export(exporter: &Exporter) -> Result<(), ServiceError> {
         while scored.recv().await.is_some() {}
         return std::future::pending().await;
     };
-    let dir = exporter.dir.join("scores");
+    let dir = scores_dir(&exporter.dir);
     let options = JournalOptions {
         segment_bytes: SEGMENT_BYTES,
+        cipher: Some(exporter.keys.clone()),
         ..JournalOptions::default()
     };
     let (journal, _) = blocking::in_place(|| Journal::open(&dir, options))?;

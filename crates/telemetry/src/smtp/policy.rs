@@ -1,6 +1,6 @@
 //! What a mailbox takes, from whom, and how much of it.
 
-use super::address::Address;
+use super::address::{Address, AddressError};
 use super::device::Devices;
 use super::profile::Profile;
 use super::sealed::HouseKey;
@@ -81,6 +81,17 @@ impl Policy {
             max_login_failures: Self::MAX_LOGIN_FAILURES,
             tarpit: Tarpit::default(),
             timeouts: Timeouts::default(),
+        }
+    }
+
+    /// The mailbox behind `<postmaster>` without a domain, which has to be there (§4.5.1): this host's, or that
+    /// of the first domain that is ours. Where single addresses are listed it is one of those, or not ours.
+    pub(super) fn postmaster(&self) -> Result<Address, AddressError> {
+        let at = |domain: &str| Address::parse(&format!("postmaster@{domain}"));
+        let here = at(&self.hostname)?;
+        match self.recipients.domains.first() {
+            Some(domain) if !self.recipients.accepts(&here) => at(domain),
+            _ => Ok(here),
         }
     }
 

@@ -203,8 +203,7 @@ impl Transaction {
     fn add(&mut self, path: Path, policy: &Policy) -> Result<(), Refusal> {
         let address = match path {
             Path::Mailbox(address) => address,
-            Path::Postmaster => Address::parse(&format!("postmaster@{}", policy.hostname))
-                .map_err(Refusal::BadRecipient)?,
+            Path::Postmaster => policy.postmaster().map_err(Refusal::BadRecipient)?,
             Path::Null => return Err(Refusal::NotOurs),
         };
         if !self.utf8 && !address.as_str().is_ascii() {

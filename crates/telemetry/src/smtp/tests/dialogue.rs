@@ -213,6 +213,18 @@ fn nothing_is_relayed() {
         ("RCPT TO:<postmaster>", "550"),
     ];
     play(exact, &script);
+    // The postmaster is there whatever this host is called (§4.5.1).
+    let elsewhere = Policy {
+        hostname: "mail-7.internal".to_owned(),
+        ..policy()
+    };
+    let script = [
+        ("EHLO c", "250"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<postmaster>", "250"),
+        ("RCPT TO:<postmaster@mail-7.internal>", "550"),
+    ];
+    play(elsewhere, &script);
 }
 
 #[test]
