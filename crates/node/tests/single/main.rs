@@ -5,3 +5,4 @@ mod bad_input;
 mod gear;
 mod house;
 mod kafka;
+mod registry;
