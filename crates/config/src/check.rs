@@ -227,13 +227,14 @@ impl Config {
         if let Some(feed) = &self.feed {
             feed.access().check(found);
             found.require(
-                ["records", "json"].contains(&feed.format.as_str()),
+                ["records", "json", "registry"].contains(&feed.format.as_str()),
                 "feed.format",
                 &feed.format,
-                "\"records\" or \"json\"",
+                "\"records\", \"json\" or \"registry\"",
             );
+            feed.check_registry(found);
             found.require(
-                feed.copybook.is_some() || feed.format == "json",
+                feed.copybook.is_some() || feed.format != "records",
                 "feed.copybook",
                 &feed.copybook,
                 "the file that describes a record, since the values are records",

@@ -57,6 +57,51 @@ pub enum SaslMechanism {
     Plain,
 }
 
+/// `[feed.registry]`: where the schemas of Avro and JSON values lie.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedRegistry {
+    /// `http://…` or `https://…`.
+    pub url: String,
+    /// Name, where it asks for one.
+    pub username: Option<String>,
+    /// File that holds the password and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the CA of its certificate.
+    pub ca: Option<PathBuf>,
+}
+
+impl FeedRegistry {
+    fn check(&self, found: &mut Problems) {
+        let secure = self.url.starts_with("https://");
+        let host = self.url.split_once("://").map_or("", |(_, host)| host);
+        found.require(
+            (secure || self.url.starts_with("http://")) && !host.is_empty(),
+            "feed.registry.url",
+            &self.url,
+            "http://HOST:PORT or https://HOST:PORT",
+        );
+        found.require(
+            !host.contains(['@', '?', '#']),
+            "feed.registry.url",
+            "(not shown)",
+            "without a user, a query or a fragment; see feed.registry.username",
+        );
+        found.require(
+            self.username.is_some() == self.password_file.is_some(),
+            "feed.registry.password_file",
+            &self.password_file,
+            "given together with feed.registry.username, or neither",
+        );
+        found.require(
+            secure == self.ca.is_some(),
+            "feed.registry.ca",
+            &self.ca,
+            "the authority of the registry's certificate for https, none for http",
+        );
+    }
+}
+
 /// `[export]`: what other programs want to hear of us, as CloudEvents.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +142,18 @@ pub struct KafkaAccess<'a> {
 }
 
 impl Feed {
+    pub(crate) fn check_registry(&self, found: &mut Problems) {
+        found.require(
+            (self.format == "registry") == self.registry.is_some(),
+            "feed.registry",
+            &self.registry.as_ref().map(|registry| &registry.url),
+            "a section for feed.format = \"registry\", and for no other",
+        );
+        if let Some(registry) = &self.registry {
+            registry.check(found);
+        }
+    }
+
     /// How its brokers are to be spoken to.
     pub fn access(&self) -> KafkaAccess<'_> {
         KafkaAccess {

@@ -13,7 +13,9 @@ mod tests;
 
 pub use check::Problem;
 pub use formats::{FormatsError, load_formats, load_function};
-pub use kafka::{Export, FeedOutOfRange, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism};
+pub use kafka::{
+    Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism,
+};
 pub use schema::{
     Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,

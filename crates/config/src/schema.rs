@@ -1,6 +1,6 @@
 //! The keys, their types and their defaults.
 
-use crate::kafka::{Export, FeedOutOfRange, FeedStart, KafkaSasl};
+use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -194,7 +194,8 @@ pub struct Feed {
     /// Consumer group whose offsets are committed.
     #[serde(default = "default_group")]
     pub group: String,
-    /// What the values are: `records` (EBCDIC, by the copybook) or `json`.
+    /// What the values are: `records` (EBCDIC, by the copybook), `json`, or `registry` (Avro or JSON in Confluent's
+    /// wire format, by the schemas of a registry).
     #[serde(default = "default_feed_format")]
     pub format: String,
     /// COBOL copybook that describes a record; not for JSON.
@@ -238,6 +239,8 @@ pub struct Feed {
     pub key: Option<PathBuf>,
     /// Name and password, where brokers ask for them.
     pub sasl: Option<KafkaSasl>,
+    /// Where schemas lie.
+    pub registry: Option<FeedRegistry>,
 }
 
 /// `[feed.fields]`: names of copybook fields.
@@ -545,6 +548,10 @@ impl Config {
             resolve_some(&mut feed.key);
             if let Some(sasl) = &mut feed.sasl {
                 resolve(&mut sasl.password_file);
+            }
+            if let Some(registry) = &mut feed.registry {
+                resolve_some(&mut registry.password_file);
+                resolve_some(&mut registry.ca);
             }
         }
         if let Some(export) = &mut self.export {

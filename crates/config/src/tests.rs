@@ -94,6 +94,31 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[[room]]",
+            "[feed]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\nroom = \"hall\"\nformat = \"avro\"\n[[room]]",
+            &["`feed.format`", "avro", "registry"],
+        ),
+        (
+            "[[room]]",
+            "[feed]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\nroom = \"hall\"\nformat = \"registry\"\n[[room]]",
+            &["`feed.registry`", "None", "feed.format = \"registry\""],
+        ),
+        (
+            "[[room]]",
+            "[feed]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\nroom = \"hall\"\nformat = \"registry\"\n[feed.registry]\nurl = \"https://r:8081\"\n[[room]]",
+            &["`feed.registry.ca`", "https"],
+        ),
+        (
+            "[[room]]",
+            "[feed]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\nroom = \"hall\"\nformat = \"registry\"\n[feed.registry]\nurl = \"r:8081\"\n[[room]]",
+            &["`feed.registry.url`", "r:8081", "http://HOST"],
+        ),
+        (
+            "[[room]]",
+            "[feed]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\nroom = \"hall\"\nformat = \"registry\"\n[feed.registry]\nurl = \"http://r:8081\"\nusername = \"u\"\n[[room]]",
+            &["`feed.registry.password_file`", "username"],
+        ),
+        (
+            "[[room]]",
             "[learning]\nmin_cohort = 1\n[[room]]",
             &["`learning.min_cohort`", "1", "between 2"],
         ),

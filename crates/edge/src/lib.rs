@@ -1,7 +1,8 @@
 //! Where the house meets the world: mail in ([`smtp`]) and out ([`mailer`]), the mainframe's feed
-//! ([`kafka`]), certificates ([`tls`]). Only adapters; what they carry is decided in `telemetry`.
+//! ([`kafka`]) and the schemas of its values ([`registry`]), certificates ([`tls`]). Only adapters; what they carry is decided in `telemetry`.
 
 pub mod kafka;
 pub mod mailer;
+pub mod registry;
 pub mod smtp;
 pub mod tls;

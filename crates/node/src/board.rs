@@ -80,6 +80,7 @@ pub struct Board {
     roles: Mutex<Vec<Role>>,
     latency: Mutex<Histogram<u64>>,
     sections: Mutex<Vec<Section>>,
+    held_back: Mutex<Option<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -96,6 +97,7 @@ impl Board {
             node,
             started: Instant::now(),
             count: Counters::default(),
+            held_back: Mutex::default(),
             raised: Mutex::default(),
             bounces: Mutex::default(),
             roles: Mutex::default(),
@@ -144,6 +146,11 @@ impl Board {
         lock(&self.latency).saturating_record(micros.clamp(1, MAX_LATENCY_US));
     }
 
+    /// Why partitions of the feed wait; `None`: none does.
+    pub fn feed_held_back(&self, reason: Option<String>) {
+        *lock(&self.held_back) = reason;
+    }
+
     /// A snapshot.
     pub fn status(&self) -> Status {
         let count = &self.count;
@@ -159,6 +166,7 @@ impl Board {
         status.kafka.records = count.kafka_records.load(Relaxed);
         status.kafka.quarantined = count.kafka_quarantined.load(Relaxed);
         status.kafka.reconnects = count.kafka_reconnects.load(Relaxed);
+        status.kafka.held_back = lock(&self.held_back).clone();
         status.export.acknowledged = count.exported.load(Relaxed);
         status.export.shed = count.export_shed.load(Relaxed);
         status.dds.published = count.dds_published.load(Relaxed);

@@ -26,7 +26,9 @@ use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
 use config::Config;
-use configured::{Itself, address, configured, devices, export, level, links, mailer, pipeline};
+use configured::{
+    Itself, address, configured, devices, export, level, links, mailer, pipeline, registry,
+};
 use custody::at_rest::Purpose;
 use custody::{Custodian, Grace, Sealer};
 use door::door;
@@ -34,6 +36,7 @@ pub use door::house_key;
 use ed25519_dalek::SigningKey;
 use edge::kafka::FeedConfig;
 use edge::mailer::Outbox;
+use edge::registry::RegistryConfig;
 use edge::smtp::SmtpConfig;
 use federation::{Aggregator, Participant};
 use learn::{Learner, Shape};
@@ -102,6 +105,7 @@ pub struct Parts {
     door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
     mailer: Option<Arc<dyn Outbox>>,
     pipeline: Option<(FeedConfig, PipelineConfig)>,
+    registry: Option<RegistryConfig>,
     export: Option<Export>,
     rooms_held: Arc<watch::Sender<BTreeSet<RoomId>>>,
     feeds_held: Arc<watch::Sender<BTreeSet<Role>>>,
@@ -257,6 +261,7 @@ impl Parts {
             },
             export: export(&config, surroundings.kafka.clone())?.map(Export::new),
             pipeline: pipeline(&config, surroundings.kafka)?,
+            registry: registry(&config)?,
             directory: Arc::new(devices(&config)?),
             formats: Arc::new(Formats::load(config.mailbox.formats.clone())?),
             quarantine: Arc::new(quarantine),

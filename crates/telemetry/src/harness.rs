@@ -13,6 +13,7 @@ use crate::formats::{Draft, Format, Letter, Part};
 use crate::functions::{self, Called, Function, Verdict};
 use crate::mail::{self, DecodeContext, MAX_METRICS_PER_ROW, MAX_NAME_BYTES, MAX_ROWS_PER_MAIL};
 use crate::patterns::{self, Patterns};
+use crate::transactions::avro::AvroSchema;
 use crate::{cbor, senml};
 
 /// Who sends in here, as envelope sender.
@@ -274,5 +275,26 @@ fn again(copybook: &Copybook, record: &[u8]) {
     // numbers only those come back that a double holds.
     if let Ok(written) = copybook.encode(page, &values) {
         assert_eq!(copybook.decode(page, &written).as_ref(), Ok(&values));
+    }
+}
+
+/// A schema, a line feed, and a value by it: refused with a sentence, or the same JSON twice, which is a value
+/// with an end.
+pub fn avro_value(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (schema, datum) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let datum = datum.get(1..).unwrap_or_default();
+    let Ok(schema) = str::from_utf8(schema) else {
+        return;
+    };
+    match AvroSchema::parse(schema) {
+        Ok(schema) => match schema.read(datum, 60) {
+            Ok(value) => assert_eq!(schema.read(datum, 60), Ok(value)),
+            Err(refused) => {
+                assert!(refused.at <= datum.len());
+                assert!(!refused.to_string().is_empty());
+            }
+        },
+        Err(refused) => assert!(!refused.to_string().is_empty()),
     }
 }

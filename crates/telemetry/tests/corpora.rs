@@ -35,6 +35,7 @@ fn entries() -> Vec<(String, u64, Entry)> {
             Box::new(harness::copybook_text),
         ),
         named("record_bytes", COPIES, Box::new(harness::record_bytes)),
+        named("avro_value", COPIES, Box::new(harness::avro_value)),
         named("senml_cbor", COPIES, Box::new(harness::senml_cbor)),
         named(
             "function_answer",

@@ -37,6 +37,8 @@ pub struct KafkaFeed {
     positions: BTreeMap<i32, i64>,
     /// Partitions that the out-of-range policy has moved, until their next records are handed out.
     moved: BTreeSet<i32>,
+    /// Partitions that are not asked for before a moment.
+    held: BTreeMap<i32, Instant>,
     faults_in_a_row: u32,
     not_before: Option<Instant>,
     /// Partition that stands first in the next request: a broker fills its answer in order, and
@@ -53,6 +55,7 @@ impl KafkaFeed {
             client: None,
             positions: BTreeMap::new(),
             moved: BTreeSet::new(),
+            held: BTreeMap::new(),
             faults_in_a_row: 0,
             not_before: None,
             first: 0,
@@ -130,9 +133,15 @@ impl KafkaFeed {
     async fn poll_once(&mut self, client: &mut Client) -> Result<Vec<PartitionRecords>, FeedError> {
         self.place(client).await?;
         let mut partitions = self.assigned(client);
+        let now = Instant::now();
+        self.held.retain(|_, until| *until > now);
+        partitions.retain(|partition| !self.held.contains_key(partition));
         if partitions.is_empty() {
-            // Nobody to wait at; the next connection set may know of more partitions.
-            tokio::time::sleep(self.config.max_wait).await;
+            // Nobody to wait at; the next connection set may know of more partitions, or the first of those that are
+            // held is let go.
+            let longest = now + self.config.max_wait;
+            let until = self.held.values().min().copied().unwrap_or(longest);
+            tokio::time::sleep_until(until.min(longest)).await;
             return Ok(Vec::new());
         }
         let turn = self.first % partitions.len();
@@ -301,6 +310,12 @@ impl Feed for KafkaFeed {
     fn seek(&mut self, partition: i32, offset: i64) {
         self.positions.insert(partition, offset);
         self.moved.remove(&partition);
+        self.held.remove(&partition);
+    }
+
+    fn hold(&mut self, partition: i32, offset: i64, pause: Duration) {
+        self.seek(partition, offset);
+        self.held.insert(partition, Instant::now() + pause);
     }
 
     fn counters(&self) -> Snapshot {

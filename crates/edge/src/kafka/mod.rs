@@ -38,6 +38,7 @@ pub use partitioner::partition_of;
 pub use producer::{NewRecord, Producer};
 
 use std::future::Future;
+use std::time::Duration;
 
 /// Records of one partition, in order of their offsets.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,6 +85,9 @@ pub trait Feed: Send {
 
     /// Go on reading a partition from `offset`.
     fn seek(&mut self, partition: i32, offset: i64);
+
+    /// Go on reading a partition from `offset`, but not before the pause is over: what is there cannot be taken yet.
+    fn hold(&mut self, partition: i32, offset: i64, pause: Duration);
 
     /// What happened since the start.
     fn counters(&self) -> Snapshot;

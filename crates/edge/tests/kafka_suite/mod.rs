@@ -4,6 +4,7 @@
 mod cases;
 pub(crate) mod certificates;
 pub(crate) mod kcat;
+mod schemas;
 mod windows;
 
 use edge::kafka::{
@@ -36,6 +37,7 @@ pub(crate) async fn run(cluster: &mut impl Cluster) {
     cases::where_to_start_without_a_commit(&config).await;
     cases::a_cancelled_poll_loses_nothing(&config).await;
     windows::ebcdic_records_become_windows(&config).await;
+    schemas::avro_values_wait_for_their_schema_and_become_windows(&config).await;
     cases::a_restart_in_the_middle_loses_and_repeats_nothing(cluster, &config).await;
 }
 

@@ -13,6 +13,7 @@ use edge::kafka::{
     StartAt, Tls,
 };
 use edge::mailer::{Mailer, MailerConfig, Outbox, Security};
+use edge::registry::RegistryConfig;
 use runtime::service::ServiceError;
 use runtime::supervisor::SupervisorSpec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,8 +194,8 @@ fn local(at: UnixMillis) -> i32 {
     moment.map_or(0, |moment| moment.offset().local_minus_utc() / 60)
 }
 
-/// `feed.format` of values that need no copybook.
-const JSON: &str = "json";
+/// `feed.format` of values that a copybook describes.
+const RECORDS: &str = "records";
 
 /// How EBCDIC records are read.
 fn records(
@@ -245,7 +246,8 @@ pub(super) fn pipeline(
         .map(|name| name.parse())
         .collect::<Result<_, _>>()?;
     let layout = match &feed.copybook {
-        Some(file) if feed.format != JSON => Layout::Records(records(feed, file, &names)?),
+        Some(file) if feed.format == RECORDS => Layout::Records(records(feed, file, &names)?),
+        _ if feed.registry.is_some() => Layout::Registered(JsonLayout::new(names, 0)),
         _ => Layout::Json(JsonLayout::new(names, 0)),
     };
     let width = Duration::from_millis(feed.window_ms);
@@ -282,6 +284,28 @@ pub(super) fn pipeline(
         ..FeedConfig::new(client, topic, feed.group.clone())
     };
     Ok(Some((config, pipeline)))
+}
+
+/// Where the schemas of values lie, if they have any.
+pub(super) fn registry(config: &Config) -> Result<Option<RegistryConfig>, ServiceError> {
+    let registry = config.feed.as_ref().and_then(|feed| feed.registry.as_ref());
+    let Some(registry) = registry else {
+        return Ok(None);
+    };
+    let login = match (&registry.username, &registry.password_file) {
+        (Some(username), Some(file)) => {
+            let password = read("feed.registry.password_file", file)?;
+            // Editors end files with a line feed.
+            let password = password.trim_end_matches(['\r', '\n']).to_owned();
+            Some((username.clone(), password))
+        }
+        (None, None | Some(_)) | (Some(_), None) => None,
+    };
+    Ok(Some(RegistryConfig {
+        url: registry.url.clone(),
+        login,
+        ca: registry.ca.clone(),
+    }))
 }
 
 /// Where events go, if anywhere.

@@ -85,6 +85,7 @@ impl Parts {
             me: self.me.clone(),
             config,
             pipeline,
+            registry: self.registry.clone(),
             held: self.feeds_held.subscribe(),
             space: self.space.clone(),
             ledger: self.ledger.clone(),

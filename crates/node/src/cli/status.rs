@@ -144,6 +144,9 @@ fn print(status: &Status) {
         "  kafka     {} records, {} quarantined",
         status.kafka.records, status.kafka.quarantined
     );
+    if let Some(reason) = &status.kafka.held_back {
+        println!("            waiting: {reason}");
+    }
     if status.export != Default::default() {
         println!(
             "  export    {} events acknowledged, {} scores left out",

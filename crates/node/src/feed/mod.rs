@@ -7,6 +7,7 @@
 
 mod account;
 mod part;
+mod schemas;
 
 use crate::board::Board;
 use crate::ingest::{self, IngestLog};
@@ -17,12 +18,14 @@ use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Partitions,
     Snapshot,
 };
+use edge::registry::RegistryConfig;
 use ledger::MAX_ADVANCES;
 use machine::mistakes::{self, Mistake};
 use part::Part;
 use replica::Ledger;
 use runtime::clock;
 use runtime::service::{ServiceError, StopSignal};
+use schemas::Schemas;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -53,6 +56,8 @@ pub struct Feed {
     pub config: FeedConfig,
     /// Decoding and windows.
     pub pipeline: PipelineConfig,
+    /// Where schemas of values lie, if they have any.
+    pub registry: Option<RegistryConfig>,
     /// Roles of feeds that are this node's.
     pub held: watch::Receiver<BTreeSet<Role>>,
     /// Where reports go.
@@ -69,6 +74,7 @@ pub struct Feed {
 struct Tenure {
     feed: KafkaFeed,
     pipeline: Pipeline,
+    schemas: Schemas,
     log: Log,
     committed: Instant,
     shown: Snapshot,
@@ -152,6 +158,7 @@ impl Feed {
         let mut tenure = Tenure {
             feed: KafkaFeed::new(config),
             pipeline: Pipeline::new(self.pipeline.clone()),
+            schemas: Schemas::new(self.registry.clone(), Arc::clone(&self.board)),
             log,
             committed: Instant::now(),
             shown: Snapshot::default(),
@@ -164,7 +171,7 @@ impl Feed {
             let polled = self.patiently(tenure.feed.poll().await)?;
             let mut reports = Vec::new();
             for records in polled.unwrap_or_default() {
-                self.read(&mut tenure, &records, &mut reports)?;
+                self.read(&mut tenure, &records, &mut reports).await?;
             }
             tenure.pipeline.idle(clock::unix_now(), &mut reports);
             if mistakes::on(Mistake::OffsetCommittedEarly) {
@@ -242,7 +249,7 @@ impl Feed {
         }
     }
 
-    fn read(
+    async fn read(
         &self,
         tenure: &mut Tenure,
         records: &PartitionRecords,
@@ -257,6 +264,17 @@ impl Feed {
         }
         for record in &records.records {
             let value = record.value.as_deref();
+            if let Some(id) = tenure.pipeline.wanted(now, value) {
+                match tenure.schemas.fetch(partition, id).await {
+                    Some(answer) => tenure.pipeline.learn(now, id, answer),
+                    None => {
+                        // Neither lost nor set aside: the partition goes on here when the schema is there.
+                        tenure.feed.hold(partition, record.offset, schemas::PAUSE);
+                        tenure.read_to(partition, record.offset);
+                        return Ok(());
+                    }
+                }
+            }
             tenure.add(partition, record.offset, value.unwrap_or_default());
             let refused = tenure
                 .pipeline
@@ -267,6 +285,7 @@ impl Feed {
             }
         }
         tenure.read_to(partition, records.next_offset);
+        tenure.schemas.goes_on(partition);
         Ok(())
     }
 

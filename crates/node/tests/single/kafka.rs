@@ -21,12 +21,12 @@ use wire::UnixMillis;
 const PARTITIONS: i32 = 3;
 const KILLS: usize = 10;
 
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-async fn broker(bind: SocketAddr, dir: &Path) -> Broker {
+pub(crate) async fn broker(bind: SocketAddr, dir: &Path) -> Broker {
     let config = BrokerConfig {
         bind,
         dir: Some(dir.to_owned()),
@@ -35,7 +35,7 @@ async fn broker(bind: SocketAddr, dir: &Path) -> Broker {
     Broker::start(config).await.unwrap()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

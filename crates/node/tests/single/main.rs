@@ -6,3 +6,4 @@ mod functions;
 mod gear;
 mod house;
 mod kafka;
+mod registry;

@@ -1,6 +1,7 @@
 //! Transactions as JSON: an object, or an array of objects.
 
 use super::layout::{FieldNames, Transaction, TransactionError};
+use super::registered::Schemas;
 use crate::copybook::Decimal;
 use crate::moment;
 use serde_json::Value;
@@ -42,13 +43,32 @@ impl JsonLayout {
             _ => value,
         };
         match serde_json::from_slice(text) {
-            Ok(Value::Array(objects)) => objects
-                .iter()
-                .for_each(|object| each(self.transaction(object))),
-            Ok(object) => each(self.transaction(&object)),
+            Ok(value) => self.all_of(&value, each),
             Err(error) => each(Err(TransactionError::NoJson {
                 error: error.to_string(),
             })),
+        }
+    }
+
+    /// All transactions of a value in Confluent's wire format, by its schema.
+    pub fn read_registered(
+        &self,
+        schemas: &Schemas,
+        value: &[u8],
+        each: &mut dyn FnMut(Result<Transaction, TransactionError>),
+    ) {
+        match schemas.read(value, self.utc_offset_minutes) {
+            Ok(value) => self.all_of(&value, each),
+            Err(error) => each(Err(error)),
+        }
+    }
+
+    fn all_of(&self, value: &Value, each: &mut dyn FnMut(Result<Transaction, TransactionError>)) {
+        match value {
+            Value::Array(objects) => objects
+                .iter()
+                .for_each(|object| each(self.transaction(object))),
+            object => each(self.transaction(object)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which fields of a record make a transaction.
 
+use super::registered::RegisteredError;
 use super::timestamp::{TimestampError, TimestampFormat};
 use crate::copybook::framing::{self, FrameError, Framing, Place};
 use crate::copybook::{Copybook, Decimal, Kind, LookupError, Row};
@@ -94,6 +95,9 @@ pub enum TransactionError {
         /// Where and why.
         error: String,
     },
+    /// It cannot be read by a registry's schema.
+    #[error(transparent)]
+    Registered(#[from] RegisteredError),
     /// Its timestamp is none.
     #[error("field {field}: {error}")]
     Timestamp {

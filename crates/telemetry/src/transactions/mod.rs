@@ -4,11 +4,13 @@
 //! [`Pipeline`] is the whole way for one Kafka topic. It reads no clock and remembers per partition
 //! how far it came ([`Checkpoint`]), so that a restart replays and still counts each record once.
 
+pub mod avro;
 mod dimension;
 mod json;
 mod latency;
 mod layout;
 mod pipeline;
+mod registered;
 #[cfg(test)]
 mod tests;
 mod timestamp;
@@ -18,5 +20,6 @@ pub use dimension::{Dimension, UnknownDimension};
 pub use json::JsonLayout;
 pub use layout::{FieldNames, LayoutError, Transaction, TransactionError, TransactionLayout};
 pub use pipeline::{Layout, Pipeline, PipelineConfig, Refused, RefusedReason};
+pub use registered::{Answer, MAX_SCHEMAS, NoAnswer, RegisteredError, Schemas};
 pub use timestamp::{TimestampError, TimestampFormat};
 pub use window::{Checkpoint, CheckpointError, Counters, WindowConfig, Windows};

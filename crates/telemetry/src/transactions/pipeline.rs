@@ -2,6 +2,7 @@
 
 use super::json::JsonLayout;
 use super::layout::{Transaction, TransactionError, TransactionLayout};
+use super::registered::{Answer, Schemas};
 use super::window::{Checkpoint, Counters, WindowConfig, Windows};
 use crate::copybook::Row;
 use crate::copybook::framing::Place;
@@ -16,6 +17,8 @@ pub enum Layout {
     Records(TransactionLayout),
     /// JSON.
     Json(JsonLayout),
+    /// Avro or JSON by a schema of a registry.
+    Registered(JsonLayout),
 }
 
 impl From<TransactionLayout> for Layout {
@@ -76,6 +79,7 @@ pub enum RefusedReason {
 pub struct Pipeline {
     config: PipelineConfig,
     partitions: BTreeMap<i32, Windows>,
+    schemas: Schemas,
     /// Reused from record to record.
     row: Row,
     read: Vec<Transaction>,
@@ -87,6 +91,7 @@ impl Pipeline {
         Self {
             config,
             partitions: BTreeMap::new(),
+            schemas: Schemas::default(),
             row: Row::new(),
             read: Vec::new(),
         }
@@ -110,6 +115,20 @@ impl Pipeline {
         if let Some(windows) = self.partitions.get_mut(&partition) {
             windows.restart(now, offset, out);
         }
+    }
+
+    /// The schema without which this value cannot be read. Hand it to [`learn`](Self::learn) before
+    /// [`record`](Self::record), or do not hand the value in.
+    pub fn wanted(&self, now: UnixMillis, value: Option<&[u8]>) -> Option<u32> {
+        match self.config.layout {
+            Layout::Records(_) | Layout::Json(_) => None,
+            Layout::Registered(_) => self.schemas.wanted(now, value?),
+        }
+    }
+
+    /// What a registry says about a schema.
+    pub fn learn(&mut self, now: UnixMillis, id: u32, answer: Answer) {
+        self.schemas.learn(now, id, answer);
     }
 
     /// One value with its records, in order of offsets within its partition; windows that it closes are
@@ -160,19 +179,23 @@ impl Pipeline {
                 }),
             }
         };
+        let mut record = 0;
+        // Which one is known, but not where it begins: the whole value is kept.
+        let whole = |record| Place {
+            record,
+            offset: 0,
+            len: value.len(),
+        };
         match &self.config.layout {
             Layout::Records(layout) => layout.read_all(value, &mut self.row, &mut each),
-            Layout::Json(layout) => {
-                let mut record = 0;
-                layout.read_all(value, &mut |read| {
+            Layout::Json(layout) => layout.read_all(value, &mut |read| {
+                record += 1;
+                each(whole(record), read);
+            }),
+            Layout::Registered(layout) => {
+                layout.read_registered(&self.schemas, value, &mut |read| {
                     record += 1;
-                    // Which one is known, but not where it begins: the whole value is kept.
-                    let place = Place {
-                        record,
-                        offset: 0,
-                        len: value.len(),
-                    };
-                    each(place, read);
+                    each(whole(record), read);
                 });
             }
         }

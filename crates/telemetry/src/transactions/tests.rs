@@ -1,4 +1,5 @@
 mod json;
+mod registered;
 mod windows;
 
 use super::*;

@@ -119,6 +119,8 @@ pub struct KafkaStatus {
     pub quarantined: u64,
     /// Times the connection was rebuilt.
     pub reconnects: u64,
+    /// Why partitions wait, if some do.
+    pub held_back: Option<String>,
 }
 
 /// Counters of what goes out to Kafka.
