@@ -3,9 +3,10 @@
 
 use crate::event::Meter;
 use crate::partition;
-use crate::qos::{Overflow, Topic};
+use crate::qos::Overflow;
 use crate::sample::{NAME_MAX, SEALED_MAX, Sample};
 use crate::space::PublishError;
+use crate::topic::Topic;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;

@@ -27,16 +27,27 @@ pub enum JoinError {
     },
     /// The DDS implementation said no.
     #[error(
-        "cannot join DDS domain {domain} on {interface}: {reason}; is the interface up and are its ports free?"
+        "cannot join DDS domain {domain} on {interfaces}: {reason}; is each interface up, and are its ports free?"
     )]
     Refused {
         /// The domain.
         domain: u32,
-        /// The interface's address.
-        interface: std::net::IpAddr,
+        /// The interfaces' addresses.
+        interfaces: Addresses,
         /// Its words.
         reason: String,
     },
+}
+
+/// A list of addresses, printed with commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(pub Vec<std::net::IpAddr>);
+
+impl std::fmt::Display for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 static OPEN: Mutex<BTreeMap<u32, (DomainConfig, Weak<Domain>)>> = Mutex::new(BTreeMap::new());
@@ -50,8 +61,8 @@ pub(super) struct Domain {
 
 impl Domain {
     pub(super) fn open(config: &DomainConfig) -> Result<Arc<Self>, JoinError> {
-        if let Some(problem) = config.problem() {
-            return Err(JoinError::Config(problem));
+        if let Some(fault) = config.fault() {
+            return Err(JoinError::Config(format!("DDS domain: {fault}")));
         }
         let mut open = lock(&OPEN);
         // A slot whose holder is gone but which still stands is being closed by another thread.
@@ -106,7 +117,7 @@ impl Drop for Domain {
 fn refused(config: &DomainConfig, reason: &str) -> JoinError {
     JoinError::Refused {
         domain: config.domain,
-        interface: config.interface,
+        interfaces: Addresses(config.interfaces.clone()),
         reason: reason.to_owned(),
     }
 }
