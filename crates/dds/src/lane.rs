@@ -181,6 +181,15 @@ impl Queue {
         }
     }
 
+    /// The next item, if there is one; otherwise the former still counts as being written.
+    pub(crate) fn take_ready(&self) -> Option<Item> {
+        let mut state = lock(&self.state);
+        let item = state.items.pop_front()?;
+        state.busy = true;
+        self.room.notify_waiters();
+        Some(item)
+    }
+
     /// The next item, if there is one; as [`next`](Self::next) it ends the former.
     pub(crate) fn try_next(&self) -> Option<Item> {
         let mut state = lock(&self.state);

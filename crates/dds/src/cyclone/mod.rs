@@ -243,7 +243,17 @@ impl CycloneSpace {
 
 /// The body of a lane's thread.
 fn write_all(queue: &Queue, writer: &Entity, meter: &Meter, topic: &str, abandon: &AtomicBool) {
-    while let Some(item) = queue.next() {
+    // What waits is written into shared datagrams, which go out when they are full or when nothing
+    // waits any more: a single sample leaves at once, a burst in few packets.
+    let next = || {
+        queue.take_ready().or_else(|| {
+            if let Err(code) = sys::flush(writer) {
+                tracing::debug!(topic, %code, "a datagram could not be sent on");
+            }
+            queue.next()
+        })
+    };
+    while let Some(item) = next() {
         loop {
             let result = match &item {
                 Item::Write(sample) => sys::write(writer, sample),

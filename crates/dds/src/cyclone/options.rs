@@ -94,6 +94,8 @@ impl QosSet {
             c::dds_qset_durability_service(
                 set.0, 0, keep_last, retained, unlimited, unlimited, unlimited,
             );
+            // The lane's thread flushes when nothing waits.
+            c::dds_qset_writer_batching(set.0, true);
             // A writer that goes away (a node restarts, a role moves) says nothing about its devices.
             c::dds_qset_writer_data_lifecycle(set.0, false);
             if let Some(lifespan) = qos.lifespan {

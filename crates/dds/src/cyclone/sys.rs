@@ -247,6 +247,12 @@ pub(super) fn write(writer: &Entity, sample: &Sample) -> Result<(), Code> {
     check(unsafe { c::dds_write(writer.handle, ptr::from_ref(&raw).cast::<c_void>()) }).map(drop)
 }
 
+/// Sends what was written but still waits for company in a datagram.
+pub(super) fn flush(writer: &Entity) -> Result<(), Code> {
+    // SAFETY: a handle that Cyclone checks.
+    check(unsafe { c::dds_write_flush(writer.handle) }).map(drop)
+}
+
 /// Disposes of an instance.
 pub(super) fn dispose(writer: &Entity, key: &str) -> Result<(), Code> {
     let key = c_string(key)?;
