@@ -247,6 +247,18 @@ async fn configured_topics_replace_those_of_the_same_name() {
         .expect("another topic is as it was");
 }
 
+/// Cyclone alone would end the process.
+#[tokio::test]
+async fn a_peer_without_an_address_is_told_in_words() {
+    let nowhere = dds::DomainConfig {
+        peers: vec!["no-such-host.invalid".into()],
+        ..common::config()
+    };
+    let refused = CycloneSpace::join(&nowhere).err().expect("nobody to meet");
+    let sentence = refused.to_string();
+    assert!(sentence.contains("no-such-host.invalid"), "{sentence}");
+}
+
 /// Every promise, for every implementation.
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {

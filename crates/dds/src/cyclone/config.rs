@@ -30,8 +30,8 @@ pub struct DomainConfig {
     pub interfaces: Vec<IpAddr>,
     /// Discover by multicast. Off where there is none: containers, loopback, routed networks.
     pub multicast: bool,
-    /// Hosts to look for participants on, `address` or `address:port`; names are looked up once, by
-    /// Cyclone, while joining.
+    /// Hosts to look for participants on, `address` or `address:port`; names are looked up once, while
+    /// joining, which waits for the resolver.
     pub peers: Vec<String>,
     /// A participant that was silent for this long is gone.
     pub lease: Duration,
@@ -128,13 +128,15 @@ impl DomainConfig {
         None
     }
 
-    pub(super) fn xml(&self) -> String {
+    /// With the addresses that the peers stand for. They are asked for ever: Cyclone would forget one
+    /// that does not answer for 30 s, and with it a node that starts later.
+    pub(super) fn xml(&self, peers: &[String]) -> String {
         let Self {
             domain,
             tag,
             interfaces,
             multicast,
-            peers,
+            peers: _,
             lease,
             port_base,
             participant,
@@ -159,6 +161,7 @@ impl DomainConfig {
              <Discovery><Tag>{tag}</Tag><ParticipantIndex>{index}</ParticipantIndex>\
              <MaxAutoParticipantIndex>{participants}</MaxAutoParticipantIndex>\
              <Ports><Base>{port_base}</Base></Ports>\
+             <InitialLocatorPruneDelay>inf</InitialLocatorPruneDelay>\
              <Peers>{peers}</Peers><LeaseDuration>{lease}ms</LeaseDuration></Discovery>\
              </Domain></CycloneDDS>"
         )

@@ -14,6 +14,7 @@ mod descriptor;
 mod domain;
 pub(crate) mod observer;
 pub(crate) mod options;
+mod peers;
 mod reader;
 mod remote;
 mod sys;
