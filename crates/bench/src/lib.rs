@@ -8,6 +8,7 @@
 //! | `links` | calls and casts over encrypted links | plain `ractor_cluster`, guarded by a cookie |
 //! | `mail` | the mailbox's door with its journal | Postfix, `smtp-sink`, aiosmtpd |
 //! | `feed` | decoding of EBCDIC records | coboljsonifier |
+//! | `dds` | round trips and throughput of the data space | Cyclone's `ddsperf` |
 //! | `cluster` | commits after the leader's death; memory of an idle node | etcd |
 //!
 //! How it is kept fair:
@@ -39,6 +40,7 @@ pub mod report;
 pub mod samples;
 pub mod scaffold;
 pub mod service;
+pub mod space;
 
 /// What a benchmark fails with: a sentence.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -26,9 +26,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Highest domain id whose ports fit below 65536 (DDSI-RTPS 2.5 §9.6.1.1).
-const MAX_DDS_DOMAIN: u32 = 230;
-
 /// Longest heartbeat: some gear mails a status once a month; rarer is no sign of life.
 const MAX_HEARTBEAT_S: u64 = 32 * 24 * 3_600;
 
@@ -44,6 +41,11 @@ const MAX_REPEAT_S: u64 = 24 * 3_600;
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// A rule that was found broken elsewhere, with its value in words.
+    pub(super) fn add(&mut self, key: String, value: String, rule: String) {
+        self.0.push(Problem { key, value, rule });
+    }
+
     pub(super) fn require(
         &mut self,
         ok: bool,
@@ -326,12 +328,7 @@ impl Config {
     }
 
     fn check_house(&self, found: &mut Problems) {
-        found.require(
-            self.dds.domain <= MAX_DDS_DOMAIN,
-            "dds.domain",
-            self.dds.domain,
-            format!("0 to {MAX_DDS_DOMAIN}"),
-        );
+        self.dds.check(found);
         let peers: BTreeSet<&str> = self
             .cluster
             .peers

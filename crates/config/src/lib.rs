@@ -8,6 +8,7 @@ mod formats;
 mod kafka;
 mod mailbox;
 mod schema;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,11 @@ pub use kafka::{
     Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism,
 };
 pub use schema::{
-    Alerts, Cluster, Config, Dds, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
+    Alerts, Cluster, Config, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,
+};
+pub use space::{
+    Dds, DurabilityKind, LivelinessKind, OverflowKind, OwnershipKind, ReliabilityKind, TopicQos,
 };
 
 use std::path::{Path, PathBuf};

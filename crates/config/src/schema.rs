@@ -1,6 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
+use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -264,18 +265,6 @@ pub struct FeedFields {
     pub terminal: Option<String>,
 }
 
-/// `[dds]`
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dds {
-    /// DDS domain id, 0–230.
-    pub domain: u32,
-    /// Network interface address the data space uses.
-    pub interface: std::net::IpAddr,
-    /// Addresses of other participants, for rooms without multicast.
-    pub peers: Vec<String>,
-}
-
 /// `[[room]]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -398,15 +387,6 @@ impl Mailbox {
             certificate: None,
             key: None,
             formats: None,
-        }
-    }
-}
-impl Default for Dds {
-    fn default() -> Self {
-        Self {
-            domain: 0,
-            interface: std::net::Ipv4Addr::LOCALHOST.into(),
-            peers: vec!["127.0.0.1".into()],
         }
     }
 }

@@ -138,6 +138,56 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             &["`dds.domain`", "231", "0 to 230"],
         ),
         (
+            "[[room]]",
+            "[dds]\npeers = []\n[[room]]",
+            &["`dds.peers`", "at least one host", "multicast"],
+        ),
+        (
+            "[[room]]",
+            "[dds]\nport_base = 65400\n[[room]]",
+            &["`dds.participants`", "65535"],
+        ),
+        (
+            "[[room]]",
+            "[dds]\ninterfaces = \"eth0\"\n[[room]]",
+            &["dds.interfaces", "an IP address or a list"],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.scors]\n[[room]]",
+            &["`dds.topic.scors`", "\"scores\"", "\"alerts\""],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.scores]\nprofile = \"fast\"\n[[room]]",
+            &["`dds.topic.scores.profile`", "\"fast\"", "\"telemetry\""],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.scores]\ntime_filter_ms = 2000\ndeadline_ms = 1000\n[[room]]",
+            &["`dds.topic.scores.time_filter_ms`", "2s", "deadline (1s)"],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.readings]\nbacklog = 4\n[[room]]",
+            &["`dds.topic.readings.backlog`", "is 4", "`retained` (16)"],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.alerts]\nreliability = \"best-effort\"\n[[room]]",
+            &["`dds.topic.alerts.reliability`", "durability volatile"],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.alerts]\nstrength = 3\n[[room]]",
+            &["`dds.topic.alerts.strength`", "exclusive"],
+        ),
+        (
+            "[[room]]",
+            "[dds.topic.status]\nliveliness = \"manual\"\n[[room]]",
+            &["`dds.topic.status.lease_ms`", "liveliness is manual"],
+        ),
+        (
             "data_dir = \"data\"",
             "data_dir = \"data\"\nadmin = \"0.0.0.0:7100\"",
             &["`node.admin`", "loopback"],
@@ -242,4 +292,35 @@ fn what_devices_are_known_by_is_read_and_written_again() {
     let again = check(&toml::to_string(&config).unwrap()).unwrap();
     assert_eq!(again.mailbox.profiles[0].relaxes, ["bare_lf", "no_date"]);
     assert_eq!(again.devices[0].networks, ["10.0.0.0/8"]);
+}
+
+#[test]
+fn a_topic_is_its_profile_and_what_differs() {
+    use dds::{Liveliness, Ownership, Qos, Topic};
+    use std::time::Duration;
+    let text = format!(
+        "{GOOD}\n[dds]\ninterface = \"192.0.2.7\"\n[dds.topic.scores]\nprofile = \"alert\"\nqueue = 9\ndeadline_ms = 5000\nliveliness = \"manual\"\nlease_ms = 9000\n[dds.topic.alerts]\nownership = \"exclusive\"\nstrength = 7\n"
+    );
+    let config = check(&text).unwrap();
+    let expected = [
+        Topic::ALERTS.with_qos(Qos {
+            ownership: Ownership::Exclusive { strength: 7 },
+            ..Qos::ALERT
+        }),
+        Topic::SCORES.with_qos(Qos {
+            queue: 9,
+            deadline: Some(Duration::from_secs(5)),
+            liveliness: Liveliness::ManualByTopic {
+                lease: Duration::from_secs(9),
+            },
+            ..Qos::ALERT
+        }),
+    ];
+    assert_eq!(config.dds.configured_topics(), expected);
+    let domain = config.dds.domain_config();
+    assert_eq!(
+        domain.interfaces,
+        ["192.0.2.7".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(domain.lease, Duration::from_secs(4));
 }

@@ -44,6 +44,35 @@ pub enum SpaceEvent {
         /// Misses since the reader was made.
         total: u32,
     },
+    /// One of our own writers did not do in time what its topic promises.
+    PromiseBroken {
+        /// Topic.
+        topic: String,
+        /// Our writer's partition.
+        partition: String,
+        /// What it promised.
+        promise: Promise,
+        /// How often it was broken since the writer was made.
+        total: u32,
+    },
+    /// A matched writer has not shown life for its lease.
+    LivelinessLost {
+        /// Topic.
+        topic: String,
+        /// Matched writers that are alive.
+        alive: u32,
+        /// Matched writers that are not.
+        silent: u32,
+    },
+    /// A matched writer that had been silent shows life again, or left.
+    LivelinessRegained {
+        /// Topic.
+        topic: String,
+        /// Matched writers that are alive.
+        alive: u32,
+        /// Matched writers that are not.
+        silent: u32,
+    },
     /// Another endpoint of the topic asks for or offers what ours cannot meet: they do not match.
     IncompatibleQos {
         /// Topic.
@@ -51,6 +80,15 @@ pub enum SpaceEvent {
         /// What does not fit, in words, naming both ends.
         sentence: String,
     },
+}
+
+/// What a writer promises in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Promise {
+    /// A sample of every key within the topic's deadline.
+    Deadline,
+    /// A sign of life within its lease.
+    Liveliness,
 }
 
 /// Totals since the space was joined.

@@ -3,9 +3,10 @@
 
 use crate::event::Meter;
 use crate::partition;
-use crate::qos::{Overflow, Topic};
+use crate::qos::Overflow;
 use crate::sample::{NAME_MAX, SEALED_MAX, Sample};
 use crate::space::PublishError;
+use crate::topic::Topic;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -178,6 +179,15 @@ impl Queue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The next item, if there is one; otherwise the former still counts as being written.
+    pub(crate) fn take_ready(&self) -> Option<Item> {
+        let mut state = lock(&self.state);
+        let item = state.items.pop_front()?;
+        state.busy = true;
+        self.room.notify_waiters();
+        Some(item)
     }
 
     /// The next item, if there is one; as [`next`](Self::next) it ends the former.

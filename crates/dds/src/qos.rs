@@ -1,10 +1,18 @@
-//! Topics and what they promise. The words are those of the DDS specification (OMG DDS 1.4 §2.2.3).
+//! What a topic promises. The words are those of the DDS specification (OMG DDS 1.4 §2.2.3).
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+/// Whether lost samples are sent again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reliability {
+    /// Sent once: what the network loses is lost. For values that are repeated anyway.
+    BestEffort,
+    /// Sent again until every live reader has acknowledged.
+    Reliable,
+}
+
 /// What late subscribers get.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Durability {
     /// Only what is published after they matched.
     Volatile,
@@ -22,10 +30,50 @@ pub enum Overflow {
     Replace,
 }
 
-/// The quality of service of a topic; always reliable, ordered per key, never disposed by a
-/// writer's mere departure.
+/// How a writer shows that it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Liveliness {
+    /// Its process lives, which the DDS implementation tells by itself; without a lease of its own
+    /// the participant's counts ([`DomainConfig::lease`](crate::DomainConfig::lease)).
+    Automatic {
+        /// Silent for longer, and it counts as not alive.
+        lease: Option<Duration>,
+    },
+    /// It publishes on this topic at least once a lease: a process that runs but does no work any
+    /// more shows, too.
+    ManualByTopic {
+        /// Silent for longer, and it counts as not alive.
+        lease: Duration,
+    },
+}
+
+impl Liveliness {
+    /// Its lease, if it has one of its own.
+    pub const fn lease(self) -> Option<Duration> {
+        match self {
+            Self::Automatic { lease } => lease,
+            Self::ManualByTopic { lease } => Some(lease),
+        }
+    }
+}
+
+/// Whose samples of a key count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// Everybody's.
+    Shared,
+    /// Those of the strongest live writer of the key; for roles that stand by for one another.
+    Exclusive {
+        /// Of this node's writers.
+        strength: i32,
+    },
+}
+
+/// The quality of service of a topic; ordered per key, never disposed by a writer's mere departure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Qos {
+    /// Of delivery.
+    pub reliability: Reliability,
     /// For late subscribers.
     pub durability: Durability,
     /// Samples per key kept for late subscribers (durability service history; without it a
@@ -35,13 +83,22 @@ pub struct Qos {
     /// (keep-last history of the reader). 1 says that only the newest counts, in the writer too;
     /// otherwise the writer keeps all until every live reader has acknowledged them.
     pub backlog: u16,
-    /// Samples that wait in the hand-over queue of one topic and partition.
+    /// Samples that wait in the hand-over queue of one topic and partition: with `retained` and
+    /// `backlog` the resource limits of a topic.
     pub queue: usize,
     /// When that queue is full.
     pub overflow: Overflow,
     /// A writer's promise per key, asked for by the reader: a key silent for longer raises
-    /// `SpaceEvent::DeadlineMissed` (never in memory, where there is no clock).
+    /// `SpaceEvent::DeadlineMissed` at the reader and `SpaceEvent::PromiseBroken` at the writer.
     pub deadline: Option<Duration>,
+    /// How a writer shows that it lives: offered by the writer, asked for by the reader.
+    pub liveliness: Liveliness,
+    /// A sample older than this is not delivered any more.
+    pub lifespan: Option<Duration>,
+    /// A reader wants at most one sample of a key in this time (time-based filter).
+    pub time_filter: Option<Duration>,
+    /// Whose samples count.
+    pub ownership: Ownership,
 }
 
 impl Qos {
@@ -49,81 +106,53 @@ impl Qos {
     /// backlog of a quarter of an hour at one report a second, refused when the queue is full so
     /// that the mailbox can defer mail.
     pub const TELEMETRY: Self = Self {
+        reliability: Reliability::Reliable,
         durability: Durability::TransientLocal,
         retained: 16,
         backlog: 1024,
         queue: 1024,
         overflow: Overflow::Refuse,
         deadline: None,
+        liveliness: Liveliness::Automatic { lease: None },
+        lifespan: None,
+        time_filter: None,
+        ownership: Ownership::Shared,
     };
-    /// Scores: only the newest value of a key counts.
+    /// Scores, models: only the newest value of a key counts.
     pub const STATE: Self = Self {
-        durability: Durability::TransientLocal,
         retained: 1,
         backlog: 1,
         queue: 256,
         overflow: Overflow::Replace,
-        deadline: None,
+        ..Self::TELEMETRY
     };
     /// Alerts: few, each of them matters, raise and clear of one id are both kept.
     pub const ALERT: Self = Self {
-        durability: Durability::TransientLocal,
         retained: 4,
         backlog: 64,
         queue: 256,
         overflow: Overflow::Refuse,
-        deadline: None,
+        ..Self::TELEMETRY
     };
-}
+    /// A node's state, repeated every few seconds: best effort, for the next one makes up for it.
+    pub const STATUS: Self = Self {
+        reliability: Reliability::BestEffort,
+        durability: Durability::Volatile,
+        ..Self::STATE
+    };
 
-/// A topic: name and quality of service. All parties must agree on durability.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Topic {
-    name: Cow<'static, str>,
-    qos: Qos,
-}
-
-impl Topic {
-    /// Sealed readings, keyed by device.
-    pub const READINGS: Self = Self::fixed("glasshouse_readings", Qos::TELEMETRY);
-    /// Sealed scores, keyed by device.
-    pub const SCORES: Self = Self::fixed("glasshouse_scores", Qos::STATE);
-    /// Sealed alerts, keyed by alert id.
-    pub const ALERTS: Self = Self::fixed("glasshouse_alerts", Qos::ALERT);
-
-    const fn fixed(name: &'static str, qos: Qos) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            qos,
-        }
+    /// A profile by the name that configurations use.
+    pub fn profile(name: &str) -> Option<Self> {
+        Self::PROFILES
+            .into_iter()
+            .find_map(|(known, qos)| (known == name).then_some(qos))
     }
 
-    /// Another topic. `None` unless the name is a DDS name: a letter, then letters, digits and
-    /// underscores, at most 128 bytes.
-    pub fn new(name: &str, qos: Qos) -> Option<Self> {
-        let legal = name.len() <= 128
-            && name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        legal.then(|| Self {
-            name: Cow::Owned(name.to_owned()),
-            qos,
-        })
-    }
-
-    /// Its name on the data space.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its quality of service.
-    pub const fn qos(&self) -> &Qos {
-        &self.qos
-    }
-
-    /// The same topic with another quality of service.
-    #[must_use]
-    pub fn with_qos(mut self, qos: Qos) -> Self {
-        self.qos = qos;
-        self
-    }
+    /// All profiles by name.
+    pub const PROFILES: [(&str, Self); 4] = [
+        ("telemetry", Self::TELEMETRY),
+        ("state", Self::STATE),
+        ("alert", Self::ALERT),
+        ("status", Self::STATUS),
+    ];
 }

@@ -1,9 +1,9 @@
 //! The port.
 
 use crate::event::{Counters, SpaceEvent};
-use crate::qos::Topic;
 use crate::sample::Sample;
 use crate::subscription::Subscription;
+use crate::topic::Topic;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;

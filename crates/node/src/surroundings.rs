@@ -9,7 +9,7 @@
 use crate::probe::Probe;
 use cluster::TcpTransport;
 use config::Config;
-use dds::{CycloneSpace, DataSpace, DomainConfig};
+use dds::{CycloneSpace, DataSpace};
 use edge::kafka::Reach;
 use edge::mailer::Outbox;
 use edge::smtp::{BindError, MailSink, SmtpConfig, SmtpServer};
@@ -17,13 +17,8 @@ use futures::future::BoxFuture;
 use learn::{Learner, Shape};
 use runtime::service::ServiceError;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-
-/// A participant that was silent for this long is gone: until then its readers hold back the
-/// writers of lossless topics. Twice the time in which a link notices a dead peer.
-const LEASE: Duration = Duration::from_secs(4);
 
 /// Letters that wait for a machine. A burst of a ledger replay fits; beyond it senders wait.
 const LETTERS: usize = 1_024;
@@ -62,15 +57,11 @@ impl Surroundings<TcpTransport> {
     /// `cluster.listen` is taken, or the DDS domain cannot be joined.
     pub async fn real(config: &Config, consensus: Handle) -> Result<Self, ServiceError> {
         let transport = TcpTransport::bind(config.cluster.listen).await?;
-        let domain = DomainConfig {
-            interface: config.dds.interface,
-            peers: config.dds.peers.clone(),
-            lease: LEASE,
-            ..DomainConfig::loopback(config.dds.domain)
-        };
+        let domain = config.dds.domain_config();
+        let space = CycloneSpace::join(&domain)?.with_topics(config.dds.configured_topics());
         Ok(Self {
             transport,
-            space: Arc::new(CycloneSpace::join(&domain)?),
+            space: Arc::new(space),
             door: Arc::new(TcpDoor),
             alerts: None,
             kafka: Reach::Sockets,

@@ -115,6 +115,13 @@ const TOOLS: [Tool; 13] = [
         probe: Probe::Program(&["kcat", "kafkacat"]),
         packages: &["kcat", "kafkacat"],
     },
+    Tool {
+        name: "ddsperf",
+        purpose: "the data space is measured beside it",
+        need: Need::Bench,
+        probe: Probe::Program(&["ddsperf"]),
+        packages: &["cyclonedds-tools"],
+    },
 ];
 
 /// Installs what is missing where that can be done without asking, else says what to do.

@@ -1,6 +1,7 @@
 //! Domains of this process. Cyclone has one per id and process; participants of one id share it.
 
 use super::config::DomainConfig;
+use super::peers;
 use super::sys::{self, Entity};
 use crate::lane::lock;
 use std::collections::BTreeMap;
@@ -27,16 +28,27 @@ pub enum JoinError {
     },
     /// The DDS implementation said no.
     #[error(
-        "cannot join DDS domain {domain} on {interface}: {reason}; is the interface up and are its ports free?"
+        "cannot join DDS domain {domain} on {interfaces}: {reason}; is each interface up, and are its ports free?"
     )]
     Refused {
         /// The domain.
         domain: u32,
-        /// The interface's address.
-        interface: std::net::IpAddr,
+        /// The interfaces' addresses.
+        interfaces: Addresses,
         /// Its words.
         reason: String,
     },
+}
+
+/// A list of addresses, printed with commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(pub Vec<std::net::IpAddr>);
+
+impl std::fmt::Display for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 static OPEN: Mutex<BTreeMap<u32, (DomainConfig, Weak<Domain>)>> = Mutex::new(BTreeMap::new());
@@ -50,9 +62,10 @@ pub(super) struct Domain {
 
 impl Domain {
     pub(super) fn open(config: &DomainConfig) -> Result<Arc<Self>, JoinError> {
-        if let Some(problem) = config.problem() {
-            return Err(JoinError::Config(problem));
+        if let Some(fault) = config.fault() {
+            return Err(JoinError::Config(format!("DDS domain: {fault}")));
         }
+        let peers = reachable(config)?;
         let mut open = lock(&OPEN);
         // A slot whose holder is gone but which still stands is being closed by another thread.
         while let Some((present, domain)) = open.get(&config.domain) {
@@ -77,7 +90,7 @@ impl Domain {
                 }
             }
         }
-        let xml = CString::new(config.xml())
+        let xml = CString::new(config.xml(&peers))
             .map_err(|_| refused(config, "its configuration contains NUL"))?;
         let entity = sys::create_domain(config.domain, &xml)
             .map_err(|code| refused(config, &code.to_string()))?;
@@ -106,7 +119,29 @@ impl Drop for Domain {
 fn refused(config: &DomainConfig, reason: &str) -> JoinError {
     JoinError::Refused {
         domain: config.domain,
-        interface: config.interface,
+        interfaces: Addresses(config.interfaces.clone()),
         reason: reason.to_owned(),
     }
+}
+
+/// The addresses of the configured peers. One name that stands for nothing is a peer that is not
+/// there yet; with no address at all nobody could ever be met.
+fn reachable(config: &DomainConfig) -> Result<Vec<String>, JoinError> {
+    let Some(like) = config.interfaces.first() else {
+        return Ok(Vec::new());
+    };
+    let resolved = peers::resolve(&config.peers, *like);
+    if !resolved.unknown.is_empty() {
+        tracing::warn!(
+            peers = ?resolved.unknown,
+            "these DDS peers have no address that {like} could reach; whoever starts later has to know this node"
+        );
+    }
+    if resolved.addresses.is_empty() && !config.multicast {
+        return Err(JoinError::Config(format!(
+            "none of the DDS peers {:?} has an address that {like} could reach; is the name right, and its service up?",
+            config.peers
+        )));
+    }
+    Ok(resolved.addresses)
 }

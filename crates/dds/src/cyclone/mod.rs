@@ -14,20 +14,22 @@ mod descriptor;
 mod domain;
 pub(crate) mod observer;
 pub(crate) mod options;
+mod peers;
 mod reader;
+mod remote;
 mod sys;
 mod threads;
 
 pub use config::DomainConfig;
-pub use domain::JoinError;
+pub use domain::{Addresses, JoinError};
 
 use crate::event::{Counters, Meter, SpaceEvent};
 use crate::lane::{Item, LANES_MAX, Offer, Queue, lock, validate};
 use crate::partition;
-use crate::qos::Topic;
 use crate::sample::Sample;
 use crate::space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};
 use crate::subscription::{Subscription, UNREAD_MAX};
+use crate::topic::Topic;
 use domain::Domain;
 use observer::Observer;
 use options::QosSet;
@@ -54,6 +56,8 @@ const JOIN_LIMIT: Duration = Duration::from_secs(5);
 pub struct CycloneSpace {
     // Fields drop in this order: endpoints, participant, domain.
     lanes: Mutex<BTreeMap<(String, String), Lane>>,
+    /// Topics whose quality of service the configuration changes, by name.
+    topics: BTreeMap<String, Topic>,
     readers: Mutex<Vec<(Weak<Stop>, Worker)>>,
     observer: Arc<Observer>,
     observing: Option<Worker>,
@@ -81,7 +85,7 @@ impl CycloneSpace {
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let refused = |reason: String| JoinError::Refused {
             domain: config.domain,
-            interface: config.interface,
+            interfaces: Addresses(config.interfaces.clone()),
             reason,
         };
         let observer = Observer::new(&participant, events.clone())
@@ -93,6 +97,7 @@ impl CycloneSpace {
         });
         Ok(Self {
             lanes: Mutex::default(),
+            topics: BTreeMap::new(),
             readers: Mutex::default(),
             observer,
             observing: Some(observing.map_err(|error| refused(error.to_string()))?),
@@ -103,6 +108,19 @@ impl CycloneSpace {
             participant,
             _domain: domain,
         })
+    }
+
+    /// Uses these for topics of the same names, whatever quality of service a caller brings: what a
+    /// configuration says about a topic holds everywhere.
+    #[must_use]
+    pub fn with_topics(mut self, topics: impl IntoIterator<Item = Topic>) -> Self {
+        let named = |topic: Topic| (topic.name().to_owned(), topic);
+        self.topics.extend(topics.into_iter().map(named));
+        self
+    }
+
+    fn configured<'a>(&'a self, topic: &'a Topic) -> &'a Topic {
+        self.topics.get(topic.name()).unwrap_or(topic)
     }
 
     /// The lane's queue; made on first use.
@@ -135,11 +153,14 @@ impl CycloneSpace {
     }
 
     fn open_lane(&self, topic: &Topic, partition: &str) -> Result<Lane, String> {
+        let topic = self.configured(topic);
         let (qos, text) = (topic.qos(), |code: Code| code.to_string());
+        if let Some(fault) = qos.fault() {
+            return Err(fault.to_string());
+        }
         let name = CString::new(topic.name()).map_err(|error| error.to_string())?;
         let partitions = [CString::new(partition).map_err(|error| error.to_string())?];
-        let entity =
-            sys::create_topic(&self.participant, &name, &QosSet::topic(qos)).map_err(text)?;
+        let entity = sys::create_topic(&self.participant, &name).map_err(text)?;
         let group = QosSet::partitions(&partitions);
         let writer = sys::create_writer(&self.participant, &entity, &group, &QosSet::writer(qos))
             .map_err(text)?;
@@ -186,15 +207,18 @@ impl CycloneSpace {
         partitions: &[&str],
         deliveries: mpsc::Sender<crate::Delivery>,
     ) -> Result<Arc<Stop>, String> {
+        let topic = self.configured(topic);
         let (qos, text) = (topic.qos(), |code: Code| code.to_string());
+        if let Some(fault) = qos.fault() {
+            return Err(fault.to_string());
+        }
         let name = CString::new(topic.name()).map_err(|error| error.to_string())?;
         let names: Result<Vec<_>, _> = partitions
             .iter()
             .map(|partition| CString::new(*partition))
             .collect();
         let group = QosSet::partitions(&names.map_err(|error| error.to_string())?);
-        let entity =
-            sys::create_topic(&self.participant, &name, &QosSet::topic(qos)).map_err(text)?;
+        let entity = sys::create_topic(&self.participant, &name).map_err(text)?;
         let reader = sys::create_reader(&self.participant, &entity, &group, &QosSet::reader(qos))
             .map_err(text)?;
         self.observer
@@ -220,7 +244,17 @@ impl CycloneSpace {
 
 /// The body of a lane's thread.
 fn write_all(queue: &Queue, writer: &Entity, meter: &Meter, topic: &str, abandon: &AtomicBool) {
-    while let Some(item) = queue.next() {
+    // What waits is written into shared datagrams, which go out when they are full or when nothing
+    // waits any more: a single sample leaves at once, a burst in few packets.
+    let next = || {
+        queue.take_ready().or_else(|| {
+            if let Err(code) = sys::flush(writer) {
+                tracing::debug!(topic, %code, "a datagram could not be sent on");
+            }
+            queue.next()
+        })
+    };
+    while let Some(item) = next() {
         loop {
             let result = match &item {
                 Item::Write(sample) => sys::write(writer, sample),

@@ -1,11 +1,14 @@
 //! Turns the status of readers and writers into [`SpaceEvent`]s, on a thread of its own: Cyclone's
 //! listeners would run on its receiving threads, under its locks.
 
-use super::options::policy_name;
+use super::options::{Refused, policy};
+use super::remote::{self, Kind};
 use super::sys::{self, Code, Entity, WaitSet};
-use crate::event::SpaceEvent;
+use crate::event::{Promise, SpaceEvent};
 use crate::lane::lock;
-use crate::qos::{Durability, Qos};
+use crate::qos::Qos;
+use crate::rules::mismatch;
+use crate::sentence::{End, incompatible};
 use cyclonedds_rust_sys as c;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
@@ -13,9 +16,12 @@ use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::broadcast;
 
 const WRITER_STATUS: u32 = mask(c::dds_status_id_DDS_PUBLICATION_MATCHED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_OFFERED_DEADLINE_MISSED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_LIVELINESS_LOST_STATUS_ID)
     | mask(c::dds_status_id_DDS_OFFERED_INCOMPATIBLE_QOS_STATUS_ID);
 const READER_STATUS: u32 = mask(c::dds_status_id_DDS_SUBSCRIPTION_MATCHED_STATUS_ID)
     | mask(c::dds_status_id_DDS_REQUESTED_DEADLINE_MISSED_STATUS_ID)
+    | mask(c::dds_status_id_DDS_LIVELINESS_CHANGED_STATUS_ID)
     | mask(c::dds_status_id_DDS_REQUESTED_INCOMPATIBLE_QOS_STATUS_ID);
 
 const fn mask(id: u32) -> u32 {
@@ -32,11 +38,12 @@ struct Watched {
 
 enum Side {
     Writer { partition: String },
-    Reader { partitions: String },
+    Reader { partitions: Vec<String> },
 }
 
 /// Watches the endpoints of one participant.
 pub(super) struct Observer {
+    participant: Arc<Entity>,
     waits: WaitSet,
     guard: Arc<Entity>,
     watched: Mutex<BTreeMap<isize, Watched>>,
@@ -53,6 +60,7 @@ impl Observer {
     ) -> Result<Self, Code> {
         let waits = WaitSet::new(participant)?;
         Ok(Self {
+            participant: Arc::clone(participant),
             guard: waits.guard(),
             waits,
             watched: Mutex::default(),
@@ -93,7 +101,7 @@ impl Observer {
             topic,
             qos,
             Side::Reader {
-                partitions: partitions.join(", "),
+                partitions: partitions.iter().map(|&name| name.to_owned()).collect(),
             },
         )
     }
@@ -146,7 +154,7 @@ impl Observer {
         let mut found = Vec::new();
         if let Some(watched) = lock(&self.watched).get(&token)
             && let Some(entity) = watched.entity.upgrade()
-            && let Err(code) = watched.changes(&entity, &mut found)
+            && let Err(code) = watched.changes(&self.participant, &entity, &mut found)
         {
             tracing::debug!(%code, topic = watched.topic, "the status of an endpoint could not be read");
         }
@@ -158,30 +166,48 @@ impl Observer {
 }
 
 impl Watched {
-    fn changes(&self, entity: &Entity, out: &mut Vec<SpaceEvent>) -> Result<(), Code> {
+    fn changes(
+        &self,
+        participant: &Arc<Entity>,
+        entity: &Entity,
+        out: &mut Vec<SpaceEvent>,
+    ) -> Result<(), Code> {
         let topic = || self.topic.clone();
         match &self.side {
             Side::Writer { partition } => {
                 let matched = sys::readers_of(entity)?;
-                let (partition, readers) = (partition.clone(), matched.current);
+                let readers = matched.current;
                 match matched.change {
                     1.. => out.push(SpaceEvent::ReaderMatched {
                         topic: topic(),
-                        partition,
+                        partition: partition.clone(),
                         readers,
                     }),
                     ..0 => out.push(SpaceEvent::ReaderLost {
                         topic: topic(),
-                        partition,
+                        partition: partition.clone(),
                         readers,
                     }),
                     0 => {}
+                }
+                for (promise, (change, total)) in [
+                    (Promise::Deadline, sys::broken_deadline(entity)?),
+                    (Promise::Liveliness, sys::broken_liveliness(entity)?),
+                ] {
+                    if change > 0 {
+                        out.push(SpaceEvent::PromiseBroken {
+                            topic: topic(),
+                            partition: partition.clone(),
+                            promise,
+                            total,
+                        });
+                    }
                 }
                 let (change, policy) = sys::offered(entity)?;
                 if change > 0 {
                     out.push(SpaceEvent::IncompatibleQos {
                         topic: topic(),
-                        sentence: self.sentence(policy),
+                        sentence: self.sentence(participant, policy),
                     });
                 }
             }
@@ -205,11 +231,26 @@ impl Watched {
                         total,
                     });
                 }
+                let life = sys::liveliness(entity)?;
+                let (alive, silent) = (life.alive, life.silent);
+                match life.change {
+                    1.. => out.push(SpaceEvent::LivelinessLost {
+                        topic: topic(),
+                        alive,
+                        silent,
+                    }),
+                    ..0 => out.push(SpaceEvent::LivelinessRegained {
+                        topic: topic(),
+                        alive,
+                        silent,
+                    }),
+                    0 => {}
+                }
                 let (change, policy) = sys::requested(entity)?;
                 if change > 0 {
                     out.push(SpaceEvent::IncompatibleQos {
                         topic: topic(),
-                        sentence: self.sentence(policy),
+                        sentence: self.sentence(participant, policy),
                     });
                 }
             }
@@ -217,38 +258,32 @@ impl Watched {
         Ok(())
     }
 
-    fn sentence(&self, policy: u32) -> String {
-        let policy = policy_name(policy).to_string_lossy();
-        incompatible(
-            &self.topic,
-            &self.qos,
-            &policy,
-            match &self.side {
-                Side::Writer { partition } => Ok(partition),
-                Side::Reader { partitions } => Err(partitions),
-            },
-        )
-    }
-}
-
-/// Says which ends do not fit: `end` is `Ok` for our writer, `Err` for our reader, with its partition.
-pub(crate) fn incompatible(
-    topic: &str,
-    qos: &Qos,
-    policy: &str,
-    end: Result<&String, &String>,
-) -> String {
-    let ours = match (policy, qos.durability) {
-        ("durability", Durability::Volatile) => " (ours: volatile)",
-        ("durability", Durability::TransientLocal) => " (ours: transient-local)",
-        _ => "",
-    };
-    match end {
-        Ok(partition) => format!(
-            "topic {topic}: a reader elsewhere requests a stronger {policy} than our writer in partition {partition} offers{ours}; give both ends the same profile"
-        ),
-        Err(partitions) => format!(
-            "topic {topic}: a writer elsewhere offers a weaker {policy} than our reader of partition {partitions} requests{ours}; give both ends the same profile"
-        ),
+    /// Names both ends of a mismatch; the other end as far as discovery knows it.
+    fn sentence(&self, participant: &Arc<Entity>, id: u32) -> String {
+        let (kind, end, partitions) = match &self.side {
+            Side::Writer { partition } => (Kind::Readers, End::Writer, vec![partition.clone()]),
+            Side::Reader { partitions } => (Kind::Writers, End::Reader, partitions.clone()),
+        };
+        let policy = policy(id);
+        let at_fault = |theirs: &Qos| match (policy, end) {
+            (Refused::Ours(policy), End::Writer) => mismatch(&self.qos, theirs) == Some(policy),
+            (Refused::Ours(policy), End::Reader) => mismatch(theirs, &self.qos) == Some(policy),
+            // Cyclone does not tell on which end it failed, and we do not know the policy.
+            (Refused::Other(_), End::Writer | End::Reader) => false,
+        };
+        let others = remote::endpoints(participant, kind, &self.topic).unwrap_or_default();
+        let others = others
+            .into_iter()
+            .filter(|other| other.shares(&partitions) && at_fault(&other.qos));
+        let (name, says) = match policy {
+            Refused::Ours(policy) => (policy.to_string(), Some(policy)),
+            Refused::Other(name) => (name.to_owned(), None),
+        };
+        let words = |qos: &Qos| says.map(|policy| policy.of(qos));
+        let others: Vec<_> = others
+            .map(|other| (words(&other.qos), other.name))
+            .collect();
+        let ours = (partitions.join(", "), words(&self.qos));
+        incompatible(&self.topic, &name, end, ours, &others)
     }
 }

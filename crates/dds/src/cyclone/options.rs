@@ -5,9 +5,10 @@
 )]
 
 use super::sys::nanos;
-use crate::qos::{Durability, Qos};
+use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability};
+use crate::rules::Policy;
 use cyclonedds_rust_sys as c;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::time::Duration;
 
 /// How long one write may block because live readers have not acknowledged enough; the lane's thread
@@ -37,22 +38,37 @@ impl QosSet {
         set
     }
 
-    /// For a topic, and what reader and writer have in common.
-    pub(super) fn topic(qos: &Qos) -> Self {
+    /// What reader and writer have in common.
+    fn endpoint(qos: &Qos) -> Self {
         let set = Self::new();
         let durability = match qos.durability {
             Durability::Volatile => c::dds_durability_kind_DDS_DURABILITY_VOLATILE,
             Durability::TransientLocal => c::dds_durability_kind_DDS_DURABILITY_TRANSIENT_LOCAL,
         };
+        let reliability = match qos.reliability {
+            Reliability::BestEffort => c::dds_reliability_kind_DDS_RELIABILITY_BEST_EFFORT,
+            Reliability::Reliable => c::dds_reliability_kind_DDS_RELIABILITY_RELIABLE,
+        };
+        let (liveliness, lease) = match qos.liveliness {
+            Liveliness::Automatic { lease } => {
+                (c::dds_liveliness_kind_DDS_LIVELINESS_AUTOMATIC, lease)
+            }
+            Liveliness::ManualByTopic { lease } => (
+                c::dds_liveliness_kind_DDS_LIVELINESS_MANUAL_BY_TOPIC,
+                Some(lease),
+            ),
+        };
+        let ownership = match qos.ownership {
+            Ownership::Shared => c::dds_ownership_kind_DDS_OWNERSHIP_SHARED,
+            Ownership::Exclusive { .. } => c::dds_ownership_kind_DDS_OWNERSHIP_EXCLUSIVE,
+        };
         let blocking = nanos(BLOCKING_MAX);
         // SAFETY: `set` is a live QoS object; all else is numbers that Cyclone checks at creation.
         unsafe {
             c::dds_qset_durability(set.0, durability);
-            c::dds_qset_reliability(
-                set.0,
-                c::dds_reliability_kind_DDS_RELIABILITY_RELIABLE,
-                blocking,
-            );
+            c::dds_qset_reliability(set.0, reliability, blocking);
+            c::dds_qset_liveliness(set.0, liveliness, lease.map_or(i64::MAX, nanos));
+            c::dds_qset_ownership(set.0, ownership);
             if let Some(deadline) = qos.deadline {
                 c::dds_qset_deadline(set.0, nanos(deadline));
             }
@@ -62,7 +78,7 @@ impl QosSet {
 
     /// For a writer.
     pub(super) fn writer(qos: &Qos) -> Self {
-        let set = Self::topic(qos);
+        let set = Self::endpoint(qos);
         let keep_last = c::dds_history_kind_DDS_HISTORY_KEEP_LAST;
         let (history, depth) = match qos.backlog {
             0 | 1 => (keep_last, 1),
@@ -78,8 +94,19 @@ impl QosSet {
             c::dds_qset_durability_service(
                 set.0, 0, keep_last, retained, unlimited, unlimited, unlimited,
             );
+            // The lane's thread flushes when nothing waits.
+            c::dds_qset_writer_batching(set.0, true);
             // A writer that goes away (a node restarts, a role moves) says nothing about its devices.
             c::dds_qset_writer_data_lifecycle(set.0, false);
+            if let Some(lifespan) = qos.lifespan {
+                c::dds_qset_lifespan(set.0, nanos(lifespan));
+            }
+            match qos.ownership {
+                Ownership::Shared => {}
+                Ownership::Exclusive { strength } => {
+                    c::dds_qset_ownership_strength(set.0, strength);
+                }
+            }
         }
         set
     }
@@ -87,10 +114,15 @@ impl QosSet {
     /// For a reader. No resource limits: a Cyclone reader that refuses a sample makes the delivering
     /// thread retry for ever, which delivers twice to its other readers and deadlocks its deletion.
     pub(super) fn reader(qos: &Qos) -> Self {
-        let set = Self::topic(qos);
+        let set = Self::endpoint(qos);
         let depth = i32::from(qos.backlog.max(qos.retained).max(1));
         // SAFETY: as above.
-        unsafe { c::dds_qset_history(set.0, c::dds_history_kind_DDS_HISTORY_KEEP_LAST, depth) };
+        unsafe {
+            c::dds_qset_history(set.0, c::dds_history_kind_DDS_HISTORY_KEEP_LAST, depth);
+            if let Some(filter) = qos.time_filter {
+                c::dds_qset_time_based_filter(set.0, nanos(filter));
+            }
+        }
         set
     }
 }
@@ -102,19 +134,34 @@ impl Drop for QosSet {
     }
 }
 
-/// The policy behind one of Cyclone's policy ids, by its name in the specification.
-pub(super) fn policy_name(id: u32) -> &'static CStr {
+/// A policy on which two ends did not agree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// One of those we set.
+    Ours(Policy),
+    /// Another of DDS, by its name in the specification.
+    Other(&'static str),
+}
+
+/// The policy behind one of Cyclone's policy ids.
+pub(super) fn policy(id: u32) -> Refused {
     match id {
-        c::dds_qos_policy_id_DDS_DURABILITY_QOS_POLICY_ID => c"durability",
-        c::dds_qos_policy_id_DDS_DEADLINE_QOS_POLICY_ID => c"deadline",
-        c::dds_qos_policy_id_DDS_LATENCYBUDGET_QOS_POLICY_ID => c"latency budget",
-        c::dds_qos_policy_id_DDS_OWNERSHIP_QOS_POLICY_ID => c"ownership",
-        c::dds_qos_policy_id_DDS_LIVELINESS_QOS_POLICY_ID => c"liveliness",
-        c::dds_qos_policy_id_DDS_RELIABILITY_QOS_POLICY_ID => c"reliability",
-        c::dds_qos_policy_id_DDS_DESTINATIONORDER_QOS_POLICY_ID => c"destination order",
-        c::dds_qos_policy_id_DDS_PRESENTATION_QOS_POLICY_ID => c"presentation",
-        c::dds_qos_policy_id_DDS_TYPE_CONSISTENCY_ENFORCEMENT_QOS_POLICY_ID => c"type consistency",
-        c::dds_qos_policy_id_DDS_DATA_REPRESENTATION_QOS_POLICY_ID => c"data representation",
-        _ => c"unknown policy",
+        c::dds_qos_policy_id_DDS_DURABILITY_QOS_POLICY_ID => Refused::Ours(Policy::Durability),
+        c::dds_qos_policy_id_DDS_DEADLINE_QOS_POLICY_ID => Refused::Ours(Policy::Deadline),
+        c::dds_qos_policy_id_DDS_OWNERSHIP_QOS_POLICY_ID => Refused::Ours(Policy::Ownership),
+        c::dds_qos_policy_id_DDS_LIVELINESS_QOS_POLICY_ID => Refused::Ours(Policy::Liveliness),
+        c::dds_qos_policy_id_DDS_RELIABILITY_QOS_POLICY_ID => Refused::Ours(Policy::Reliability),
+        c::dds_qos_policy_id_DDS_LATENCYBUDGET_QOS_POLICY_ID => Refused::Other("latency budget"),
+        c::dds_qos_policy_id_DDS_DESTINATIONORDER_QOS_POLICY_ID => {
+            Refused::Other("destination order")
+        }
+        c::dds_qos_policy_id_DDS_PRESENTATION_QOS_POLICY_ID => Refused::Other("presentation"),
+        c::dds_qos_policy_id_DDS_TYPE_CONSISTENCY_ENFORCEMENT_QOS_POLICY_ID => {
+            Refused::Other("type (it is not assignable)")
+        }
+        c::dds_qos_policy_id_DDS_DATA_REPRESENTATION_QOS_POLICY_ID => {
+            Refused::Other("data representation")
+        }
+        _ => Refused::Other("unknown policy"),
     }
 }

@@ -41,7 +41,7 @@ impl Code {
     }
 }
 
-fn check(code: i32) -> Result<i32, Code> {
+pub(super) fn check(code: i32) -> Result<i32, Code> {
     if code < 0 { Err(Code(code)) } else { Ok(code) }
 }
 
@@ -61,6 +61,11 @@ impl Entity {
             deleted: AtomicBool::new(false),
             _parents: parents,
         }))
+    }
+
+    /// For calls made outside this module; valid while `self` lives.
+    pub(super) fn handle(&self) -> c::dds_entity_t {
+        self.handle
     }
 
     /// Deletes now.
@@ -104,20 +109,18 @@ pub(super) fn create_participant(domain: &Arc<Entity>, id: u32) -> Result<Arc<En
     )
 }
 
-pub(super) fn create_topic(
-    participant: &Arc<Entity>,
-    name: &CStr,
-    qos: &QosSet,
-) -> Result<Arc<Entity>, Code> {
+pub(super) fn create_topic(participant: &Arc<Entity>, name: &CStr) -> Result<Arc<Entity>, Code> {
+    // Without a QoS of its own: readers and writers state theirs in full, and a participant may then
+    // have them with different ones.
     let handle = with_descriptor(|descriptor| {
-        // SAFETY: descriptor, name and QoS live for the call; the descriptor describes `RawSample`,
+        // SAFETY: descriptor and name live for the call; the descriptor describes `RawSample`,
         // the only type that is ever written to or read from this topic.
         unsafe {
             c::dds_create_topic(
                 participant.handle,
                 descriptor,
                 name.as_ptr(),
-                qos.as_ptr(),
+                ptr::null(),
                 ptr::null(),
             )
         }
@@ -155,6 +158,17 @@ pub(super) fn create_reader(
             c::dds_create_reader(subscriber.handle, topic.handle, qos.as_ptr(), ptr::null());
         Entity::adopt(reader, &[&subscriber, topic])
     }
+}
+
+/// A reader of one of Cyclone's built-in topics, which hold what discovery knows.
+pub(super) fn create_builtin_reader(
+    participant: &Arc<Entity>,
+    topic: c::dds_entity_t,
+) -> Result<Arc<Entity>, Code> {
+    // SAFETY: the participant is live, the topic a pseudo handle that Cyclone checks.
+    let reader =
+        unsafe { c::dds_create_reader(participant.handle, topic, ptr::null(), ptr::null()) };
+    Entity::adopt(reader, &[participant])
 }
 
 /// A wait set with a guard condition (token 0) that ends a wait from outside.
@@ -231,6 +245,12 @@ pub(super) fn write(writer: &Entity, sample: &Sample) -> Result<(), Code> {
     // SAFETY: `raw` has the layout that the topic's descriptor announces and borrows live buffers;
     // Cyclone serializes during the call and keeps no pointer.
     check(unsafe { c::dds_write(writer.handle, ptr::from_ref(&raw).cast::<c_void>()) }).map(drop)
+}
+
+/// Sends what was written but still waits for company in a datagram.
+pub(super) fn flush(writer: &Entity) -> Result<(), Code> {
+    // SAFETY: a handle that Cyclone checks.
+    check(unsafe { c::dds_write_flush(writer.handle) }).map(drop)
 }
 
 /// Disposes of an instance.
@@ -413,4 +433,37 @@ status!(
     dds_get_requested_deadline_missed_status,
     (i32, u32),
     |s| (s.total_count_change, s.total_count)
+);
+status!(
+    broken_deadline,
+    dds_offered_deadline_missed_status,
+    dds_get_offered_deadline_missed_status,
+    (i32, u32),
+    |s| (s.total_count_change, s.total_count)
+);
+status!(
+    broken_liveliness,
+    dds_liveliness_lost_status,
+    dds_get_liveliness_lost_status,
+    (i32, u32),
+    |s| (s.total_count_change, s.total_count)
+);
+/// How many matched writers are alive and how many are not, and the change of the latter.
+#[derive(Clone, Copy)]
+pub(super) struct Alive {
+    pub(super) alive: u32,
+    pub(super) silent: u32,
+    pub(super) change: i32,
+}
+
+status!(
+    liveliness,
+    dds_liveliness_changed_status,
+    dds_get_liveliness_changed_status,
+    Alive,
+    |s| Alive {
+        alive: s.alive_count,
+        silent: s.not_alive_count,
+        change: s.not_alive_count_change
+    }
 );

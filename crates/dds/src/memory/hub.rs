@@ -1,19 +1,20 @@
 //! Who writes and reads what, and the moving of samples between them.
 
-use crate::cyclone::observer::incompatible;
-use crate::event::{Meter, SpaceEvent};
+use super::endpoint::{Lane, LaneId, Reader};
+use super::timekeeper::Timekeeper;
+use crate::event::{Meter, Promise, SpaceEvent};
 use crate::lane::{Item, LANES_MAX, Queue};
-use crate::partition;
-use crate::qos::{Durability, Topic};
-use crate::sample::{Delivery, Sample};
+use crate::qos::Durability;
+use crate::rules::Policy;
+use crate::sample::Delivery;
+use crate::sentence::{End, incompatible};
 use crate::space::PublishError;
 use crate::subscription::UNREAD_MAX;
-use std::collections::{BTreeMap, VecDeque};
+use crate::topic::Topic;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
-
-/// Space, topic, partition.
-type LaneId = (u64, String, String);
+use tokio::time::Instant;
 
 #[derive(Default)]
 pub(super) struct Hub {
@@ -24,86 +25,13 @@ pub(super) struct Hub {
     readers: BTreeMap<u64, Reader>,
     /// No lane moves.
     stalled: bool,
+    /// Runs once a topic with a deadline or a lease is there.
+    pub(super) timekeeper: Option<Timekeeper>,
 }
 
 struct Space {
     events: broadcast::Sender<SpaceEvent>,
     meter: Arc<Meter>,
-}
-
-struct Lane {
-    topic: Topic,
-    queue: Arc<Queue>,
-    /// What late readers get, per key.
-    retained: BTreeMap<String, VecDeque<Sample>>,
-}
-
-struct Reader {
-    space: u64,
-    topic: Topic,
-    patterns: Vec<String>,
-    /// The counterpart of the cache of a DDS reader.
-    cache: VecDeque<Delivery>,
-    deliveries: mpsc::Sender<Delivery>,
-}
-
-impl Lane {
-    fn compatible(&self, reader: &Reader) -> bool {
-        match (self.topic.qos().durability, reader.topic.qos().durability) {
-            (Durability::TransientLocal, _) | (Durability::Volatile, Durability::Volatile) => true,
-            (Durability::Volatile, Durability::TransientLocal) => false,
-        }
-    }
-
-    fn retain(&mut self, item: &Item) {
-        match (self.topic.qos().durability, item) {
-            (Durability::Volatile, _) => {}
-            (Durability::TransientLocal, Item::Dispose(key)) => drop(self.retained.remove(key)),
-            (Durability::TransientLocal, Item::Write(sample)) => {
-                let samples = self.retained.entry(sample.key.clone()).or_default();
-                samples.push_back(sample.clone());
-                while samples.len() > usize::from(self.topic.qos().retained.max(1)) {
-                    samples.pop_front();
-                }
-            }
-        }
-    }
-}
-
-impl Reader {
-    fn meets(&self, (_, topic, partition): &LaneId) -> bool {
-        self.topic.name() == topic
-            && self
-                .patterns
-                .iter()
-                .any(|pattern| partition::matches(pattern, partition))
-    }
-
-    /// Keep-last: beyond the backlog the oldest of the key goes.
-    fn accept(&mut self, delivery: Delivery) {
-        let (key, qos) = (delivery.key(), self.topic.qos());
-        let same = |cached: &Delivery| cached.key() == key;
-        if self.cache.iter().filter(|cached| same(cached)).count()
-            >= usize::from(qos.backlog.max(qos.retained).max(1))
-            && let Some(oldest) = self.cache.iter().position(same)
-        {
-            self.cache.remove(oldest);
-        }
-        self.cache.push_back(delivery);
-    }
-
-    /// Moves what fits from the cache to the subscriber.
-    fn feed(&mut self, meter: &Meter) {
-        while !self.cache.is_empty() {
-            let Ok(permit) = self.deliveries.try_reserve() else {
-                return;
-            };
-            if let Some(delivery) = self.cache.pop_front() {
-                permit.send(delivery);
-                Meter::add(&meter.delivered);
-            }
-        }
-    }
 }
 
 impl Hub {
@@ -151,11 +79,7 @@ impl Hub {
             });
         }
         let queue = Arc::new(Queue::new(topic));
-        let lane = Lane {
-            topic: topic.clone(),
-            queue: Arc::clone(&queue),
-            retained: BTreeMap::new(),
-        };
+        let lane = Lane::new(topic, Arc::clone(&queue), Instant::now());
         self.lanes.insert(id.clone(), lane);
         let met: Vec<u64> = self
             .readers
@@ -183,17 +107,7 @@ impl Hub {
     ) -> (u64, mpsc::Receiver<Delivery>) {
         let (deliveries, receiver) = mpsc::channel(UNREAD_MAX);
         let id = self.next();
-        let patterns = partitions
-            .iter()
-            .map(|&pattern| pattern.to_owned())
-            .collect();
-        let reader = Reader {
-            space,
-            topic: topic.clone(),
-            patterns,
-            cache: VecDeque::new(),
-            deliveries,
-        };
+        let reader = Reader::new(space, topic, partitions, deliveries);
         let met: Vec<LaneId> = self
             .lanes
             .keys()
@@ -212,33 +126,41 @@ impl Hub {
         else {
             return;
         };
-        let (space, topic, partition) = lane_id;
-        let reader_space = reader.space;
-        if !lane.compatible(reader) {
-            let patterns = reader.patterns.join(", ");
-            let theirs = incompatible(topic, reader.topic.qos(), "durability", Err(&patterns));
-            let ours = incompatible(topic, lane.topic.qos(), "durability", Ok(partition));
-            self.tell(
-                *space,
-                SpaceEvent::IncompatibleQos {
-                    topic: topic.clone(),
-                    sentence: ours,
-                },
-            );
-            self.tell(
-                reader_space,
-                SpaceEvent::IncompatibleQos {
-                    topic: topic.clone(),
-                    sentence: theirs,
-                },
-            );
+        if let Some(policy) = lane.refuses(reader) {
+            self.tell_mismatch(lane_id, reader_id, policy);
             return;
         }
         if reader.topic.qos().durability == Durability::TransientLocal {
-            let retained = lane.retained.values().flatten().cloned();
-            retained.for_each(|sample| reader.accept(Delivery::Sample(sample)));
+            let now = Instant::now();
+            for (expiry, sample) in lane.retained(now) {
+                let from = (lane_id, lane.strength());
+                reader.accept((expiry, Delivery::Sample(sample)), from, now);
+            }
         }
         self.tell_counts(lane_id, reader_id, true);
+    }
+
+    fn tell_mismatch(&self, lane_id: &LaneId, reader_id: u64, policy: Policy) {
+        let (Some(lane), Some(reader)) = (self.lanes.get(lane_id), self.readers.get(&reader_id))
+        else {
+            return;
+        };
+        let (space, topic, partition) = lane_id;
+        let says = |topic: &Topic| Some(policy.of(topic.qos()));
+        let (partitions, name) = (reader.patterns.join(", "), policy.to_string());
+        let theirs = (says(&lane.topic), format!("space {space} of this process"));
+        let ours = (partitions, says(&reader.topic));
+        let to_reader = incompatible(topic, &name, End::Reader, ours, &[theirs]);
+        let theirs = (
+            says(&reader.topic),
+            format!("space {} of this process", reader.space),
+        );
+        let ours = (partition.clone(), says(&lane.topic));
+        let to_writer = incompatible(topic, &name, End::Writer, ours, &[theirs]);
+        for (space, sentence) in [(*space, to_writer), (reader.space, to_reader)] {
+            let topic = topic.clone();
+            self.tell(space, SpaceEvent::IncompatibleQos { topic, sentence });
+        }
     }
 
     /// Tells both ends of a match, or of its end.
@@ -252,13 +174,13 @@ impl Hub {
         let readers = self
             .readers
             .values()
-            .filter(|r| r.meets(lane_id) && lane.compatible(r))
+            .filter(|r| r.meets(lane_id) && lane.refuses(r).is_none())
             .count() as u32
             - others;
         let lanes = self
             .lanes
             .iter()
-            .filter(|(id, lane)| reader.meets(id) && lane.compatible(reader));
+            .filter(|(id, lane)| reader.meets(id) && lane.refuses(reader).is_none());
         let writers = lanes.count() as u32 - others;
         let (ours, theirs) = if matched {
             (
@@ -290,7 +212,7 @@ impl Hub {
         let met = self
             .lanes
             .iter()
-            .filter(|(lane_id, lane)| reader.meets(lane_id) && lane.compatible(reader));
+            .filter(|(lane_id, lane)| reader.meets(lane_id) && lane.refuses(reader).is_none());
         let met: Vec<LaneId> = met.map(|(lane_id, _)| lane_id.clone()).collect();
         met.iter()
             .for_each(|lane| self.tell_counts(lane, id, false));
@@ -312,10 +234,13 @@ impl Hub {
             let met = self
                 .readers
                 .iter()
-                .filter(|(_, reader)| reader.meets(&lane_id) && lane.compatible(reader));
+                .filter(|(_, reader)| reader.meets(&lane_id) && lane.refuses(reader).is_none());
             let met: Vec<u64> = met.map(|(id, _)| *id).collect();
             met.into_iter()
                 .for_each(|reader| self.tell_counts(&lane_id, reader, false));
+            self.readers
+                .values_mut()
+                .for_each(|reader| reader.disown(&lane_id));
             self.lanes.remove(&lane_id);
         }
         let readers: Vec<u64> = self
@@ -332,23 +257,30 @@ impl Hub {
 
     /// Moves everything as far as it goes.
     pub(super) fn pump(&mut self) {
-        self.feed();
-        if self.stalled {
-            return;
-        }
+        let now = Instant::now();
+        self.feed(now);
+        let mut revived = Vec::new();
         for (id, lane) in &mut self.lanes {
+            // A network that drops everything holds up what is sent again, and loses the rest.
+            if self.stalled && lane.is_reliable() {
+                continue;
+            }
             while let Some(item) = lane.queue.try_next() {
-                lane.retain(&item);
+                if lane.written(&item, now) {
+                    revived.push(id.clone());
+                }
+                let (expiry, from) = (lane.expiry(now), (id, lane.strength()));
                 for reader in self.readers.values_mut() {
-                    if !reader.meets(id) || !lane.compatible(reader) {
+                    if self.stalled || !reader.meets(id) || lane.refuses(reader).is_some() {
                         continue;
                     }
-                    reader.accept(match &item {
+                    let delivery = match &item {
                         Item::Write(sample) => Delivery::Sample(sample.clone()),
                         Item::Dispose(key) => Delivery::Disposed { key: key.clone() },
-                    });
+                    };
+                    reader.accept((expiry, delivery), from, now);
                     if let Some(space) = self.spaces.get(&reader.space) {
-                        reader.feed(&space.meter);
+                        reader.feed(&space.meter, now);
                     }
                 }
                 if let Some(space) = self.spaces.get(&id.0) {
@@ -356,6 +288,84 @@ impl Hub {
                 }
             }
         }
+        revived.iter().for_each(|lane| self.tell_life(lane, true));
+        if let Some(timekeeper) = &self.timekeeper {
+            timekeeper.look();
+        }
+    }
+
+    /// Tells of what is overdue; when something next will be.
+    pub(super) fn tick(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let (mut told, mut silent) = (Vec::new(), Vec::new());
+        for (id, lane) in &mut self.lanes {
+            for (promise, total) in lane.check(now) {
+                let (space, topic, partition) = id.clone();
+                let event = SpaceEvent::PromiseBroken {
+                    topic,
+                    partition,
+                    promise,
+                    total,
+                };
+                told.push((space, event));
+                match promise {
+                    Promise::Deadline => {}
+                    Promise::Liveliness => silent.push(id.clone()),
+                }
+            }
+        }
+        for reader in self.readers.values_mut() {
+            if let Some(total) = reader.check(now) {
+                let topic = reader.topic.name().to_owned();
+                told.push((reader.space, SpaceEvent::DeadlineMissed { topic, total }));
+            }
+        }
+        told.into_iter()
+            .for_each(|(space, event)| self.tell(space, event));
+        silent.iter().for_each(|lane| self.tell_life(lane, false));
+        let lanes = self.lanes.values().filter_map(Lane::due);
+        lanes
+            .chain(self.readers.values().filter_map(Reader::due))
+            .min()
+    }
+
+    /// Tells the readers of a lane that it fell silent or came back.
+    fn tell_life(&mut self, lane_id: &LaneId, alive: bool) {
+        let Some(lane) = self.lanes.get(lane_id) else {
+            return;
+        };
+        let mut told = Vec::new();
+        for reader in self.readers.values_mut() {
+            if !reader.meets(lane_id) || lane.refuses(reader).is_some() {
+                continue;
+            }
+            if !alive {
+                reader.disown(lane_id);
+            }
+            let writers = self
+                .lanes
+                .iter()
+                .filter(|(id, lane)| reader.meets(id) && lane.refuses(reader).is_none());
+            let (live, dead): (Vec<_>, Vec<_>) = writers.partition(|(_, lane)| lane.alive);
+            let topic = reader.topic.name().to_owned();
+            let (living, silent) = (live.len() as u32, dead.len() as u32);
+            let event = if alive {
+                SpaceEvent::LivelinessRegained {
+                    topic,
+                    alive: living,
+                    silent,
+                }
+            } else {
+                SpaceEvent::LivelinessLost {
+                    topic,
+                    alive: living,
+                    silent,
+                }
+            };
+            told.push((reader.space, event));
+        }
+        told.into_iter()
+            .for_each(|(space, event)| self.tell(space, event));
     }
 
     /// Stops or resumes all delivery.
@@ -364,10 +374,10 @@ impl Hub {
         self.pump();
     }
 
-    fn feed(&mut self) {
+    fn feed(&mut self, now: Instant) {
         for reader in self.readers.values_mut() {
             if let Some(space) = self.spaces.get(&reader.space) {
-                reader.feed(&space.meter);
+                reader.feed(&space.meter, now);
             }
         }
     }

@@ -1,22 +1,25 @@
-//! The data space inside one process: the same promises without threads, sockets or a clock, so that
-//! tests are fast and a simulation with the same inputs has the same outputs.
+//! The data space inside one process: the same promises without threads or sockets, on tokio's clock,
+//! so that tests are fast and a simulation with the same inputs has the same outputs.
 //!
-//! Left out: `SpaceEvent::DeadlineMissed` (there is no clock here), and the loss and delay of a
-//! network (a simulation puts those around the port).
+//! Deadlines and leases are kept by one task, which runs only once a topic has any. Left out: the
+//! loss and delay of a network (a simulation puts those around the port).
 
+mod endpoint;
 mod hub;
+mod timekeeper;
 
 use crate::cyclone::{EVENTS_KEPT, check_partitions};
 use crate::event::{Counters, Meter, SpaceEvent};
 use crate::lane::{Item, Offer, Queue, lock, validate};
-use crate::qos::Topic;
 use crate::sample::Sample;
 use crate::space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};
 use crate::subscription::Subscription;
+use crate::topic::Topic;
 use hub::Hub;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use timekeeper::Timekeeper;
 use tokio::sync::broadcast;
 
 /// What the spaces of one process have in common; the counterpart of a DDS domain.
@@ -72,7 +75,25 @@ impl MemorySpace {
         if self.closed.load(Ordering::Acquire) {
             return Err(PublishError::Closed);
         }
+        if let Some(fault) = topic.qos().fault() {
+            return Err(PublishError::Refused {
+                topic: topic.name().to_owned(),
+                reason: fault.to_string(),
+            });
+        }
+        self.keep_time(topic);
         lock(&self.hub).lane(self.id, topic, partition)
+    }
+
+    /// A topic with a deadline or a lease needs somebody who looks at the clock.
+    fn keep_time(&self, topic: &Topic) {
+        let qos = topic.qos();
+        if qos.deadline.is_some() || qos.liveliness.lease().is_some() {
+            let mut hub = lock(&self.hub);
+            if hub.timekeeper.is_none() {
+                hub.timekeeper = Timekeeper::start(&self.hub);
+            }
+        }
     }
 
     fn hand_over(&self, topic: &Topic, partition: &str, item: Item) -> Result<(), PublishError> {
@@ -147,6 +168,13 @@ impl DataSpace for MemorySpace {
         partitions: &[&str],
     ) -> Result<Subscription, SubscribeError> {
         check_partitions(topic, partitions)?;
+        if let Some(fault) = topic.qos().fault() {
+            return Err(SubscribeError::Refused {
+                topic: topic.name().to_owned(),
+                reason: fault.to_string(),
+            });
+        }
+        self.keep_time(topic);
         let mut hub = lock(&self.hub);
         let (id, deliveries) = hub.open_reader(self.id, topic, partitions);
         hub.pump();

@@ -3,8 +3,8 @@
 //!
 //! What it keeps of the port's promises across processes: order per writer; a reader that comes
 //! late, or comes back, first gets the last [`Qos::retained`] samples of every key; a writer that
-//! was not heard for the lease is gone with what it retained. Every topic of the port is reliable:
-//! there is no best-effort traffic to lose.
+//! was not heard for the lease is gone with what it retained. Between processes best-effort topics
+//! are carried as reliably as the others: none of their samples is lost here.
 
 use super::Failure;
 use crate::lockstep::guest::net::{Door, Stream, dial};
@@ -84,8 +84,8 @@ impl From<SampleBytes> for Sample {
 
 /// The topics there are.
 fn topic(name: &str) -> Option<Topic> {
-    let all = [Topic::READINGS, Topic::SCORES, Topic::ALERTS];
-    all.into_iter().find(|topic| topic.name() == name)
+    let mut all = Topic::ALL.into_iter().map(|(_, topic)| topic);
+    all.find(|topic| topic.name() == name)
 }
 
 /// What this node writes for others.
