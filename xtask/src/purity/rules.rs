@@ -44,13 +44,15 @@ pub(super) const NEVER_DIRECT: [&str; 3] = ["getrandom", "rand", "fastrand"];
 pub(super) const MEASURES: &str = "bench";
 
 /// Foreign libraries that one crate each wraps.
-pub(super) const OWNERS: [(&str, &str); 6] = [
+pub(super) const OWNERS: [(&str, &str); 8] = [
     ("tch", "learn"),
     ("torch-sys", "learn"),
     ("cyclonedds", "dds"),
     ("cyclonedds-rust-sys", "dds"),
     ("samsa", "edge"),
     ("wasmi", "functions"),
+    ("wasmparser", "functions"),
+    ("apache-avro", "telemetry"),
 ];
 
 /// Paths whose use is an effect. A path matches with everything below it.

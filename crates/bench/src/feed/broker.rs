@@ -2,7 +2,10 @@
 
 use crate::Failure;
 use crate::ports::Ports;
-use edge::kafka::{ClientConfig, Codec, NewRecord, Producer, Security, create_topic};
+use edge::kafka::{
+    ClientConfig, Codec, Feed as _, FeedConfig, KafkaFeed, NewRecord, Producer, Security,
+    create_topic,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +51,14 @@ impl Kafka {
         while let Err(error) = create_topic(&kafka.client(), "ready", 1).await {
             if Instant::now() > deadline {
                 return Err(format!("Kafka does not start: {error}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        // The first group makes the broker make its topic of offsets, which takes a while.
+        let config = FeedConfig::new(kafka.client(), "ready", "bench");
+        while let Err(error) = KafkaFeed::new(config.clone()).poll().await {
+            if Instant::now() > deadline {
+                return Err(format!("Kafka has no coordinator of groups: {error}").into());
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
