@@ -91,6 +91,20 @@ impl Topic {
     /// Sealed alerts, keyed by alert id.
     pub const ALERTS: Self = Self::fixed("glasshouse_alerts", Qos::ALERT);
 
+    /// Sealed announcements of the model that the last round made, keyed by cluster.
+    pub const MODELS: Self = Self::fixed("glasshouse_models", Qos::STATE);
+    /// Sealed views that nodes have of themselves, keyed by node.
+    pub const NODES: Self = Self::fixed("glasshouse_nodes", Qos::STATE);
+
+    /// All topics of a house.
+    pub const ALL: [Self; 5] = [
+        Self::READINGS,
+        Self::SCORES,
+        Self::ALERTS,
+        Self::MODELS,
+        Self::NODES,
+    ];
+
     const fn fixed(name: &'static str, qos: Qos) -> Self {
         Self {
             name: Cow::Borrowed(name),

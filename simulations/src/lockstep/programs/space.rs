@@ -84,8 +84,7 @@ impl From<SampleBytes> for Sample {
 
 /// The topics there are.
 fn topic(name: &str) -> Option<Topic> {
-    let all = [Topic::READINGS, Topic::SCORES, Topic::ALERTS];
-    all.into_iter().find(|topic| topic.name() == name)
+    Topic::ALL.into_iter().find(|topic| topic.name() == name)
 }
 
 /// What this node writes for others.
