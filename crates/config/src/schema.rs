@@ -361,6 +361,9 @@ pub struct Keys {
     /// File with the key that wraps the data keys of what rests on this node's disk; absent:
     /// `wrapping.key` in `node.data_dir`.
     pub wrapping_key: Option<PathBuf>,
+    /// Topics of the data space whose samples carry their writer's signature, and are refused without; the
+    /// same on all nodes.
+    pub origin_proof: Vec<String>,
 }
 
 impl Mailbox {
@@ -434,6 +437,8 @@ impl Default for Keys {
             grace_epochs: 8,
             grace_ms: 60_000,
             wrapping_key: None,
+            // What people act on. A reading counts with others, and a signature costs more than its seal.
+            origin_proof: vec!["glasshouse_alerts".into(), "glasshouse_models".into()],
         }
     }
 }

@@ -266,6 +266,16 @@ impl State {
                 topic,
                 advances,
             } => self.feed_advanced(node, &record.proposer, topic, advances),
+            Act::ReaderKeyGranted {
+                node,
+                reader,
+                topic,
+                partition,
+                until,
+            } => {
+                let names = [reader, topic, partition];
+                self.reader_key_granted(record, node, names.map(String::as_str), *until)
+            }
         }
     }
 

@@ -75,6 +75,9 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (node(), prop::collection::vec(advance(), 0..3)).prop_map(|(node, advances)| {
             Act::FeedAdvanced { node, topic: "t".into(), advances }
         }),
+        1 => (node(), 0u64..9).prop_map(|(node, until)| Act::ReaderKeyGranted {
+            node, reader: "r".into(), topic: "t".into(), partition: "p".into(), until: UnixMillis(until)
+        }),
     ];
     let alert = |id: String| Alert {
         id,

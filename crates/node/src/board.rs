@@ -2,12 +2,12 @@
 //! readers ([`Board::status`]) take a snapshot. No decision reads the board.
 
 use hdrhistogram::Histogram;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use wire::status::{Bounce, Status};
+use wire::status::{Bounce, Status, TopicStatus};
 use wire::{Alert, NodeId, Role};
 
 /// Raised alerts remembered for the page and the demo's comparison.
@@ -78,6 +78,7 @@ pub struct Board {
     raised: Mutex<Vec<Alert>>,
     bounces: Mutex<VecDeque<Bounce>>,
     roles: Mutex<Vec<Role>>,
+    topics: Mutex<BTreeMap<String, TopicStatus>>,
     latency: Mutex<Histogram<u64>>,
     sections: Mutex<Vec<Section>>,
     held_back: Mutex<Option<String>>,
@@ -101,6 +102,7 @@ impl Board {
             raised: Mutex::default(),
             bounces: Mutex::default(),
             roles: Mutex::default(),
+            topics: Mutex::default(),
             latency: Mutex::new(histogram),
             sections: Mutex::default(),
         })
@@ -114,6 +116,15 @@ impl Board {
     /// Roles this node holds now.
     pub fn set_roles(&self, roles: Vec<Role>) {
         *lock(&self.roles) = roles;
+    }
+
+    /// Counts something of a topic of the data space; there are five of them.
+    pub fn topic(&self, name: &str, count: impl FnOnce(&mut TopicStatus)) {
+        let mut topics = lock(&self.topics);
+        match topics.get_mut(name) {
+            Some(topic) => count(topic),
+            None => count(topics.entry(name.to_owned()).or_default()),
+        }
     }
 
     /// An alert was raised here.
@@ -173,6 +184,7 @@ impl Board {
         status.dds.received = count.dds_received.load(Relaxed);
         status.dds.received_remote = count.dds_received_remote.load(Relaxed);
         status.dds.refused = count.dds_refused.load(Relaxed);
+        status.dds.topics = lock(&self.topics).clone();
         status.dds.readings = count.readings.load(Relaxed);
         status.dds.sealed_bytes = count.sealed_bytes.load(Relaxed);
         status.learning.scored = count.scored.load(Relaxed);

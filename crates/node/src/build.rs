@@ -12,6 +12,7 @@ use crate::effects::Served;
 use crate::exporter::{self, ExportConfig};
 use crate::formats::Formats;
 use crate::gateway::Gateway;
+use crate::herald::{self, RoomScore};
 use crate::identity;
 use crate::incarnation::{self, Incarnation};
 use crate::join;
@@ -20,7 +21,7 @@ use crate::members::Gone;
 use crate::models::Models;
 use crate::quarantine::Quarantine;
 use crate::rooms::windows::Windows;
-use crate::space::SealedSpace;
+use crate::space::{Proofs, SealedSpace};
 use crate::surroundings::{MailDoor, Surroundings};
 use crate::tree;
 use cluster::noise::EpochTable;
@@ -110,6 +111,8 @@ pub struct Parts {
     rooms_held: Arc<watch::Sender<BTreeSet<RoomId>>>,
     feeds_held: Arc<watch::Sender<BTreeSet<Role>>>,
     letters: Letters,
+    announced: mpsc::Sender<RoomScore>,
+    to_announce: Arc<tokio::sync::Mutex<mpsc::Receiver<RoomScore>>>,
 }
 
 /// What services that start again share of the way out to Kafka.
@@ -232,7 +235,13 @@ impl Parts {
             time: Duration::from_millis(config.keys.grace_ms),
         };
         let sealer = Sealer::new(me.clone(), entropy::bytes())?;
-        let space = SealedSpace::new(me.clone(), surroundings.space, sealer, grace, board.clone());
+        let proofs = Proofs {
+            key: identity.clone(),
+            topics: config.keys.origin_proof.iter().cloned().collect(),
+            rules: Arc::new(ledger.clone()),
+        };
+        let data = surroundings.space;
+        let space = SealedSpace::new(me.clone(), data, sealer, grace, board.clone(), proofs);
 
         // The ledger's lock keeps a second process out from here on.
         let (mail, shelf) = (tree::mail_dir(&config), tree::quarantine_dir(&config));
@@ -252,6 +261,7 @@ impl Parts {
             }
         }
 
+        let (announced, to_announce) = mpsc::channel(herald::SCORES);
         let parts = Self {
             door: surroundings.door,
             door_config: door(&config)?,
@@ -299,6 +309,8 @@ impl Parts {
             gateway,
             served,
             letters,
+            announced,
+            to_announce: Arc::new(tokio::sync::Mutex::new(to_announce)),
         };
         parts.fill_board();
         Ok(parts)

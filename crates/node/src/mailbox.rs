@@ -278,9 +278,7 @@ impl Mailbox {
             Ok(reports) => {
                 let entered_ns =
                     i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
-                for report in &reports {
-                    self.space.publish(report, entered_ns).await?;
-                }
+                self.space.publish_all(&reports, entered_ns).await?;
             }
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");

@@ -192,7 +192,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::RoundAbandoned { .. }
         | Act::GroupCommit { .. }
         | Act::Ingested { .. }
-        | Act::FeedAdvanced { .. } => None,
+        | Act::FeedAdvanced { .. }
+        | Act::ReaderKeyGranted { .. } => None,
     }
 }
 

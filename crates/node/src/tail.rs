@@ -245,7 +245,8 @@ impl Tail {
             | Act::FunctionDeployed { .. }
             | Act::Genesis { .. }
             | Act::Ingested { .. }
-            | Act::FeedAdvanced { .. } => {}
+            | Act::FeedAdvanced { .. }
+            | Act::ReaderKeyGranted { .. } => {}
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! ├── mailbox          SMTP → journal → data space
 //! ├── feed             Kafka → data space, while holding shares
 //! ├── exporter         ledger, scores → Kafka
+//! ├── herald           scores, alerts, models, this node's view → data space
 //! ├── members          the ledger's members to the links
 //! ├── steward          members and roles, while leading
 //! ├── postman          alert mails
@@ -188,6 +189,9 @@ fn root(parts: &build::Parts, admin: bool, control: bool) -> SupervisorSpec {
             exporter.run(stop)
         }));
     }
+    children.push(service("herald", parts.herald(), |herald, stop| {
+        herald.run(stop)
+    }));
     children.push(service("steward", parts.steward(), |steward, stop| {
         steward.run(stop)
     }));

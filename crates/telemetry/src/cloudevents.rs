@@ -111,7 +111,8 @@ impl Events {
             | Act::Removed { .. }
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
-            | Act::FeedAdvanced { .. } => return None,
+            | Act::FeedAdvanced { .. }
+            | Act::ReaderKeyGranted { .. } => return None,
         };
         Some(self.event(stream, &format!("leaf-{leaf}"), kind, key, time, &data))
     }

@@ -175,6 +175,19 @@ pub enum Act {
         /// By partition, each once.
         advances: Vec<FeedAdvance>,
     },
+    /// Keys that open one topic's samples in one partition are handed to a program outside.
+    ReaderKeyGranted {
+        /// The node that hands them out; only itself may say so.
+        node: NodeId,
+        /// For whom, in the words of who asked.
+        reader: String,
+        /// DDS topic.
+        topic: String,
+        /// DDS partition.
+        partition: String,
+        /// The node gives no keys of later epochs after this, by its clock.
+        until: UnixMillis,
+    },
 }
 
 impl Act {
@@ -198,7 +211,8 @@ impl Act {
             | Self::Removed { .. }
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. }
-            | Self::FeedAdvanced { .. } => None,
+            | Self::FeedAdvanced { .. }
+            | Self::ReaderKeyGranted { .. } => None,
         }
     }
 
@@ -222,7 +236,8 @@ impl Act {
             | Self::Removed { .. }
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. }
-            | Self::FeedAdvanced { .. } => None,
+            | Self::FeedAdvanced { .. }
+            | Self::ReaderKeyGranted { .. } => None,
         }
     }
 }

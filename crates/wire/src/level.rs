@@ -26,8 +26,11 @@ impl Level {
     pub const BATCHES: Self = Self(2);
     /// A topic's partitions in shares, each with its holder, and the place of each partition on the ledger.
     pub const FEEDS: Self = Self(3);
+    /// Samples on the data space hold the IDL's types, sealed under a key of their topic and partition; the
+    /// topics besides the readings; reader keys.
+    pub const TYPED: Self = Self(4);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::FEEDS;
+    pub const NEWEST: Self = Self::TYPED;
 }
 
 impl fmt::Display for Level {
@@ -63,6 +66,7 @@ impl Act {
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. } => Level::MEMBERSHIP,
             Self::FeedAdvanced { .. } => Level::FEEDS,
+            Self::ReaderKeyGranted { .. } => Level::TYPED,
         }
     }
 }

@@ -11,9 +11,11 @@ pub mod level;
 pub mod link;
 pub mod mail;
 pub mod membership;
+pub mod payload;
 pub mod quarantine;
 pub mod report;
 pub mod status;
+pub mod xcdr;
 
 pub use act::{
     Act, Alert, AlertKind, FeedAdvance, FeedShare, GroupCommitKind, Record, Role, Severity, Source,

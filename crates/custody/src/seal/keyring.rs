@@ -1,5 +1,6 @@
-use super::header::Header;
-use super::place::Place;
+use super::header::{Form, Header, Parts};
+use super::origin::{self, Doubt, Origin};
+use super::place::{Place, PlaceKey};
 use super::replay::{MAX_STREAMS, REPLAY_WINDOW, Replay, Verdict};
 use crate::secrets::EpochSecrets;
 use chacha20poly1305::{
@@ -83,6 +84,20 @@ pub enum OpenError {
         writer: NodeId,
         /// Its sequence number.
         sequence: u64,
+    },
+    /// Its topic asks for the writer's signature.
+    #[error(
+        "payload of {writer} is not signed, as its topic asks; is that node of an older release?"
+    )]
+    Unsigned {
+        /// In the header.
+        writer: NodeId,
+    },
+    /// Signed by somebody else, or of no member.
+    #[error("payload said to be of {writer} is not signed by that member's key on the ledger")]
+    Forged {
+        /// In the header, disproven.
+        writer: NodeId,
     },
     /// Too many streams to remember.
     #[error(
@@ -178,6 +193,14 @@ impl Keyring {
         self.held.keys().copied()
     }
 
+    /// The keys of `place`'s topic and partition in each epoch that is readable now, oldest first: what a
+    /// reader outside may be given.
+    pub fn place_keys(&self, place: &Place<'_>) -> Vec<(KeyEpoch, PlaceKey)> {
+        let held = self.held.iter();
+        held.map(|(epoch, held)| (*epoch, place.place_key(&held.secrets.data)))
+            .collect()
+    }
+
     /// Open `bytes` found at `place`. Nothing is remembered of a payload that does not open.
     pub fn open(
         &mut self,
@@ -185,12 +208,31 @@ impl Keyring {
         place: &Place<'_>,
         bytes: &[u8],
     ) -> Result<Opened, OpenError> {
+        self.open_from(now, place, bytes, Origin::Unasked)
+    }
+
+    /// As [`open`](Self::open), and the origin must be as asked.
+    pub fn open_from(
+        &mut self,
+        now: Instant,
+        place: &Place<'_>,
+        bytes: &[u8],
+        origin: Origin<'_>,
+    ) -> Result<Opened, OpenError> {
         self.expire(now);
-        let (header, encoded, ciphertext) =
-            Header::split(bytes).map_err(|reason| OpenError::Malformed { reason })?;
+        let Parts {
+            header,
+            encoded,
+            ciphertext,
+            signature,
+        } = Header::split(bytes).map_err(|reason| OpenError::Malformed { reason })?;
         let epoch = header.epoch;
         let secrets = self.get(epoch).ok_or_else(|| self.why_not(epoch))?;
-        let cipher = ChaCha20Poly1305::new((&*header.writer.subkey(&secrets.data)).into());
+        let key = match header.form {
+            Form::Plain => header.writer.subkey(&secrets.data),
+            Form::Placed { .. } => header.writer.key_at(&place.place_key(&secrets.data)),
+        };
+        let cipher = ChaCha20Poly1305::new((&*key).into());
         let aad = Header::associated_data(encoded, place);
         let plaintext = cipher
             .decrypt(
@@ -208,6 +250,13 @@ impl Keyring {
             sequence, writer, ..
         } = header;
         let node = writer.node.clone();
+        origin::check(origin, &node, signature, &aad, ciphertext).map_err(|doubt| {
+            let writer = node.clone();
+            match doubt {
+                Doubt::Unsigned => OpenError::Unsigned { writer },
+                Doubt::Forged => OpenError::Forged { writer },
+            }
+        })?;
         let stream = (writer, place.digest());
         match self.replay.judge(&stream, sequence) {
             Verdict::Fresh => {}

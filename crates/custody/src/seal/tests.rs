@@ -300,3 +300,5 @@ proptest! {
         prop_assert!(ring(Grace::default(), [1]).open(T0, &HERE, &sealed).is_err());
     }
 }
+
+mod placed;

@@ -6,6 +6,7 @@ use crate::control::Control;
 use crate::desk::Desk;
 use crate::exporter::Exporter;
 use crate::feed::Feed;
+use crate::herald::Herald;
 use crate::mailbox::Mailbox;
 use crate::members::{Gone, MembersFeed};
 use crate::postman::Postman;
@@ -54,6 +55,19 @@ impl Parts {
             open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
             heartbeats: Arc::new(heartbeats(&self.config)),
             scores: self.export.as_ref().map(|export| export.scores.clone()),
+            announced: self.announced.clone(),
+        }
+    }
+
+    /// The herald.
+    pub fn herald(&self) -> Herald {
+        Herald {
+            me: self.me.clone(),
+            cluster: self.config.cluster.name.clone(),
+            space: self.space.clone(),
+            ledger: self.ledger.clone(),
+            board: self.board.clone(),
+            scored: self.to_announce.clone(),
         }
     }
 

@@ -177,9 +177,9 @@ impl Feed {
             if mistakes::on(Mistake::OffsetCommittedEarly) {
                 self.commit_offsets(&mut tenure).await?;
             }
-            for report in &reports {
-                self.space.publish(report, clock::unix_now_ns()).await?;
-            }
+            self.space
+                .publish_all(&reports, clock::unix_now_ns())
+                .await?;
             self.show(&mut tenure);
             if tenure.committed.elapsed() >= COMMIT_PERIOD
                 && let Err(lost) = self.commit(&mut tenure).await?

@@ -3,6 +3,7 @@
 
 use super::windows::{Windows, row};
 use crate::board::Board;
+use crate::herald::RoomScore;
 use learn::{Learner, Row, SLOTS};
 use runtime::mailbox::Address;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,7 +14,7 @@ use telemetry::monitor;
 use telemetry::score::{Scored, Scorer};
 use telemetry::sequence::Sequence;
 use tokio::sync::mpsc;
-use wire::{DeviceId, Report};
+use wire::{DeviceId, Report, RoomId};
 
 /// Rows that wait for the learner. Beyond it the oldest goes unscored: a newer row says more.
 const MAX_WAITING: usize = 4_096;
@@ -57,6 +58,9 @@ pub(super) struct Analyst {
     calibrated_with: BTreeMap<DeviceId, usize>,
     answers: mpsc::UnboundedSender<Answer>,
     scores: Option<mpsc::Sender<Scored>>,
+    announced: mpsc::Sender<RoomScore>,
+    /// Where each device stands; those that are judged are as few as the assembler takes.
+    rooms: BTreeMap<DeviceId, RoomId>,
 }
 
 impl Analyst {
@@ -68,6 +72,7 @@ impl Analyst {
         windows: Arc<Mutex<Windows>>,
         answers: mpsc::UnboundedSender<Answer>,
         scores: Option<mpsc::Sender<Scored>>,
+        announced: mpsc::Sender<RoomScore>,
     ) -> Self {
         Self {
             board,
@@ -83,6 +88,8 @@ impl Analyst {
             calibrated_with: BTreeMap::new(),
             answers,
             scores,
+            announced,
+            rooms: BTreeMap::new(),
         }
     }
 
@@ -97,6 +104,8 @@ impl Analyst {
         let assembled = self.assembler.accept(&report);
         let fresh = !matches!(assembled, Assembled::Duplicate);
         if let Assembled::Example(example) = assembled {
+            self.rooms
+                .insert(report.device.clone(), report.room.clone());
             self.waiting.push_back(example);
             if self.waiting.len() > MAX_WAITING {
                 self.waiting.pop_front();
@@ -128,6 +137,7 @@ impl Analyst {
     /// Only these devices are this node's to judge.
     pub(super) fn keep_only(&mut self, devices: &BTreeSet<DeviceId>) {
         self.lock_windows().retain(devices);
+        self.rooms.retain(|device, _| devices.contains(device));
         self.calibrated_with
             .retain(|device, _| devices.contains(device));
         self.waiting
@@ -226,6 +236,10 @@ impl Analyst {
                 && scores.try_send(scored.clone()).is_err()
             {
                 self.board.count.export_shed.fetch_add(1, Relaxed);
+            }
+            if let Some(room) = self.rooms.get(&scored.device) {
+                // The device's next score replaces it.
+                let _ = self.announced.try_send((room.clone(), scored.clone()));
             }
             self.tell(monitor::Input::Scored(scored)).await;
         }

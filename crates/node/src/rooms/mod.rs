@@ -4,6 +4,7 @@ mod analyst;
 pub mod windows;
 
 use crate::board::Board;
+use crate::herald::RoomScore;
 use crate::models::Models;
 use crate::space::{RoomReader, SealedSpace, Taken};
 use analyst::Analyst;
@@ -52,6 +53,8 @@ pub struct Rooms {
     pub open_alerts: Arc<dyn Fn() -> Vec<Alert> + Send + Sync>,
     /// Where judged reports go besides, if somebody wants them.
     pub scores: Option<mpsc::Sender<Scored>>,
+    /// Where they go to be announced.
+    pub announced: mpsc::Sender<RoomScore>,
     /// Whom to miss.
     pub heartbeats: Arc<Heartbeats>,
 }
@@ -68,6 +71,7 @@ impl Rooms {
             self.windows.clone(),
             answers,
             self.scores.clone(),
+            self.announced.clone(),
         );
         let mut readers = Readers {
             tasks: BTreeMap::new(),
@@ -184,7 +188,7 @@ impl Readers {
             loop {
                 let opened = tokio::select! {
                     sample = subscription.sample() => match sample {
-                        Some(sample) => reader.take(sample).into_iter().collect(),
+                        Some(sample) => reader.take(sample),
                         None => return,
                     },
                     changed = epochs.changed() => match changed {

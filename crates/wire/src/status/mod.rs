@@ -145,6 +145,8 @@ pub struct DdsStatus {
     pub received_remote: u64,
     /// Samples refused (wrong key, tampered, replayed, expired epoch).
     pub refused: u64,
+    /// By topic, with the reasons of what was refused.
+    pub topics: BTreeMap<String, TopicStatus>,
     /// Readings in the received samples.
     pub readings: u64,
     /// Bytes of sealed payload written.
@@ -157,6 +159,18 @@ pub struct DdsStatus {
     pub mail_to_dds_count: u64,
     /// The latencies themselves as (microseconds, count), ascending, for merging across nodes.
     pub mail_to_dds_us: Vec<(u64, u64)>,
+}
+
+/// Counters of one topic of the data space.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TopicStatus {
+    /// Samples written.
+    pub published: u64,
+    /// Samples opened and understood.
+    pub received: u64,
+    /// Samples refused, by reason.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// Learning counters.

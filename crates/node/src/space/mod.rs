@@ -1,19 +1,27 @@
 //! The sealed way onto the data space and off it: what `custody` seals and `dds` carries.
 
+mod batch;
+mod reader;
+mod refused;
+
+pub use reader::{RoomReader, Taken, TopicReader, Unsealed};
+pub use refused::Refused;
+
 use crate::board::Board;
-use custody::{EpochSecrets, Grace, Keyring, OpenError, Parking, Place, SealError, Sealer};
+use custody::{EpochSecrets, Grace, Keyring, Place, PlaceKey, SealError, SealForm, Sealer};
 use dds::{DataSpace, PublishError, Sample, Topic};
+use ed25519_dalek::SigningKey;
 use runtime::clock;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use wire::{DecodeError, KeyEpoch, NodeId, Report};
+use wire::xcdr::{self, Member};
+use wire::{KeyEpoch, Level, NodeId, Report};
 
-/// A sample under a key epoch that this node has not reached waits this long for it. The ledger
-/// delivers an epoch within milliseconds, a node that has to rejoin needs a second or two.
-const AHEAD_LIMIT: Duration = Duration::from_secs(10);
+/// The partition of what crosses rooms: scores, alerts, models, nodes. Readings stay in their room's.
+pub const HOUSE: &str = "house";
 /// A publisher waits this long for the first key epoch after a start: an election and a join.
 const FIRST_KEY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,21 +39,33 @@ pub enum PublishFailure {
     Space(#[from] PublishError),
 }
 
-/// A report taken from the data space.
-#[derive(Debug)]
-pub struct Taken {
-    /// The report.
-    pub report: Report,
-    /// When it entered the house, by the writer's clock, in nanoseconds since the Unix epoch.
-    pub source_time_ns: i64,
-    /// Who wrote it.
-    pub writer: NodeId,
+/// What the ledger says that sealing goes by, asked anew each time.
+pub trait Rules: Send + Sync + 'static {
+    /// The level of the ledger: what all members read.
+    fn level(&self) -> Level;
+    /// A member's identity key.
+    fn identity(&self, node: &NodeId) -> Option<[u8; 32]>;
 }
 
-/// A sample that did not open, and whether it may later.
-enum Refusal {
-    Ahead(KeyEpoch),
-    Final(String),
+impl Rules for replica::Ledger {
+    fn level(&self) -> Level {
+        self.state().level
+    }
+
+    fn identity(&self, node: &NodeId) -> Option<[u8; 32]> {
+        let state = self.state();
+        state.members.get(node).map(|member| member.identity)
+    }
+}
+
+/// What proves where a sample is from.
+pub struct Proofs {
+    /// This node's identity key.
+    pub key: SigningKey,
+    /// Topics whose samples are signed, and refused without.
+    pub topics: BTreeSet<String>,
+    /// Whose key is whose.
+    pub rules: Arc<dyn Rules>,
 }
 
 /// Shared by everything that publishes or reads.
@@ -56,6 +76,7 @@ pub struct SealedSpace {
     sealer: Mutex<Sealer>,
     epoch: watch::Sender<KeyEpoch>,
     board: Arc<Board>,
+    proofs: Proofs,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,6 +92,7 @@ impl SealedSpace {
         sealer: Sealer,
         grace: Grace,
         board: Arc<Board>,
+        proofs: Proofs,
     ) -> Arc<Self> {
         Arc::new(Self {
             me,
@@ -79,6 +101,7 @@ impl SealedSpace {
             sealer: Mutex::new(sealer),
             epoch: watch::Sender::new(KeyEpoch(0)),
             board,
+            proofs,
         })
     }
 
@@ -117,20 +140,72 @@ impl SealedSpace {
         self.epoch.subscribe()
     }
 
+    /// Whether all members read the types of the IDL, each topic under a key of its own.
+    pub fn typed(&self) -> bool {
+        self.proofs.rules.level() >= Level::TYPED
+    }
+
+    /// Whether something can be said of what the house knows: there is a key, and all members read it.
+    pub fn ready(&self) -> bool {
+        self.epoch.borrow().0 > 0 && self.typed()
+    }
+
+    /// The keys of a topic in a partition, of each epoch readable now, oldest first.
+    pub fn place_keys(&self, topic: &str, partition: &str) -> Vec<(KeyEpoch, PlaceKey)> {
+        let place = Place {
+            topic,
+            partition,
+            key: "",
+        };
+        let mut keyring = lock(&self.keyring);
+        keyring.expire(clock::now());
+        keyring.place_keys(&place)
+    }
+
     /// Seals and publishes one report in its room's partition; waits for room in the queue.
     pub async fn publish(
         &self,
         report: &Report,
         source_time_ns: i64,
     ) -> Result<(), PublishFailure> {
-        let topic = Topic::READINGS;
-        let room = report.room.as_str();
+        self.publish_all(std::slice::from_ref(report), source_time_ns)
+            .await
+    }
+
+    /// Seals and publishes reports that are there at once, those of one device in as few samples as the
+    /// batch's limits allow and in their order.
+    pub async fn publish_all(
+        &self,
+        reports: &[Report],
+        source_time_ns: i64,
+    ) -> Result<(), PublishFailure> {
+        for group in batch::samples(reports, self.typed()) {
+            let (room, device) = (group.room.as_str(), group.device.as_str());
+            self.publish_bytes(
+                &Topic::READINGS,
+                room,
+                device,
+                &group.plaintext,
+                source_time_ns,
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Seals and publishes something that crosses rooms.
+    pub async fn announce<T: Member>(
+        &self,
+        topic: &Topic,
+        key: &str,
+        value: &T,
+    ) -> Result<(), PublishFailure> {
         self.publish_bytes(
-            &topic,
-            room,
-            report.device.as_str(),
-            &wire::encode(report),
-            source_time_ns,
+            topic,
+            HOUSE,
+            key,
+            &xcdr::encode(value),
+            clock::unix_now_ns(),
         )
         .await
     }
@@ -162,7 +237,14 @@ impl SealedSpace {
             let secrets = keyring.current();
             let epoch = secrets.map_or(0, |secrets| secrets.epoch.0);
             let sequence = sealer.next_sequence().unwrap_or(u64::MAX);
-            (epoch, sequence, sealer.seal(secrets, &place, plaintext)?)
+            let signed = self.proofs.topics.contains(topic.name());
+            let form = if self.typed() {
+                SealForm::Placed(signed.then_some(&self.proofs.key))
+            } else {
+                SealForm::Plain
+            };
+            let sealed = sealer.seal_as(form, secrets, &place, plaintext)?;
+            (epoch, sequence, sealed)
         };
         let bytes = sealed.len() as u64;
         let sample = Sample {
@@ -174,99 +256,11 @@ impl SealedSpace {
             sealed,
         };
         self.space.publish_wait(topic, partition, sample).await?;
-        self.board.count.dds_published.fetch_add(1, Relaxed);
+        if *topic == Topic::READINGS {
+            self.board.count.dds_published.fetch_add(1, Relaxed);
+        }
         self.board.count.sealed_bytes.fetch_add(bytes, Relaxed);
+        self.board.topic(topic.name(), |topic| topic.published += 1);
         Ok(())
-    }
-
-    fn open(&self, partition: &str, sample: &Sample) -> Result<Taken, Refusal> {
-        let topic = Topic::READINGS;
-        let place = Place {
-            topic: topic.name(),
-            partition,
-            key: &sample.key,
-        };
-        let opened = lock(&self.keyring)
-            .open(clock::now(), &place, &sample.sealed)
-            .map_err(|error| match error {
-                OpenError::UnknownEpoch { epoch, newest } if epoch > newest => {
-                    Refusal::Ahead(epoch)
-                }
-                OpenError::UnknownEpoch { .. }
-                | OpenError::Retired { .. }
-                | OpenError::Tampered { .. }
-                | OpenError::Replayed { .. }
-                | OpenError::Crowded { .. }
-                | OpenError::Malformed { .. } => Refusal::Final(error.to_string()),
-            })?;
-        let report: Result<Report, DecodeError> = wire::decode(&opened.plaintext);
-        let report = report.map_err(|error| Refusal::Final(error.to_string()))?;
-        Ok(Taken {
-            report,
-            source_time_ns: sample.source_time_ns,
-            writer: opened.writer,
-        })
-    }
-}
-
-/// Reads one room: opens what it can, holds back what is ahead of this node's key epoch.
-pub struct RoomReader {
-    space: Arc<SealedSpace>,
-    partition: String,
-    parking: Parking<Sample>,
-}
-
-impl RoomReader {
-    /// For samples of `partition`.
-    pub fn new(space: Arc<SealedSpace>, partition: &str) -> Self {
-        Self {
-            space,
-            partition: partition.to_owned(),
-            parking: Parking::new(AHEAD_LIMIT),
-        }
-    }
-
-    /// A sample came. `None`: held back or refused (counted).
-    pub fn take(&mut self, sample: Sample) -> Option<Taken> {
-        match self.space.open(&self.partition, &sample) {
-            Ok(taken) => {
-                let count = &self.space.board.count;
-                count.dds_received.fetch_add(1, Relaxed);
-                count
-                    .readings
-                    .fetch_add(taken.report.readings.len() as u64, Relaxed);
-                if taken.writer != self.space.me {
-                    count.dds_received_remote.fetch_add(1, Relaxed);
-                }
-                Some(taken)
-            }
-            Err(Refusal::Ahead(epoch)) => {
-                if self.parking.park(clock::now(), epoch, sample).is_some() {
-                    self.refused("held back too many samples of a key epoch not reached");
-                }
-                None
-            }
-            Err(Refusal::Final(reason)) => {
-                self.refused(&reason);
-                None
-            }
-        }
-    }
-
-    /// The key epoch moved: what was held back may open now.
-    pub fn retry(&mut self) -> Vec<Taken> {
-        let reached = *self.space.epoch.borrow();
-        let given_up = self.parking.give_up(clock::now()).len();
-        (0..given_up).for_each(|_| self.refused("its key epoch did not arrive in time"));
-        self.parking
-            .release(reached)
-            .into_iter()
-            .filter_map(|sample| self.take(sample))
-            .collect()
-    }
-
-    fn refused(&self, reason: &str) {
-        self.space.board.count.dds_refused.fetch_add(1, Relaxed);
-        tracing::debug!(room = self.partition, "sample refused: {reason}");
     }
 }
