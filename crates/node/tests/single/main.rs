@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod bad_input;
+mod data_space;
 mod gear;
 mod house;
 mod kafka;
