@@ -148,11 +148,12 @@ impl LocalCluster {
             Answer::Refused { text } => Err(ClusterError::Node(format!(
                 "{node} refused to be split: {text}"
             ))),
-            Answer::Status { .. } | Answer::Invitation { .. } | Answer::Quarantine { .. } => {
-                Err(ClusterError::Node(format!(
-                    "{node} answered the order to split with something else; is it of the same version?"
-                )))
-            }
+            Answer::Status { .. }
+            | Answer::Invitation { .. }
+            | Answer::Quarantine { .. }
+            | Answer::ReaderKey { .. } => Err(ClusterError::Node(format!(
+                "{node} answered the order to split with something else; is it of the same version?"
+            ))),
         }
     }
 

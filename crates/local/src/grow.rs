@@ -85,7 +85,9 @@ impl LocalCluster {
                 Ok(Answer::Refused { text } | Answer::Done { text }) => {
                     refusals.push(format!("{}: {text}", member.name));
                 }
-                Ok(Answer::Status { .. } | Answer::Quarantine { .. }) => {
+                Ok(
+                    Answer::Status { .. } | Answer::Quarantine { .. } | Answer::ReaderKey { .. },
+                ) => {
                     refusals.push(format!("{}: it answered something else", member.name));
                 }
                 Err(error) => refusals.push(format!("{}: {error}", member.name)),

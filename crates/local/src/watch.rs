@@ -81,9 +81,9 @@ impl LocalCluster {
         match control::ask(&socket, &ask, ASK_LIMIT) {
             Ok(Answer::Status { status }) => Ok(status),
             Ok(Answer::Refused { text } | Answer::Done { text }) => Err(text),
-            Ok(Answer::Invitation { .. } | Answer::Quarantine { .. }) => {
-                Err("it answered another question".into())
-            }
+            Ok(
+                Answer::Invitation { .. } | Answer::Quarantine { .. } | Answer::ReaderKey { .. },
+            ) => Err("it answered another question".into()),
             Err(control::AskError::Absent { .. }) => match state.network {
                 Network::Loopback => page(node.admin),
                 Network::Namespaces => self

@@ -190,11 +190,14 @@ fn serve(socket: &Path) -> mpsc::Receiver<Ask> {
                 Ask::Status { .. } => Answer::Status {
                     status: Box::default(),
                 },
-                Ask::Evict { .. } | Ask::Leave | Ask::Deploy { .. } | Ask::Quarantine { .. } => {
-                    Answer::Refused {
-                        text: "not here".into(),
-                    }
-                }
+                Ask::Evict { .. }
+                | Ask::Leave
+                | Ask::Deploy { .. }
+                | Ask::Quarantine { .. }
+                | Ask::ReaderKey { .. }
+                | Ask::ReaderKeyAgain { .. } => Answer::Refused {
+                    text: "not here".into(),
+                },
             };
             let mut line = serde_json::to_vec(&answer).unwrap();
             line.push(b'\n');

@@ -2,6 +2,10 @@
 //! ([`wire::control`]). A Unix socket, so that it works whatever the network does, and so that the
 //! kernel says who asks: this node's own user, or root.
 
+mod reader_keys;
+
+pub use reader_keys::ReaderKeys;
+
 use crate::acts;
 use crate::board::Board;
 use crate::desk::Desk;
@@ -59,6 +63,8 @@ pub struct Control {
     pub gone: watch::Sender<Option<Gone>>,
     /// The quarantine.
     pub desk: Desk,
+    /// Keys handed to programs outside.
+    pub reader_keys: ReaderKeys,
     /// Faults for trials, if the configuration allows them.
     pub faults: Option<Faults>,
 }
@@ -136,6 +142,21 @@ impl Control {
             Ask::Deploy { name, module } => self.deploy(name, &module).await,
             Ask::Quarantine { job } => self.desk.answer(job).await,
             Ask::Split { peers } => self.split(peers),
+            Ask::ReaderKey {
+                reader,
+                topic,
+                partition,
+                for_s,
+            } => {
+                let asked = reader_keys::Asked {
+                    reader,
+                    topic,
+                    partition,
+                    for_s,
+                };
+                self.reader_keys.grant(&self.ledger, asked).await
+            }
+            Ask::ReaderKeyAgain { grant } => self.reader_keys.again(&grant),
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::status::Status;
 use crate::{NodeId, Source, UnixMillis};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Longest request or answer in bytes. A status with hundreds of devices is some 100 KiB.
 pub const MAX_LINE: usize = 8 << 20;
@@ -45,6 +46,22 @@ pub enum Ask {
     Quarantine {
         /// What.
         job: QuarantineJob,
+    },
+    /// Hand out the keys of one topic in one partition, after the ledger has an entry of it.
+    ReaderKey {
+        /// For whom; stays on the ledger.
+        reader: String,
+        /// DDS topic.
+        topic: String,
+        /// DDS partition.
+        partition: String,
+        /// Seconds that keys of later epochs are given for.
+        for_s: u64,
+    },
+    /// The keys of a grant as they are now.
+    ReaderKeyAgain {
+        /// The grant.
+        grant: String,
     },
     /// Cut this node's links to these peers, at the transport. For trials only; refused unless the
     /// configuration allows faults.
@@ -103,6 +120,22 @@ pub struct QuarantineItem {
     pub raw: Option<String>,
 }
 
+/// What opens the samples of one topic in one partition.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReaderKey {
+    /// Asks for later epochs' keys, of the node that gave it.
+    pub grant: String,
+    /// DDS topic.
+    pub topic: String,
+    /// DDS partition.
+    pub partition: String,
+    /// No keys of later epochs are given after this.
+    pub until: UnixMillis,
+    /// Key epoch, in decimal digits as JSON's objects want it → key, hexadecimal; of the epochs that can be
+    /// read now.
+    pub keys: BTreeMap<String, String>,
+}
+
 /// An answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
@@ -123,6 +156,11 @@ pub enum Answer {
     Quarantine {
         /// The items.
         items: Vec<QuarantineItem>,
+    },
+    /// To `ReaderKey` and `ReaderKeyAgain`.
+    ReaderKey {
+        /// The keys.
+        key: ReaderKey,
     },
     /// Done; a sentence.
     Done {

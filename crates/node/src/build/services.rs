@@ -2,7 +2,7 @@
 
 use super::Parts;
 use super::configured::{alert_mail, heartbeats, level};
-use crate::control::Control;
+use crate::control::{Control, ReaderKeys};
 use crate::desk::Desk;
 use crate::exporter::Exporter;
 use crate::feed::Feed;
@@ -216,6 +216,7 @@ impl Parts {
                 quarantine: self.quarantine.clone(),
                 space: self.space.clone(),
             },
+            reader_keys: ReaderKeys::new(self.space.clone()),
             faults: self.faults.clone(),
         }
     }

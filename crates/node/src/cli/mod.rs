@@ -2,6 +2,7 @@
 
 mod cluster;
 mod copybook;
+mod dds;
 mod device;
 mod format;
 mod identity;
@@ -72,6 +73,11 @@ enum Command {
         #[command(subcommand)]
         command: quarantine::Command,
     },
+    /// The data space: keys for programs outside.
+    Dds {
+        #[command(subcommand)]
+        command: dds::Command,
+    },
     /// Run several nodes on this machine, and hurt them.
     Cluster(cluster::Arguments),
     /// Verify a ledger, or prove one of its leaves.
@@ -111,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Format { command } => format::run(&command),
         Command::Copybook { command } => copybook::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),
+        Command::Dds { command } => dds::run(&command),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ledger { command } => ledger::run(&command),
     };
@@ -138,7 +145,10 @@ fn status_of(
     match ask(config, question, limit)? {
         Answer::Status { status } => Ok(*status),
         Answer::Refused { text } => Err(text.into()),
-        Answer::Invitation { .. } | Answer::Done { .. } | Answer::Quarantine { .. } => {
+        Answer::Invitation { .. }
+        | Answer::Done { .. }
+        | Answer::Quarantine { .. }
+        | Answer::ReaderKey { .. } => {
             Err("the node answered another question; is it of another version?".into())
         }
     }

@@ -183,6 +183,7 @@ fn unexpected(answer: &Answer) -> Box<dyn std::error::Error + Send + Sync> {
         Answer::Status { .. }
         | Answer::Invitation { .. }
         | Answer::Quarantine { .. }
+        | Answer::ReaderKey { .. }
         | Answer::Done { .. } => {
             "the node answered another question; is it of another version?".into()
         }

@@ -117,7 +117,10 @@ fn items(answer: Answer) -> Result<Vec<QuarantineItem>, Failure> {
     match answer {
         Answer::Quarantine { items } => Ok(items),
         Answer::Refused { text } => Err(text.into()),
-        Answer::Status { .. } | Answer::Invitation { .. } | Answer::Done { .. } => {
+        Answer::Status { .. }
+        | Answer::Invitation { .. }
+        | Answer::ReaderKey { .. }
+        | Answer::Done { .. } => {
             Err("the node answered another question; is it of another version?".into())
         }
     }
@@ -130,7 +133,10 @@ fn done(answer: Answer) -> Outcome {
             Ok(())
         }
         Answer::Refused { text } => Err(text.into()),
-        Answer::Status { .. } | Answer::Invitation { .. } | Answer::Quarantine { .. } => {
+        Answer::Status { .. }
+        | Answer::Invitation { .. }
+        | Answer::ReaderKey { .. }
+        | Answer::Quarantine { .. } => {
             Err("the node answered another question; is it of another version?".into())
         }
     }

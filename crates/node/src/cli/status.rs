@@ -162,6 +162,21 @@ fn print(status: &Status) {
         status.dds.mail_to_dds_p50_ms,
         status.dds.mail_to_dds_p99_ms
     );
+    for (name, topic) in &status.dds.topics {
+        let refused = topic.refused.iter();
+        let refused: Vec<String> = refused
+            .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+            .collect();
+        let refused = if refused.is_empty() {
+            "none".to_owned()
+        } else {
+            refused.join(", ")
+        };
+        println!(
+            "            {name}: {} published, {} received, refused: {refused}",
+            topic.published, topic.received
+        );
+    }
     let loss = status
         .learning
         .losses

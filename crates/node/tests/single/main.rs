@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod bad_input;
+mod data_space;
 mod functions;
 mod gear;
 mod house;

@@ -1,0 +1,131 @@
+//! The data space from outside: a program with a reader key, a stranger, and what the status says of them.
+
+use crate::house::House;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use wire::status::Status;
+
+const MAIL: &[u8] = b"From: ups-1@hall.example\r\nTo: telemetry@glasshouse.example\r\nMessage-ID: <1@hall>\r\nSubject: report\r\nMIME-Version: 1.0\r\nContent-Type: application/senml+json\r\n\r\n[{\"bn\":\"ups-1:\",\"n\":\"battery.charge\",\"u\":\"%\",\"v\":98.5}]\r\n";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// An outside program on the house's domain.
+fn outside(house: &House, script: &str, arguments: &[&str]) -> Child {
+    let python = root().join(".tools/dds-venv/bin/python");
+    assert!(
+        python.exists(),
+        "the DDS peer {} is missing: run `cargo xtask setup`",
+        python.display()
+    );
+    let config = config::load(&house.config).unwrap();
+    Command::new(python)
+        .arg(root().join("deploy/dds").join(script))
+        .args(["--domain", &config.dds.domain.to_string()])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn refused(status: &Status, topic: &str, reason: &str) -> u64 {
+    let topic = status.dds.topics.get(topic);
+    let count = topic.and_then(|topic| topic.refused.get(reason));
+    count.copied().unwrap_or(0)
+}
+
+#[test]
+fn a_reader_key_opens_its_room_and_a_stranger_is_counted() {
+    // The device is missed after some seconds, which is an alert.
+    let mut house = House::build("heartbeat_s = 2\n");
+    house.start();
+    house.until("all members read the IDL's types", |status| {
+        status.ledger.level >= wire::Level::TYPED.0
+    });
+    let (config, key) = (house.config.display().to_string(), house.path("reader.key"));
+    let file = key.display().to_string();
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["dds", "key", "--config", &config, "--reader", "test"];
+        arguments.extend(more);
+        house.glasshouse(&arguments)
+    };
+
+    let size = house.status().unwrap().ledger.size;
+    let given = ask(&["--room", "hall", "--for", "1h", "--out", &file]);
+    assert!(given.status.success(), "{given:?}");
+    house.until("the ledger has it", |status| status.ledger.size > size);
+    let refusal = ask(&["--room", "hall", "--for", "8d"]);
+    assert!(!refusal.status.success());
+    let sentence = String::from_utf8_lossy(&refusal.stderr).into_owned();
+    assert!(sentence.contains("1 second to 7 days"), "{sentence}");
+
+    let mut reader = outside(
+        &house,
+        "open_samples.py",
+        &["--key", &file, "--count", "1", "--seconds", "50"],
+    );
+    house.mail("ups-1@hall.example", MAIL).unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(reader.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    assert!(reader.wait().unwrap().success());
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(said["writer"], "solo", "{line}");
+    assert_eq!(said["opened"]["device"], "ups-1", "{line}");
+    let reading = &said["opened"]["reports"][0]["readings"][0];
+    assert_eq!(
+        (&reading["name"], &reading["value"]),
+        (&"battery.charge".into(), &98.5.into())
+    );
+
+    // The key of the room is none of another topic.
+    let text = std::fs::read_to_string(&key).unwrap();
+    std::fs::write(
+        &key,
+        text.replace("glasshouse_readings", "glasshouse_nodes")
+            .replace("\"hall\"", "\"house\""),
+    )
+    .unwrap();
+    let other = outside(
+        &house,
+        "open_samples.py",
+        &["--key", &file, "--count", "1", "--seconds", "50"],
+    );
+    let output = other.wait_with_output().unwrap();
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(line.contains("not authentic"), "{line}");
+
+    let mut stranger = outside(
+        &house,
+        "spy.py",
+        &["--partition", "hall", "--publish", "3", "--key", "ups-1"],
+    );
+    let status = house.until(
+        "garbage is counted, alerts and nodes are announced",
+        |status| {
+            let received = |name: &str| {
+                status
+                    .dds
+                    .topics
+                    .get(name)
+                    .map_or(0, |topic| topic.received)
+            };
+            refused(status, "glasshouse_readings", "not_sealed") == 3
+                && received("glasshouse_alerts") > 0
+                && received("glasshouse_nodes") > 0
+        },
+    );
+    drop(stranger.stdin.take());
+    stranger.wait().unwrap();
+    assert_eq!(
+        status.dds.refused, 3,
+        "and nothing else: {:?}",
+        status.dds.topics
+    );
+    let printed = house.glasshouse(&["status", "--config", &config]);
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(printed.contains("refused: 3 not sealed"), "{printed}");
+}
