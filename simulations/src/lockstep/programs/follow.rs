@@ -112,6 +112,7 @@ fn name(act: &Act) -> String {
             let count: u64 = advances.iter().map(|advance| advance.count).sum();
             format!("{count} records read by {node}")
         }
+        Act::ReaderKeyGranted { node, .. } => format!("reader key of {node}"),
     }
 }
 
@@ -173,6 +174,7 @@ fn fact(committed: &Committed) -> Fact {
         | Act::LevelRaised { .. }
         | Act::Invited { .. }
         | Act::Introduced { .. }
-        | Act::FunctionDeployed { .. } => Fact::Other,
+        | Act::FunctionDeployed { .. }
+        | Act::ReaderKeyGranted { .. } => Fact::Other,
     }
 }
