@@ -172,7 +172,7 @@ TOPICS = {
     "glasshouse_scores": Score,
     "glasshouse_alerts": Alert,
     "glasshouse_models": ModelAnnouncement,
-    "glasshouse_nodes": NodeStatus,
+    "glasshouse_status": NodeStatus,
 }
 
 

@@ -52,7 +52,7 @@ pub(super) enum Named {
     Scores,
     Alerts,
     Models,
-    Nodes,
+    Status,
 }
 
 impl Named {
@@ -62,7 +62,7 @@ impl Named {
             Self::Scores => Topic::SCORES,
             Self::Alerts => Topic::ALERTS,
             Self::Models => Topic::MODELS,
-            Self::Nodes => Topic::NODES,
+            Self::Status => Topic::STATUS,
         }
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn run(command: &Command) -> Outcome {
     let partition = match (topic, room) {
         (Named::Readings, Some(room)) => room.clone(),
         (_, None) => HOUSE.to_owned(),
-        (Named::Scores | Named::Alerts | Named::Models | Named::Nodes, Some(_)) => {
+        (Named::Scores | Named::Alerts | Named::Models | Named::Status, Some(_)) => {
             return Err("only readings are by room; leave --room out".into());
         }
     };

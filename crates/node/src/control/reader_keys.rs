@@ -47,9 +47,12 @@ impl ReaderKeys {
     }
 
     pub(super) async fn grant(&self, ledger: &Ledger, asked: Asked) -> Answer {
-        if !Topic::ALL.iter().any(|topic| topic.name() == asked.topic) {
+        if !Topic::ALL
+            .iter()
+            .any(|(_, topic)| topic.name() == asked.topic)
+        {
             let topics = Topic::ALL;
-            let names: Vec<&str> = topics.iter().map(Topic::name).collect();
+            let names: Vec<&str> = topics.iter().map(|(_, topic)| topic.name()).collect();
             return refused(format!(
                 "there is no topic {}; there are {}",
                 asked.topic,

@@ -85,7 +85,7 @@ fn a_reader_key_opens_its_room_and_a_stranger_is_counted() {
     let text = std::fs::read_to_string(&key).unwrap();
     std::fs::write(
         &key,
-        text.replace("glasshouse_readings", "glasshouse_nodes")
+        text.replace("glasshouse_readings", "glasshouse_status")
             .replace("\"hall\"", "\"house\""),
     )
     .unwrap();
@@ -115,7 +115,7 @@ fn a_reader_key_opens_its_room_and_a_stranger_is_counted() {
             };
             refused(status, "glasshouse_readings", "not_sealed") == 3
                 && received("glasshouse_alerts") > 0
-                && received("glasshouse_nodes") > 0
+                && received("glasshouse_status") > 0
         },
     );
     drop(stranger.stdin.take());

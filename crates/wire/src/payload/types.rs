@@ -204,7 +204,7 @@ appendable! {
 }
 
 appendable! {
-    /// Topic glasshouse_nodes, partition house: a node's own view, every few seconds.
+    /// Topic glasshouse_status, partition house: a node's own view, every few seconds.
     NodeStatus {
         /// Its name.
         node: String,
