@@ -1,10 +1,6 @@
 //! What sealing, signing, opening and checking a sample costs: `cargo run --release -p custody --example seal_cost`.
 
 #![expect(clippy::unwrap_used, reason = "a measurement may panic")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a measurement looks at the clock"
-)]
 
 use custody::{EpochSecrets, Grace, Keyring, Origin, Place, SealForm, Sealer};
 use ed25519_dalek::SigningKey;

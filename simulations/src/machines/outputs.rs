@@ -348,6 +348,8 @@ impl World {
                 | OpenError::Retired { .. }
                 | OpenError::Replayed { .. }
                 | OpenError::Tampered { .. }
+                | OpenError::Unsigned { .. }
+                | OpenError::Forged { .. }
                 | OpenError::Crowded { .. }
                 | OpenError::Malformed { .. },
             ) => {

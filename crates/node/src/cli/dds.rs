@@ -109,18 +109,25 @@ pub(super) fn run(command: &Command) -> Outcome {
         partition,
         for_s: *for_s,
     };
-    let mut key = answer(config, &ask)?;
+    let key = answer(config, &ask)?;
     write(&key, out.as_deref())?;
-    while *follow {
+    if *follow {
+        keep(config, key, out.as_deref())?;
+    }
+    Ok(())
+}
+
+/// Writes the key anew whenever there is another epoch's, until the node gives no more.
+fn keep(config: &Path, mut key: ReaderKey, out: Option<&Path>) -> Outcome {
+    loop {
         std::thread::sleep(FOLLOW_PERIOD);
         let grant = key.grant.clone();
         let next = answer(config, &Ask::ReaderKeyAgain { grant })?;
         if next != key {
-            write(&next, out.as_deref())?;
+            write(&next, out)?;
         }
         key = next;
     }
-    Ok(())
 }
 
 fn answer(config: &Path, ask: &Ask) -> Result<ReaderKey, Box<dyn std::error::Error + Send + Sync>> {

@@ -20,7 +20,7 @@ fn outside(house: &House, script: &str, arguments: &[&str]) -> Child {
         "the DDS peer {} is missing: run `cargo xtask setup`",
         python.display()
     );
-    let config = config::load(&house.config).unwrap();
+    let config = config::load(&house.config).expect("the house has a configuration");
     Command::new(python)
         .arg(root().join("deploy/dds").join(script))
         .args(["--domain", &config.dds.domain.to_string()])
@@ -28,7 +28,7 @@ fn outside(house: &House, script: &str, arguments: &[&str]) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap()
+        .expect("python runs")
 }
 
 fn refused(status: &Status, topic: &str, reason: &str) -> u64 {
