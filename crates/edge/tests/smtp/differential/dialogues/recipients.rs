@@ -1,7 +1,7 @@
 //! RCPT: who is at home, and relaying in all its disguises.
 
 use super::Rest::Once;
-use super::{Case, SENDER, differ, same};
+use super::{Case, SENDER, same};
 
 pub(super) const TABLE: &[Case] = &[
     same("RCPT in odd case", SENDER, Once(b"rCpT tO:<telemetry@house.example>\r\n"), ("2", 0)),
