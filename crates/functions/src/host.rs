@@ -33,7 +33,7 @@ pub(crate) fn engine() -> Engine {
 /// while it translates: it takes some things for granted that a broken module lacks, and panics (wasmi 2.0,
 /// found by fuzzing: a code section that ends behind the module, a function that goes on behind its end).
 pub(crate) fn validator() -> Validator {
-    // As above.
+    // What the engine takes; its SIMD is not compiled in.
     let off = WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD;
     Validator::new_with_features(WasmFeatures::WASM2.difference(off))
 }

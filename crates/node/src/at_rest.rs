@@ -101,9 +101,9 @@ impl Vault {
         })
     }
 
-    /// Whether an item was sealed under a former wrapping key, or before there was sealing.
-    pub fn is_outdated(&self, bytes: &[u8]) -> bool {
-        at_rest::wrapped_by(bytes) != Some(self.keys.newest())
+    /// Whether an item was sealed under a former wrapping key, or before there was sealing, by its first bytes.
+    pub fn is_outdated(&self, start: &[u8]) -> bool {
+        at_rest::wrapped_by(start) != Some(self.keys.newest())
     }
 
     /// Why a key cannot be had, and what helps.

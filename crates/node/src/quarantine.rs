@@ -143,6 +143,15 @@ fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
     Ok(ids)
 }
 
+/// An item's first bytes: they tell how it is sealed.
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    File::open(path)?
+        .take(HEAD as u64)
+        .read_to_end(&mut start)?;
+    Ok(start)
+}
+
 /// Whether the folder has an item that is sealed.
 ///
 /// # Errors
@@ -150,11 +159,7 @@ fn ids(dir: &Path) -> Result<Vec<u64>, QuarantineError> {
 pub fn holds_sealed(dir: &Path) -> Result<bool, QuarantineError> {
     for id in ids(dir)? {
         let path = file(dir, id);
-        let mut start = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(HEAD as u64).read_to_end(&mut start))
-            .map_err(disk(&path))?;
-        if is_sealed(&start) {
+        if is_sealed(&head(&path).map_err(disk(&path))?) {
             return Ok(true);
         }
     }
@@ -250,8 +255,7 @@ impl Quarantine {
         };
         let mut renewed = 0;
         for id in self.ids(0) {
-            let outdated =
-                fs::read(file(&self.dir, id)).is_ok_and(|bytes| vault.is_outdated(&bytes));
+            let outdated = head(&file(&self.dir, id)).is_ok_and(|start| vault.is_outdated(&start));
             if outdated && let Ok(item) = self.read(id) {
                 self.restate(id, &item)?;
                 renewed += 1;

@@ -36,8 +36,16 @@ impl Disk for RealDisk {
         file.write_all_at(bytes, offset)
     }
 
+    #[expect(unsafe_code, reason = "the standard library does not offer fallocate")]
     fn reserve(&mut self, file: &File, from: u64, to: u64) -> io::Result<()> {
-        allocate(file, from, to)
+        let offset = |at: u64| i64::try_from(at).map_err(io::Error::other);
+        let (from, len) = (offset(from)?, offset(to.saturating_sub(from))?);
+        // `fallocate`, for `posix_fallocate` writes zeros where the file system cannot.
+        // SAFETY: an open file's descriptor and numbers; the kernel checks them.
+        match unsafe { libc::fallocate64(file.as_raw_fd(), 0, from, len) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     fn sync(&mut self, file: &File) -> io::Result<()> {
@@ -50,17 +58,5 @@ impl Disk for RealDisk {
 
     fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
         crate::durable::sync_dir(dir)
-    }
-}
-
-#[expect(unsafe_code, reason = "the standard library does not offer fallocate")]
-fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
-    let offset = |at: u64| i64::try_from(at).map_err(io::Error::other);
-    let (from, len) = (offset(from)?, offset(to.saturating_sub(from))?);
-    // SAFETY: an open file's descriptor and numbers; the kernel checks them.
-    // `fallocate`, for `posix_fallocate` writes zeros where the file system cannot.
-    match unsafe { libc::fallocate64(file.as_raw_fd(), 0, from, len) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -1,7 +1,6 @@
 use super::cipher::RecordCipher;
 use super::error::OpenError;
 use super::record::{self, Record};
-use super::recover::is_reserve;
 use super::segment::{self, Segment};
 use super::unseal::Keys;
 use std::path::Path;
@@ -73,16 +72,12 @@ impl Records {
                 });
                 continue;
             };
-            if loaded.offset >= loaded.bytes.len() {
-                self.current = None;
-                continue;
-            }
             // Behind `to` the writer may be at work, half-way through a record.
             if self.from > self.to {
                 return Ok(None);
             }
             let rest = &loaded.bytes[loaded.offset..];
-            if rest.first() == Some(&0) && is_reserve(rest) {
+            if segment::is_reserve(rest) {
                 self.current = None;
                 continue;
             }

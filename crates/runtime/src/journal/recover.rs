@@ -115,7 +115,7 @@ fn scan_segment(
     let salt = head.salt;
     let mut keys = Keys::at_start(head);
     let mut offset = head.len();
-    while offset < bytes.len() && !is_reserve(&bytes[offset..]) {
+    while !segment::is_reserve(&bytes[offset..]) {
         let problem = match record::read(salt, &bytes[offset..]) {
             Ok(framed) if framed.seq == recovery.next && framed.is_key => {
                 keys.take(cipher, &segment, offset, &framed)?;
@@ -150,12 +150,6 @@ fn scan_segment(
         len: offset as u64,
         head: Some(head),
     })
-}
-
-/// Whether `bytes`, up to a segment's end, is space that the writer had in advance. No record begins with so
-/// many zeros: numbers start at 1.
-pub(super) fn is_reserve(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Whether a whole record somewhere in `bytes`, which should begin with record `seq` but does not,

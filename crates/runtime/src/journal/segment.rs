@@ -95,6 +95,12 @@ pub(super) fn is_unfinished(bytes: &[u8]) -> bool {
     bytes.len() <= PLAIN_HEADER || (bytes.len() <= SEALED_HEADER && !bytes.starts_with(PLAIN))
 }
 
+/// Whether `bytes`, up to a segment's end, are nothing but space that the writer had in advance, if anything. No
+/// record begins with so many zeros: numbers start at 1.
+pub(super) fn is_reserve(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 /// Whether `bytes` begin as a sealed segment does.
 pub(super) fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(SEALED)

@@ -26,6 +26,20 @@ fn open(dir: &Path, options: JournalOptions) -> (Journal, Recovery) {
     Journal::open(dir, options).expect("the journal opens")
 }
 
+/// The segment of a journal that has one.
+fn only_segment(dir: &Path) -> PathBuf {
+    match &segments(dir)[..] {
+        [file] => file.clone(),
+        several => panic!("one segment, not {several:?}"),
+    }
+}
+
+/// Cuts a file, or lets zeros follow.
+fn set_len(file: &Path, len: u64) {
+    let opened = File::options().write(true).open(file).expect("opens");
+    opened.set_len(len).expect("sets the length");
+}
+
 /// How long `file` is without the space that the writer has in advance, and the journal opened again.
 fn closed_len(journal: Journal, dir: &Path, file: &Path) -> (u64, Journal) {
     drop(journal);
@@ -120,35 +134,25 @@ async fn a_tail_torn_at_any_byte_is_cut_off_and_reported() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
     fill(&journal, 1, 4).await;
-    let [file] = &segments(origin.path())[..] else {
-        panic!("one segment")
-    };
+    let file = &only_segment(origin.path());
     let (before, journal) = closed_len(journal, origin.path(), file);
     fill(&journal, 5, 5).await;
     drop(journal);
     let after = fs::metadata(file).expect("exists").len();
-    let origin_file = file;
 
     for len in before..after {
         let dir = TempDir::new().expect("a directory");
         copy(origin.path(), dir.path());
-        let [file] = &segments(dir.path())[..] else {
-            panic!("one segment")
-        };
-        File::options()
-            .write(true)
-            .open(file)
-            .expect("opens")
-            .set_len(len)
-            .expect("cuts");
+        let cut = &only_segment(dir.path());
+        set_len(cut, len);
 
         let (journal, recovery) = open(dir.path(), JournalOptions::default());
         assert_eq!((recovery.records, recovery.next), (4, 5));
         match recovery.torn_tail {
             None => assert_eq!(len, before),
             Some(torn) => {
-                assert_eq!((&torn.file, torn.offset), (file, before));
-                let written = fs::read(origin_file).expect("reads");
+                assert_eq!((&torn.file, torn.offset), (cut, before));
+                let written = fs::read(file).expect("reads");
                 let zeros = written[..len as usize]
                     .iter()
                     .rev()
@@ -184,9 +188,7 @@ async fn a_flipped_bit_in_a_durable_record_is_an_error_that_names_the_place() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
     fill(&journal, 1, 2).await;
-    let [file] = &segments(origin.path())[..] else {
-        panic!("one segment")
-    };
+    let file = &only_segment(origin.path());
     let (start, journal) = closed_len(journal, origin.path(), file);
     fill(&journal, 3, 3).await;
     let (end, journal) = closed_len(journal, origin.path(), file);
@@ -247,9 +249,7 @@ async fn a_hole_in_the_last_batch_is_a_torn_tail() {
     let (journal, _) = open(dir.path(), JournalOptions::default());
     fill(&journal, 1, 2).await;
     drop(journal);
-    let [file] = &segments(dir.path())[..] else {
-        panic!("one segment")
-    };
+    let file = &only_segment(dir.path());
     let mut bytes = fs::read(file).expect("reads");
     let segment = &segment::list(dir.path()).expect("lists")[0];
     let salt = segment.head(&bytes).expect("a sound header").salt;
@@ -273,9 +273,7 @@ async fn a_record_forged_within_a_payload_is_not_believed() {
     let dir = TempDir::new().expect("a directory");
     let (journal, _) = open(dir.path(), JournalOptions::default());
     fill(&journal, 1, 1).await;
-    let [file] = &segments(dir.path())[..] else {
-        panic!("one segment")
-    };
+    let file = &only_segment(dir.path());
     let (whole, journal) = closed_len(journal, dir.path(), file);
     let mut forged = vec![b' '; 64];
     record::write(
@@ -289,12 +287,7 @@ async fn a_record_forged_within_a_payload_is_not_believed() {
     assert_eq!(journal.append(forged).await, Ok(2));
     drop(journal);
     let len = fs::metadata(file).expect("exists").len();
-    File::options()
-        .write(true)
-        .open(file)
-        .expect("opens")
-        .set_len(len - 1)
-        .expect("cuts");
+    set_len(file, len - 1);
     let (_, recovery) = open(dir.path(), JournalOptions::default());
     assert_eq!(recovery.torn_tail.expect("reported").offset, whole);
 }
@@ -481,9 +474,7 @@ async fn space_in_advance_is_no_torn_tail() {
     let origin = TempDir::new().expect("a directory");
     let (journal, _) = open(origin.path(), JournalOptions::default());
     fill(&journal, 1, 4).await;
-    let [file] = &segments(origin.path())[..] else {
-        panic!("one segment")
-    };
+    let file = &only_segment(origin.path());
     assert_eq!(fs::metadata(file).expect("exists").len(), RESERVE_BYTES);
     assert_eq!(records(&journal, 2), expected(2, 4));
     let crashed = TempDir::new().expect("a directory");
@@ -523,24 +514,14 @@ async fn zeros_at_the_end_of_an_earlier_segment_are_passed_over() {
     drop(journal);
     let file = &segments(dir.path())[0];
     let len = fs::metadata(file).expect("exists").len();
-    let grow = |by| {
-        File::options()
-            .write(true)
-            .open(file)
-            .and_then(|file| file.set_len(len + by))
-    };
-    grow(500).expect("grows");
+    set_len(file, len + 500);
     let (journal, recovery) = open(dir.path(), small());
     assert_eq!((recovery.records, recovery.torn_tail), (30, None));
     assert_eq!(records(&journal, 1), expected(1, 30));
     drop(journal);
     // Records that became zeros are missed all the same: the next segment says where it begins.
-    File::options()
-        .write(true)
-        .open(file)
-        .and_then(|file| file.set_len(len - 60))
-        .expect("cuts");
-    grow(0).expect("zeros");
+    set_len(file, len - 60);
+    set_len(file, len);
     let error = Journal::open(dir.path(), small()).err().expect("refused");
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
 }
