@@ -45,6 +45,12 @@ QOS = Qos(
     Policy.Durability.TransientLocal,
     Policy.History.KeepLast(1024),
 )
+BEST_EFFORT = Qos(Policy.Reliability.BestEffort, Policy.Durability.Volatile, Policy.History.KeepLast(1024))
+
+
+def quality(topic, best_effort):
+    """What to ask a topic for: a reader that asks for more than the writers offer gets nothing."""
+    return BEST_EFFORT if best_effort or topic == "glasshouse_status" else QOS
 
 
 def configuration(options):
@@ -61,7 +67,7 @@ def configuration(options):
 def spy(participant, topic, options):
     """Prints what arrives."""
     subscriber = Subscriber(participant, qos=Qos(Policy.Partition([options.partition])))
-    reader = DataReader(subscriber, topic, qos=QOS)
+    reader = DataReader(subscriber, topic, qos=quality(topic.name, options.best_effort))
     anything = ReadCondition(reader, SampleState.Any | ViewState.Any | InstanceState.Any)
     waits = WaitSet(participant)
     waits.attach(anything)
@@ -86,7 +92,9 @@ def publish(participant, topic, options):
     """Writes samples of one key and stays until its standard input closes."""
     publisher = Publisher(participant, qos=Qos(Policy.Partition([options.partition])))
     retained = Policy.DurabilityService(0, Policy.History.KeepLast(1024), -1, -1, -1)
-    qos = Qos(*QOS, retained)
+    qos = quality(topic.name, options.best_effort)
+    if qos is QOS:
+        qos = Qos(*QOS, retained)
     writer = DataWriter(publisher, topic, qos=qos)
     for number in range(1, options.publish + 1):
         writer.write(SealedSample(options.key, "spy.py", number, 0, time.time_ns(), list(b"not sealed %d" % number)))
@@ -102,6 +110,7 @@ def main():
     parser.add_argument("--peer", action="append", help="host to look on; repeatable; default: the interface")
     parser.add_argument("--topic", default="glasshouse_readings")
     parser.add_argument("--partition", default="*", help="a room, or a pattern with * and ?")
+    parser.add_argument("--best-effort", action="store_true", help="for a topic configured so")
     parser.add_argument("--count", type=int, default=sys.maxsize, help="end after this many samples")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
     parser.add_argument("--publish", type=int, default=0, metavar="N", help="publish N samples instead")
@@ -109,7 +118,8 @@ def main():
     options = parser.parse_args()
     domain = Domain(options.domain, configuration(options))  # kept: it holds the configuration
     participant = DomainParticipant(options.domain)
-    topic = Topic(participant, options.topic, SealedSample, qos=QOS)
+    qos = quality(options.topic, options.best_effort)
+    topic = Topic(participant, options.topic, SealedSample, qos=qos)
     try:
         (publish if options.publish else spy)(participant, topic, options)
     except KeyboardInterrupt:
