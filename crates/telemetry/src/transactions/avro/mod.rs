@@ -3,7 +3,7 @@
 //! `apache-avro` reads schemas. Values are read here, with a bound on everything: the library takes what is cut
 //! off for null, and goes as deep as the bytes ask it to (`docs/decisions/`). What comes out is JSON, so that
 //! fields are found and read as those of JSON values are. Numbers lose nothing by it: decimals become text, times
-//! become numbers that [`moment`](crate::moment) reads as the same millisecond.
+//! become numbers that `moment` reads as the same millisecond.
 
 mod datum;
 mod plan;
@@ -32,7 +32,7 @@ pub enum SchemaError {
     /// The library refuses it.
     #[error("the schema is not Avro: {0}")]
     NoSchema(String),
-    /// More types than [`plan::MAX_TYPES`].
+    /// More types than `plan::MAX_TYPES`.
     #[error("the schema has more than {} types", plan::MAX_TYPES)]
     TooManyTypes,
     /// A name or symbol that would be copied into each value.
@@ -95,10 +95,10 @@ pub enum DatumProblem {
     /// A size below 0.
     #[error("a length is negative")]
     Length,
-    /// Deeper than [`datum::MAX_DEPTH`].
+    /// Deeper than `datum::MAX_DEPTH`.
     #[error("values lie in each other more than {} deep", datum::MAX_DEPTH)]
     Deep,
-    /// More values than [`datum::MAX_VALUES`].
+    /// More values than `datum::MAX_VALUES`.
     #[error("it holds more than {} values", datum::MAX_VALUES)]
     Many,
 }
