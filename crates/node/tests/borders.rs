@@ -32,6 +32,7 @@ fn windows() -> Windows {
             arrival,
             values,
             mask: [true; SLOTS],
+            departure: Departure::NONE,
         });
     }
     windows

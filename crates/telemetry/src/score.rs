@@ -1,14 +1,11 @@
 //! How unusual an example is for its device, in units of the device's own threshold.
 //!
-//! Two detectors compete. The *shared model*'s residuals (values minus reconstruction) are
-//! standardised per feature by their mean and deviation on calibration examples; its statistic
-//! is the mean of the three largest |z|, as faults rarely touch one metric alone. The *local
-//! model* has no parameters to share: |z| of the values themselves; its statistic is the mean of
-//! the largest and of the three largest. (On the Server Machine Dataset, 2,000 rows to learn and
-//! 4,000 to judge, that raised the mean average precision over the largest alone from .405 to
-//! .419 on the six machines it was chosen on and from .358 to .457 on the other six.) Each
-//! statistic is divided by its own threshold, and the larger quotient is the score: whichever
-//! detector explains the device best decides, and neither can drown the other out.
+//! Two detectors compete. The *local* one needs no model: how far the row is off the device's own course
+//! ([`Departure`](crate::features::Departure)). The *shared model*'s residuals (values minus
+//! reconstruction) are standardised per feature by their mean and deviation on calibration examples; its
+//! statistic is the mean of the three largest |z|, as faults rarely touch one metric alone. Each statistic
+//! is divided by its own threshold, and the larger quotient is the score: whichever detector explains the
+//! device best decides, and neither can drown the other out.
 //!
 //! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
 //! Siffer et al. 2017): the calibration statistics above their 98% quantile are fitted with a

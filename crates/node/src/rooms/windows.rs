@@ -97,7 +97,7 @@ pub fn row(example: &Example) -> learn::Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use telemetry::features::SLOTS;
+    use telemetry::features::{Departure, SLOTS};
     use wire::UnixMillis;
 
     fn example(device: &str, value: f32) -> Example {
@@ -106,6 +106,7 @@ mod tests {
             arrival: UnixMillis(0),
             values: [value; SLOTS],
             mask: [true; SLOTS],
+            departure: Departure::NONE,
         }
     }
 

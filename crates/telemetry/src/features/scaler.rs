@@ -11,7 +11,15 @@ const MIN_RELATIVE_DEVIATION: f64 = 0.01;
 /// minutes must not make all later faults look normal.
 const WINSOR: f64 = 6.0;
 /// Magnitudes beyond this are taken for this: their squares still fit.
-const MAX_MAGNITUDE: f64 = 1e100;
+pub(super) const MAX_MAGNITUDE: f64 = 1e100;
+
+/// The square root of a variance, with its floor.
+pub(super) fn deviation_of(variance: f64, mean: f64) -> f64 {
+    variance
+        .sqrt()
+        .max(MIN_DEVIATION)
+        .max(MIN_RELATIVE_DEVIATION * mean.abs())
+}
 
 /// Running mean and deviation (Welford 1962), frozen after [`SCALER_ROWS`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,10 +53,7 @@ impl Scaler {
 
     /// Standard deviation with its floor.
     pub fn deviation(&self) -> f64 {
-        let plain = (self.squares / f64::from(self.rows.max(1))).sqrt();
-        plain
-            .max(MIN_DEVIATION)
-            .max(MIN_RELATIVE_DEVIATION * self.mean.abs())
+        deviation_of(self.squares / f64::from(self.rows.max(1)), self.mean)
     }
 
     /// Deviations from the mean.

@@ -8,7 +8,7 @@ use crate::features::{Example, SLOTS};
 const MIN_DEVIATION: f64 = 0.1;
 /// Largest |z| that counts.
 const MAX_Z: f64 = 1_000.0;
-/// Features in the mean of the largest deviations.
+/// Features in the mean of the largest deviations from a reconstruction.
 const TOP: usize = 3;
 /// The tail of one stretch of rows is thinner than that of the next: load moves in hours and days, and
 /// calibration has seen minutes. Thresholds stand this much above what calibration alone would say.
@@ -29,25 +29,16 @@ pub struct TooFew {
 /// Per-feature statistics and thresholds of one device.
 #[derive(Clone, Debug)]
 pub struct Calibration {
-    local: Detector,
+    /// Threshold of the departure from the device's own course.
+    local: f64,
     shared: Option<Detector>,
 }
 
-/// How the deviations of an example become one number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Statistic {
-    /// Mean of the [`TOP`] largest.
-    Top,
-    /// Mean of the largest and of [`Statistic::Top`]: still moved by one metric alone.
-    LargestAndTop,
-}
-
-/// One detector's view.
+/// The shared model's residuals on one device.
 #[derive(Clone, Debug)]
 struct Detector {
     mean: [f64; SLOTS],
     deviation: [f64; SLOTS],
-    statistic: Statistic,
     threshold: f64,
 }
 
@@ -67,17 +58,16 @@ impl Calibration {
         reconstructions: Option<&[[f32; SLOTS]]>,
         rate: f64,
     ) -> Result<Self, TooFew> {
-        let rows: Vec<Row> = examples.iter().map(|e| Row::new(e, None)).collect();
         let residuals: Option<Vec<Row>> = reconstructions.map(|reconstructions| {
             examples
                 .iter()
                 .zip(reconstructions)
-                .map(|(e, r)| Row::new(e, Some(r)))
+                .map(|(e, r)| Row::new(e, r))
                 .collect()
         });
         let fewest = residuals
             .as_ref()
-            .map_or(rows.len(), |r| r.len().min(rows.len()));
+            .map_or(examples.len(), |r| r.len().min(examples.len()));
         if fewest < MIN_CALIBRATION {
             return Err(TooFew { found: fewest });
         }
@@ -86,54 +76,83 @@ impl Calibration {
         } else {
             rate
         };
+        let departures: Vec<f64> = examples
+            .iter()
+            .map(|example| f64::from(example.departure.smoothed))
+            .collect();
         Ok(Self {
-            local: Detector::fit(&rows, Statistic::LargestAndTop, each),
-            shared: residuals.map(|rows| Detector::fit(&rows, Statistic::Top, each)),
+            local: threshold(&departures, each),
+            shared: residuals.map(|rows| Detector::fit(&rows, each)),
         })
     }
 
     /// The score of one example.
     pub fn judge(&self, example: &Example, reconstruction: Option<&[f32; SLOTS]>) -> Judged {
-        let local = self.local.judge(&Row::new(example, None));
+        let local = self.off_course(example);
         let shared = self
             .shared
             .as_ref()
             .zip(reconstruction)
-            .map(|(detector, r)| detector.judge(&Row::new(example, Some(r))));
+            .map(|(detector, r)| detector.judge(&Row::new(example, r)));
         match shared {
             Some(shared) if shared.score > local.score => shared,
             Some(_) | None => local,
         }
     }
 
+    fn off_course(&self, example: &Example) -> Judged {
+        let mut off: Vec<(usize, f64)> = (0..SLOTS)
+            .filter(|&slot| example.mask[slot])
+            .map(|slot| (slot, f64::from(example.departure.slots[slot])))
+            .collect();
+        off.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Judged {
+            score: f64::from(example.departure.smoothed) / self.local,
+            shares: shares(off),
+        }
+    }
+
     /// Thresholds of the local and the shared detector, in deviations.
     pub fn thresholds(&self) -> (f64, Option<f64>) {
         (
-            self.local.threshold,
+            self.local,
             self.shared.as_ref().map(|shared| shared.threshold),
         )
     }
 }
 
-/// Residuals (or plain values) of one example; `None` where masked or not finite.
+/// The threshold of a statistic that a share of `rate` of normal rows exceeds.
+fn threshold(statistics: &[f64], rate: f64) -> f64 {
+    (MARGIN * tail_quantile(statistics, rate)).max(MIN_THRESHOLD)
+}
+
+/// Deviations as shares of their sum.
+fn shares(z: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    let sum: f64 = z.iter().map(|(_, z)| z).sum();
+    if sum > 0.0 {
+        z.into_iter().map(|(slot, z)| (slot, z / sum)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Residuals of one example; `None` where masked or not finite.
 struct Row([Option<f64>; SLOTS]);
 
 impl Row {
-    fn new(example: &Example, reconstruction: Option<&[f32; SLOTS]>) -> Self {
+    fn new(example: &Example, reconstruction: &[f32; SLOTS]) -> Self {
         Self(std::array::from_fn(|slot| {
-            let expected = reconstruction.map_or(0.0, |r| r[slot]);
-            let residual = f64::from(example.values[slot]) - f64::from(expected);
+            let residual = f64::from(example.values[slot]) - f64::from(reconstruction[slot]);
             (example.mask[slot] && residual.is_finite()).then_some(residual)
         }))
     }
 }
 
 impl Detector {
-    fn fit(rows: &[Row], statistic: Statistic, rate: f64) -> Self {
+    fn fit(rows: &[Row], rate: f64) -> Self {
         let mut detector = Self {
             mean: [0.0; SLOTS],
             deviation: [1.0; SLOTS],
-            statistic,
             threshold: MIN_THRESHOLD,
         };
         for slot in 0..SLOTS {
@@ -148,9 +167,9 @@ impl Detector {
         }
         let statistics: Vec<f64> = rows
             .iter()
-            .map(|row| detector.statistic(&detector.deviations(row)))
+            .map(|row| statistic(&detector.deviations(row)))
             .collect();
-        detector.threshold = (MARGIN * tail_quantile(&statistics, rate)).max(MIN_THRESHOLD);
+        detector.threshold = threshold(&statistics, rate);
         detector
     }
 
@@ -171,26 +190,17 @@ impl Detector {
         z
     }
 
-    /// Reports with fewer features than [`TOP`] are judged by those they have.
-    fn statistic(&self, z: &[(usize, f64)]) -> f64 {
-        let largest = z.first().map_or(0.0, |(_, z)| *z);
-        let count = TOP.min(z.len()).max(1);
-        let top = z.iter().take(count).map(|(_, z)| z).sum::<f64>() / count as f64;
-        match self.statistic {
-            Statistic::Top => top,
-            Statistic::LargestAndTop => (largest + top) / 2.0,
-        }
-    }
-
     fn judge(&self, row: &Row) -> Judged {
         let z = self.deviations(row);
-        let score = self.statistic(&z) / self.threshold;
-        let sum: f64 = z.iter().map(|(_, z)| z).sum();
-        let shares = if sum > 0.0 {
-            z.into_iter().map(|(slot, z)| (slot, z / sum)).collect()
-        } else {
-            Vec::new()
-        };
-        Judged { score, shares }
+        Judged {
+            score: statistic(&z) / self.threshold,
+            shares: shares(z),
+        }
     }
+}
+
+/// Mean of the [`TOP`] largest; reports with fewer features are judged by those they have.
+fn statistic(z: &[(usize, f64)]) -> f64 {
+    let count = TOP.min(z.len()).max(1);
+    z.iter().take(count).map(|(_, z)| z).sum::<f64>() / count as f64
 }

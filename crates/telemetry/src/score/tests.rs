@@ -1,4 +1,5 @@
 use super::*;
+use crate::features::Departure;
 use proptest::prelude::*;
 
 /// Repeatable noise in about ±1.7 with unit variance.
@@ -15,11 +16,18 @@ fn example(values: &[f32]) -> Example {
         arrival: UnixMillis(1),
         values: [0.0; SLOTS],
         mask: [false; SLOTS],
+        departure: Departure::NONE,
     };
     for (slot, value) in values.iter().enumerate() {
         example.values[slot] = *value;
         example.mask[slot] = true;
+        example.departure.slots[slot] = value.abs();
     }
+    // As of a device that has long been on this row's course: nothing is smoothed.
+    let mut off: Vec<f32> = values.iter().map(|value| value.abs()).collect();
+    off.sort_by(|a, b| b.total_cmp(a));
+    let top = off.iter().take(3).sum::<f32>() / off.len().clamp(1, 3) as f32;
+    example.departure.smoothed = (off.first().copied().unwrap_or(0.0) + top) / 2.0;
     example
 }
 

@@ -1,0 +1,206 @@
+//! The shared autoencoder, trained in four ways from the same initial weights with the same number of
+//! steps for each row.
+//!
+//! | way | rows | steps |
+//! |---|---|---|
+//! | centralised | all machines' in one place | as many passes as rounds |
+//! | local | each machine's own | as many passes as rounds |
+//! | federated | never leave their machine; [`federation::fedavg`] averages | one pass a round |
+//! | personalised | the federated model, two more passes over each machine's own rows | |
+
+use crate::data::{Machine, rows};
+use crate::detect::{Scores, standardised_residuals, top};
+use federation::fedavg::{self, AggregateError, Contribution, ServerOptimizer};
+use gear::smd::{METRICS, Values};
+use learn::{Model, Row, Shape, TrainConfig};
+
+/// Every this many training rows one is learned from: neighbours in time say nearly the same.
+const STRIDE: usize = 4;
+/// Passes over its own rows by which a machine makes the shared model its own.
+const PERSONAL_PASSES: u32 = 2;
+
+/// How models are trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// All rows pooled: what nobody may do, the mark to reach.
+    Centralised,
+    /// A model for each machine.
+    Local,
+    /// Federated averaging.
+    Federated,
+    /// Federated averaging, then a little alone.
+    Personalised,
+}
+
+/// Training that did not come to an end.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The learner's.
+    #[error("training failed: {0}")]
+    Learn(#[from] learn::Error),
+    /// The mean's.
+    #[error("averaging failed: {0}")]
+    Aggregate(#[from] AggregateError),
+}
+
+/// Settings of a comparison.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Plan {
+    /// Rounds, and passes of the ways without rounds.
+    pub rounds: u32,
+    /// Of initial weights and the order of rows.
+    pub seed: u64,
+}
+
+impl Plan {
+    fn config(&self, pass: u64) -> TrainConfig {
+        TrainConfig {
+            epochs: 1,
+            batch: 64,
+            seed: self.seed.wrapping_mul(1_000).wrapping_add(pass),
+            ..TrainConfig::default()
+        }
+    }
+
+    fn initial(&self) -> Result<Model, learn::Error> {
+        Model::initial(Shape::default(), self.seed)
+    }
+}
+
+/// The machines' rows, as a model takes them.
+pub struct Cohort {
+    train: Vec<Vec<Row>>,
+    test: Vec<Vec<Row>>,
+}
+
+impl Cohort {
+    /// Of the machines, in their order.
+    pub fn of(machines: &[Machine]) -> Self {
+        let of = |rows_of: fn(&Machine) -> &Vec<Values>| {
+            let standardised = |m: &Machine| rows(&m.standardised(rows_of(m)));
+            machines.iter().map(standardised).collect()
+        };
+        Self {
+            train: of(|machine| &machine.train),
+            test: of(|machine| &machine.test),
+        }
+    }
+
+    fn shard(&self, machine: usize) -> Vec<Row> {
+        self.train[machine]
+            .iter()
+            .step_by(STRIDE)
+            .copied()
+            .collect()
+    }
+
+    /// The model of each machine after each of the ways asked for, by `told` informed of every pass.
+    pub fn train(
+        &self,
+        way: Way,
+        plan: Plan,
+        told: &mut dyn FnMut(u32),
+    ) -> Result<Vec<Model>, TrainingError> {
+        let shards: Vec<Vec<Row>> = (0..self.train.len()).map(|m| self.shard(m)).collect();
+        match way {
+            Way::Centralised => {
+                let pooled: Vec<Row> = shards.concat();
+                let model = alone(plan.initial()?, &pooled, plan, plan.rounds, told)?;
+                copies(&model, shards.len())
+            }
+            Way::Local => {
+                let each = shards
+                    .iter()
+                    .map(|shard| alone(plan.initial()?, shard, plan, plan.rounds, told));
+                each.collect()
+            }
+            Way::Federated => copies(&federated(&shards, plan, told)?, shards.len()),
+            Way::Personalised => {
+                let shared = federated(&shards, plan, told)?;
+                let each = shards.iter().map(|shard| {
+                    let copy =
+                        Model::with_parameters(shared.shape().clone(), &shared.parameters())?;
+                    alone(copy, shard, plan, PERSONAL_PASSES, &mut |_| {})
+                });
+                each.collect()
+            }
+        }
+    }
+
+    /// Standardised residuals by the machine's model, the mean of the largest of each row.
+    pub fn scores(&self, machine: usize, model: &Model) -> Result<Scores, learn::Error> {
+        let left = |rows: &[Row]| -> Result<Vec<Values>, learn::Error> {
+            let residuals = model.residuals(rows)?;
+            let values = |r: &[f32; learn::SLOTS]| -> Values {
+                std::array::from_fn(|metric| f64::from(r[metric]))
+            };
+            const { assert!(METRICS <= learn::SLOTS) };
+            Ok(residuals.iter().map(values).collect())
+        };
+        let (train, test) = (left(&self.train[machine])?, left(&self.test[machine])?);
+        Ok(Scores {
+            train: top(&standardised_residuals(&train, &train)),
+            test: top(&standardised_residuals(&train, &test)),
+        })
+    }
+}
+
+fn copies(model: &Model, count: usize) -> Result<Vec<Model>, TrainingError> {
+    let parameters = model.parameters();
+    let copy = |_| Ok(Model::with_parameters(model.shape().clone(), &parameters)?);
+    (0..count).map(copy).collect()
+}
+
+fn alone(
+    mut model: Model,
+    rows: &[Row],
+    plan: Plan,
+    passes: u32,
+    told: &mut dyn FnMut(u32),
+) -> Result<Model, TrainingError> {
+    // One job, so that the optimiser keeps its moments from pass to pass.
+    let config = TrainConfig {
+        epochs: passes,
+        ..plan.config(0)
+    };
+    let delta = model.train(rows, config)?.delta;
+    let moved: Vec<f32> = model
+        .parameters()
+        .iter()
+        .zip(&delta)
+        .map(|(parameter, step)| parameter + step)
+        .collect();
+    model.set_parameters(&moved)?;
+    told(passes);
+    Ok(model)
+}
+
+fn federated(
+    shards: &[Vec<Row>],
+    plan: Plan,
+    told: &mut dyn FnMut(u32),
+) -> Result<Model, TrainingError> {
+    let mut model = plan.initial()?;
+    for round in 0..plan.rounds {
+        let trained = shards
+            .iter()
+            .map(|shard| model.train(shard, plan.config(u64::from(round))))
+            .collect::<Result<Vec<_>, _>>()?;
+        let contributions: Vec<Contribution<'_>> = trained
+            .iter()
+            .map(|update| Contribution {
+                delta: &update.delta,
+                examples: update.examples,
+                loss: update.loss_before,
+            })
+            .collect();
+        let next = fedavg::aggregate(
+            ServerOptimizer::default(),
+            &model.parameters(),
+            &contributions,
+        )?;
+        model.set_parameters(&next.parameters)?;
+        told(round + 1);
+    }
+    Ok(model)
+}
