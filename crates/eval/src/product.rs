@@ -30,34 +30,29 @@ pub fn scores(machine: &Machine) -> Vec<f64> {
             | Assembled::Full => None,
         }
     };
-    let mut normal: VecDeque<Example> = machine
-        .train
-        .iter()
-        .filter_map(|values| example(&mut assembler, values))
-        .collect();
+    let mut normal: VecDeque<Example> = VecDeque::new();
     let mut scorer = Scorer::new(FALSE_ALARM_RATE);
-    let mut scores = Vec::with_capacity(machine.test.len());
-    for (row, values) in machine.test.iter().enumerate() {
+    let mut scores = Vec::with_capacity(machine.train.len() + machine.test.len());
+    for (row, values) in machine.train.iter().chain(&machine.test).enumerate() {
         if row.is_multiple_of(EVERY) {
-            let surplus = normal.len().saturating_sub(WINDOW);
-            normal.drain(..surplus);
             // Too few rows leave the former calibration.
             let _ = scorer.calibrate(&device, normal.make_contiguous(), None);
         }
-        let judged = example(&mut assembler, values).and_then(|example| {
-            let score = scorer
-                .score(&example, None, assembler.layout(&device)?)?
-                .score;
-            Some((example, score))
+        let example = example(&mut assembler, values);
+        let judged = example.as_ref().and_then(|example| {
+            let layout = assembler.layout(&device)?;
+            Some(scorer.score(example, None, layout)?.score)
         });
-        let (example, score) =
-            judged.map_or((None, 0.0), |(example, score)| (Some(example), score));
+        let score = judged.unwrap_or(0.0);
         if score <= 1.0 {
             normal.extend(example);
+            if normal.len() > WINDOW {
+                normal.pop_front();
+            }
         }
         scores.push(score);
     }
-    scores
+    scores.split_off(machine.train.len())
 }
 
 fn report(device: &DeviceId, seq: u64, values: &Values) -> Report {

@@ -18,6 +18,7 @@ use wire::{DeviceId, UnixMillis};
 use crate::features::{Example, MAX_DEVICES, SLOTS, SlotLayout};
 
 mod calibration;
+mod history;
 mod tail;
 
 pub use calibration::{Calibration, Judged, TooFew};
@@ -48,7 +49,14 @@ pub struct Scored {
 #[derive(Debug)]
 pub struct Scorer {
     rate: f64,
-    devices: BTreeMap<DeviceId, Calibration>,
+    devices: BTreeMap<DeviceId, Known>,
+}
+
+/// A device.
+#[derive(Debug)]
+struct Known {
+    calibration: Calibration,
+    history: history::History,
 }
 
 impl Default for Scorer {
@@ -82,8 +90,21 @@ impl Scorer {
         if !self.devices.contains_key(device) && self.devices.len() >= MAX_DEVICES {
             return Ok(false);
         }
-        let calibration = Calibration::fit(examples, reconstructions, self.rate)?;
-        self.devices.insert(device.clone(), calibration);
+        if let Some(known) = self.devices.get_mut(device) {
+            known.calibration =
+                Calibration::fit(&known.history, examples, reconstructions, self.rate)?;
+            return Ok(true);
+        }
+        let mut history = history::History::default();
+        for example in examples {
+            history.add(f64::from(example.departure.smoothed));
+        }
+        let calibration = Calibration::fit(&history, examples, reconstructions, self.rate)?;
+        let known = Known {
+            calibration,
+            history,
+        };
+        self.devices.insert(device.clone(), known);
         Ok(true)
     }
 
@@ -97,18 +118,20 @@ impl Scorer {
         self.devices.len()
     }
 
-    /// Scores an example with the model's reconstruction of it (`None`: local model alone).
+    /// Scores an example with the model's reconstruction of it (`None`: local detector alone); what is
+    /// normal is remembered for later thresholds.
     /// `names` is the device's slot layout. `None` before calibration.
     pub fn score(
-        &self,
+        &mut self,
         example: &Example,
         reconstruction: Option<&[f32; SLOTS]>,
         names: &SlotLayout,
     ) -> Option<Scored> {
-        let judged = self
-            .devices
-            .get(&example.device)?
-            .judge(example, reconstruction);
+        let known = self.devices.get_mut(&example.device)?;
+        let judged = known.calibration.judge(example, reconstruction);
+        if judged.score <= 1.0 {
+            known.history.add(f64::from(example.departure.smoothed));
+        }
         let because = judged
             .shares
             .into_iter()

@@ -1,5 +1,7 @@
 //! What is normal for one device.
 
+use super::history::History;
+use super::tail::tail_quantile_of;
 use super::{MIN_CALIBRATION, tail_quantile};
 use crate::features::{Example, SLOTS};
 
@@ -52,8 +54,10 @@ pub struct Judged {
 }
 
 impl Calibration {
-    /// From normal examples and, where there is a model, its reconstructions of them.
-    pub fn fit(
+    /// From what the device's course was like, from normal examples and, where there is a model, its
+    /// reconstructions of them.
+    pub(super) fn fit(
+        history: &History,
         examples: &[Example],
         reconstructions: Option<&[[f32; SLOTS]]>,
         rate: f64,
@@ -76,12 +80,8 @@ impl Calibration {
         } else {
             rate
         };
-        let departures: Vec<f64> = examples
-            .iter()
-            .map(|example| f64::from(example.departure.smoothed))
-            .collect();
         Ok(Self {
-            local: threshold(&departures, each),
+            local: threshold(tail_quantile_of(&history.sizes().collect::<Vec<_>>(), each)),
             shared: residuals.map(|rows| Detector::fit(&rows, each)),
         })
     }
@@ -121,9 +121,8 @@ impl Calibration {
     }
 }
 
-/// The threshold of a statistic that a share of `rate` of normal rows exceeds.
-fn threshold(statistics: &[f64], rate: f64) -> f64 {
-    (MARGIN * tail_quantile(statistics, rate)).max(MIN_THRESHOLD)
+fn threshold(quantile: f64) -> f64 {
+    (MARGIN * quantile).max(MIN_THRESHOLD)
 }
 
 /// Deviations as shares of their sum.
@@ -169,7 +168,7 @@ impl Detector {
             .iter()
             .map(|row| statistic(&detector.deviations(row)))
             .collect();
-        detector.threshold = threshold(&statistics, rate);
+        detector.threshold = threshold(tail_quantile(&statistics, rate));
         detector
     }
 
