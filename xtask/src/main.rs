@@ -7,6 +7,7 @@
 //! ci       what must pass before a change goes in
 //! chaos    five nodes under load and faults of every kind
 //! bench    measurements
+//! eval     how well faults are found
 //! fuzz     the fuzz targets, with coverage
 //! purity   which crates may touch the world (docs/decisions/0002)
 //! ```
@@ -67,6 +68,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// List the evaluations, or run one: how well faults are found
+    Eval {
+        /// Its name; `all` runs all
+        name: Option<String>,
+        /// Handed on to it; `-- --help` lists them
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the fuzz targets, all or the named ones, each for a while
     Fuzz(fuzz::Arguments),
     /// Check that pure crates touch neither clock, entropy, network nor files
@@ -98,7 +107,12 @@ fn run(place: &Place, task: Task) -> Result<(), Failure> {
             test(place, &arguments)
         }
         Task::Ci => ci::run(place),
-        Task::Bench { name, arguments } => bench::run(place, name.as_deref(), &arguments),
+        Task::Bench { name, arguments } => {
+            bench::run(place, &bench::BENCHMARKS, name.as_deref(), &arguments)
+        }
+        Task::Eval { name, arguments } => {
+            bench::run(place, &bench::EVALUATIONS, name.as_deref(), &arguments)
+        }
         Task::Fuzz(arguments) => fuzz::run(place, &arguments),
         Task::Purity => purity::run(place),
     }

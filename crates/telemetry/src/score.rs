@@ -76,10 +76,9 @@ impl Scorer {
 
     /// Sets a device's calibration from examples believed normal (the training window) and the
     /// current model's reconstruction of each, in the same order; `None` while there is no model.
-    /// To be repeated whenever the model changes, since residuals change with it, and now and
-    /// then anyway with the latest window: servers drift for good. (Same data: with 600 rows
-    /// recalibrated every 30 to 100 rows, false rows fall to a tenth and more labelled faults
-    /// raise an alert of their own; ranking scores across recalibrations suffers.) Beyond
+    /// To be repeated whenever the model changes, since residuals change with it, and now and then
+    /// anyway with the latest window: servers drift for good. The local detector's threshold rests on
+    /// all rows that were judged normal since the device is known, so that scores stay comparable. Beyond
     /// [`MAX_DEVICES`] devices new ones are not taken and the answer is `Ok(false)`.
     pub fn calibrate(
         &mut self,
