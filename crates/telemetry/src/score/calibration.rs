@@ -15,8 +15,11 @@ const TOP: usize = 3;
 /// The tail of one stretch of rows is thinner than that of the next: load moves in hours and days, and
 /// calibration has seen minutes. Thresholds stand this much above what calibration alone would say.
 const MARGIN: f64 = 1.5;
-/// A threshold never lies below this many deviations, however calm the calibration was.
+/// A threshold of residuals never lies below this many deviations, however calm the calibration was.
 const MIN_THRESHOLD: f64 = 3.0;
+/// The same for departures, half of which is their largest: one metric alone, four deviations off for five
+/// rows, has to count.
+const MIN_DEPARTURE: f64 = 2.5;
 
 /// Too few examples to set a threshold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -81,7 +84,10 @@ impl Calibration {
             rate
         };
         Ok(Self {
-            local: threshold(tail_quantile_of(&history.sizes().collect::<Vec<_>>(), each)),
+            local: threshold(
+                tail_quantile_of(&history.sizes().collect::<Vec<_>>(), each),
+                MIN_DEPARTURE,
+            ),
             shared: residuals.map(|rows| Detector::fit(&rows, each)),
         })
     }
@@ -121,8 +127,8 @@ impl Calibration {
     }
 }
 
-fn threshold(quantile: f64) -> f64 {
-    (MARGIN * quantile).max(MIN_THRESHOLD)
+fn threshold(quantile: f64, least: f64) -> f64 {
+    (MARGIN * quantile).max(least)
 }
 
 /// Deviations as shares of their sum.
@@ -168,7 +174,7 @@ impl Detector {
             .iter()
             .map(|row| statistic(&detector.deviations(row)))
             .collect();
-        detector.threshold = threshold(tail_quantile(&statistics, rate));
+        detector.threshold = threshold(tail_quantile(&statistics, rate), MIN_THRESHOLD);
         detector
     }
 
