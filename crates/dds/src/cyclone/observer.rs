@@ -224,7 +224,8 @@ impl Watched {
                     });
                 }
             }
-            Side::Reader { .. } => {
+            Side::Reader { partitions } => {
+                let partitions = || partitions.join(", ");
                 let matched = sys::writers_of(entity)?;
                 match matched.change {
                     1.. => out.push(SpaceEvent::WriterMatched {
@@ -237,11 +238,13 @@ impl Watched {
                     }),
                     0 => {}
                 }
-                let (change, total) = sys::deadline(entity)?;
-                if change > 0 {
+                let missed = sys::deadline(entity)?;
+                if missed.change > 0 {
                     out.push(SpaceEvent::DeadlineMissed {
                         topic: topic(),
-                        total,
+                        key: sys::key_of(entity, missed.instance),
+                        deadline: self.qos.deadline.unwrap_or_default(),
+                        total: missed.total,
                     });
                 }
                 let life = sys::liveliness(entity)?;
@@ -249,11 +252,13 @@ impl Watched {
                 match life.change {
                     1.. => out.push(SpaceEvent::LivelinessLost {
                         topic: topic(),
+                        partitions: partitions(),
                         alive,
                         silent,
                     }),
                     ..0 => out.push(SpaceEvent::LivelinessRegained {
                         topic: topic(),
+                        partitions: partitions(),
                         alive,
                         silent,
                     }),

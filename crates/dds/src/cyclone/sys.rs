@@ -402,6 +402,29 @@ pub(super) struct Matched {
     pub(super) change: i32,
 }
 
+/// Deadlines that were missed, and the instance of the last one.
+#[derive(Clone, Copy)]
+pub(super) struct Missed {
+    pub(super) change: i32,
+    pub(super) total: u32,
+    pub(super) instance: u64,
+}
+
+/// The key of an instance of `endpoint`; `None` when it is forgotten already.
+pub(super) fn key_of(endpoint: &Entity, instance: u64) -> Option<String> {
+    // SAFETY: all-zero is a valid `RawSample`: null pointers, numbers and a bool.
+    let mut raw: RawSample = unsafe { std::mem::zeroed() };
+    let into = ptr::from_mut(&mut raw).cast::<c_void>();
+    // SAFETY: `raw` has the layout of the endpoint's type; only its key is filled in.
+    check(unsafe { c::dds_instance_get_key(endpoint.handle, instance, into) }).ok()?;
+    // SAFETY: the key is null or NUL-terminated, and ours to free.
+    unsafe {
+        let key = text(raw.key);
+        c::dds_string_free(raw.key.cast_mut());
+        key
+    }
+}
+
 macro_rules! status {
     ($name:ident, $raw:ident, $get:ident, $out:ty, |$status:ident| $map:expr) => {
         /// Reads and resets this status of the endpoint.
@@ -454,8 +477,12 @@ status!(
     deadline,
     dds_requested_deadline_missed_status,
     dds_get_requested_deadline_missed_status,
-    (i32, u32),
-    |s| (s.total_count_change, s.total_count)
+    Missed,
+    |s| Missed {
+        change: s.total_count_change,
+        total: s.total_count,
+        instance: s.last_instance_handle
+    }
 );
 status!(
     broken_deadline,
