@@ -9,11 +9,6 @@ use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability};
 use crate::rules::Policy;
 use cyclonedds_rust_sys as c;
 use std::ffi::CString;
-use std::time::Duration;
-
-/// How long one write may block because live readers have not acknowledged enough; the lane's thread
-/// then looks whether the space is closing and tries again. A write that timed out wrote nothing.
-const BLOCKING_MAX: Duration = Duration::from_millis(100);
 
 /// A C QoS object.
 pub(super) struct QosSet(*mut c::dds_qos_t);
@@ -62,11 +57,11 @@ impl QosSet {
             Ownership::Shared => c::dds_ownership_kind_DDS_OWNERSHIP_SHARED,
             Ownership::Exclusive { .. } => c::dds_ownership_kind_DDS_OWNERSHIP_EXCLUSIVE,
         };
-        let blocking = nanos(BLOCKING_MAX);
         // SAFETY: `set` is a live QoS object; all else is numbers that Cyclone checks at creation.
         unsafe {
             c::dds_qset_durability(set.0, durability);
-            c::dds_qset_reliability(set.0, reliability, blocking);
+            // A write that finds no room says so at once: it may run on a publisher's thread.
+            c::dds_qset_reliability(set.0, reliability, 0);
             c::dds_qset_liveliness(set.0, liveliness, lease.map_or(i64::MAX, nanos));
             c::dds_qset_ownership(set.0, ownership);
             if let Some(deadline) = qos.deadline {

@@ -12,7 +12,7 @@ mod schemas;
 use crate::board::Board;
 use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
-use crate::space::SealedSpace;
+use crate::space::{Entered, SealedSpace};
 use account::Account;
 use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Partitions,
@@ -177,9 +177,10 @@ impl Feed {
             if mistakes::on(Mistake::OffsetCommittedEarly) {
                 self.commit_offsets(&mut tenure).await?;
             }
-            self.space
-                .publish_all(&reports, clock::unix_now_ns())
-                .await?;
+            let at_ns = clock::unix_now_ns();
+            let entered = |report| Entered { report, at_ns };
+            let reports: Vec<Entered> = reports.into_iter().map(entered).collect();
+            self.space.publish_all(&reports).await?;
             self.show(&mut tenure);
             if tenure.committed.elapsed() >= COMMIT_PERIOD
                 && let Err(lost) = self.commit(&mut tenure).await?

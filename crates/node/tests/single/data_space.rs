@@ -129,3 +129,104 @@ fn a_reader_key_opens_its_room_and_a_stranger_is_counted() {
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.contains("refused: 3 not sealed"), "{printed}");
 }
+
+/// Lines of a running `glasshouse dds spy`.
+struct Spy(Child, std::io::Lines<BufReader<std::process::ChildStdout>>);
+
+impl Spy {
+    fn start(house: &House, arguments: &[&str]) -> Self {
+        let mut spy = Command::new(env!("CARGO_BIN_EXE_glasshouse"))
+            .args(["dds", "spy", "--for", "50s", "--config"])
+            .arg(&house.config)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(spy.stdout.take().unwrap()).lines();
+        Self(spy, lines)
+    }
+
+    /// The next line that is about a sample.
+    fn sample(&mut self) -> String {
+        let lines = self.1.by_ref().map(Result::unwrap);
+        let mut samples = lines.filter(|line| !line.contains(" * ") && !line.contains("\"event\""));
+        samples.next().expect("a sample came in time")
+    }
+
+    fn end(mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Spy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_missed_deadline_is_an_alert_and_the_spy_shows_it() {
+    let mut house = House::build("[dds.topic.readings]\ndeadline_ms = 1000\n");
+    house.start();
+    house.until("all members read the IDL's types", |status| {
+        status.ledger.level >= wire::Level::TYPED.0
+    });
+    let config = house.config.display().to_string();
+    let key = |name: &str, place: &[&str]| {
+        let file = house.path(name).display().to_string();
+        let mut arguments = vec![
+            "dds", "key", "--config", &config, "--reader", "test", "--out", &file,
+        ];
+        arguments.extend(place);
+        let given = house.glasshouse(&arguments);
+        assert!(given.status.success(), "{given:?}");
+        file
+    };
+    let (hall, alerts) = (
+        key("hall.key", &["--room", "hall"]),
+        key("alerts.key", &["--topic", "alerts"]),
+    );
+    let mut opened = Spy::start(&house, &["--key", &hall, "--count", "1"]);
+    let mut closed = Spy::start(
+        &house,
+        &["--room", "hall", "--device", "ups-1", "--count", "1"],
+    );
+    let mut told = Spy::start(&house, &["--key", &alerts, "--json", "--count", "2"]);
+    house.mail("ups-1@hall.example", MAIL).unwrap();
+    let line = opened.sample();
+    let expected = "readings ups-1  hall  battery.charge=98.5 %  (solo ";
+    assert!(line.contains(expected), "{line}");
+    let line = closed.sample();
+    assert!(line.contains("readings ups-1  sealed, "), "{line}");
+    assert!(line.contains("no reader key"), "{line}");
+
+    let alert: serde_json::Value = serde_json::from_str(&told.sample()).unwrap();
+    let said = &alert["said"];
+    assert_eq!(
+        (&said["device"], &said["state"]),
+        (&"ups-1".into(), &"raised".into())
+    );
+    let summary = said["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("by its topic's deadline it has to every 1.0 s"),
+        "{summary}"
+    );
+    let again = String::from_utf8_lossy(MAIL).replace("<1@hall>", "<2@hall>");
+    house.mail("ups-1@hall.example", again.as_bytes()).unwrap();
+    let over: serde_json::Value = serde_json::from_str(&told.sample()).unwrap();
+    assert_eq!(
+        (&over["key"], &over["said"]["state"]),
+        (&alert["key"], &"cleared".into())
+    );
+    [opened, closed, told].into_iter().for_each(Spy::end);
+
+    let wrong = house.glasshouse(&[
+        "dds", "spy", "--config", &config, "--key", &hall, "--topic", "alerts",
+    ]);
+    let sentence = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        sentence.contains("the reader key is for topic glasshouse_readings"),
+        "{sentence}"
+    );
+}
