@@ -146,7 +146,7 @@ impl Feed {
         found.require(
             (self.format == "registry") == self.registry.is_some(),
             "feed.registry",
-            &self.registry.as_ref().map(|registry| &registry.url),
+            self.registry.as_ref().map(|registry| &registry.url),
             "a section for feed.format = \"registry\", and for no other",
         );
         if let Some(registry) = &self.registry {

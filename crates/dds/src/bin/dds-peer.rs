@@ -10,10 +10,14 @@
 //! dds-peer flood     DOMAIN TAG COUNT SIZE         COUNT samples as fast as they go to a sink
 //! dds-peer sink      DOMAIN TAG COUNT              counts them and prints the rate
 //! ```
-//! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join; without
-//! them it is loopback. Every mode ends when its standard input closes, so that none outlives the test that started it.
+//! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join (without
+//! them it is loopback), and `--older` makes `feed` write what implementations of older
+//! standards read: XCDR1, and hashes of keys. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
-use dds::{CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Sample, Subscription, Topic};
+use dds::{
+    CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Subscription,
+    Topic,
+};
 use std::error::Error;
 use std::io::{BufRead as _, Read as _};
 use std::net::IpAddr;
@@ -40,7 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             publish(join(domain, tag)?, partition, count.parse()?).await
         }
         ["subscribe", domain, tag, partition] => subscribe(join(domain, tag)?, partition).await,
-        ["feed", domain, tag, partition] => feed(join(domain, tag)?, partition).await,
+        ["feed", domain, tag, partition] => {
+            feed(join(domain, tag)?, partition, network.older).await
+        }
         ["ping", domain, tag, count, size] => {
             ping(join(domain, tag)?, count.parse()?, size.parse()?).await
         }
@@ -58,6 +64,7 @@ struct Network {
     interface: Option<IpAddr>,
     peers: Vec<String>,
     multicast: bool,
+    older: bool,
 }
 
 impl Network {
@@ -78,6 +85,10 @@ impl Network {
                     network.multicast = true;
                     rest
                 }
+                ["--older", rest @ ..] => {
+                    network.older = true;
+                    rest
+                }
                 rest => return Ok((network, rest)),
             };
         }
@@ -85,6 +96,7 @@ impl Network {
 
     fn join(&self, domain: &str, tag: &str) -> Result<CycloneSpace, Box<dyn Error>> {
         let mut config = DomainConfig::loopback(domain.parse()?).with_tag(tag);
+        config.key_hashes = self.older;
         if let Some(interface) = self.interface {
             config.interfaces = vec![interface];
             config.peers.clone_from(&self.peers);
@@ -145,8 +157,15 @@ async fn subscribe(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn E
     Ok(())
 }
 
-async fn feed(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn Error>> {
-    let topic = topic("peer_topic")?;
+async fn feed(space: CycloneSpace, partition: &str, older: bool) -> Result<(), Box<dyn Error>> {
+    let mut topic = topic("peer_topic")?;
+    if older {
+        let representation = Representation::Xcdr1;
+        topic = topic.with_qos(Qos {
+            representation,
+            ..Qos::TELEMETRY
+        });
+    }
     let mut sequence = 0;
     println!("ready");
     // Nothing else runs here that reading could hold up.

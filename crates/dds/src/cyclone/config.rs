@@ -42,6 +42,9 @@ pub struct DomainConfig {
     pub participant: Option<u16>,
     /// Participants to expect on one host: ports tried on each peer that is given without one.
     pub participants: u16,
+    /// Send the hash of the key with every sample (RTPS 2.5 §9.6.4.8). Implementations that cannot read
+    /// the key of a disposal otherwise, such as Fast DDS 2, learn of disposals by it only.
+    pub key_hashes: bool,
 }
 
 impl DomainConfig {
@@ -60,6 +63,7 @@ impl DomainConfig {
             port_base: PORT_BASE,
             participant: None,
             participants: PARTICIPANTS,
+            key_hashes: false,
         }
     }
 
@@ -141,6 +145,7 @@ impl DomainConfig {
             port_base,
             participant,
             participants,
+            key_hashes,
         } = self;
         let peers = peers.iter().fold(String::new(), |mut text, peer| {
             let _ = write!(text, "<Peer address=\"{peer}\"/>");
@@ -163,7 +168,7 @@ impl DomainConfig {
              <Ports><Base>{port_base}</Base></Ports>\
              <InitialLocatorPruneDelay>inf</InitialLocatorPruneDelay>\
              <Peers>{peers}</Peers><LeaseDuration>{lease}ms</LeaseDuration></Discovery>\
-             </Domain></CycloneDDS>"
+             <Internal><GenerateKeyhash>{key_hashes}</GenerateKeyhash></Internal></Domain></CycloneDDS>"
         )
     }
 }
