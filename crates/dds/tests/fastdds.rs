@@ -50,29 +50,21 @@ fn fast(net: &Net, discovery: Discovery, arguments: &[&str]) -> Peer {
     }
     let (mode, options) = arguments.split_last().expect("a mode");
     command.args(options).args([mode, "peer_topic", "room"]);
-    ready(command)
+    Peer::ready(command)
 }
 
 /// Ours on host 1.
 fn ours(net: &Net, discovery: Discovery, mode: &str) -> Peer {
-    let mut command = net.on(1, Path::new(env!("CARGO_BIN_EXE_dds-peer")));
-    command.args(["--interface", &Net::address(1)]);
-    match discovery {
-        Discovery::Multicast => command.arg("--multicast"),
-        Discovery::Addresses => command.args(["--peer", &Net::address(2)]),
+    let other = Net::address(2);
+    let mut options = match discovery {
+        Discovery::Multicast => vec!["--multicast"],
+        Discovery::Addresses => vec!["--peer", &other],
     };
     // What Fast DDS 2 reads.
     if mode == "feed" {
-        command.arg("--older");
+        options.push("--older");
     }
-    command.args([mode, "0", "", "room"]);
-    ready(command)
-}
-
-fn ready(command: std::process::Command) -> Peer {
-    let peer = Peer::run(command);
-    assert_eq!(peer.line(), "ready");
-    peer
+    net.peer(1, &options, mode)
 }
 
 /// Two keys, late joining, order, bursts that share datagrams, and the largest sample.

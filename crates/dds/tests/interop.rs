@@ -118,16 +118,7 @@ fn exchange(script: &[&str], ours: &[&str]) {
         command.args(arguments);
         Peer::run(command)
     };
-    let ours = |mode: &str| {
-        let mut command = net.on(1, Path::new(env!("CARGO_BIN_EXE_dds-peer")));
-        command
-            .args(["--interface", &Net::address(1)])
-            .args(ours)
-            .args([mode, "0", "", "room"]);
-        let peer = Peer::run(command);
-        assert_eq!(peer.line(), "ready");
-        peer
-    };
+    let ours = |mode: &str| net.peer(1, ours, mode);
     let mut feeder = ours("feed");
     feeder.feed("ups-1 20 50");
     let reader = script(&[]);

@@ -25,7 +25,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 17] = [
+const TOOLS: [Tool; 18] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
@@ -95,6 +95,13 @@ const TOOLS: [Tool; 17] = [
         need: Need::Tests,
         probe: Probe::Program(&["fastddsgen"]),
         packages: &["fastddsgen"],
+    },
+    Tool {
+        name: "libfaketime",
+        purpose: "a writer of the data space is tested with a clock that steps",
+        need: Need::Tests,
+        probe: Probe::File("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
+        packages: &["libfaketime"],
     },
     Tool {
         name: "iproute2",

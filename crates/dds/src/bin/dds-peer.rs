@@ -12,7 +12,7 @@
 //! ```
 //! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join (without
 //! them it is loopback), and `--older` makes `feed` write what implementations of older
-//! standards read: XCDR1, and hashes of keys. Every mode ends when its standard input closes, so that none outlives the test that started it.
+//! standards read: XCDR1, and hashes of keys; `--state` has it keep only the newest sample of a key. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
 use dds::{
     CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Subscription,
@@ -44,9 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             publish(join(domain, tag)?, partition, count.parse()?).await
         }
         ["subscribe", domain, tag, partition] => subscribe(join(domain, tag)?, partition).await,
-        ["feed", domain, tag, partition] => {
-            feed(join(domain, tag)?, partition, network.older).await
-        }
+        ["feed", domain, tag, partition] => feed(join(domain, tag)?, partition, &network).await,
         ["ping", domain, tag, count, size] => {
             ping(join(domain, tag)?, count.parse()?, size.parse()?).await
         }
@@ -65,6 +63,7 @@ struct Network {
     peers: Vec<String>,
     multicast: bool,
     older: bool,
+    state: bool,
 }
 
 impl Network {
@@ -87,6 +86,10 @@ impl Network {
                 }
                 ["--older", rest @ ..] => {
                     network.older = true;
+                    rest
+                }
+                ["--state", rest @ ..] => {
+                    network.state = true;
                     rest
                 }
                 rest => return Ok((network, rest)),
@@ -157,15 +160,20 @@ async fn subscribe(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn E
     Ok(())
 }
 
-async fn feed(space: CycloneSpace, partition: &str, older: bool) -> Result<(), Box<dyn Error>> {
-    let mut topic = topic("peer_topic")?;
-    if older {
-        let representation = Representation::Xcdr1;
-        topic = topic.with_qos(Qos {
-            representation,
-            ..Qos::TELEMETRY
-        });
+async fn feed(
+    space: CycloneSpace,
+    partition: &str,
+    network: &Network,
+) -> Result<(), Box<dyn Error>> {
+    let mut qos = if network.state {
+        Qos::STATE
+    } else {
+        Qos::TELEMETRY
+    };
+    if network.older {
+        qos.representation = Representation::Xcdr1;
     }
+    let topic = topic("peer_topic")?.with_qos(qos);
     let mut sequence = 0;
     println!("ready");
     // Nothing else runs here that reading could hold up.

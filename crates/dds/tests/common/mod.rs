@@ -91,6 +91,28 @@ impl Peer {
         Self::run(command)
     }
 
+    /// One that says `ready` first.
+    pub(crate) fn ready(command: Command) -> Self {
+        let peer = Self::run(command);
+        peer.wait_ready();
+        peer
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        assert_eq!(self.line(), "ready");
+    }
+
+    /// What it has in memory, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the peer process runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let words = line.and_then(|line| line.split_whitespace().nth(1));
+        words
+            .and_then(|kib| kib.parse().ok())
+            .expect("the kernel says")
+    }
+
     pub(crate) fn run(mut command: Command) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));

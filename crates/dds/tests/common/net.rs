@@ -2,8 +2,9 @@
 //! machine's network is touched, and every test has the same addresses (198.18.0.0/15, RFC 2544: for tests
 //! of network equipment).
 
-use std::path::PathBuf;
-use std::process::Command;
+use super::Peer;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Pseudo-offset at which a classic BPF program loads a random word (SKF_AD_OFF + SKF_AD_RANDOM).
@@ -19,6 +20,7 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn of(hosts: u8) -> Self {
+        sweep();
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let net = Self {
             tag: format!("ghdds-{}-{number}", std::process::id()),
@@ -59,12 +61,27 @@ impl Net {
     }
 
     /// `program` on this host; the process is the program itself, so signals reach it.
-    pub(crate) fn on(&self, host: u8, program: &std::path::Path) -> Command {
+    pub(crate) fn on(&self, host: u8, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &self.space(host)])
             .arg(program);
         command
+    }
+
+    /// `dds-peer` on this host in a mode that says when it is ready, with options that come before it.
+    pub(crate) fn peer(&self, host: u8, options: &[&str], mode: &str) -> Peer {
+        let peer = self.start(host, options, mode);
+        peer.wait_ready();
+        peer
+    }
+
+    /// The same, not waiting.
+    pub(crate) fn start(&self, host: u8, options: &[&str], mode: &str) -> Peer {
+        let mut command = self.on(host, Path::new(env!("CARGO_BIN_EXE_dds-peer")));
+        command.args(["--interface", &Self::address(host)]);
+        command.args(options).args([mode, "0", "", "room"]);
+        Peer::run(command)
     }
 
     /// From now on this host does not hear a share of what is sent to it, in thousandths.
@@ -134,6 +151,26 @@ impl Drop for Net {
                 .args(["netns", "del", &self.space(host)])
                 .status();
             let _ = std::fs::remove_dir_all(self.etc(host));
+        }
+    }
+}
+
+/// Removes what test processes that were killed have left.
+fn sweep() {
+    let names = std::fs::read_dir("/run/netns")
+        .into_iter()
+        .flatten()
+        .flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let owner = name
+            .strip_prefix("ghdds-")
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another test may be at it, too.
+            let _ = Command::new("ip")
+                .args(["netns", "del", &name])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
