@@ -151,6 +151,22 @@ fn of_a_state_a_reader_that_stood_still_gets_the_newest() {
     while reader.line() != "ups-1 40001 2000" {}
 }
 
+#[test]
+fn a_name_that_gets_another_address_is_looked_up_again() {
+    let net = Net::of(3);
+    let one = Net::address(1);
+    net.names(1, "127.0.0.1 localhost\n");
+    // Nobody but the first host knows of others, and that only by a name that stands for nobody yet.
+    let mut feeder = net.peer(1, &["--peer", &one, "--peer", "late.test"], "feed");
+    feeder.feed("ups-1 3 100");
+    for host in [2, 3] {
+        let address = Net::address(host);
+        let reader = net.peer(host, &["--peer", &address], "subscribe");
+        net.names(1, &format!("127.0.0.1 localhost\n{address} late.test\n"));
+        expect(&reader, "ups-1", 1..=3, 100);
+    }
+}
+
 /// A library that tells a program another time, which can be changed while it runs.
 const OTHER_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
