@@ -1,6 +1,7 @@
 //! Domains of this process. Cyclone has one per id and process; participants of one id share it.
 
 use super::config::DomainConfig;
+use super::log;
 use super::lookup::{Looking, Lookup};
 use super::peers;
 use super::sys::{self, Entity};
@@ -67,6 +68,7 @@ impl Domain {
         if let Some(fault) = config.fault() {
             return Err(JoinError::Config(format!("DDS domain: {fault}")));
         }
+        log::install();
         let peers = reachable(config)?;
         let mut open = lock(&OPEN);
         // A slot whose holder is gone but which still stands is being closed by another thread.

@@ -12,6 +12,7 @@
 mod config;
 mod descriptor;
 mod domain;
+mod log;
 mod lookup;
 pub(crate) mod observer;
 pub(crate) mod options;

@@ -3,6 +3,7 @@
 //! of network equipment).
 
 use super::Peer;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -84,6 +85,36 @@ impl Net {
         Peer::run(command)
     }
 
+    /// A thread whose sockets are this host's.
+    pub(crate) fn inside<T: Send + 'static>(
+        &self,
+        host: u8,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::thread::JoinHandle<T> {
+        let path = Path::new("/run/netns").join(self.space(host));
+        let namespace = std::fs::File::open(path).expect("the namespace is there");
+        std::thread::spawn(move || {
+            enter(&namespace);
+            work()
+        })
+    }
+
+    /// UDP datagrams that reached a program on this host.
+    pub(crate) fn heard(&self, host: u8) -> u64 {
+        let counters = self.inside(host, || {
+            std::fs::read_to_string("/proc/thread-self/net/snmp")
+        });
+        let counters = counters
+            .join()
+            .expect("no panic")
+            .expect("the kernel counts");
+        let numbers = counters.lines().rfind(|line| line.starts_with("Udp: "));
+        let heard = numbers.and_then(|line| line.split(' ').nth(1));
+        heard
+            .and_then(|heard| heard.parse().ok())
+            .expect("a number")
+    }
+
     /// From now on this host does not hear a share of what is sent to it, in thousandths.
     pub(crate) fn lose(&self, host: u8, thousandths: u32) {
         let space = self.space(host);
@@ -153,6 +184,13 @@ impl Drop for Net {
             let _ = std::fs::remove_dir_all(self.etc(host));
         }
     }
+}
+
+#[expect(unsafe_code, reason = "setns(2) takes a descriptor and a number")]
+fn enter(namespace: &std::fs::File) {
+    // SAFETY: the descriptor is open; only the calling thread moves.
+    let code = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// Removes what test processes that were killed have left.
