@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--domain", type=int, default=0)
     parser.add_argument("--tag", default="", help="discovery tag of the cluster, if it has one")
     parser.add_argument("--interface", default="127.0.0.1", help="address of the interface to use")
+    parser.add_argument("--multicast", action="store_true", help="discover by multicast")
     parser.add_argument("--peer", action="append", help="host to look on; repeatable; default: the interface")
     parser.add_argument("--count", type=int, default=sys.maxsize, help="end after this many samples")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
