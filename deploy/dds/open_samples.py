@@ -84,7 +84,8 @@ def main():
     domain = Domain(options.domain, spy.configuration(options))  # kept: it holds the configuration
     participant = DomainParticipant(options.domain)
     topic = Topic(participant, key["topic"], spy.SealedSample, qos=spy.QOS)
-    reader = DataReader(Subscriber(participant, qos=Qos(Policy.Partition([key["partition"]]))), topic, qos=spy.QOS)
+    group = Subscriber(participant, qos=Qos(Policy.Partition([key["partition"]])))
+    reader = DataReader(group, topic, qos=spy.asked_of(key["topic"]))
     anything = ReadCondition(reader, SampleState.Any | ViewState.Any | InstanceState.Any)
     waits = WaitSet(participant)
     waits.attach(anything)

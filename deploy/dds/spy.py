@@ -47,6 +47,13 @@ QOS = Qos(
 )
 
 
+def asked_of(topic):
+    """What a reader asks of a topic: no more than its profile offers (docs/dds.md), or it meets nobody."""
+    if topic == "glasshouse_status":
+        return Qos(Policy.Reliability.BestEffort, Policy.Durability.Volatile, Policy.History.KeepLast(16))
+    return QOS
+
+
 def configuration(options):
     """The counterpart of DomainConfig: one interface, and multicast or peers by address."""
     multicast = str(options.multicast).lower()
@@ -63,7 +70,7 @@ def configuration(options):
 def spy(participant, topic, options):
     """Prints what arrives."""
     subscriber = Subscriber(participant, qos=Qos(Policy.Partition([options.partition])))
-    reader = DataReader(subscriber, topic, qos=QOS)
+    reader = DataReader(subscriber, topic, qos=asked_of(topic.name))
     anything = ReadCondition(reader, SampleState.Any | ViewState.Any | InstanceState.Any)
     waits = WaitSet(participant)
     waits.attach(anything)
