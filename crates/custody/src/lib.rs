@@ -25,6 +25,7 @@ pub mod at_rest;
 mod custodian;
 mod drbg;
 mod group;
+pub mod harness;
 #[cfg(test)]
 mod interop;
 mod provider;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// How to see that a tool is here.
 enum Probe {
+    /// This file.
+    File(&'static str),
     /// Any of these programs.
     Program(&'static [&'static str]),
     /// `java` of at least this version.
@@ -23,7 +25,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 14] = [
+const TOOLS: [Tool; 18] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
@@ -79,6 +81,34 @@ const TOOLS: [Tool; 14] = [
         need: Need::Tests,
         probe: Probe::Program(&["cobc"]),
         packages: &["gnucobol3", "gnucobol"],
+    },
+    Tool {
+        name: "Fast DDS",
+        purpose: "the data space is tested with it",
+        need: Need::Tests,
+        probe: Probe::File("/usr/include/fastdds/dds/domain/DomainParticipant.hpp"),
+        packages: &["libfastrtps-dev"],
+    },
+    Tool {
+        name: "fastddsgen",
+        purpose: "it makes the Fast DDS peer's type of our IDL",
+        need: Need::Tests,
+        probe: Probe::Program(&["fastddsgen"]),
+        packages: &["fastddsgen"],
+    },
+    Tool {
+        name: "libfaketime",
+        purpose: "a writer of the data space is tested with a clock that steps",
+        need: Need::Tests,
+        probe: Probe::File("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
+        packages: &["libfaketime"],
+    },
+    Tool {
+        name: "iproute2",
+        purpose: "tests of the data space make networks of their own",
+        need: Need::Tests,
+        probe: Probe::Program(&["ip"]),
+        packages: &["iproute2"],
     },
     Tool {
         name: "python3 with venv",
@@ -184,6 +214,7 @@ impl Tool {
 impl Probe {
     fn succeeds(&self) -> bool {
         match self {
+            Self::File(path) => Path::new(path).is_file(),
             Self::Program(names) => names.iter().any(|name| find_program(name).is_some()),
             Self::Java(least) => java_version().is_some_and(|version| version >= *least),
             Self::PythonVenv => {

@@ -13,6 +13,8 @@
 mod config;
 mod descriptor;
 mod domain;
+mod log;
+mod lookup;
 pub(crate) mod observer;
 pub(crate) mod options;
 mod peers;

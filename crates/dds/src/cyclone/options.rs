@@ -5,7 +5,7 @@
 )]
 
 use super::sys::nanos;
-use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability};
+use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability, Representation};
 use crate::rules::Policy;
 use cyclonedds_rust_sys as c;
 use std::ffi::CString;
@@ -82,6 +82,11 @@ impl QosSet {
                 c::DDS_LENGTH_UNLIMITED,
             ),
         };
+        // The identifiers of DDS-XTypes 1.3 §7.6.3.1.1.
+        let representation: c::dds_data_representation_id_t = match qos.representation {
+            Representation::Xcdr2 => 2,
+            Representation::Xcdr1 => 0,
+        };
         let (retained, unlimited) = (i32::from(qos.retained.max(1)), c::DDS_LENGTH_UNLIMITED);
         // SAFETY: as above.
         unsafe {
@@ -89,6 +94,8 @@ impl QosSet {
             c::dds_qset_durability_service(
                 set.0, 0, keep_last, retained, unlimited, unlimited, unlimited,
             );
+            // One value, which the call copies.
+            c::dds_qset_data_representation(set.0, 1, &representation);
             // The lane's thread flushes when nothing waits.
             c::dds_qset_writer_batching(set.0, true);
             // A writer that goes away (a node restarts, a role moves) says nothing about its devices.
