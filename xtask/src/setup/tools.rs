@@ -23,7 +23,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 13] = [
+const TOOLS: [Tool; 14] = [
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
