@@ -17,9 +17,8 @@ fn serve(stream: impl Read + Write, status: u16, body: &str) -> io::Result<Strin
         }
     }
     let len = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
-    );
+    let answer =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}");
     stream.get_mut().write_all(answer.as_bytes())?;
     stream.get_mut().flush()?;
     Ok(request.to_lowercase())
