@@ -64,19 +64,21 @@ impl From<Malformed> for FetchError {
     }
 }
 
-/// Decodes the body of a response (after the header). `position` tells the offset asked for: records before it are
+/// Decodes a response, its header included. `position` tells the offset asked for: records before it are
 /// dropped, since a broker returns whole batches. What was not asked for is malformed.
 pub fn decode(
-    body: Bytes,
+    answer: Bytes,
     dialect: Dialect,
     position: impl Fn(&Topic, i32) -> Option<i64>,
 ) -> Result<Response, FetchError> {
-    let mut reader = Reader(body);
+    let mut reader = Reader(answer);
     let mut budget = Budget::default();
     let mut response = Response {
         error: 0,
         partitions: Vec::new(),
     };
+    reader.i32("correlation id")?;
+    end_of_struct(&mut reader, dialect)?;
     reader.i32("throttle time")?;
     if dialect == Dialect::ById {
         response.error = reader.i16("error code")?;
@@ -94,6 +96,7 @@ pub fn decode(
         }
         end_of_struct(&mut reader, dialect)?;
     }
+    end_of_struct(&mut reader, dialect)?;
     Ok(response)
 }
 

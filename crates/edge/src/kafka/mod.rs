@@ -19,11 +19,14 @@ mod feed;
 pub mod fetch;
 pub mod harness;
 mod link;
+mod metadata;
 mod partitioner;
 mod producer;
 mod reader;
 mod sasl;
 mod tls;
+mod topic_id;
+mod writer;
 
 pub use batch::{Codec, Header, Record};
 pub use client::create_topic;
@@ -36,6 +39,7 @@ pub use error::FeedError;
 pub use feed::KafkaFeed;
 pub use partitioner::partition_of;
 pub use producer::{NewRecord, Producer};
+pub use topic_id::TopicId;
 
 use std::future::Future;
 use std::time::Duration;

@@ -57,6 +57,7 @@ async fn the_suite_passes_on_apache_kafka_and_its_java_client_agrees() {
     records::a_compacted_log_has_gaps(&config, &mut java).await;
     topics::a_partition_is_added(&config, &mut java).await;
     topics::a_topic_is_made_anew(&config, &mut java).await;
+    topics::a_topic_is_made_anew_and_filled_past_our_position(&config, &mut java).await;
     topics::records_are_deleted_under_us(&config, &mut java).await;
     topics::a_thousand_partitions(&config, &mut java).await;
 }
