@@ -40,7 +40,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 8] = [
+const SCRIPTS: [(Need, &str, &str); 9] = [
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",
@@ -68,6 +68,11 @@ const SCRIPTS: [(Need, &str, &str); 8] = [
         Need::Bench,
         "coboljsonifier",
         "deploy/tools/fetch-coboljsonifier.sh",
+    ),
+    (
+        Need::Bench,
+        "rdkafka_performance",
+        "deploy/tools/fetch-rdkafka-performance.sh",
     ),
 ];
 
