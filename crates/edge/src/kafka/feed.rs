@@ -1,5 +1,6 @@
 //! The feed on samsa's connections and our decoder.
 
+use super::backoff::Backoff;
 use super::client::{Client, EARLIEST, LATEST};
 use super::counters::{Counters, Snapshot, count};
 use super::error::code_name;
@@ -17,11 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// First pause after a fault, doubled each time up to the longest. Short enough for a leader election
-/// (a few seconds) not to grow into a minute, long enough not to hammer a broker that starts.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Only records of committed transactions (Fetch isolation level).
 const READ_COMMITTED: i8 = 1;
@@ -43,8 +39,7 @@ pub struct KafkaFeed {
     moved: BTreeSet<i32>,
     /// Partitions that are not asked for before a moment.
     held: BTreeMap<i32, Instant>,
-    faults_in_a_row: u32,
-    not_before: Option<Instant>,
+    backoff: Backoff,
     /// Partition that stands first in the next request: a broker fills its answer in order, and
     /// the last ones would starve.
     first: usize,
@@ -61,8 +56,7 @@ impl KafkaFeed {
             positions: BTreeMap::new(),
             moved: BTreeSet::new(),
             held: BTreeMap::new(),
-            faults_in_a_row: 0,
-            not_before: None,
+            backoff: Backoff::default(),
             first: 0,
         }
     }
@@ -92,9 +86,7 @@ impl KafkaFeed {
         {
             Some(client) => Ok(client),
             None => {
-                if let Some(moment) = self.not_before {
-                    tokio::time::sleep_until(moment).await;
-                }
+                self.backoff.wait().await;
                 let FeedConfig { client, topic, .. } = &self.config;
                 Client::connect(client, topic, Absent::Refused, &self.counters).await
             }
@@ -103,18 +95,13 @@ impl KafkaFeed {
 
     fn went_well(&mut self, client: Client) {
         self.client = Some(client);
-        self.faults_in_a_row = 0;
-        self.not_before = None;
+        self.backoff.over();
     }
 
     fn went_wrong(&mut self) {
         self.client = None;
         count(&self.counters.faults, 1);
-        let pause = FIRST_BACKOFF
-            .saturating_mul(1 << self.faults_in_a_row.min(10))
-            .min(LONGEST_BACKOFF);
-        self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
-        self.not_before = Some(Instant::now() + jittered(pause));
+        self.backoff.longer();
     }
 
     fn assigned(&self, client: &Client) -> Vec<i32> {
@@ -244,13 +231,15 @@ impl KafkaFeed {
                     partition,
                     error,
                 })?;
-                let moved = self.positions.get(&partition) != Some(&next_offset);
-                Ok(moved.then_some(PartitionRecords {
+                let moved = self.moved.contains(&partition);
+                let further = self.positions.get(&partition) != Some(&next_offset);
+                // That the reader moved is told even where nothing follows yet: the place before is gone.
+                Ok((moved || further).then_some(PartitionRecords {
                     partition,
                     records,
                     next_offset,
                     high_watermark,
-                    moved: self.moved.contains(&partition),
+                    moved,
                 }))
             }
             OFFSET_OUT_OF_RANGE => {
@@ -432,12 +421,4 @@ async fn fetch_from(
             code: code_name(code),
         }),
     }
-}
-
-/// Between half and the whole of `pause`, so that feeds that failed together do not return together.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0u8; 1];
-    // Without entropy the longest pause is as good: only the spread is lost.
-    let share = getrandom::fill(&mut random).map_or(1.0, |()| f64::from(random[0]) / 255.0);
-    pause.mul_f64(0.5 + share / 2.0)
 }

@@ -1,7 +1,7 @@
 //! Topics that change while they are read.
 
 use crate::java::Java;
-use crate::kafka_suite::{record, send, take, text, topic, within};
+use crate::kafka_suite::{Reader, record, send, take, text, topic, within};
 use edge::kafka::{
     ClientConfig, Codec, Feed, FeedConfig, KafkaFeed, OutOfRange, PartitionRecords, Producer,
 };
@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Looks for new partitions and leaders twice a second.
-fn watchful(config: &ClientConfig, topic: &str) -> KafkaFeed {
-    KafkaFeed::new(FeedConfig {
+fn watchful(config: &ClientConfig, topic: &str) -> Reader {
+    Reader::new(FeedConfig {
         metadata_age: Duration::from_millis(500),
         ..FeedConfig::new(config.clone(), topic, format!("{topic}-group"))
     })
 }
 
 /// The next records, through whatever faults.
-async fn next(feed: &mut KafkaFeed) -> PartitionRecords {
+async fn next(feed: &mut impl Feed) -> PartitionRecords {
     within(async {
         loop {
             match feed.poll().await {
@@ -63,7 +63,8 @@ pub(crate) async fn a_topic_is_made_anew(config: &ClientConfig, java: &mut Java)
     assert_eq!(feed.counters().resets, 1);
 }
 
-/// As long as the old one was, so that our position is a place in it, too.
+/// As long as the old one was, so that our position is a place in it, too. By the topic's id, which librdkafka 2.0
+/// does not tell.
 pub(crate) async fn a_topic_is_made_anew_and_filled_past_our_position(
     config: &ClientConfig,
     java: &mut Java,
@@ -119,10 +120,13 @@ pub(crate) async fn a_topic_is_made_anew_and_filled_past_our_position(
     assert!(refused.starts_with(&expected), "{refused}");
     assert!(refused.contains(&before.to_string()), "{refused}");
 
+    // Both partitions are told of although nothing is in them behind their end.
+    let mut told = 0;
     within(async {
-        while latest.counters().resets == 0 {
-            if let Ok(parts) = latest.poll().await {
-                assert_eq!(parts, [], "nothing of another topic");
+        while told < 2 {
+            for part in latest.poll().await.unwrap_or_default() {
+                assert!(part.moved && part.records.is_empty(), "{part:?}");
+                told += 1;
             }
         }
     })
@@ -131,7 +135,7 @@ pub(crate) async fn a_topic_is_made_anew_and_filled_past_our_position(
     let part = next(latest).await;
     assert_eq!(
         (part.moved, text(&part.records[0])),
-        (true, "java lz4 3000".to_owned())
+        (false, "java lz4 3000".to_owned())
     );
 
     // Who takes over from a reader of the old one is told which topic the positions are of.
@@ -151,6 +155,8 @@ pub(crate) async fn records_are_deleted_under_us(config: &ClientConfig, java: &m
         send(&mut producer, 0, &[n.to_string()]).await;
     }
     java.does("delete-before deleted 0 15").await;
+    // librdkafka may have read ahead.
+    feed.seek(0, 1);
     let part = next(&mut feed).await;
     assert!(part.moved && part.records[0].offset == 15, "{part:?}");
 }
