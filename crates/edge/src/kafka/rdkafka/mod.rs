@@ -123,9 +123,6 @@ impl RdkafkaFeed {
             return Ok(Vec::new());
         }
         let taken = take(session, until, self.config.max_bytes).await?;
-        if taken.out_of_range {
-            self.go_elsewhere(session, &wanted).await?;
-        }
         let mut parts = Vec::new();
         for (partition, records) in taken.records {
             let Some(last) = records.last() else { continue };
@@ -143,7 +140,10 @@ impl RdkafkaFeed {
         }
         self.counters
             .payload(taken.bytes, self.config.client.security.encrypted());
-        if parts.is_empty() && !taken.out_of_range {
+        if taken.out_of_range {
+            // Of where the records that came before have led.
+            self.go_elsewhere(session, wanted.into_keys()).await?;
+        } else if parts.is_empty() {
             // That the reader moved is told even where nothing follows.
             parts = self.tell_moved(session);
         }
@@ -154,15 +154,15 @@ impl RdkafkaFeed {
     async fn go_elsewhere(
         &mut self,
         session: &mut Session,
-        asked: &BTreeMap<i32, i64>,
+        asked: impl Iterator<Item = i32> + Send,
     ) -> Result<(), FeedError> {
-        let topic = &self.config.topic;
-        for (partition, offset) in asked {
-            let (first, end) = session.ends(*partition).await?;
-            if (first..=end).contains(offset) {
+        for partition in asked {
+            let (first, end) = session.ends(partition).await?;
+            let offset = self.positions.get(&partition).copied().unwrap_or_default();
+            if (first..=end).contains(&offset) {
                 continue;
             }
-            let (topic, partition, offset) = (topic.clone(), *partition, *offset);
+            let topic = self.config.topic.clone();
             let to = match self.config.out_of_range {
                 OutOfRange::Earliest => first,
                 OutOfRange::Latest => end,
@@ -226,10 +226,8 @@ async fn take(session: &Session, until: Instant, max_bytes: i32) -> Result<Taken
     let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     let mut taken = Taken::default();
     let mut stream = session.stream();
-    let mut next = match tokio::time::timeout_at(until, stream.next()).await {
-        Ok(first) => first,
-        Err(_) => None,
-    };
+    let first = tokio::time::timeout_at(until, stream.next()).await;
+    let mut next = first.unwrap_or_default();
     while let Some(polled) = next {
         match polled {
             Ok(message) => {
@@ -301,6 +299,10 @@ impl Feed for RdkafkaFeed {
     }
 
     fn seek(&mut self, partition: i32, offset: i64) {
+        // What librdkafka has read ahead may be gone at the broker by now.
+        if let Some(session) = &mut self.session {
+            session.read_anew();
+        }
         self.positions.insert(partition, offset);
         self.moved.remove(&partition);
         self.held.remove(&partition);

@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What a call gets beyond the limit that it was told.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether offsets are committed.
 const COMMIT_LOOK: Duration = Duration::from_millis(20);
 
@@ -266,9 +269,19 @@ impl Session {
         call: impl FnOnce(&Consumer) -> KafkaResult<T> + Send + 'static,
     ) -> KafkaResult<T> {
         let consumer = Arc::clone(self.consumer());
-        let ended = tokio::task::spawn_blocking(move || call(&consumer)).await;
-        // It ends early only if it panics or the runtime goes down.
-        ended.unwrap_or(Err(KafkaError::Canceled))
+        let (done, ended) = tokio::sync::oneshot::channel();
+        // Not one of the runtime's: some calls do not keep to their limit while a broker is away, and a runtime that ends
+        // waits for its own.
+        std::thread::spawn(move || {
+            let result = call(&consumer);
+            drop(consumer);
+            // Nobody may be waiting any more.
+            let _ = done.send(result);
+        });
+        match tokio::time::timeout(self.call_limit + GRACE, ended).await {
+            Ok(ended) => ended.unwrap_or(Err(KafkaError::Canceled)),
+            Err(_) => Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)),
+        }
     }
 
     pub(super) fn failed(&self, call: &'static str, error: &KafkaError) -> FeedError {
