@@ -44,7 +44,9 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
         Step::new("purity", || crate::purity::run(place)),
         Step::new(
             "lints",
-            plain("clippy --release --workspace --all-targets -- -D warnings"),
+            plain(
+                "clippy --release --workspace --all-targets --features edge/rdkafka -- -D warnings",
+            ),
         ),
         Step::new("documentation", || documentation(place)),
         Step::new("tests", || crate::test(place, &[])),

@@ -74,6 +74,11 @@ const SCRIPTS: [(Need, &str, &str); 9] = [
         "coboljsonifier",
         "deploy/tools/fetch-coboljsonifier.sh",
     ),
+    (
+        Need::Bench,
+        "rdkafka_performance",
+        "deploy/tools/fetch-rdkafka-performance.sh",
+    ),
 ];
 
 /// All that `need` calls for; an error names everything that is still missing.

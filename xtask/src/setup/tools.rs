@@ -12,6 +12,8 @@ enum Probe {
     Program(&'static [&'static str]),
     /// `java` of at least this version.
     Java(u32),
+    /// What pkg-config knows by this name.
+    Library(&'static str),
     /// `python3` that can make virtual environments with pip in them.
     PythonVenv,
 }
@@ -67,6 +69,20 @@ const TOOLS: [Tool; 18] = [
         need: Need::Tests,
         probe: Probe::Program(&["kcat", "kafkacat"]),
         packages: &["kcat", "kafkacat"],
+    },
+    Tool {
+        name: "pkg-config",
+        purpose: "it finds librdkafka",
+        need: Need::Tests,
+        probe: Probe::Program(&["pkg-config"]),
+        packages: &["pkg-config", "pkgconf"],
+    },
+    Tool {
+        name: "librdkafka with its headers",
+        purpose: "the second feed is built on it and tested",
+        need: Need::Tests,
+        probe: Probe::Library("rdkafka"),
+        packages: &["librdkafka-dev"],
     },
     Tool {
         name: "perl",
@@ -146,6 +162,20 @@ const TOOLS: [Tool; 18] = [
         packages: &["kcat", "kafkacat"],
     },
     Tool {
+        name: "pkg-config",
+        purpose: "it finds librdkafka",
+        need: Need::Bench,
+        probe: Probe::Program(&["pkg-config"]),
+        packages: &["pkg-config", "pkgconf"],
+    },
+    Tool {
+        name: "librdkafka with its headers",
+        purpose: "its own measuring consumer is built against it",
+        need: Need::Bench,
+        probe: Probe::Library("rdkafka"),
+        packages: &["librdkafka-dev"],
+    },
+    Tool {
         name: "ddsperf",
         purpose: "the data space is measured beside it",
         need: Need::Bench,
@@ -217,6 +247,10 @@ impl Probe {
             Self::File(path) => Path::new(path).is_file(),
             Self::Program(names) => names.iter().any(|name| find_program(name).is_some()),
             Self::Java(least) => java_version().is_some_and(|version| version >= *least),
+            Self::Library(name) => Command::new("pkg-config")
+                .args(["--exists", name])
+                .output()
+                .is_ok_and(|output| output.status.success()),
             Self::PythonVenv => {
                 find_program("python3").is_some()
                     && Command::new("python3")
