@@ -40,7 +40,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 9] = [
+const SCRIPTS: &[(Need, &str, &str)] = &[
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",

@@ -27,7 +27,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 18] = [
+const TOOLS: &[Tool] = &[
     Tool {
         name: "a C and C++ compiler",
         purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",

@@ -145,8 +145,8 @@ impl Spy {
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
-        let lines = BufReader::new(spy.stdout.take().unwrap()).lines();
+            .expect("the program starts");
+        let lines = BufReader::new(spy.stdout.take().expect("it has a pipe")).lines();
         Self(spy, lines)
     }
 
@@ -158,7 +158,7 @@ impl Spy {
     }
 
     fn end(mut self) {
-        assert!(self.0.wait().unwrap().success());
+        assert!(self.0.wait().is_ok_and(|status| status.success()));
     }
 }
 
