@@ -79,7 +79,9 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
 
 fn documentation(place: &Place) -> Result<(), Failure> {
     let mut command = place.cargo();
+    // With the features of the lints: both then share what is checked of the libraries.
     command.args(["doc", "--release", "--workspace", "--no-deps"]);
+    command.args(["--features", "edge/rdkafka"]);
     command.with("RUSTDOCFLAGS", "-D warnings").run_unattended()
 }
 

@@ -192,6 +192,8 @@ async fn retention_that_overtakes_the_feed_is_followed_and_counted() {
     for n in 0..20 {
         send(&mut producer, 0, &[format!("{n} {}", "x".repeat(500))]).await;
     }
+    // What librdkafka has read ahead meanwhile is not what this is about.
+    feed.seek(0, 1);
     // 572 bytes a batch: five of them fit.
     let offsets: Vec<_> = take(&mut feed, 5)
         .await
