@@ -227,7 +227,7 @@ impl Mailbox {
                             next = stored.try_recv().ok();
                         }
                     }
-                    self.space.publish_all(&reports).await?;
+                    self.space.publish_all(reports).await?;
                 }
             }
         }

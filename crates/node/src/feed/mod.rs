@@ -182,8 +182,8 @@ impl Feed {
             }
             let at_ns = clock::unix_now_ns();
             let entered = |report| Entered { report, at_ns };
-            let reports: Vec<Entered> = reports.into_iter().map(entered).collect();
-            self.space.publish_all(&reports).await?;
+            let reports = reports.into_iter().map(entered).collect();
+            self.space.publish_all(reports).await?;
             self.show(&mut tenure);
             if tenure.committed.elapsed() >= COMMIT_PERIOD
                 && let Err(lost) = self.commit(&mut tenure).await?

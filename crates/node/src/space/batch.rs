@@ -28,7 +28,7 @@ pub(super) struct Packed {
 
 /// Reports that are there at once, in the samples to carry them; those of one device stay in order.
 /// Nothing waits for company: a single report is a sample.
-pub(super) fn samples(reports: &[Entered], typed: bool) -> Vec<Packed> {
+pub(super) fn samples(reports: Vec<Entered>, typed: bool) -> Vec<Packed> {
     if !typed {
         let alone = |entered: &Entered| {
             packed(
@@ -40,19 +40,19 @@ pub(super) fn samples(reports: &[Entered], typed: bool) -> Vec<Packed> {
         return reports.iter().map(alone).collect();
     }
     // The group that a device's next report joins, by its place in `groups`.
-    let mut open: BTreeMap<(&DeviceId, &RoomId), usize> = BTreeMap::new();
+    let mut open: BTreeMap<(DeviceId, RoomId), usize> = BTreeMap::new();
     let mut groups: Vec<(Vec<Report>, i64)> = Vec::new();
     for Entered { report, at_ns } in reports {
-        let place = (&report.device, &report.room);
+        let place = (report.device.clone(), report.room.clone());
         let group = open.get(&place).and_then(|&at| groups.get_mut(at));
         match group.filter(|(group, _)| group.len() < MAX_REPORTS) {
             Some((group, first_ns)) => {
-                group.push(report.clone());
-                *first_ns = (*first_ns).min(*at_ns);
+                group.push(report);
+                *first_ns = (*first_ns).min(at_ns);
             }
             None => {
                 open.insert(place, groups.len());
-                groups.push((vec![report.clone()], *at_ns));
+                groups.push((vec![report], at_ns));
             }
         }
     }
@@ -130,7 +130,7 @@ mod tests {
         let reports: Vec<Entered> = (0..150)
             .map(|n| report(devices[n as usize % 2], n, "x"))
             .collect();
-        let got = opened(&samples(&reports, true));
+        let got = opened(&samples(reports.clone(), true));
         assert_eq!(got.len(), 4, "64 and 11 of each");
         for device in devices {
             let of_device = got.iter().filter(|(of, _)| of == device);
@@ -145,17 +145,17 @@ mod tests {
             );
         }
         assert_eq!(
-            opened(&samples(&reports[..1], true)),
+            opened(&samples(reports[..1].to_vec(), true)),
             [("a".to_owned(), vec![0])]
         );
-        assert!(samples(&[], true).is_empty());
+        assert!(samples(Vec::new(), true).is_empty());
     }
 
     #[test]
     fn a_large_batch_goes_out_in_parts() {
         let long = "x".repeat(MAX_BATCH_BYTES / 3);
         let reports: Vec<Entered> = (0..5).map(|n| report("a", n, &long)).collect();
-        let samples = samples(&reports, true);
+        let samples = samples(reports, true);
         assert!(samples.len() > 1);
         assert!(
             samples
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn older_members_get_what_they_read() {
         let reports = [report("a", 1, "x"), report("a", 2, "x")];
-        let samples = samples(&reports, false);
+        let samples = samples(reports.to_vec(), false);
         assert_eq!(samples.len(), 2);
         let first: Report = wire::decode(&samples[0].plaintext).unwrap();
         assert_eq!(first, reports[0].report);
@@ -192,7 +192,7 @@ mod tests {
                 })
                 .collect();
             let mut got: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-            for sample in samples(&reports, true) {
+            for sample in samples(reports.clone(), true) {
                 let inside = decode_reports(&sample.plaintext).unwrap();
                 prop_assert!((1..=MAX_REPORTS).contains(&inside.len()));
                 prop_assert!(sample.plaintext.len() <= MAX_BATCH_BYTES || inside.len() == 1);
