@@ -54,13 +54,15 @@ def quality(topic, best_effort):
 
 
 def configuration(options):
-    """The counterpart of DomainConfig::loopback: one interface, no multicast, peers by address."""
+    """The counterpart of DomainConfig: one interface, and multicast or peers by address."""
+    multicast = str(options.multicast).lower()
+    peers = options.peer or ([] if options.multicast else [options.interface])
     return f"""<CycloneDDS><Domain Id="{options.domain}"><General><Interfaces>
-      <NetworkInterface address="{options.interface}" multicast="false"/></Interfaces>
-      <AllowMulticast>false</AllowMulticast></General>
+      <NetworkInterface address="{options.interface}" multicast="{multicast}"/></Interfaces>
+      <AllowMulticast>{multicast}</AllowMulticast></General>
       <Discovery><Tag>{options.tag}</Tag><ParticipantIndex>auto</ParticipantIndex>
       <MaxAutoParticipantIndex>99</MaxAutoParticipantIndex>
-      <Peers>{"".join(f'<Peer address="{peer}"/>' for peer in options.peer or [options.interface])}</Peers>
+      <Peers>{"".join(f'<Peer address="{peer}"/>' for peer in peers)}</Peers>
       </Discovery></Domain></CycloneDDS>"""
 
 
@@ -107,7 +109,8 @@ def main():
     parser.add_argument("--domain", type=int, default=0)
     parser.add_argument("--tag", default="", help="discovery tag of the cluster, if it has one")
     parser.add_argument("--interface", default="127.0.0.1", help="address of the interface to use")
-    parser.add_argument("--peer", action="append", help="host to look on; repeatable; default: the interface")
+    parser.add_argument("--multicast", action="store_true", help="discover by multicast")
+    parser.add_argument("--peer", action="append", help="host to look on; repeatable; default without multicast: the interface")
     parser.add_argument("--topic", default="glasshouse_readings")
     parser.add_argument("--partition", default="*", help="a room, or a pattern with * and ?")
     parser.add_argument("--best-effort", action="store_true", help="for a topic configured so")

@@ -28,4 +28,6 @@ if [ ! -f "$home/complete" ]; then
     [ -e "$home/libs" ] || mv -T "$part/libs" "$home/libs" || [ -e "$home/libs" ]
     : >"$home/complete"
 fi
+# It is about time only: what fails is not tried again.
+[ -e "$home/warm" ] || sh "$here/warm.sh" "$home/libs" >&2 || mkdir -p "$home/warm"
 echo "$home/libs"

@@ -38,11 +38,22 @@ PROPERTIES
 format=
 [ ! -f "$data/format.args" ] || format=$(cat "$data/format.args")
 
-# -Xshare and C1 only: start-up time matters here, throughput does not.
+# -Xshare and C1 only: start-up time matters here, throughput does not. warm.sh leaves an archive of classes and a
+# formatted folder beside the jars, which save half of the start.
+warm="$libs/../warm"
 java_options="-Xmx384m -Xms64m -Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-# shellcheck disable=SC2086
-[ -f "$data/logs/meta.properties" ] ||
-    java $java_options -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" -c "$data/server.properties" $format >&2
+[ ! -f "$warm/kafka.jsa" ] || java_options="$java_options -XX:SharedArchiveFile=$warm/kafka.jsa"
+if [ ! -f "$data/logs/meta.properties" ]; then
+    if [ -z "$format" ] && [ -f "$warm/kafka.jsa" ]; then
+        cp "$warm/bootstrap.checkpoint" "$data/logs/"
+        # The broker gives the folder an id of its own.
+        node=$(sed -n 's/^node.id=//p' "$data/server.properties" | tail -n 1)
+        sed -e "s/^node.id=.*/node.id=$node/" -e '/^directory.id=/d' "$warm/meta.properties" >"$data/logs/meta.properties"
+    else
+        # shellcheck disable=SC2086
+        java $java_options -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" -c "$data/server.properties" $format >&2
+    fi
+fi
 # shellcheck disable=SC2086
 java $java_options -cp "$libs/*" kafka.Kafka "$data/server.properties" </dev/null >&2 &
 broker=$!

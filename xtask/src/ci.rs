@@ -44,7 +44,9 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
         Step::new("purity", || crate::purity::run(place)),
         Step::new(
             "lints",
-            plain("clippy --release --workspace --all-targets -- -D warnings"),
+            plain(
+                "clippy --release --workspace --all-targets --features edge/rdkafka -- -D warnings",
+            ),
         ),
         Step::new("documentation", || documentation(place)),
         Step::new("tests", || crate::test(place, &[])),
@@ -77,7 +79,9 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
 
 fn documentation(place: &Place) -> Result<(), Failure> {
     let mut command = place.cargo();
+    // With the features of the lints: both then share what is checked of the libraries.
     command.args(["doc", "--release", "--workspace", "--no-deps"]);
+    command.args(["--features", "edge/rdkafka"]);
     command.with("RUSTDOCFLAGS", "-D warnings").run_unattended()
 }
 

@@ -133,7 +133,7 @@ impl Ours {
         let mut replies = self.space.subscribe(&pong, &[ROOM])?;
         let (mut trips, mut sequence) = (Vec::new(), 0);
         let mut begin = Instant::now();
-        while sequence < WARM_UP || begin.elapsed() < span {
+        while sequence <= WARM_UP || begin.elapsed() < span {
             if sequence == WARM_UP {
                 begin = Instant::now();
             }

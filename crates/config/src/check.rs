@@ -329,6 +329,16 @@ impl Config {
 
     fn check_house(&self, found: &mut Problems) {
         self.dds.check(found);
+        let topics = dds::Topic::ALL;
+        let topics: Vec<&str> = topics.iter().map(|(_, topic)| topic.name()).collect();
+        for (i, topic) in self.keys.origin_proof.iter().enumerate() {
+            found.require(
+                topics.contains(&topic.as_str()),
+                format!("keys.origin_proof[{i}]"),
+                topic,
+                format!("one of the topics {}", topics.join(", ")),
+            );
+        }
         let peers: BTreeSet<&str> = self
             .cluster
             .peers

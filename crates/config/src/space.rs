@@ -1,7 +1,10 @@
 //! The data space: how it is joined, and what its topics promise.
 
 use crate::check::Problems;
-use dds::{DomainConfig, Durability, Liveliness, Overflow, Ownership, Qos, Reliability, Topic};
+use dds::{
+    DomainConfig, Durability, Liveliness, Overflow, Ownership, Qos, Reliability, Representation,
+    Topic,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,6 +34,8 @@ pub struct Dds {
     pub participant: Option<u16>,
     /// Participants to expect on one host: so many ports are tried on each peer.
     pub participants: u16,
+    /// Send the hash of the key with every sample, for readers such as those of Fast DDS 2.
+    pub key_hashes: bool,
     /// Topics by their short names, where they differ from the defaults.
     #[serde(rename = "topic")]
     pub topics: BTreeMap<String, TopicQos>,
@@ -51,6 +56,7 @@ impl Default for Dds {
             port_base: base.port_base,
             participant: None,
             participants: base.participants,
+            key_hashes: base.key_hashes,
             topics: BTreeMap::new(),
         }
     }
@@ -88,6 +94,8 @@ pub struct TopicQos {
     pub ownership: Option<OwnershipKind>,
     /// Of this node's writers under exclusive ownership; the strongest counts.
     pub strength: Option<i32>,
+    /// `xcdr2` or `xcdr1`: how this node's writers marshal.
+    pub representation: Option<RepresentationKind>,
 }
 
 macro_rules! words {
@@ -145,6 +153,16 @@ words!(
     }
 );
 
+words!(
+    /// `representation`
+    RepresentationKind {
+        /// Of DDS-XTypes 1.3.
+        Xcdr2,
+        /// What older implementations read.
+        Xcdr1
+    }
+);
+
 impl TopicQos {
     /// On top of `default`, or of the profile it names.
     fn qos(&self, default: Qos) -> Qos {
@@ -195,6 +213,12 @@ impl TopicQos {
             Some(OwnershipKind::Shared) => Ownership::Shared,
             None => qos.ownership,
         };
+        if let Some(kind) = self.representation {
+            qos.representation = match kind {
+                RepresentationKind::Xcdr2 => Representation::Xcdr2,
+                RepresentationKind::Xcdr1 => Representation::Xcdr1,
+            };
+        }
         qos
     }
 
@@ -247,6 +271,7 @@ impl Dds {
             port_base: self.port_base,
             participant: self.participant,
             participants: self.participants,
+            key_hashes: self.key_hashes,
         }
     }
 

@@ -246,6 +246,15 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             "class = \"ups\"\nnetworks = [\"here\"]",
             &["`device[0].networks`", "here", "192.0.2.0/24"],
         ),
+        (
+            "[node]",
+            "[keys]\norigin_proof = [\"glasshouse_alerts\", \"scores\"]\n[node]",
+            &[
+                "`keys.origin_proof[1]`",
+                "scores",
+                "glasshouse_readings, glasshouse_scores",
+            ],
+        ),
         ("[node]", "[node", &["house.toml"]),
     ];
     for (from, to, expected) in table {

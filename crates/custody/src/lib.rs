@@ -25,6 +25,7 @@ pub mod at_rest;
 mod custodian;
 mod drbg;
 mod group;
+pub mod harness;
 #[cfg(test)]
 mod interop;
 mod provider;
@@ -38,7 +39,7 @@ pub use custodian::{Custodian, Input, Output};
 pub use group::{GroupError, JoinInfo, KeyGroup, MAX_MESSAGE, PendingJoin};
 pub use roster::{Membership, Roster};
 pub use seal::{
-    Grace, Keyring, MAX_PARKED, MAX_STREAMS, OpenError, Opened, Origin, Parking, Place, PlaceKey,
-    REPLAY_WINDOW, SealError, SealForm, Sealer,
+    Grace, Keyring, MAX_PARKED, MAX_STREAMS, OpenError, Opened, Origin, OutsideError, Parking,
+    Place, PlaceKey, REPLAY_WINDOW, SealError, SealForm, Sealer, open_outside,
 };
 pub use secrets::EpochSecrets;

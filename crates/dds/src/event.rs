@@ -1,6 +1,7 @@
 //! What the data space tells about itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Discovery and contract events. Counts are the current ones of that endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +42,10 @@ pub enum SpaceEvent {
     DeadlineMissed {
         /// Topic.
         topic: String,
+        /// The key, where it is known: of several at once, Cyclone tells the last.
+        key: Option<String>,
+        /// The topic's deadline.
+        deadline: Duration,
         /// Misses since the reader was made.
         total: u32,
     },
@@ -59,6 +64,8 @@ pub enum SpaceEvent {
     LivelinessLost {
         /// Topic.
         topic: String,
+        /// Our reader's partitions, with commas between.
+        partitions: String,
         /// Matched writers that are alive.
         alive: u32,
         /// Matched writers that are not.
@@ -68,6 +75,8 @@ pub enum SpaceEvent {
     LivelinessRegained {
         /// Topic.
         topic: String,
+        /// Our reader's partitions, with commas between.
+        partitions: String,
         /// Matched writers that are alive.
         alive: u32,
         /// Matched writers that are not.

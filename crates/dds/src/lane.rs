@@ -1,5 +1,8 @@
 //! The bounded hand-over between publishers and the thread that writes: one lane per topic and
 //! partition, so that a stuck room does not hold up the others.
+//!
+//! Who finds the lane at rest may write himself ([`Queue::claim`]): waking the thread takes longer than
+//! writing. What comes while somebody writes waits in the queue, so the order is that of the offers.
 
 use crate::event::Meter;
 use crate::partition;
@@ -9,10 +12,15 @@ use crate::space::PublishError;
 use crate::topic::Topic;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Writers of one node: rooms × topics, with room for growth. Each costs a thread.
 pub(crate) const LANES_MAX: usize = 256;
+
+/// An offer that follows the last write so soon is one of a burst: it goes to the thread, where several
+/// share a datagram. Sealing a sample takes about as long.
+pub(crate) const BURST: Duration = Duration::from_micros(10);
 
 /// What waits in a lane.
 #[derive(Clone, Debug)]
@@ -26,6 +34,14 @@ impl Item {
         match self {
             Self::Write(sample) => &sample.key,
             Self::Dispose(key) => key,
+        }
+    }
+
+    /// Bytes of its payload.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Write(sample) => sample.sealed.len(),
+            Self::Dispose(_) => 0,
         }
     }
 }
@@ -90,9 +106,49 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     items: VecDeque<Item>,
-    /// An item is with the writing thread.
-    busy: bool,
+    writing: Writing,
+    /// When the last write ended, once there was one.
+    rested: Option<Instant>,
     closed: bool,
+}
+
+/// Who has an item that is not written yet.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Writing {
+    #[default]
+    Nobody,
+    /// The lane's thread; it looks into the queue again before it waits.
+    Thread,
+    /// A publisher, by a [`Claim`].
+    Caller,
+}
+
+/// The right to write past the empty queue; ends when dropped.
+pub(crate) struct Claim<'a> {
+    queue: &'a Queue,
+    now: fn() -> Instant,
+}
+
+impl Claim<'_> {
+    /// Could not be written at once: first in the queue, for the thread.
+    pub(crate) fn hand_over(self, item: Item) {
+        lock(&self.queue.state).items.push_front(item);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let rested = (self.now)();
+        let mut state = lock(&self.queue.state);
+        state.writing = Writing::Nobody;
+        state.rested = Some(rested);
+        if !state.items.is_empty() || state.closed {
+            self.queue.filled.notify_one();
+        }
+        if state.items.is_empty() {
+            self.queue.idle.notify_waiters();
+        }
+    }
 }
 
 impl Queue {
@@ -121,7 +177,10 @@ impl Queue {
         if state.items.len() < self.limit {
             state.items.push_back(item);
             Meter::add(&meter.accepted);
-            self.filled.notify_one();
+            // Whoever writes looks here when he is done.
+            if state.writing == Writing::Nobody {
+                self.filled.notify_one();
+            }
             return Offer::Accepted;
         }
         match self.overflow {
@@ -144,6 +203,18 @@ impl Queue {
         }
     }
 
+    /// The right to write an item directly, if nothing waits or is being written and the last write is
+    /// not of the same burst.
+    pub(crate) fn claim(&self, now: fn() -> Instant) -> Option<Claim<'_>> {
+        let mut state = lock(&self.state);
+        let rests = state.writing == Writing::Nobody && state.items.is_empty() && !state.closed;
+        if !rests || state.rested.is_some_and(|rested| now() < rested + BURST) {
+            return None;
+        }
+        state.writing = Writing::Caller;
+        Some(Claim { queue: self, now })
+    }
+
     /// As [`offer`](Self::offer), waiting for room; false: closed.
     pub(crate) async fn push(&self, mut item: Item, meter: &Meter) -> bool {
         loop {
@@ -161,18 +232,24 @@ impl Queue {
 
     /// The next item, waiting for one; `None` once closed and empty. Taking the next one says that
     /// the former is done.
-    pub(crate) fn next(&self) -> Option<Item> {
+    pub(crate) fn next(&self, now: fn() -> Instant) -> Option<Item> {
+        let rested = now();
         let mut state = lock(&self.state);
-        state.busy = false;
+        if state.writing == Writing::Thread {
+            state.writing = Writing::Nobody;
+            state.rested = Some(rested);
+        }
         loop {
-            if let Some(item) = state.items.pop_front() {
-                state.busy = true;
-                self.room.notify_waiters();
-                return Some(item);
-            }
-            self.idle.notify_waiters();
-            if state.closed {
-                return None;
+            if state.writing == Writing::Nobody {
+                if let Some(item) = state.items.pop_front() {
+                    state.writing = Writing::Thread;
+                    self.room.notify_waiters();
+                    return Some(item);
+                }
+                self.idle.notify_waiters();
+                if state.closed {
+                    return None;
+                }
             }
             state = self
                 .filled
@@ -183,22 +260,22 @@ impl Queue {
 
     /// The next item, if there is one; otherwise the former still counts as being written.
     pub(crate) fn take_ready(&self) -> Option<Item> {
-        let mut state = lock(&self.state);
-        let item = state.items.pop_front()?;
-        state.busy = true;
+        let item = lock(&self.state).items.pop_front()?;
         self.room.notify_waiters();
         Some(item)
     }
 
-    /// The next item, if there is one; as [`next`](Self::next) it ends the former.
+    /// The next item, if there is one; it counts as being written until the next is asked for. For a
+    /// writer without a thread and without claims.
     pub(crate) fn try_next(&self) -> Option<Item> {
         let mut state = lock(&self.state);
         let item = state.items.pop_front();
-        state.busy = item.is_some();
-        if state.busy {
-            self.room.notify_waiters()
+        if item.is_some() {
+            state.writing = Writing::Thread;
+            self.room.notify_waiters();
         } else {
-            self.idle.notify_waiters()
+            state.writing = Writing::Nobody;
+            self.idle.notify_waiters();
         }
         item
     }
@@ -210,7 +287,7 @@ impl Queue {
             idle.as_mut().enable();
             {
                 let state = lock(&self.state);
-                if state.items.is_empty() && !state.busy {
+                if state.items.is_empty() && state.writing == Writing::Nobody {
                     return;
                 }
             }

@@ -31,7 +31,7 @@ mod topic;
 pub use cyclone::{Addresses, CycloneSpace, DomainConfig, JoinError};
 pub use event::{Counters, Promise, SpaceEvent};
 pub use memory::{MemoryDomain, MemorySpace};
-pub use qos::{Durability, Liveliness, Overflow, Ownership, Qos, Reliability};
+pub use qos::{Durability, Liveliness, Overflow, Ownership, Qos, Reliability, Representation};
 pub use rules::{Policy, QosFault};
 pub use sample::{Delivery, SEALED_MAX, Sample};
 pub use space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};

@@ -69,6 +69,15 @@ pub enum Ownership {
     },
 }
 
+/// How samples are marshalled (DDS-XTypes 1.3 §7.4). Readers take either, whatever is said here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Representation {
+    /// Of DDS-XTypes 1.3, where an appendable type has its length before it.
+    Xcdr2,
+    /// The original encoding, the only one that older implementations read: Fast DDS 2, for example.
+    Xcdr1,
+}
+
 /// The quality of service of a topic; ordered per key, never disposed by a writer's mere departure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Qos {
@@ -99,6 +108,8 @@ pub struct Qos {
     pub time_filter: Option<Duration>,
     /// Whose samples count.
     pub ownership: Ownership,
+    /// How this node's writers marshal.
+    pub representation: Representation,
 }
 
 impl Qos {
@@ -117,6 +128,7 @@ impl Qos {
         lifespan: None,
         time_filter: None,
         ownership: Ownership::Shared,
+        representation: Representation::Xcdr2,
     };
     /// Scores, models: only the newest value of a key counts.
     pub const STATE: Self = Self {

@@ -1,34 +1,33 @@
-use crate::sample::{Delivery, Sample};
-use tokio::sync::mpsc;
+//! A subscription, as its reader's owner sees it.
 
-/// Deliveries waiting in one subscription. When that many are unread, the reader behind it stops
-/// taking, and its cache keeps the newest of every key. At SEALED_MAX each that
-/// is 256 MiB: the most one stuck subscriber can hold here.
+use crate::sample::{Delivery, Sample};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use tokio::task::coop::cooperative;
+
+/// Deliveries waiting in one subscription of the in-memory data space. When that many are unread, its
+/// reader keeps the newest of every key instead.
 pub(crate) const UNREAD_MAX: usize = 256;
 
 /// The reader behind a subscription, which its drop closes.
 pub(crate) trait Upstream: Send {
-    /// A delivery was taken: there is room for another.
-    fn taken(&self) {}
+    /// The next delivery; `None` when there will be none any more.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>>;
+
+    /// A delivery that is here already.
+    fn try_next(&mut self) -> Option<Delivery>;
 }
 
 /// An open subscription. Dropping it closes the reader.
 pub struct Subscription {
     topic: String,
-    deliveries: mpsc::Receiver<Delivery>,
-    /// Keeps the reader alive; declared last, so the channel closes first.
     reader: Box<dyn Upstream>,
 }
 
 impl Subscription {
-    pub(crate) fn new(
-        topic: &str,
-        deliveries: mpsc::Receiver<Delivery>,
-        reader: Box<dyn Upstream>,
-    ) -> Self {
+    pub(crate) fn new(topic: &str, reader: Box<dyn Upstream>) -> Self {
         Self {
             topic: topic.to_owned(),
-            deliveries,
             reader,
         }
     }
@@ -40,9 +39,8 @@ impl Subscription {
 
     /// The next delivery; `None` when the space has closed. Cancel safe.
     pub async fn recv(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.recv().await;
-        self.reader.taken();
-        delivery
+        // A topic that never pauses must not keep its runtime from the other tasks.
+        cooperative(poll_fn(|context| self.reader.poll_next(context))).await
     }
 
     /// The next sample, passing over disposals; `None` when the space has closed. Cancel safe.
@@ -57,9 +55,7 @@ impl Subscription {
 
     /// A delivery that is here already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.try_recv().ok();
-        self.reader.taken();
-        delivery
+        self.reader.try_next()
     }
 }
 

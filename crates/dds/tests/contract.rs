@@ -6,6 +6,8 @@ use common::{LIMIT, event, next, next_sample, publish_all, sample};
 use dds::{CycloneSpace, DataSpace, Delivery, Durability, MemoryDomain, Overflow, Qos, Sample};
 use dds::{SpaceEvent, SubscribeError, Topic};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 type Space = Box<dyn DataSpace>;
 /// Makes spaces that meet each other.
@@ -165,7 +167,7 @@ async fn a_subscriber_that_does_not_read_costs_a_bounded_amount(spaces: Spaces<'
         got.push(next_sample(&mut subscription).await.sequence);
     }
     assert!(got.is_sorted(), "order is kept across the gap");
-    // The channel, one batch on its way, the backlog.
+    // In memory the channel, and the backlog.
     assert!(
         got.len() <= 256 + 64 + 32,
         "{} of 2000 samples were kept for a subscriber that did not read",
@@ -353,6 +355,69 @@ async fn closing_with_an_unread_subscription_ends(spaces: Spaces<'_>) {
     drop(subscription);
 }
 
+async fn samples_of_any_size_keep_their_order(spaces: Spaces<'_>) {
+    let (writer, reader) = (spaces(), spaces());
+    let topic = topic("sizes", Qos::TELEMETRY);
+    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    // Small ones that find the lane at rest are written at once, large ones and bursts by its thread.
+    for sequence in 1..=300 {
+        let length = [1, 20_000, 300, 1, 8_193][sequence as usize % 5];
+        let sample = Sample {
+            sealed: vec![7; length],
+            ..sample("a", sequence)
+        };
+        publish_all(&*writer, &topic, "room-a", [sample]).await;
+        if sequence % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for expected in 1..=300 {
+        assert_eq!(next_sample(&mut subscription).await.sequence, expected);
+    }
+}
+
+/// Subscriptions, then the reading space, then the writing one go away while samples arrive.
+async fn whatever_is_dropped_while_samples_arrive_ends(spaces: Spaces<'_>) {
+    let (writer, topic) = (Arc::new(spaces()), topic("dropped", Qos::TELEMETRY));
+    let publishing = tokio::spawn({
+        let (writer, topic) = (Arc::downgrade(&writer), topic.clone());
+        async move {
+            for sequence in 1.. {
+                let Some(writer) = writer.upgrade() else {
+                    return;
+                };
+                let sample = sample("a", sequence);
+                if writer.publish_wait(&topic, "room-a", sample).await.is_err() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for _ in 0..3 {
+        let reader = spaces();
+        for _ in 0..8 {
+            let mut short = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+            next_sample(&mut short).await;
+            // Dropped with a waker in the reader's listener, or with samples that nobody took.
+            let _ = tokio::time::timeout(Duration::ZERO, short.recv()).await;
+        }
+        let mut waiting = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+        next_sample(&mut waiting).await;
+        let waiting = tokio::spawn(async move { while waiting.recv().await.is_some() {} });
+        let closing = tokio::task::spawn_blocking(move || drop(reader));
+        let ended = async { tokio::join!(closing, waiting) };
+        let (closed, waited) = tokio::time::timeout(LIMIT, ended).await.expect("in time");
+        closed.expect("the space closes");
+        waited.expect("the subscription ends");
+    }
+    let closing = tokio::task::spawn_blocking(move || drop(writer));
+    let ended = async { tokio::join!(closing, publishing) };
+    let (closed, published) = tokio::time::timeout(LIMIT, ended).await.expect("in time");
+    closed.expect("the space closes");
+    published.expect("publishing ends");
+}
+
 async fn what_breaks_a_rule_is_refused_in_words(spaces: Spaces<'_>) {
     let (space, topic) = (spaces(), topic("rules", Qos::TELEMETRY));
     let huge = Sample {
@@ -412,5 +477,7 @@ contract!(
     profiles_that_do_not_fit_are_told_to_both,
     a_space_hears_itself_and_ends_its_subscriptions,
     closing_with_an_unread_subscription_ends,
+    samples_of_any_size_keep_their_order,
+    whatever_is_dropped_while_samples_arrive_ends,
     what_breaks_a_rule_is_refused_in_words,
 );

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::net::Net;
 use common::{Peer, config, event, next_sample, publish_all, sample, tag};
 use dds::{CycloneSpace, Qos, SpaceEvent, Topic};
 use std::path::{Path, PathBuf};
@@ -12,17 +13,26 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn spy(arguments: &[&str]) -> Peer {
+fn python() -> PathBuf {
     let python = root().join(".tools/dds-venv/bin/python");
     assert!(
         python.exists(),
         "the DDS peer {} is missing: run `cargo xtask setup`",
         python.display()
     );
-    let mut command = Command::new(python);
+    python
+}
+
+fn spy(arguments: &[&str]) -> Peer {
+    run("deploy/dds/spy.py", arguments)
+}
+
+/// A script, in this test's domain.
+fn run(script: &str, arguments: &[&str]) -> Peer {
+    let mut command = Command::new(python());
     let domain = config().domain.to_string();
     command
-        .arg(root().join("deploy/dds/spy.py"))
+        .arg(root().join(script))
         .args(["--domain", &domain, "--tag", &tag()])
         .args(arguments);
     Peer::run(command)
@@ -92,4 +102,79 @@ async fn an_outside_publisher_is_received() {
         );
         assert_eq!(got.sealed, format!("not sealed {number}").into_bytes());
     }
+}
+
+/// The script on host 2 and ours on host 1 of a network, in both directions.
+fn exchange(script: &[&str], ours: &[&str]) {
+    let net = Net::of(2);
+    let script = |arguments: &[&str]| {
+        let mut command = net.on(2, &python());
+        command
+            .arg(root().join("deploy/dds/spy.py"))
+            .args(["--interface", &Net::address(2)]);
+        command
+            .args(["--topic", "peer_topic", "--partition", "room"])
+            .args(script);
+        command.args(arguments);
+        Peer::run(command)
+    };
+    let ours = |mode: &str| net.peer(1, ours, mode);
+    let mut feeder = ours("feed");
+    feeder.feed("ups-1 20 50");
+    let reader = script(&[]);
+    assert_eq!(reader.line(), r#"{"ready": "peer_topic"}"#);
+    // The last 16 for one that comes late, then what follows.
+    let expect = |sequence| {
+        let line = reader.line();
+        assert!(line.contains(r#""key": "ups-1""#), "{line}");
+        assert!(line.contains(&format!(r#""seq": {sequence},"#)), "{line}");
+    };
+    (5..=20).for_each(expect);
+    feeder.feed("ups-1 100 50");
+    (21..=120).for_each(expect);
+    drop((feeder, reader));
+    let feeder = script(&["--publish", "20", "--key", "pdu-9"]);
+    assert_eq!(feeder.line(), r#"{"published": 20}"#);
+    let reader = ours("subscribe");
+    for sequence in 1..=20 {
+        let line = reader.line();
+        assert!(line.starts_with(&format!("pdu-9 {sequence} ")), "{line}");
+    }
+}
+
+#[test]
+fn cyclone_dds_meets_ours_by_multicast() {
+    exchange(&["--multicast"], &["--multicast"]);
+}
+
+#[test]
+fn cyclone_dds_meets_ours_without_multicast() {
+    let (one, two) = (Net::address(1), Net::address(2));
+    exchange(&["--peer", &one], &["--peer", &two]);
+}
+
+/// A release to come has a field more: its readers and ours take each other's samples.
+#[tokio::test]
+async fn a_new_field_cuts_off_neither_release() {
+    const NEWER: &str = "crates/dds/tests/peers/newer.py";
+    let space = CycloneSpace::join(&config()).expect("joined");
+    let topic = Topic::new("newer", Qos::TELEMETRY).expect("a DDS name");
+    let mut subscription =
+        dds::DataSpace::subscribe(&space, &topic, &["room-a"]).expect("subscribed");
+    let arguments = ["--topic", "newer", "--partition", "room-a"];
+    let newer = run(NEWER, &[&arguments[..], &["--publish", "5"]].concat());
+    assert_eq!(newer.line(), r#"{"published": 5}"#);
+    for number in 1..=5 {
+        let got = next_sample(&mut subscription).await;
+        assert_eq!((got.key.as_str(), got.sequence), ("stranger", number));
+        assert_eq!(got.sealed, format!("not sealed {number}").into_bytes());
+    }
+    publish_all(&space, &topic, "room-a", [sample("ups-1", 7)]).await;
+    let reader = run(NEWER, &[&arguments[..], &["--count", "6"]].concat());
+    assert_eq!(reader.line(), r#"{"ready": "newer"}"#);
+    let lines: Vec<String> = (0..6).map(|_| reader.line()).collect();
+    let ours = lines
+        .iter()
+        .filter(|line| line.contains(r#""key": "ups-1", "writer": "test-writer", "seq": 7,"#));
+    assert_eq!(ours.count(), 1, "{lines:?}");
 }

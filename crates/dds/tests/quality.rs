@@ -77,10 +77,14 @@ async fn a_silent_key_is_told_to_both_ends(spaces: Spaces<'_>) {
     let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
     publish_all(&*writer, &topic, "room-a", [sample("a", 1)]).await;
     assert_eq!(next_sample(&mut subscription).await.sequence, 1);
-    event(&mut at_reader, |event| {
+    let missed = event(&mut at_reader, |event| {
         matches!(event, SpaceEvent::DeadlineMissed { total: 1.., .. })
     })
     .await;
+    let SpaceEvent::DeadlineMissed { key, deadline, .. } = missed else {
+        unreachable!("asked for this variant")
+    };
+    assert_eq!((key.as_deref(), deadline), (Some("a"), SPAN));
     event(&mut at_writer, |event| {
         matches!(
             event,
@@ -111,6 +115,7 @@ async fn a_writer_that_stops_working_loses_its_liveliness(spaces: Spaces<'_>) {
     .await;
     let silent = SpaceEvent::LivelinessLost {
         topic: "liveliness".into(),
+        partitions: "room-a".into(),
         alive: 0,
         silent: 1,
     };

@@ -169,11 +169,28 @@ fn ask(config: &RegistryConfig, id: u32) -> Result<Answer, String> {
         let login = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
         request = request.header("Authorization", format!("Basic {login}"));
     }
-    let mut response = request.call().map_err(|error| error.to_string())?;
+    let mut response = request.call().map_err(|error| why(config, error))?;
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(MAX_BODY);
     let body = body.read_to_vec().map_err(|error| error.to_string())?;
     answer(status, &body)
+}
+
+/// What failed before there was an answer. A certificate that is not believed is said to be it: somebody has to mend a file.
+fn why(config: &RegistryConfig, error: ureq::Error) -> String {
+    let from_tls = match &error {
+        ureq::Error::Rustls(error) => Some(error),
+        // A handshake is input and output, and so are its errors.
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    match (from_tls, &config.ca) {
+        (Some(rustls::Error::InvalidCertificate(problem)), Some(ca)) => format!(
+            "its certificate is not believed: {problem}; feed.registry.ca ({}) must hold its authority, and the certificate the name in feed.registry.url",
+            ca.display()
+        ),
+        _ => error.to_string(),
+    }
 }
 
 fn answer(status: u16, body: &[u8]) -> Result<Answer, String> {

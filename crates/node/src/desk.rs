@@ -105,7 +105,8 @@ impl Desk {
             Ok(reports) => {
                 // The same origin as the first time: whoever has seen it takes it for a repetition.
                 for report in &reports {
-                    let published = self.space.publish(report, clock::unix_now_ns()).await;
+                    let now = clock::unix_now_ns();
+                    let published = self.space.publish(report.clone(), now).await;
                     published.map_err(|error| format!("the report was not published: {error}"))?;
                 }
                 let gone = blocking::in_place(|| self.quarantine.discard(id));

@@ -11,7 +11,7 @@ use crate::ingest::{self, IngestLog};
 use crate::numbering::Numbering;
 use crate::postman;
 use crate::quarantine::Quarantine;
-use crate::space::SealedSpace;
+use crate::space::{Entered, SealedSpace};
 use crate::surroundings::MailDoor;
 use edge::smtp::{Devices, JournalSink, JournalSinkOptions, SmtpConfig, SmtpCounts, Stored};
 use machine::mistakes::{self, Mistake};
@@ -86,6 +86,12 @@ fn sum(a: SmtpCounts, b: SmtpCounts) -> SmtpCounts {
         injections: a.injections + b.injections,
     }
 }
+
+/// Reports of waiting mails that are decoded before any goes on: a sample's worth for each of two busy
+/// devices, and a few milliseconds of decoding, which the first of them waits.
+const TOGETHER: usize = 2 * wire::payload::MAX_REPORTS;
+/// Nor are more mails taken together than this many bytes, which are all in memory.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -207,12 +213,21 @@ impl Mailbox {
                 }
                 mail = stored.recv() => {
                     let Some(mail) = mail else { return Err("the mail journal has closed its hand-over".into()) };
-                    last = mail.seq;
-                    let number = numbers.number(mail.seq);
-                    if number > recorded {
-                        log.add(number, &mail.mail.data);
+                    let (mut reports, mut bytes, mut next) = (Vec::new(), 0, Some(mail));
+                    // A single mail goes on at once; what has queued up behind it goes along.
+                    while let Some(mail) = next.take() {
+                        last = mail.seq;
+                        let number = numbers.number(mail.seq);
+                        if number > recorded {
+                            log.add(number, &mail.mail.data);
+                        }
+                        bytes += mail.mail.data.len();
+                        self.process(number, mail.mail, devices, &mut reports)?;
+                        if reports.len() < TOGETHER && bytes < TOGETHER_BYTES {
+                            next = stored.try_recv().ok();
+                        }
                     }
-                    self.process(number, mail.mail, devices).await?;
+                    self.space.publish_all(reports).await?;
                 }
             }
         }
@@ -248,11 +263,13 @@ impl Mailbox {
             .map_or("<>", String::as_str)
     }
 
-    async fn process(
+    /// Decodes a mail into `reports`, or puts it into quarantine.
+    fn process(
         &self,
         seq: u64,
         mail: StoredMail,
         devices: &Devices,
+        reports: &mut Vec<Entered>,
     ) -> Result<(), ServiceError> {
         if mail.reverse_path.is_none()
             && let Some(notification) = bounce::read(&mail.data, &self.cluster)
@@ -275,10 +292,10 @@ impl Mailbox {
             .map_err(|refused| refused.to_string())
             .and_then(|reports| proven(shown(&mail), &reports, devices).map(|()| reports));
         match decoded {
-            Ok(reports) => {
-                let entered_ns =
+            Ok(decoded) => {
+                let at_ns =
                     i64::try_from(mail.end_of_data.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
-                self.space.publish_all(&reports, entered_ns).await?;
+                reports.extend(decoded.into_iter().map(|report| Entered { report, at_ns }));
             }
             Err(refused) => {
                 tracing::info!("mail {seq} from {sender} goes to quarantine: {refused}");

@@ -50,6 +50,8 @@ pub const HEARTBEAT_GRACE: u32 = 4;
 pub const OVERTAKING: Duration = Duration::from_secs(45 * 60);
 /// Condition of an alert about mails that never arrived.
 pub const MISSING: &str = "mails-missing";
+/// Condition of an alert about writers on the data space that show no life.
+pub const WRITERS: &str = "writers-silent";
 /// Most devices watched.
 pub const MAX_DEVICES: usize = 10_000;
 /// Most reported conditions open per device; a device that reports more is broken as a whole.
@@ -92,6 +94,24 @@ pub enum Input {
         room: RoomId,
         /// Its heartbeat.
         every: Duration,
+        /// The time of day.
+        at: UnixMillis,
+    },
+    /// The data space tells that nothing of the device came within the deadline of its topic.
+    Overdue {
+        /// Which.
+        device: DeviceId,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// How many writers of a room's readings the data space knows, when that changes.
+    Writers {
+        /// The room.
+        room: RoomId,
+        /// Those that show life.
+        alive: u32,
+        /// Those that do not.
+        silent: u32,
         /// The time of day.
         at: UnixMillis,
     },
@@ -296,7 +316,59 @@ impl Monitor {
     }
 }
 
+/// What stands for a room's writers on the data space where an alert names a device.
+pub fn writers_of(room: &RoomId) -> DeviceId {
+    format!("data-space/{room}").as_str().into()
+}
+
 impl Monitor {
+    /// The next report ends it as any silence. A configured heartbeat rules alone: it knows the device,
+    /// the deadline only its topic.
+    fn overdue(
+        &mut self,
+        now: Instant,
+        device: &DeviceId,
+        deadline: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(watch) = self.devices.get_mut(device) else {
+            return;
+        };
+        // A report that came since then may have been looked at first; one that came before may have
+        // taken its time to get here.
+        let heard = watch.rhythm.last().map(|(heard, _)| now.since(heard));
+        let silent = heard.is_some_and(|span| span >= deadline / 2);
+        if silent && watch.silence.is_none() && !watch.rhythm.is_configured() {
+            let alert = watch.silence_alert(device, now, Some(deadline));
+            watch.silence = Some(self.rate.raise(now, alert, out));
+        }
+    }
+
+    fn writers(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        (alive, silent): (u32, u32),
+        at: UnixMillis,
+        out: &mut Vec<Output>,
+    ) {
+        let name = writers_of(room);
+        if silent == 0 {
+            let watch = self.devices.get_mut(&name);
+            if let Some(open) = watch.and_then(|watch| watch.reported.remove(WRITERS)) {
+                close(open, at, out);
+            }
+        } else if self.watch(&name, room).is_some() {
+            let summary = format!(
+                "{silent} of {} writers of the readings of room {room} on the data space show no life; \
+                 what their mailboxes take is not judged",
+                alive.saturating_add(silent)
+            );
+            let when = (at, None);
+            self.report(now, &name, WRITERS, Severity::Warning, when, summary, out);
+        }
+    }
+
     fn adopt(&mut self, alert: Alert) {
         let Some(watch) = self.watch(&alert.device, &alert.room) else {
             return;
@@ -330,6 +402,8 @@ impl Machine for Monitor {
             | Input::Event(_)
             | Input::Numbered { .. }
             | Input::Expect { .. }
+            | Input::Overdue { .. }
+            | Input::Writers { .. }
             | Input::Adopt(_)
             | Input::Forget(_) => Overload::Delay,
             Input::Scored(_) => Overload::Shed,
@@ -360,6 +434,13 @@ impl Machine for Monitor {
                     watch.rhythm.expect(every, now, at);
                 }
             }
+            Input::Overdue { device, deadline } => self.overdue(now, &device, deadline, out),
+            Input::Writers {
+                room,
+                alive,
+                silent,
+                at,
+            } => self.writers(now, &room, (alive, silent), at, out),
             Input::Adopt(alert) => self.adopt(alert),
             Input::Forget(device) => {
                 self.devices.remove(&device);
@@ -371,7 +452,7 @@ impl Machine for Monitor {
         for (device, watch) in &mut self.devices {
             if watch.silence.is_none() && watch.rhythm.silent_from().is_some_and(|from| from <= now)
             {
-                let alert = watch.silence_alert(device, now);
+                let alert = watch.silence_alert(device, now, None);
                 watch.silence = Some(self.rate.raise(now, alert, out));
             }
         }

@@ -40,7 +40,7 @@ impl Need {
 }
 
 /// Scripts of the parts that bring their own foreign counterparts; each is idempotent.
-const SCRIPTS: [(Need, &str, &str); 8] = [
+const SCRIPTS: &[(Need, &str, &str)] = &[
     (
         Need::Tests,
         "mail senders (swaks, smtp-source)",
@@ -50,6 +50,11 @@ const SCRIPTS: [(Need, &str, &str); 8] = [
         Need::Tests,
         "a DDS peer (Cyclone DDS)",
         "deploy/tools/fetch-dds-peer.sh",
+    ),
+    (
+        Need::Tests,
+        "a DDS peer (Fast DDS)",
+        "deploy/tools/build-fastdds-peer.sh",
     ),
     (
         Need::Tests,
@@ -68,6 +73,11 @@ const SCRIPTS: [(Need, &str, &str); 8] = [
         Need::Bench,
         "coboljsonifier",
         "deploy/tools/fetch-coboljsonifier.sh",
+    ),
+    (
+        Need::Bench,
+        "rdkafka_performance",
+        "deploy/tools/fetch-rdkafka-performance.sh",
     ),
 ];
 

@@ -6,119 +6,166 @@ use std::path::{Path, PathBuf};
 
 /// How to see that a tool is here.
 enum Probe {
+    /// This file.
+    File(&'static str),
     /// Any of these programs.
     Program(&'static [&'static str]),
     /// `java` of at least this version.
     Java(u32),
+    /// What pkg-config knows by this name.
+    Library(&'static str),
     /// `python3` that can make virtual environments with pip in them.
     PythonVenv,
 }
 
 struct Tool {
     name: &'static str,
-    purpose: &'static str,
-    need: Need,
+    /// Who wants it, and what for.
+    wanted: &'static [(Need, &'static str)],
     probe: Probe,
     /// Debian and Ubuntu packages; the first that exists there is taken.
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 14] = [
+const TOOLS: &[Tool] = &[
     Tool {
         name: "a C and C++ compiler",
-        purpose: "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
-        need: Need::Demo,
+        wanted: &[(
+            Need::Demo,
+            "it builds the bindings to libtorch, Cyclone DDS and AWS-LC",
+        )],
         probe: Probe::Program(&["c++", "g++", "clang++"]),
         packages: &["g++"],
     },
     Tool {
         name: "cmake",
-        purpose: "it builds Cyclone DDS",
-        need: Need::Demo,
+        wanted: &[(Need::Demo, "it builds Cyclone DDS")],
         probe: Probe::Program(&["cmake"]),
         packages: &["cmake"],
     },
     Tool {
         name: "make",
-        purpose: "cmake drives it",
-        need: Need::Demo,
+        wanted: &[(Need::Demo, "cmake drives it")],
         probe: Probe::Program(&["make", "gmake", "ninja"]),
         packages: &["make"],
     },
     Tool {
         name: "a JDK of version 17 or newer",
-        purpose: "the Kafka tests run a real Apache Kafka on it",
-        need: Need::Tests,
+        wanted: &[
+            (Need::Tests, "the Kafka tests run a real Apache Kafka on it"),
+            (
+                Need::Bench,
+                "the feed is measured against a real Apache Kafka on it",
+            ),
+        ],
         probe: Probe::Java(17),
         packages: &["openjdk-21-jdk-headless", "openjdk-17-jdk-headless"],
     },
     Tool {
         name: "Maven",
-        purpose: "it brings Apache Kafka from Maven Central",
-        need: Need::Tests,
+        wanted: &[
+            (Need::Tests, "it brings Apache Kafka from Maven Central"),
+            (Need::Bench, "it brings Apache Kafka from Maven Central"),
+        ],
         probe: Probe::Program(&["mvn"]),
         packages: &["maven"],
     },
     Tool {
         name: "kcat",
-        purpose: "the embedded broker is tested with it",
-        need: Need::Tests,
+        wanted: &[
+            (Need::Tests, "the embedded broker is tested with it"),
+            (Need::Bench, "the feed is measured beside it"),
+        ],
         probe: Probe::Program(&["kcat", "kafkacat"]),
         packages: &["kcat", "kafkacat"],
     },
     Tool {
+        name: "pkg-config",
+        wanted: &[
+            (Need::Tests, "it finds librdkafka"),
+            (Need::Bench, "it finds librdkafka"),
+        ],
+        probe: Probe::Program(&["pkg-config"]),
+        packages: &["pkg-config", "pkgconf"],
+    },
+    Tool {
+        name: "librdkafka with its headers",
+        wanted: &[
+            (Need::Tests, "the second feed is built on it and tested"),
+            (
+                Need::Bench,
+                "its own measuring consumer is built against it",
+            ),
+        ],
+        probe: Probe::Library("rdkafka"),
+        packages: &["librdkafka-dev"],
+    },
+    Tool {
         name: "perl",
-        purpose: "swaks, which the mailbox is tested with, is written in it",
-        need: Need::Tests,
+        wanted: &[(
+            Need::Tests,
+            "swaks, which the mailbox is tested with, is written in it",
+        )],
         probe: Probe::Program(&["perl"]),
         packages: &["perl"],
     },
     Tool {
         name: "GnuCOBOL",
-        purpose: "it writes the records that our copybooks are tested with",
-        need: Need::Tests,
+        wanted: &[(
+            Need::Tests,
+            "it writes the records that our copybooks are tested with",
+        )],
         probe: Probe::Program(&["cobc"]),
         packages: &["gnucobol3", "gnucobol"],
     },
     Tool {
-        name: "python3 with venv",
-        purpose: "the foreign DDS subscriber of the tests lives in a virtual environment",
-        need: Need::Tests,
-        probe: Probe::PythonVenv,
-        packages: &["python3-venv"],
+        name: "Fast DDS",
+        wanted: &[(Need::Tests, "the data space is tested with it")],
+        probe: Probe::File("/usr/include/fastdds/dds/domain/DomainParticipant.hpp"),
+        packages: &["libfastrtps-dev"],
+    },
+    Tool {
+        name: "fastddsgen",
+        wanted: &[(Need::Tests, "it makes the Fast DDS peer's type of our IDL")],
+        probe: Probe::Program(&["fastddsgen"]),
+        packages: &["fastddsgen"],
+    },
+    Tool {
+        name: "libfaketime",
+        wanted: &[(
+            Need::Tests,
+            "a writer of the data space is tested with a clock that steps",
+        )],
+        probe: Probe::File("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
+        packages: &["libfaketime"],
+    },
+    Tool {
+        name: "iproute2",
+        wanted: &[(
+            Need::Tests,
+            "tests of the data space make networks of their own",
+        )],
+        probe: Probe::Program(&["ip"]),
+        packages: &["iproute2"],
     },
     Tool {
         name: "python3 with venv",
-        purpose: "aiosmtpd, which the mailbox is measured beside, lives in a virtual environment",
-        need: Need::Bench,
+        wanted: &[
+            (
+                Need::Tests,
+                "the foreign DDS subscriber of the tests lives in a virtual environment",
+            ),
+            (
+                Need::Bench,
+                "aiosmtpd, which the mailbox is measured beside, lives in a virtual environment",
+            ),
+        ],
         probe: Probe::PythonVenv,
         packages: &["python3-venv"],
-    },
-    Tool {
-        name: "a JDK of version 17 or newer",
-        purpose: "the feed is measured against a real Apache Kafka on it",
-        need: Need::Bench,
-        probe: Probe::Java(17),
-        packages: &["openjdk-21-jdk-headless", "openjdk-17-jdk-headless"],
-    },
-    Tool {
-        name: "Maven",
-        purpose: "it brings Apache Kafka from Maven Central",
-        need: Need::Bench,
-        probe: Probe::Program(&["mvn"]),
-        packages: &["maven"],
-    },
-    Tool {
-        name: "kcat",
-        purpose: "the feed is measured beside it",
-        need: Need::Bench,
-        probe: Probe::Program(&["kcat", "kafkacat"]),
-        packages: &["kcat", "kafkacat"],
     },
     Tool {
         name: "ddsperf",
-        purpose: "the data space is measured beside it",
-        need: Need::Bench,
+        wanted: &[(Need::Bench, "the data space is measured beside it")],
         probe: Probe::Program(&["ddsperf"]),
         packages: &["cyclonedds-tools"],
     },
@@ -126,10 +173,11 @@ const TOOLS: [Tool; 14] = [
 
 /// Installs what is missing where that can be done without asking, else says what to do.
 pub(super) fn bring(need: Need) -> Result<(), Failure> {
-    let missing = || -> Vec<&Tool> {
+    let missing = || -> Vec<(&Tool, &str)> {
         TOOLS
             .iter()
-            .filter(|tool| need.includes(tool.need) && !tool.probe.succeeds())
+            .filter_map(|tool| Some((tool, tool.purpose(need)?)))
+            .filter(|(tool, _)| !tool.probe.succeeds())
             .collect()
     };
     let before = missing();
@@ -139,9 +187,9 @@ pub(super) fn bring(need: Need) -> Result<(), Failure> {
     if let Some(apt) = apt::Apt::find() {
         let packages: Vec<&str> = before
             .iter()
-            .map(|tool| apt.first_known(tool.packages))
+            .map(|(tool, _)| apt.first_known(tool.packages))
             .collect();
-        let names: Vec<&str> = before.iter().map(|tool| tool.name).collect();
+        let names: Vec<&str> = before.iter().map(|(tool, _)| tool.name).collect();
         println!(
             "setup: {} missing, installing {}",
             names.join(", "),
@@ -158,14 +206,20 @@ pub(super) fn bring(need: Need) -> Result<(), Failure> {
     Err(Failure::new(
         after
             .iter()
-            .map(|tool| tool.sentence())
+            .map(|(tool, purpose)| tool.sentence(purpose))
             .collect::<Vec<_>>()
             .join("\n       "),
     ))
 }
 
 impl Tool {
-    fn sentence(&self) -> String {
+    /// What a machine that is prepared for `need` wants it for, if it does.
+    fn purpose(&self, need: Need) -> Option<&'static str> {
+        let wanted = self.wanted.iter().find(|(of, _)| need.includes(*of));
+        wanted.map(|(_, purpose)| *purpose)
+    }
+
+    fn sentence(&self, purpose: &str) -> String {
         let how = if find_program("apt-get").is_some() {
             format!("`sudo apt-get install {}`", self.packages[0])
         } else {
@@ -174,18 +228,20 @@ impl Tool {
                 self.packages[0]
             )
         };
-        format!(
-            "{} is missing: {}; get it with {how}",
-            self.name, self.purpose
-        )
+        format!("{} is missing: {}; get it with {how}", self.name, purpose)
     }
 }
 
 impl Probe {
     fn succeeds(&self) -> bool {
         match self {
+            Self::File(path) => Path::new(path).is_file(),
             Self::Program(names) => names.iter().any(|name| find_program(name).is_some()),
             Self::Java(least) => java_version().is_some_and(|version| version >= *least),
+            Self::Library(name) => Command::new("pkg-config")
+                .args(["--exists", name])
+                .output()
+                .is_ok_and(|output| output.status.success()),
             Self::PythonVenv => {
                 find_program("python3").is_some()
                     && Command::new("python3")
@@ -260,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_sentence_says_what_for_and_how() {
-        let sentence = TOOLS[1].sentence();
+        let sentence = TOOLS[1].sentence(TOOLS[1].wanted[0].1);
         assert!(
             sentence.starts_with("cmake is missing: it builds Cyclone DDS; get it with "),
             "{sentence}"

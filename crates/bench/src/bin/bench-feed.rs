@@ -1,10 +1,12 @@
-//! The feed beside kcat and samsa's own stream, its decoder of EBCDIC records beside coboljsonifier.
+//! The feed beside kcat, rdkafka_performance and samsa's own stream, its decoder of EBCDIC records beside coboljsonifier.
 
 use bench::Failure;
 use bench::feed::Records;
 use bench::feed::broker::{Kafka, VALUE};
 use bench::feed::consume::{self, Reached};
+use bench::feed::latency;
 use bench::report::{self, Better, Case, Contender, Report, Section};
+use bench::samples::Samples;
 use clap::Parser;
 use edge::kafka::Codec;
 use std::time::Duration;
@@ -25,8 +27,16 @@ struct Plan {
     /// Records on each topic
     #[arg(long, default_value_t = 1_000_000)]
     records: usize,
+    /// Records whose latency is measured in each repetition
+    #[arg(long, default_value_t = 1_000)]
+    single: usize,
     /// What to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "read,decode")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "read,latency,decode"
+    )]
     parts: Vec<Part>,
 }
 
@@ -34,19 +44,30 @@ struct Plan {
 enum Part {
     /// Reading a topic of a real Kafka.
     Read,
+    /// How soon a record is here.
+    Latency,
     /// Decoding records.
     Decode,
 }
 
 fn main() -> Result<(), Failure> {
+    report::log();
     let plan = Plan::parse();
     let mut sections = Vec::new();
     let mut notes = vec![report::machine()];
-    if plan.parts.contains(&Part::Read) {
-        notes.push(format!(
-            "{} records of {VALUE} bytes on one Apache Kafka 4.1 of this machine, in batches of 1,000; from connecting to the last record; medians of {} repetitions (least–most), contenders in turn", plan.records, plan.repetitions));
-        notes.push("kcat (librdkafka) throws values away; samsa's own stream reads one partition without compression, and fails on the others".to_owned());
-        sections.extend(runtime()?.block_on(read(&plan))?);
+    let on_kafka = [Part::Read, Part::Latency].map(|part| plan.parts.contains(&part));
+    if on_kafka.contains(&true) {
+        let folder = report::workplace()?;
+        let runtime = runtime()?;
+        let kafka = runtime.block_on(Kafka::start(folder.path()))?;
+        if on_kafka[0] {
+            notes.extend(reading_notes(&plan));
+            sections.extend(runtime.block_on(read(&plan, &kafka))?);
+        }
+        if on_kafka[1] {
+            notes.push(format!("latency: {} records of {} bytes, one every 5 ms, from the call of the producer (all in-sync replicas acknowledge) until our feed has decoded its fields, or kcat has printed its offset; both at the same time", plan.single, Records::new()?.copybook.record_len()));
+            sections.push(runtime.block_on(latencies(&plan, &kafka))?);
+        }
     }
     let mut least = f64::INFINITY;
     if plan.parts.contains(&Part::Decode) {
@@ -74,9 +95,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .build()?)
 }
 
-async fn read(plan: &Plan) -> Result<[Section; 2], Failure> {
-    let folder = report::workplace()?;
-    let kafka = Kafka::start(folder.path()).await?;
+fn reading_notes(plan: &Plan) -> [String; 2] {
+    [
+        format!(
+            "{} records of {VALUE} bytes on one Apache Kafka 4.1 of this machine, in batches of 1,000; from connecting to the last record; medians of {} repetitions (least–most), contenders in turn",
+            plan.records, plan.repetitions
+        ),
+        "kcat and rdkafka_performance (librdkafka) throw values away, the latter without looking at them; samsa's own stream reads one partition without compression, and fails on the others".to_owned(),
+    ]
+}
+
+const READERS: [&str; 4] = ["ours", "kcat", "rdkafka_performance", "samsa"];
+
+async fn read(plan: &Plan, kafka: &Kafka) -> Result<[Section; 2], Failure> {
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for (partitions, codec) in [1, 12].into_iter().flat_map(|partitions| {
         [Codec::None, Codec::Lz4, Codec::Zstd].map(|codec| (partitions, codec))
@@ -85,31 +116,33 @@ async fn read(plan: &Plan) -> Result<[Section; 2], Failure> {
         let topic = format!("bench-{partitions}-{codec:?}").to_lowercase();
         kafka.fill(&topic, partitions, codec, plan.records).await?;
         let plain = partitions == 1 && codec == Codec::None;
-        let mut reached = [const { Vec::new() }; 3];
+        let mut reached = READERS.map(|name| (name, Vec::new()));
         // The first time warms the broker's caches and is not counted.
         for repetition in 0..=plan.repetitions {
             let mut all = vec![
-                consume::ours(&kafka, &topic, plan.records).await?,
-                consume::kcat(&kafka, &topic, plan.records)?,
+                consume::ours(kafka, &topic, plan.records).await?,
+                consume::kcat(kafka, &topic, plan.records)?,
+                consume::performance(kafka, &topic, partitions, plan.records)?,
             ];
             if plain {
-                all.push(consume::samsa(&kafka, &topic, plan.records).await?);
+                all.push(consume::samsa(kafka, &topic, plan.records).await?);
             }
             if repetition > 0 {
-                for (of, one) in reached.iter_mut().zip(all) {
+                for ((_, of), one) in reached.iter_mut().zip(all) {
                     of.push(one);
                 }
             }
         }
         eprintln!("{label}: done");
         let case = |value: fn(&Reached) -> f64| {
-            let contender =
-                |name: &str, of: &[Reached]| Contender::new(name, of.iter().map(value).collect());
-            let [ours, kcat, samsa] = &reached;
+            let contender = |(name, of): &(&str, Vec<Reached>)| {
+                Contender::new(*name, of.iter().map(value).collect())
+            };
+            let [ours, peers @ ..] = &reached;
             Case {
                 label: label.clone(),
-                ours: contender("ours", ours),
-                peers: vec![contender("kcat", kcat), contender("samsa", samsa)],
+                ours: contender(ours),
+                peers: peers.iter().map(contender).collect(),
             }
         };
         rates.push(case(|reached| reached.rate));
@@ -127,6 +160,30 @@ async fn read(plan: &Plan) -> Result<[Section; 2], Failure> {
             cases: costs,
         },
     ])
+}
+
+async fn latencies(plan: &Plan, kafka: &Kafka) -> Result<Section, Failure> {
+    let records = Records::new()?;
+    let (mut ours, mut kcat) = (Vec::new(), Vec::new());
+    for repetition in 0..plan.repetitions {
+        let topic = format!("latency-{repetition}");
+        let both = latency::measure(kafka, &records, &topic, plan.single).await?;
+        ours.push(both.ours);
+        kcat.push(both.kcat);
+    }
+    let case = |label: &str, share: f64| {
+        let of = |samples: &[Samples]| samples.iter().map(|one| one.quantile(share)).collect();
+        Case {
+            label: label.to_owned(),
+            ours: Contender::new("ours", of(&ours)),
+            peers: vec![Contender::new("kcat", of(&kcat))],
+        }
+    };
+    Ok(Section {
+        title: "from producing a record to its fields (ms)".to_owned(),
+        better: Better::Lower,
+        cases: vec![case("p50", 0.5), case("p99", 0.99)],
+    })
 }
 
 /// The section, its notes, and the slowest repetition of ours.

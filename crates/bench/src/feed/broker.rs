@@ -8,7 +8,7 @@ use edge::kafka::{
 };
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes of each value.
 pub const VALUE: usize = 200;
@@ -85,12 +85,16 @@ impl Kafka {
     ) -> Result<(), Failure> {
         create_topic(&self.client(), topic, partitions).await?;
         let mut producer = Producer::new(self.client(), topic);
+        // Of today: what is older than a week, the broker's retention takes away under the readers.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
         let mut made = 0;
         for turn in 0.. {
             if made >= records {
                 break;
             }
-            let batch: Vec<NewRecord> = (made..(made + BATCH).min(records)).map(record).collect();
+            let batch: Vec<NewRecord> = (made..(made + BATCH).min(records))
+                .map(|number| record(number, now))
+                .collect();
             made += batch.len();
             let mut tries = 0;
             // The leaders of a fresh topic learn of it a little later.
@@ -115,7 +119,7 @@ impl Drop for Kafka {
 }
 
 /// Like a card transaction: some of it repeats, some does not.
-fn record(number: usize) -> NewRecord {
+fn record(number: usize, now: i64) -> NewRecord {
     let mixed = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut value = format!(
         "{number:012} PURCHASE TERMINAL-{:05} {mixed:016x} EUR {:010}.00 APPROVED REGION-{:02} ",
@@ -128,7 +132,7 @@ fn record(number: usize) -> NewRecord {
     }
     value.truncate(VALUE);
     NewRecord {
-        timestamp: 1_772_366_400_000 + number as i64,
+        timestamp: now,
         key: None,
         value: Some(value.into()),
         headers: Vec::new(),

@@ -1,4 +1,4 @@
-//! Reading a topic to its end: our feed, kcat (librdkafka), and samsa's own stream.
+//! Reading a topic to its end: our feed, kcat and rdkafka_performance (both on librdkafka), and samsa's own stream.
 
 use super::broker::Kafka;
 use crate::Failure;
@@ -56,20 +56,47 @@ pub async fn ours(kafka: &Kafka, topic: &str, records: usize) -> Result<Reached,
 
 /// kcat, which throws the values away.
 pub fn kcat(kafka: &Kafka, topic: &str, records: usize) -> Result<Reached, Failure> {
-    let (before, begin) = (times()?.1, Instant::now());
-    let status = Command::new("kcat")
+    let mut command = Command::new("kcat");
+    command
         .args(["-C", "-b", kafka.address(), "-t", topic])
         // Records have no key: nothing is printed, so that no terminal is measured.
         .args(["-o", "beginning", "-e", "-q", "-f", "%k"])
-        .args(["-c", &records.to_string()])
+        .args(["-c", &records.to_string()]);
+    foreign(command, records)
+}
+
+/// librdkafka's own measuring consumer, which counts what comes.
+pub fn performance(
+    kafka: &Kafka,
+    topic: &str,
+    partitions: i32,
+    records: usize,
+) -> Result<Reached, Failure> {
+    let program = crate::mail::tools().join("rdkafka-performance/rdkafka_performance");
+    let mut command = Command::new(program);
+    command
+        .args(["-C", "-b", kafka.address(), "-t", topic])
+        .args(["-o", "beginning", "-q", "-c", &records.to_string()]);
+    for partition in 0..partitions {
+        command.args(["-p", &partition.to_string()]);
+    }
+    foreign(command, records)
+}
+
+fn foreign(mut command: Command, records: usize) -> Result<Reached, Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let (before, begin) = (times()?.1, Instant::now());
+    let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .status()
+        .stderr(Stdio::piped())
+        .output()
         .map_err(|error| {
-            format!("kcat does not start ({error}); run `cargo xtask setup --for bench`")
+            format!("{name} does not start ({error}); run `cargo xtask setup --for bench`")
         })?;
-    if !status.success() {
-        return Err(format!("kcat ended with {status}").into());
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{name} ended with {}: {complaint}", output.status).into());
     }
     Ok(reached(records, begin.elapsed(), times()?.1 - before))
 }

@@ -1,4 +1,4 @@
-//! The feed beside its peers: reading a topic ([`consume`]), and here decoding of EBCDIC records by a
+//! The feed beside its peers: reading a topic ([`consume`]), how soon a record is here ([`latency`]), and here decoding of EBCDIC records by a
 //! copybook of thirty fields.
 //!
 //! Figures are bytes per second of processor time on one thread: what other processes do at the same
@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod consume;
+pub mod latency;
 
 use crate::Failure;
 use std::path::{Path, PathBuf};

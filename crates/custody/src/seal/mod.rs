@@ -14,6 +14,7 @@
 mod header;
 mod keyring;
 mod origin;
+mod outside;
 mod parking;
 mod place;
 mod replay;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use keyring::{Grace, Keyring, OpenError, Opened};
 pub use origin::Origin;
+pub use outside::{OutsideError, open_outside};
 pub use parking::{MAX_PARKED, Parking};
 pub use place::{Place, PlaceKey};
 pub use replay::{MAX_STREAMS, REPLAY_WINDOW};

@@ -3,16 +3,24 @@
 //! ```text
 //! dds-peer echo      DOMAIN TAG                    every sample of peer_ping back on peer_pong
 //! dds-peer publish   DOMAIN TAG PARTITION COUNT    COUNT samples of three keys on peer_topic, then waits
-//! dds-peer subscribe DOMAIN TAG PARTITION          prints "key sequence length" per sample of peer_topic
+//! dds-peer subscribe DOMAIN TAG PARTITION          prints "key sequence length" per sample of peer_topic, "disposed"
+//! dds-peer feed      DOMAIN TAG PARTITION          does what its standard input says, line by line: "KEY COUNT SIZE"
+//!                                                  publishes on peer_topic, "dispose KEY" disposes; answers "done"
 //! dds-peer ping      DOMAIN TAG COUNT SIZE         round trips against an echo: p50 and p99
 //! dds-peer flood     DOMAIN TAG COUNT SIZE         COUNT samples as fast as they go to a sink
 //! dds-peer sink      DOMAIN TAG COUNT              counts them and prints the rate
 //! ```
-//! Every mode ends when its standard input closes, so that none outlives the test that started it.
+//! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join (without
+//! them it is loopback), and `--older` makes `feed` write what implementations of older
+//! standards read: XCDR1, and hashes of keys; `--state` has it keep only the newest sample of a key. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
-use dds::{CycloneSpace, DataSpace, DomainConfig, Qos, Sample, Subscription, Topic};
+use dds::{
+    CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Subscription,
+    Topic,
+};
 use std::error::Error;
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Round trips before measuring: discovery, page faults and caches settle.
@@ -22,16 +30,21 @@ const WARM_UP: u64 = 500;
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    match words.as_slice() {
+    let (network, words) = Network::read(&words)?;
+    if words.first() != Some(&"feed") {
+        std::thread::spawn(|| {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            std::process::exit(0);
+        });
+    }
+    let join = |domain: &str, tag: &str| network.join(domain, tag);
+    match words {
         ["echo", domain, tag] => echo(join(domain, tag)?).await,
         ["publish", domain, tag, partition, count] => {
             publish(join(domain, tag)?, partition, count.parse()?).await
         }
         ["subscribe", domain, tag, partition] => subscribe(join(domain, tag)?, partition).await,
+        ["feed", domain, tag, partition] => feed(join(domain, tag)?, partition, &network).await,
         ["ping", domain, tag, count, size] => {
             ping(join(domain, tag)?, count.parse()?, size.parse()?).await
         }
@@ -43,10 +56,57 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn join(domain: &str, tag: &str) -> Result<CycloneSpace, Box<dyn Error>> {
-    Ok(CycloneSpace::join(
-        &DomainConfig::loopback(domain.parse()?).with_tag(tag),
-    )?)
+/// How to join, where it is not loopback.
+#[derive(Default)]
+struct Network {
+    interface: Option<IpAddr>,
+    peers: Vec<String>,
+    multicast: bool,
+    older: bool,
+    state: bool,
+}
+
+impl Network {
+    /// The options in front, and the rest.
+    fn read<'a>(mut words: &'a [&'a str]) -> Result<(Self, &'a [&'a str]), Box<dyn Error>> {
+        let mut network = Self::default();
+        loop {
+            words = match words {
+                ["--interface", address, rest @ ..] => {
+                    network.interface = Some(address.parse()?);
+                    rest
+                }
+                ["--peer", host, rest @ ..] => {
+                    network.peers.push((*host).to_owned());
+                    rest
+                }
+                ["--multicast", rest @ ..] => {
+                    network.multicast = true;
+                    rest
+                }
+                ["--older", rest @ ..] => {
+                    network.older = true;
+                    rest
+                }
+                ["--state", rest @ ..] => {
+                    network.state = true;
+                    rest
+                }
+                rest => return Ok((network, rest)),
+            };
+        }
+    }
+
+    fn join(&self, domain: &str, tag: &str) -> Result<CycloneSpace, Box<dyn Error>> {
+        let mut config = DomainConfig::loopback(domain.parse()?).with_tag(tag);
+        config.key_hashes = self.older;
+        if let Some(interface) = self.interface {
+            config.interfaces = vec![interface];
+            config.peers.clone_from(&self.peers);
+            config.multicast = self.multicast;
+        }
+        Ok(CycloneSpace::join(&config)?)
+    }
 }
 
 fn topic(name: &str) -> Result<Topic, Box<dyn Error>> {
@@ -89,14 +149,48 @@ async fn publish(space: CycloneSpace, partition: &str, count: u64) -> Result<(),
 async fn subscribe(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn Error>> {
     let mut samples = space.subscribe(&topic("peer_topic")?, &[partition])?;
     println!("ready");
-    while let Some(Sample {
-        key,
-        sequence,
-        sealed,
-        ..
-    }) = samples.sample().await
-    {
-        println!("{key} {sequence} {}", sealed.len());
+    while let Some(delivery) = samples.recv().await {
+        match delivery {
+            Delivery::Sample(sample) => {
+                println!("{} {} {}", sample.key, sample.sequence, sample.sealed.len());
+            }
+            Delivery::Disposed { .. } => println!("disposed"),
+        }
+    }
+    Ok(())
+}
+
+async fn feed(
+    space: CycloneSpace,
+    partition: &str,
+    network: &Network,
+) -> Result<(), Box<dyn Error>> {
+    let mut qos = if network.state {
+        Qos::STATE
+    } else {
+        Qos::TELEMETRY
+    };
+    if network.older {
+        qos.representation = Representation::Xcdr1;
+    }
+    let topic = topic("peer_topic")?.with_qos(qos);
+    let mut sequence = 0;
+    println!("ready");
+    // Nothing else runs here that reading could hold up.
+    for line in std::io::stdin().lock().lines() {
+        match *line?.split_whitespace().collect::<Vec<_>>() {
+            ["dispose", key] => space.dispose(&topic, partition, key)?,
+            [key, count, size] => {
+                let size = size.parse()?;
+                for _ in 0..count.parse::<u64>()? {
+                    sequence += 1;
+                    let sample = sample(key, sequence, size);
+                    space.publish_wait(&topic, partition, sample).await?;
+                }
+            }
+            ref other => return Err(format!("{other:?} is nothing to do").into()),
+        }
+        println!("done");
     }
     Ok(())
 }

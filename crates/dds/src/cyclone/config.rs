@@ -12,6 +12,7 @@ const PARTICIPANTS: u16 = 99;
 /// participant 0 within one.
 const PORT_BASE: u16 = 7400;
 const DOMAIN_GAIN: u32 = 250;
+const DISCOVERY_UNICAST: u32 = 10;
 const USER_UNICAST: u32 = 11;
 /// Highest domain id whose ports fit below 65536 with the usual base.
 const DOMAIN_MAX: u32 = 230;
@@ -30,8 +31,8 @@ pub struct DomainConfig {
     pub interfaces: Vec<IpAddr>,
     /// Discover by multicast. Off where there is none: containers, loopback, routed networks.
     pub multicast: bool,
-    /// Hosts to look for participants on, `address` or `address:port`; names are looked up once, while
-    /// joining, which waits for the resolver.
+    /// Hosts to look for participants on, `address` or `address:port`; names are looked up while
+    /// joining, which waits for the resolver, and again every few seconds.
     pub peers: Vec<String>,
     /// A participant that was silent for this long is gone.
     pub lease: Duration,
@@ -42,6 +43,9 @@ pub struct DomainConfig {
     pub participant: Option<u16>,
     /// Participants to expect on one host: ports tried on each peer that is given without one.
     pub participants: u16,
+    /// Send the hash of the key with every sample (RTPS 2.5 §9.6.4.8). Implementations that cannot read
+    /// the key of a disposal otherwise, such as Fast DDS 2, learn of disposals by it only.
+    pub key_hashes: bool,
 }
 
 impl DomainConfig {
@@ -60,6 +64,7 @@ impl DomainConfig {
             port_base: PORT_BASE,
             participant: None,
             participants: PARTICIPANTS,
+            key_hashes: false,
         }
     }
 
@@ -77,6 +82,14 @@ impl DomainConfig {
             + DOMAIN_GAIN * self.domain
             + USER_UNICAST
             + 2 * u32::from(index.max(self.participants))
+    }
+
+    /// Where each participant of a host listens for others.
+    pub(super) fn discovery_ports(&self) -> impl Iterator<Item = u16> {
+        let first = u32::from(self.port_base) + DOMAIN_GAIN * self.domain + DISCOVERY_UNICAST;
+        // Cyclone counts from 0 to its highest index.
+        (0..=u32::from(self.participants))
+            .filter_map(move |index| u16::try_from(first + 2 * index).ok())
     }
 
     /// The first rule it breaks.
@@ -141,6 +154,7 @@ impl DomainConfig {
             port_base,
             participant,
             participants,
+            key_hashes,
         } = self;
         let peers = peers.iter().fold(String::new(), |mut text, peer| {
             let _ = write!(text, "<Peer address=\"{peer}\"/>");
@@ -163,7 +177,7 @@ impl DomainConfig {
              <Ports><Base>{port_base}</Base></Ports>\
              <InitialLocatorPruneDelay>inf</InitialLocatorPruneDelay>\
              <Peers>{peers}</Peers><LeaseDuration>{lease}ms</LeaseDuration></Discovery>\
-             </Domain></CycloneDDS>"
+             <Internal><GenerateKeyhash>{key_hashes}</GenerateKeyhash></Internal></Domain></CycloneDDS>"
         )
     }
 }

@@ -1,6 +1,8 @@
 //! Domains of this process. Cyclone has one per id and process; participants of one id share it.
 
 use super::config::DomainConfig;
+use super::log;
+use super::lookup::{Looking, Lookup};
 use super::peers;
 use super::sys::{self, Entity};
 use crate::lane::lock;
@@ -58,6 +60,7 @@ static CLOSED: Condvar = Condvar::new();
 pub(super) struct Domain {
     id: u32,
     entity: Arc<Entity>,
+    _looking: Option<Looking>,
 }
 
 impl Domain {
@@ -65,6 +68,7 @@ impl Domain {
         if let Some(fault) = config.fault() {
             return Err(JoinError::Config(format!("DDS domain: {fault}")));
         }
+        log::install();
         let peers = reachable(config)?;
         let mut open = lock(&OPEN);
         // A slot whose holder is gone but which still stands is being closed by another thread.
@@ -90,13 +94,20 @@ impl Domain {
                 }
             }
         }
-        let xml = CString::new(config.xml(&peers))
+        let lookup = Lookup::of(config);
+        let asked: Vec<String> = peers
+            .iter()
+            .cloned()
+            .chain(lookup.as_ref().map(|lookup| lookup.place.clone()))
+            .collect();
+        let xml = CString::new(config.xml(&asked))
             .map_err(|_| refused(config, "its configuration contains NUL"))?;
         let entity = sys::create_domain(config.domain, &xml)
             .map_err(|code| refused(config, &code.to_string()))?;
         let domain = Arc::new(Self {
             id: config.domain,
             entity,
+            _looking: lookup.and_then(|lookup| lookup.start(config, &peers)),
         });
         open.insert(config.domain, (config.clone(), Arc::downgrade(&domain)));
         Ok(domain)

@@ -1,17 +1,20 @@
 //! The data space on Eclipse Cyclone DDS.
 //!
 //! ```text
-//! publish ─▶ lane queue (bounded) ─▶ lane thread ─▶ dds_write ─▶ RTPS
-//! RTPS ─▶ reader cache (keep-last per key) ─▶ reader thread ─▶ channel (bounded) ─▶ Subscription
+//! publish ─▶ dds_write ─▶ RTPS                                        the lane rests, the sample is small
+//!        └─▶ lane queue (bounded) ─▶ lane thread ─▶ dds_write ─▶ RTPS           everything else
+//! RTPS ─▶ reader cache (keep-last per key) ─▶ Subscription, woken by the receiving thread
 //! ```
-//! Left of RTPS everything waits for the next, so readers that do not acknowledge (a stopped process,
-//! a slow network) in the end make `publish` refuse. Right of it the reader thread waits for the
-//! subscriber, and the cache keeps the newest of every key. We bind the C functions ourselves (`sys`, `options`) on the raw bindings; the
+//! No write waits: one for which the reliable history has no room answers so, and the lane's thread
+//! waits in its place. Readers that do not acknowledge (a stopped process, a slow network) in the end
+//! make `publish` refuse. A subscriber that does not read loses the oldest of every key in the cache. We bind the C functions ourselves (`sys`, `options`) on the raw bindings; the
 //! reasons are in `docs/decisions/0004-dds-through-cyclone.md`.
 
 mod config;
 mod descriptor;
 mod domain;
+mod log;
+mod lookup;
 pub(crate) mod observer;
 pub(crate) mod options;
 mod peers;
@@ -28,12 +31,12 @@ use crate::lane::{Item, LANES_MAX, Offer, Queue, lock, validate};
 use crate::partition;
 use crate::sample::Sample;
 use crate::space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};
-use crate::subscription::{Subscription, UNREAD_MAX};
+use crate::subscription::Subscription;
 use crate::topic::Topic;
 use domain::Domain;
 use observer::Observer;
 use options::QosSet;
-use reader::{ReaderLoop, Stop, StopOnDrop};
+use reader::{Bell, Feed, Reading};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +44,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use sys::{Code, Entity};
 use threads::{Worker, now};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 /// Events kept for a listener that lags behind: a restart of a large cluster fits.
 pub(crate) const EVENTS_KEPT: usize = 256;
@@ -49,16 +52,25 @@ pub(crate) const EVENTS_KEPT: usize = 256;
 /// How long closing waits for accepted samples to be written.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long the lane's thread waits for room in the reliable history before it looks whether the space
+/// is closing, or whether some of it was acknowledged.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+
+/// A larger sample goes out in several datagrams (Cyclone fills them up to 14,720 bytes): that is left
+/// to the lane's thread.
+const DIRECT_MAX: usize = 8 << 10;
+
 /// How long closing waits for the threads after that.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A participant of a DDS domain.
 pub struct CycloneSpace {
     // Fields drop in this order: endpoints, participant, domain.
-    lanes: Mutex<BTreeMap<(String, String), Lane>>,
+    /// By topic, then partition: looked up for every sample, without making a key of both.
+    lanes: Mutex<BTreeMap<String, BTreeMap<String, Lane>>>,
     /// Topics whose quality of service the configuration changes, by name.
     topics: BTreeMap<String, Topic>,
-    readers: Mutex<Vec<(Weak<Stop>, Worker)>>,
+    feeds: Mutex<Vec<Weak<Feed>>>,
     observer: Arc<Observer>,
     observing: Option<Worker>,
     closing: AtomicBool,
@@ -72,9 +84,16 @@ pub struct CycloneSpace {
 
 /// One topic and partition being written.
 struct Lane {
-    queue: Arc<Queue>,
-    writer: Arc<Entity>,
+    desk: Arc<Desk>,
     worker: Worker,
+}
+
+/// What publishers and the thread of a lane share.
+struct Desk {
+    topic: String,
+    partition: String,
+    queue: Queue,
+    writer: Arc<Entity>,
 }
 
 impl CycloneSpace {
@@ -98,7 +117,7 @@ impl CycloneSpace {
         Ok(Self {
             lanes: Mutex::default(),
             topics: BTreeMap::new(),
-            readers: Mutex::default(),
+            feeds: Mutex::default(),
             observer,
             observing: Some(observing.map_err(|error| refused(error.to_string()))?),
             closing: AtomicBool::new(false),
@@ -123,21 +142,20 @@ impl CycloneSpace {
         self.topics.get(topic.name()).unwrap_or(topic)
     }
 
-    /// The lane's queue; made on first use.
-    fn lane(&self, topic: &Topic, partition: &str) -> Result<Arc<Queue>, PublishError> {
+    /// The lane's desk; made on first use.
+    fn desk(&self, topic: &Topic, partition: &str) -> Result<Arc<Desk>, PublishError> {
         let mut lanes = lock(&self.lanes);
-        let id = (topic.name().to_owned(), partition.to_owned());
-        if let Some(lane) = lanes.get(&id) {
-            return Ok(Arc::clone(&lane.queue));
+        let known = lanes.get(topic.name());
+        if let Some(lane) = known.and_then(|lanes| lanes.get(partition)) {
+            return Ok(Arc::clone(&lane.desk));
         }
         if self.closing.load(Ordering::Acquire) {
             return Err(PublishError::Closed);
         }
-        if lanes.len() >= LANES_MAX {
-            let (topic, partition) = id;
+        if lanes.values().map(BTreeMap::len).sum::<usize>() >= LANES_MAX {
             return Err(PublishError::TooManyWriters {
-                topic,
-                partition,
+                topic: topic.name().to_owned(),
+                partition: partition.to_owned(),
                 limit: LANES_MAX,
             });
         }
@@ -147,9 +165,10 @@ impl CycloneSpace {
                 topic: topic.name().to_owned(),
                 reason,
             })?;
-        let queue = Arc::clone(&lane.queue);
-        lanes.insert(id, lane);
-        Ok(queue)
+        let desk = Arc::clone(&lane.desk);
+        let of_topic = lanes.entry(topic.name().to_owned()).or_default();
+        of_topic.insert(partition.to_owned(), lane);
+        Ok(desk)
     }
 
     fn open_lane(&self, topic: &Topic, partition: &str) -> Result<Lane, String> {
@@ -167,27 +186,30 @@ impl CycloneSpace {
         self.observer
             .watch_writer(&writer, topic.name(), *qos, partition)
             .map_err(text)?;
-        let queue = Arc::new(Queue::new(topic));
+        let desk = Arc::new(Desk {
+            topic: topic.name().to_owned(),
+            partition: partition.to_owned(),
+            queue: Queue::new(topic),
+            writer,
+        });
         let worker = Worker::spawn(format!("dds-w-{partition}"), {
-            let (queue, writer, meter) = (
-                Arc::clone(&queue),
-                Arc::clone(&writer),
-                Arc::clone(&self.meter),
-            );
-            let (topic, abandon) = (topic.name().to_owned(), Arc::clone(&self.abandon));
-            move || write_all(&queue, &writer, &meter, &topic, &abandon)
+            let (desk, meter) = (Arc::clone(&desk), Arc::clone(&self.meter));
+            let abandon = Arc::clone(&self.abandon);
+            move || write_all(&desk, &meter, &abandon)
         });
         Ok(Lane {
-            queue,
-            writer,
+            desk,
             worker: worker.map_err(|error| error.to_string())?,
         })
     }
 
     fn hand_over(&self, topic: &Topic, partition: &str, item: Item) -> Result<(), PublishError> {
         validate(partition, &item)?;
-        let queue = self.lane(topic, partition)?;
-        match queue.offer(item, &self.meter) {
+        let desk = self.desk(topic, partition)?;
+        let Some(item) = desk.write_now(item, &self.meter) else {
+            return Ok(());
+        };
+        match desk.queue.offer(item, &self.meter) {
             Offer::Accepted | Offer::Replaced => Ok(()),
             Offer::Closed => Err(PublishError::Closed),
             Offer::Full(_) => {
@@ -195,18 +217,13 @@ impl CycloneSpace {
                 Err(PublishError::Full {
                     topic: topic.name().to_owned(),
                     partition: partition.to_owned(),
-                    limit: queue.limit(),
+                    limit: desk.queue.limit(),
                 })
             }
         }
     }
 
-    fn open_reader(
-        &self,
-        topic: &Topic,
-        partitions: &[&str],
-        deliveries: mpsc::Sender<crate::Delivery>,
-    ) -> Result<Arc<Stop>, String> {
+    fn open_reader(&self, topic: &Topic, partitions: &[&str]) -> Result<Reading, String> {
         let topic = self.configured(topic);
         let (qos, text) = (topic.qos(), |code: Code| code.to_string());
         if let Some(fault) = qos.fault() {
@@ -219,55 +236,95 @@ impl CycloneSpace {
             .collect();
         let group = QosSet::partitions(&names.map_err(|error| error.to_string())?);
         let entity = sys::create_topic(&self.participant, &name).map_err(text)?;
-        let reader = sys::create_reader(&self.participant, &entity, &group, &QosSet::reader(qos))
-            .map_err(text)?;
+        let bell = Arc::new(Bell::rung());
+        let reader = sys::create_reader(
+            &self.participant,
+            &entity,
+            &group,
+            &QosSet::reader(qos),
+            Arc::clone(&bell),
+        )
+        .map_err(text)?;
         self.observer
             .watch_reader(&reader, topic.name(), *qos, partitions)
             .map_err(text)?;
-        let body = ReaderLoop::new(
-            &self.participant,
-            reader,
-            deliveries,
-            Arc::clone(&self.meter),
-        )?;
-        let stop = body.stop();
-        let worker = Worker::spawn(format!("dds-r-{}", topic.name()), move || body.run());
-        let mut readers = lock(&self.readers);
-        readers.retain(|(_, worker)| !worker.is_finished());
-        readers.push((
-            Arc::downgrade(&stop),
-            worker.map_err(|error| error.to_string())?,
-        ));
-        Ok(stop)
+        let feed = Arc::new(Feed::new(bell, reader));
+        let mut feeds = lock(&self.feeds);
+        feeds.retain(|feed| feed.strong_count() > 0);
+        feeds.push(Arc::downgrade(&feed));
+        Ok(Reading::new(feed, &self.observer, Arc::clone(&self.meter)))
     }
 }
 
+impl Desk {
+    /// Writes `item` on the caller's thread if the lane is at rest; gives it back otherwise.
+    fn write_now(&self, item: Item, meter: &Meter) -> Option<Item> {
+        if item.len() > DIRECT_MAX {
+            return Some(item);
+        }
+        let Some(claim) = self.queue.claim(now) else {
+            return Some(item);
+        };
+        Meter::add(&meter.accepted);
+        match self.write(&item, meter) {
+            Written::Done => self.flush(),
+            Written::NoRoom => claim.hand_over(item),
+        }
+        None
+    }
+
+    fn write(&self, item: &Item, meter: &Meter) -> Written {
+        let result = match item {
+            Item::Write(sample) => sys::write(&self.writer, sample),
+            Item::Dispose(key) => sys::dispose(&self.writer, key),
+        };
+        match result {
+            Ok(()) => Meter::add(&meter.written),
+            Err(code) if code.is_timeout() => return Written::NoRoom,
+            Err(code) => {
+                tracing::warn!(topic = self.topic, key = item.key(), %code, "a sample could not be written");
+            }
+        }
+        Written::Done
+    }
+
+    fn flush(&self) {
+        if let Err(code) = sys::flush(&self.writer) {
+            tracing::debug!(topic = self.topic, %code, "a datagram could not be sent on");
+        }
+    }
+}
+
+enum Written {
+    /// Or given up with a warning.
+    Done,
+    /// Readers that live have not acknowledged enough.
+    NoRoom,
+}
+
 /// The body of a lane's thread.
-fn write_all(queue: &Queue, writer: &Entity, meter: &Meter, topic: &str, abandon: &AtomicBool) {
+fn write_all(desk: &Desk, meter: &Meter, abandon: &AtomicBool) {
     // What waits is written into shared datagrams, which go out when they are full or when nothing
     // waits any more: a single sample leaves at once, a burst in few packets.
     let next = || {
-        queue.take_ready().or_else(|| {
-            if let Err(code) = sys::flush(writer) {
-                tracing::debug!(topic, %code, "a datagram could not be sent on");
-            }
-            queue.next()
+        desk.queue.take_ready().or_else(|| {
+            desk.flush();
+            desk.queue.next(now)
         })
     };
     while let Some(item) = next() {
-        loop {
-            let result = match &item {
-                Item::Write(sample) => sys::write(writer, sample),
-                Item::Dispose(key) => sys::dispose(writer, key),
-            };
-            match result {
-                Ok(()) => Meter::add(&meter.written),
-                Err(code) if code.is_timeout() && !abandon.load(Ordering::Acquire) => continue,
-                Err(code) => {
-                    tracing::warn!(topic, key = item.key(), %code, "a sample could not be written")
-                }
+        while let Written::NoRoom = desk.write(&item, meter) {
+            if abandon.load(Ordering::Acquire) {
+                let (topic, key) = (&desk.topic, item.key());
+                tracing::warn!(
+                    topic,
+                    key,
+                    "closing with a sample that could not be written"
+                );
+                break;
             }
-            break;
+            // Fails when the time is over: then it is tried again.
+            let _ = sys::wait_for_acks(&desk.writer, ROOM_WAIT);
         }
     }
 }
@@ -286,8 +343,11 @@ impl DataSpace for CycloneSpace {
         Box::pin(async move {
             let item = Item::Write(sample);
             validate(partition, &item)?;
-            let queue = self.lane(topic, partition)?;
-            if queue.push(item, &self.meter).await {
+            let desk = self.desk(topic, partition)?;
+            let Some(item) = desk.write_now(item, &self.meter) else {
+                return Ok(());
+            };
+            if desk.queue.push(item, &self.meter).await {
                 Ok(())
             } else {
                 Err(PublishError::Closed)
@@ -305,18 +365,13 @@ impl DataSpace for CycloneSpace {
         partitions: &[&str],
     ) -> Result<Subscription, SubscribeError> {
         check_partitions(topic, partitions)?;
-        let (sender, deliveries) = mpsc::channel(UNREAD_MAX);
-        let stop = self
-            .open_reader(topic, partitions, sender)
-            .map_err(|reason| SubscribeError::Refused {
-                topic: topic.name().to_owned(),
-                reason,
-            })?;
-        Ok(Subscription::new(
-            topic.name(),
-            deliveries,
-            Box::new(StopOnDrop(stop)),
-        ))
+        let reading =
+            self.open_reader(topic, partitions)
+                .map_err(|reason| SubscribeError::Refused {
+                    topic: topic.name().to_owned(),
+                    reason,
+                })?;
+        Ok(Subscription::new(topic.name(), Box::new(reading)))
     }
 
     fn events(&self) -> broadcast::Receiver<SpaceEvent> {
@@ -326,22 +381,20 @@ impl DataSpace for CycloneSpace {
     fn drain(&self, limit: Duration) -> SpaceFuture<'_, Result<(), DrainError>> {
         Box::pin(async move {
             let deadline = now() + limit;
-            let open = |(id, lane): (&(String, String), &Lane)| {
-                (
-                    id.clone(),
-                    Arc::clone(&lane.queue),
-                    Arc::clone(&lane.writer),
-                )
+            let desks: Vec<_> = {
+                let lanes = lock(&self.lanes);
+                let all = lanes.values().flat_map(BTreeMap::values);
+                all.map(|lane| Arc::clone(&lane.desk)).collect()
             };
-            let lanes: Vec<_> = lock(&self.lanes).iter().map(open).collect();
-            for ((topic, partition), queue, writer) in lanes {
+            for desk in desks {
                 let late = || DrainError {
                     limit,
-                    topic: topic.clone(),
-                    partition: partition.clone(),
+                    topic: desk.topic.clone(),
+                    partition: desk.partition.clone(),
                 };
-                let idle = tokio::time::timeout_at(deadline.into(), queue.until_idle());
+                let idle = tokio::time::timeout_at(deadline.into(), desk.queue.until_idle());
                 idle.await.map_err(|_| late())?;
+                let writer = Arc::clone(&desk.writer);
                 let acknowledged = tokio::task::spawn_blocking(move || {
                     sys::wait_for_acks(&writer, deadline.saturating_duration_since(now()))
                 });
@@ -377,32 +430,31 @@ impl Drop for CycloneSpace {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         let lanes = std::mem::take(&mut *lock(&self.lanes));
+        let lanes: Vec<Lane> = lanes
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .collect();
         let drained = now() + DRAIN_LIMIT;
-        lanes.values().for_each(|lane| lane.queue.close());
-        for ((topic, partition), lane) in &lanes {
+        lanes.iter().for_each(|lane| lane.desk.queue.close());
+        for lane in &lanes {
             if !lane.worker.ended_by(drained) {
                 // Readers are alive but do not acknowledge: give up what is left.
                 self.abandon.store(true, Ordering::Release);
-                let left = lane.queue.discard();
+                let left = lane.desk.queue.discard();
                 tracing::warn!(
-                    topic,
-                    partition,
+                    topic = lane.desk.topic,
+                    partition = lane.desk.partition,
                     left,
                     "closing with samples that could not be written"
                 );
             }
         }
         let ended = now() + JOIN_LIMIT;
-        let readers = std::mem::take(&mut *lock(&self.readers));
-        readers
-            .iter()
-            .filter_map(|(stop, _)| stop.upgrade())
-            .for_each(|stop| stop.stop());
-        readers
-            .into_iter()
-            .for_each(|(_, worker)| worker.join_by(ended));
+        let feeds = std::mem::take(&mut *lock(&self.feeds));
+        let feeds: Vec<_> = feeds.iter().filter_map(Weak::upgrade).collect();
+        feeds.iter().for_each(|feed| feed.close());
         lanes
-            .into_values()
+            .into_iter()
             .for_each(|lane| lane.worker.join_by(ended));
         self.observer.stop();
         if let Some(observing) = self.observing.take() {

@@ -47,6 +47,8 @@ pub(super) struct Observer {
     waits: WaitSet,
     guard: Arc<Entity>,
     watched: Mutex<BTreeMap<isize, Watched>>,
+    /// Endpoints to be deleted on this thread, for it takes a while.
+    buried: Mutex<Vec<Arc<Entity>>>,
     /// Tokens; 0 is the guard.
     next: AtomicIsize,
     stopped: AtomicBool,
@@ -64,6 +66,7 @@ impl Observer {
             guard: waits.guard(),
             waits,
             watched: Mutex::default(),
+            buried: Mutex::default(),
             next: AtomicIsize::new(1),
             stopped: AtomicBool::new(false),
             events,
@@ -138,6 +141,12 @@ impl Observer {
         self.guard.trigger(true);
     }
 
+    /// Deletes `entity` soon.
+    pub(super) fn bury(&self, entity: Arc<Entity>) {
+        lock(&self.buried).push(entity);
+        self.guard.trigger(true);
+    }
+
     /// The thread's body.
     pub(super) fn run(&self) {
         let mut tokens = Vec::new();
@@ -146,6 +155,10 @@ impl Observer {
                 tracing::debug!(%code, "the data space observer ends");
                 return;
             }
+            // Before looking, so that what is buried meanwhile triggers it again.
+            self.guard.trigger(false);
+            let buried = std::mem::take(&mut *lock(&self.buried));
+            buried.iter().for_each(|entity| entity.delete());
             tokens.iter().for_each(|token| self.look(*token));
         }
     }
@@ -211,7 +224,8 @@ impl Watched {
                     });
                 }
             }
-            Side::Reader { .. } => {
+            Side::Reader { partitions } => {
+                let partitions = || partitions.join(", ");
                 let matched = sys::writers_of(entity)?;
                 match matched.change {
                     1.. => out.push(SpaceEvent::WriterMatched {
@@ -224,11 +238,13 @@ impl Watched {
                     }),
                     0 => {}
                 }
-                let (change, total) = sys::deadline(entity)?;
-                if change > 0 {
+                let missed = sys::deadline(entity)?;
+                if missed.change > 0 {
                     out.push(SpaceEvent::DeadlineMissed {
                         topic: topic(),
-                        total,
+                        key: sys::key_of(entity, missed.instance),
+                        deadline: self.qos.deadline.unwrap_or_default(),
+                        total: missed.total,
                     });
                 }
                 let life = sys::liveliness(entity)?;
@@ -236,11 +252,13 @@ impl Watched {
                 match life.change {
                     1.. => out.push(SpaceEvent::LivelinessLost {
                         topic: topic(),
+                        partitions: partitions(),
                         alive,
                         silent,
                     }),
                     ..0 => out.push(SpaceEvent::LivelinessRegained {
                         topic: topic(),
+                        partitions: partitions(),
                         alive,
                         silent,
                     }),

@@ -5,15 +5,10 @@
 )]
 
 use super::sys::nanos;
-use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability};
+use crate::qos::{Durability, Liveliness, Ownership, Qos, Reliability, Representation};
 use crate::rules::Policy;
 use cyclonedds_rust_sys as c;
 use std::ffi::CString;
-use std::time::Duration;
-
-/// How long one write may block because live readers have not acknowledged enough; the lane's thread
-/// then looks whether the space is closing and tries again. A write that timed out wrote nothing.
-const BLOCKING_MAX: Duration = Duration::from_millis(100);
 
 /// A C QoS object.
 pub(super) struct QosSet(*mut c::dds_qos_t);
@@ -62,11 +57,11 @@ impl QosSet {
             Ownership::Shared => c::dds_ownership_kind_DDS_OWNERSHIP_SHARED,
             Ownership::Exclusive { .. } => c::dds_ownership_kind_DDS_OWNERSHIP_EXCLUSIVE,
         };
-        let blocking = nanos(BLOCKING_MAX);
         // SAFETY: `set` is a live QoS object; all else is numbers that Cyclone checks at creation.
         unsafe {
             c::dds_qset_durability(set.0, durability);
-            c::dds_qset_reliability(set.0, reliability, blocking);
+            // A write that finds no room says so at once: it may run on a publisher's thread.
+            c::dds_qset_reliability(set.0, reliability, 0);
             c::dds_qset_liveliness(set.0, liveliness, lease.map_or(i64::MAX, nanos));
             c::dds_qset_ownership(set.0, ownership);
             if let Some(deadline) = qos.deadline {
@@ -87,6 +82,11 @@ impl QosSet {
                 c::DDS_LENGTH_UNLIMITED,
             ),
         };
+        // The identifiers of DDS-XTypes 1.3 §7.6.3.1.1.
+        let representation: c::dds_data_representation_id_t = match qos.representation {
+            Representation::Xcdr2 => 2,
+            Representation::Xcdr1 => 0,
+        };
         let (retained, unlimited) = (i32::from(qos.retained.max(1)), c::DDS_LENGTH_UNLIMITED);
         // SAFETY: as above.
         unsafe {
@@ -94,6 +94,8 @@ impl QosSet {
             c::dds_qset_durability_service(
                 set.0, 0, keep_last, retained, unlimited, unlimited, unlimited,
             );
+            // One value, which the call copies.
+            c::dds_qset_data_representation(set.0, 1, &representation);
             // The lane's thread flushes when nothing waits.
             c::dds_qset_writer_batching(set.0, true);
             // A writer that goes away (a node restarts, a role moves) says nothing about its devices.

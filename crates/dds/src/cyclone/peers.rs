@@ -12,7 +12,12 @@ pub(super) struct Resolved {
     pub(super) unknown: Vec<String>,
 }
 
-/// Looks names up, once; `like` has the family wanted. Waits for the resolver.
+/// Whether a peer is neither an address nor an address with a port.
+pub(super) fn is_name(peer: &str) -> bool {
+    peer.parse::<IpAddr>().is_err() && peer.parse::<SocketAddr>().is_err()
+}
+
+/// Looks names up; `like` has the family wanted. Waits for the resolver.
 pub(super) fn resolve(peers: &[String], like: IpAddr) -> Resolved {
     let mut resolved = Resolved::default();
     for peer in peers {
@@ -58,6 +63,20 @@ fn addresses(peer: &str, like: IpAddr) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_address_is_a_name() {
+        let table = [
+            ("192.0.2.7", false),
+            ("192.0.2.7:7410", false),
+            ("::1", false),
+            ("node-1", true),
+            ("node-1:7410", true),
+        ];
+        for (peer, expected) in table {
+            assert_eq!(is_name(peer), expected, "{peer}");
+        }
+    }
 
     #[test]
     fn addresses_stay_names_are_looked_up_and_the_rest_is_told() {

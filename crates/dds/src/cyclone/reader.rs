@@ -1,142 +1,181 @@
-//! One subscription's reader: a thread between Cyclone's cache and a bounded channel.
+//! One subscription's reader. There is no thread between: Cyclone's receiving thread wakes the
+//! subscriber, who takes from the reader's cache himself.
 
-use super::sys::{self, Code, Entity, Taken, WaitSet};
+use super::observer::Observer;
+use super::sys::{self, Entity, OnData, Taken};
 use crate::event::Meter;
+use crate::lane::lock;
 use crate::sample::Delivery;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use crate::subscription::Upstream;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
-/// Ends the reader behind a subscription.
-pub(super) struct Stop {
-    stopped: AtomicBool,
-    /// Ends a wait for room in the channel.
-    blocked: Notify,
-    /// Ends a wait for data.
-    guard: Arc<Entity>,
+/// Between the receiving thread, the subscriber and the space that closes.
+pub(super) struct Feed {
+    bell: Arc<Bell>,
+    /// Taken away by whoever closes; held while something is taken, so that nothing is deleted then.
+    reader: Mutex<Option<Arc<Entity>>>,
 }
 
-impl Stop {
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.blocked.notify_one();
-        self.guard.trigger(true);
-    }
+/// What the reader's listener rings.
+#[derive(Default)]
+pub(super) struct Bell(Mutex<Ringing>);
 
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
-    }
+#[derive(Default)]
+struct Ringing {
+    /// Something came since the subscriber last looked.
+    rung: bool,
+    closed: bool,
+    waker: Option<Waker>,
 }
 
-/// In a subscription: dropping it stops the reader without waiting for it.
-pub(super) struct StopOnDrop(pub(super) Arc<Stop>);
-
-impl crate::subscription::Upstream for StopOnDrop {}
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-/// What the thread needs.
-pub(super) struct ReaderLoop {
-    pub(super) reader: Arc<Entity>,
-    waits: WaitSet,
-    _condition: Arc<Entity>,
-    deliveries: mpsc::Sender<Delivery>,
-    stop: Arc<Stop>,
-    meter: Arc<Meter>,
-    /// Waits for room in the channel or for the stop, whichever comes first.
-    waiter: Runtime,
-}
-
-impl ReaderLoop {
-    pub(super) fn new(
-        participant: &Arc<Entity>,
-        reader: Arc<Entity>,
-        deliveries: mpsc::Sender<Delivery>,
-        meter: Arc<Meter>,
-    ) -> Result<Self, String> {
-        let text = |code: Code| code.to_string();
-        let waits = WaitSet::new(participant).map_err(text)?;
-        let condition = waits.attach_data(&reader).map_err(text)?;
-        let waiter = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| error.to_string())?;
-        let stop = Arc::new(Stop {
-            stopped: AtomicBool::new(false),
-            blocked: Notify::new(),
-            guard: waits.guard(),
-        });
-        Ok(Self {
-            reader,
-            waits,
-            _condition: condition,
-            deliveries,
-            stop,
-            meter,
-            waiter,
-        })
+impl Bell {
+    /// One that makes the subscriber look once, whatever came before he was there.
+    pub(super) fn rung() -> Self {
+        Self(Mutex::new(Ringing {
+            rung: true,
+            ..Ringing::default()
+        }))
     }
 
-    pub(super) fn stop(&self) -> Arc<Stop> {
-        Arc::clone(&self.stop)
-    }
-
-    /// The thread's body.
-    pub(super) fn run(self) {
-        let (mut tokens, mut batch) = (Vec::new(), Vec::new());
-        while !self.stop.is_stopped() {
-            if let Err(code) = self
-                .waits
-                .wait(&mut tokens)
-                .and_then(|()| self.drain(&mut batch))
-            {
-                // Only a deleted entity fails here: the domain is closing.
-                tracing::debug!(%code, "a data space reader ends");
-                return;
-            }
-        }
-    }
-
-    fn drain(&self, batch: &mut Vec<Taken>) -> Result<(), Code> {
-        while !self.stop.is_stopped() && sys::take(&self.reader, batch)? {
-            for taken in batch.drain(..) {
-                let delivery = match taken {
-                    Taken::Sample(sample) => Delivery::Sample(sample),
-                    Taken::Disposed(key) => Delivery::Disposed { key },
-                    Taken::Malformed => {
-                        Meter::add(&self.meter.malformed);
-                        continue;
-                    }
-                };
-                if !self.deliver(delivery) {
-                    self.stop.stop();
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// False when nobody listens any more.
-    fn deliver(&self, delivery: Delivery) -> bool {
-        let delivered = match self.deliveries.try_send(delivery) {
-            Ok(()) => true,
-            Err(TrySendError::Closed(_)) => false,
-            Err(TrySendError::Full(delivery)) => self.waiter.block_on(async {
-                tokio::select! {
-                    () = self.stop.blocked.notified() => false,
-                    sent = self.deliveries.send(delivery) => sent.is_ok(),
-                }
-            }),
+    fn ring(&self, closing: bool) {
+        let waker = {
+            let mut state = lock(&self.0);
+            state.rung = true;
+            state.closed |= closing;
+            state.waker.take()
         };
-        if delivered {
-            Meter::add(&self.meter.delivered);
+        // Outside of the lock: a waker is somebody else's code.
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        delivered
+    }
+
+    /// Whether to look; otherwise `context` is woken when there is a reason to.
+    fn poll(&self, context: Option<&Context<'_>>) -> Poll<Look> {
+        let mut state = lock(&self.0);
+        if state.closed {
+            return Poll::Ready(Look::Closed);
+        }
+        if std::mem::take(&mut state.rung) {
+            return Poll::Ready(Look::Again);
+        }
+        if let Some(context) = context {
+            state.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl OnData for Bell {
+    fn on_data(&self) {
+        self.ring(false);
+    }
+}
+
+enum Look {
+    Again,
+    Closed,
+}
+
+impl Feed {
+    pub(super) fn new(bell: Arc<Bell>, reader: Arc<Entity>) -> Self {
+        Self {
+            bell,
+            reader: Mutex::new(Some(reader)),
+        }
+    }
+
+    /// Ends the subscription and deletes the reader, which may wait for Cyclone.
+    pub(super) fn close(&self) {
+        self.bell.ring(true);
+        let reader = lock(&self.reader).take();
+        if let Some(reader) = reader {
+            reader.delete();
+        }
+    }
+}
+
+/// What a subscription holds.
+pub(super) struct Reading {
+    feed: Arc<Feed>,
+    /// Takes over the reader when the subscription is dropped.
+    observer: Weak<Observer>,
+    meter: Arc<Meter>,
+    batch: Vec<Taken>,
+    ready: VecDeque<Delivery>,
+}
+
+impl Reading {
+    pub(super) fn new(feed: Arc<Feed>, observer: &Arc<Observer>, meter: Arc<Meter>) -> Self {
+        Self {
+            feed,
+            observer: Arc::downgrade(observer),
+            meter,
+            batch: Vec::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    fn poll(&mut self, context: Option<&Context<'_>>) -> Poll<Option<Delivery>> {
+        loop {
+            if let Some(delivery) = self.ready.pop_front() {
+                Meter::add(&self.meter.delivered);
+                return Poll::Ready(Some(delivery));
+            }
+            match self.feed.bell.poll(context) {
+                Poll::Ready(Look::Again) => self.take(),
+                Poll::Ready(Look::Closed) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn take(&mut self) {
+        let reader = lock(&self.feed.reader);
+        let Some(reader) = reader.as_ref() else {
+            return;
+        };
+        match sys::take(reader, &mut self.batch) {
+            Ok(true) => self.feed.bell.ring(false),
+            Ok(false) => {}
+            // Only a deleted entity fails here: the domain is closing.
+            Err(code) => {
+                tracing::debug!(%code, "a data space reader ends");
+                self.feed.bell.ring(true);
+            }
+        }
+        for taken in self.batch.drain(..) {
+            match taken {
+                Taken::Sample(sample) => self.ready.push_back(Delivery::Sample(sample)),
+                Taken::Disposed(key) => self.ready.push_back(Delivery::Disposed { key }),
+                Taken::Malformed => Meter::add(&self.meter.malformed),
+            }
+        }
+    }
+}
+
+impl Upstream for Reading {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.poll(Some(context))
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        match self.poll(None) {
+            Poll::Ready(delivery) => delivery,
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // Deleting waits until no thread of Cyclone looks at the reader any more: not here, for this
+        // may be an actor's thread.
+        let reader = lock(&self.feed.reader).take();
+        if let (Some(reader), Some(observer)) = (reader, self.observer.upgrade()) {
+            observer.bury(reader);
+        }
     }
 }

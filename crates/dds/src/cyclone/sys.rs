@@ -10,12 +10,14 @@
 
 use super::descriptor::{RawOctets, RawSample, with_descriptor};
 use super::options::QosSet;
+use crate::lane::lock;
 use crate::sample::{NAME_MAX, SEALED_MAX, Sample};
 use cyclonedds_rust_sys as c;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Samples taken from a reader at once: enough to amortise the call, few enough that little is held
@@ -49,7 +51,14 @@ pub(super) fn check(code: i32) -> Result<i32, Code> {
 pub(super) struct Entity {
     handle: c::dds_entity_t,
     deleted: AtomicBool,
+    /// What a reader's listener points to.
+    listener: Mutex<Option<Arc<dyn OnData>>>,
     _parents: Vec<Arc<Entity>>,
+}
+
+/// Is told on a thread of Cyclone that a reader holds something new. Must neither wait nor call Cyclone.
+pub(super) trait OnData: Send + Sync + 'static {
+    fn on_data(&self);
 }
 
 impl Entity {
@@ -59,6 +68,7 @@ impl Entity {
         Ok(Arc::new(Self {
             handle,
             deleted: AtomicBool::new(false),
+            listener: Mutex::default(),
             _parents: parents,
         }))
     }
@@ -75,6 +85,8 @@ impl Entity {
             let code = unsafe { c::dds_delete(self.handle) };
             if code < 0 {
                 tracing::warn!(code = %Code(code), "a DDS entity could not be deleted");
+                // Its listener may still be called: what that points to has to stay.
+                std::mem::forget(lock(&self.listener).take());
             }
         }
     }
@@ -144,19 +156,38 @@ pub(super) fn create_writer(
     }
 }
 
-pub(super) fn create_reader(
+/// A reader that tells `on_data` of what comes.
+pub(super) fn create_reader<L: OnData>(
     participant: &Arc<Entity>,
     topic: &Arc<Entity>,
     group: &QosSet,
     qos: &QosSet,
+    on_data: Arc<L>,
 ) -> Result<Arc<Entity>, Code> {
-    // SAFETY: as for the writer.
+    // SAFETY: as for the writer. The listener's argument is `on_data`, which the entity keeps until
+    // `dds_delete` has returned; that waits for calls under way and lets no more begin. The listener
+    // object is copied by `dds_create_reader`.
     unsafe {
         let subscriber = c::dds_create_subscriber(participant.handle, group.as_ptr(), ptr::null());
         let subscriber = Entity::adopt(subscriber, &[participant])?;
-        let reader =
-            c::dds_create_reader(subscriber.handle, topic.handle, qos.as_ptr(), ptr::null());
-        Entity::adopt(reader, &[&subscriber, topic])
+        let listener = c::dds_create_listener(Arc::as_ptr(&on_data).cast_mut().cast::<c_void>());
+        c::dds_lset_data_available(listener, Some(data_available::<L>));
+        let reader = c::dds_create_reader(subscriber.handle, topic.handle, qos.as_ptr(), listener);
+        c::dds_delete_listener(listener);
+        let reader = Entity::adopt(reader, &[&subscriber, topic])?;
+        *lock(&reader.listener) = Some(on_data);
+        Ok(reader)
+    }
+}
+
+/// # Safety
+/// `told` must point to a live `L`.
+unsafe extern "C" fn data_available<L: OnData>(_reader: c::dds_entity_t, told: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let told = unsafe { &*told.cast::<L>() };
+    // Nothing may unwind into C. What could panic here is a waker of somebody's executor.
+    if catch_unwind(AssertUnwindSafe(|| told.on_data())).is_err() {
+        tracing::error!("waking a data space subscription panicked");
     }
 }
 
@@ -202,15 +233,6 @@ impl WaitSet {
         check(unsafe { c::dds_waitset_attach(self.set.handle, entity.handle, token) }).map(drop)
     }
 
-    /// Wakes when `reader` holds anything that was not taken. Returns the condition, to be kept.
-    pub(super) fn attach_data(&self, reader: &Arc<Entity>) -> Result<Arc<Entity>, Code> {
-        // SAFETY: as above.
-        let condition = unsafe { c::dds_create_readcondition(reader.handle, c::DDS_ANY_STATE) };
-        let condition = Entity::adopt(condition, &[reader])?;
-        self.attach(&condition, 1)?;
-        Ok(condition)
-    }
-
     /// Waits until something attached triggers; the tokens of what did.
     pub(super) fn wait(&self, tokens: &mut Vec<isize>) -> Result<(), Code> {
         let mut found: [c::dds_attach_t; 64] = [0; 64];
@@ -224,7 +246,8 @@ impl WaitSet {
     }
 }
 
-/// Writes one sample; blocks for a while when the reliable history is full.
+/// Writes one sample, or answers that there was no room for it in the reliable history
+/// ([`Code::is_timeout`]). Never waits: writers have no blocking time.
 pub(super) fn write(writer: &Entity, sample: &Sample) -> Result<(), Code> {
     let (key, name) = (c_string(&sample.key)?, c_string(&sample.writer)?);
     let length =
@@ -296,7 +319,7 @@ pub(super) enum Taken {
     Malformed,
 }
 
-/// Takes up to a batch from `reader`, appends it to `out`; false when there was nothing.
+/// Takes up to a batch from `reader`, appends it to `out`; whether there may be more.
 pub(super) fn take(reader: &Entity, out: &mut Vec<Taken>) -> Result<bool, Code> {
     let mut loans: [*mut c_void; TAKE_BATCH] = [ptr::null_mut(); TAKE_BATCH];
     // SAFETY: an all-zero `dds_sample_info` is valid: numbers and a bool.
@@ -329,7 +352,7 @@ pub(super) fn take(reader: &Entity, out: &mut Vec<Taken>) -> Result<bool, Code> 
         // SAFETY: exactly the loans that the take made, returned once.
         check(unsafe { c::dds_return_loan(reader.handle, loans.as_mut_ptr(), count) })?;
     }
-    Ok(count > 0)
+    Ok(count.max(0) as usize == TAKE_BATCH)
 }
 
 fn owned(raw: &RawSample) -> Taken {
@@ -377,6 +400,29 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 pub(super) struct Matched {
     pub(super) current: u32,
     pub(super) change: i32,
+}
+
+/// Deadlines that were missed, and the instance of the last one.
+#[derive(Clone, Copy)]
+pub(super) struct Missed {
+    pub(super) change: i32,
+    pub(super) total: u32,
+    pub(super) instance: u64,
+}
+
+/// The key of an instance of `endpoint`; `None` when it is forgotten already.
+pub(super) fn key_of(endpoint: &Entity, instance: u64) -> Option<String> {
+    // SAFETY: all-zero is a valid `RawSample`: null pointers, numbers and a bool.
+    let mut raw: RawSample = unsafe { std::mem::zeroed() };
+    let into = ptr::from_mut(&mut raw).cast::<c_void>();
+    // SAFETY: `raw` has the layout of the endpoint's type; only its key is filled in.
+    check(unsafe { c::dds_instance_get_key(endpoint.handle, instance, into) }).ok()?;
+    // SAFETY: the key is null or NUL-terminated, and ours to free.
+    unsafe {
+        let key = text(raw.key);
+        c::dds_string_free(raw.key.cast_mut());
+        key
+    }
 }
 
 macro_rules! status {
@@ -431,8 +477,12 @@ status!(
     deadline,
     dds_requested_deadline_missed_status,
     dds_get_requested_deadline_missed_status,
-    (i32, u32),
-    |s| (s.total_count_change, s.total_count)
+    Missed,
+    |s| Missed {
+        change: s.total_count_change,
+        total: s.total_count,
+        instance: s.last_instance_handle
+    }
 );
 status!(
     broken_deadline,

@@ -33,10 +33,6 @@ impl Worker {
         })
     }
 
-    pub(super) fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
-
     /// Waits for the end until `deadline`; whether it came.
     pub(super) fn ended_by(&self, deadline: Instant) -> bool {
         let left = deadline

@@ -67,7 +67,7 @@ async fn a_waiting_push_goes_on_when_room_is_made_and_ends_when_closed() {
         async move { queue.push(item("a", 2), &meter).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(queue.next().map(|i| sequence(&i)), Some(1));
+    assert_eq!(queue.next(Instant::now).map(|i| sequence(&i)), Some(1));
     assert!(waiter.await.expect("the pushing task lives"));
     let closed = tokio::spawn({
         let (queue, meter) = (Arc::clone(&queue), Arc::clone(&meter));
@@ -76,8 +76,56 @@ async fn a_waiting_push_goes_on_when_room_is_made_and_ends_when_closed() {
     tokio::task::yield_now().await;
     queue.close();
     assert!(!closed.await.expect("the pushing task lives"));
-    assert_eq!(queue.next().map(|i| sequence(&i)), Some(2));
-    assert!(queue.next().is_none());
+    assert_eq!(queue.next(Instant::now).map(|i| sequence(&i)), Some(2));
+    assert!(queue.next(Instant::now).is_none());
+}
+
+thread_local! {
+    static CLOCK: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+}
+
+fn clock() -> Instant {
+    CLOCK.get().expect("the test has set its clock")
+}
+
+#[test]
+fn who_finds_the_lane_at_rest_writes_himself_and_keeps_the_order() {
+    let (queue, meter, start) = (queue(4, Overflow::Refuse), Meter::default(), Instant::now());
+    CLOCK.set(Some(start));
+    let claim = queue.claim(clock).expect("nothing waits");
+    assert!(queue.claim(clock).is_none(), "one at a time");
+    assert!(matches!(queue.offer(item("a", 2), &meter), Offer::Accepted));
+    drop(claim);
+    CLOCK.set(Some(start + 2 * BURST));
+    assert!(queue.claim(clock).is_none(), "something waits");
+    assert_eq!(queue.next(clock).map(|i| sequence(&i)), Some(2));
+    assert!(queue.claim(clock).is_none(), "the thread writes");
+    assert!(queue.try_next().is_none());
+    let claim = queue.claim(clock).expect("at rest again");
+    assert!(matches!(queue.offer(item("a", 4), &meter), Offer::Accepted));
+    claim.hand_over(item("a", 3));
+    for expected in [3, 4] {
+        let next = queue.next(clock).map(|i| sequence(&i));
+        assert_eq!(next, Some(expected), "what found no room is first");
+    }
+    queue.close();
+    assert!(queue.next(clock).is_none());
+    assert!(queue.claim(clock).is_none(), "closed");
+}
+
+#[test]
+fn a_burst_is_left_to_the_thread() {
+    let (queue, start) = (queue(4, Overflow::Refuse), Instant::now());
+    CLOCK.set(Some(start));
+    drop(queue.claim(clock).expect("nothing was written before"));
+    for (after, free) in [
+        (BURST / 2, false),
+        (BURST, true),
+        (BURST + BURST / 2, false),
+    ] {
+        CLOCK.set(Some(start + after));
+        assert_eq!(queue.claim(clock).is_some(), free, "{after:?}");
+    }
 }
 
 #[test]

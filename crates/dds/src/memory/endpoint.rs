@@ -1,7 +1,7 @@
 //! A writer and a reader of the in-memory data space, each with what its quality of service makes it
 //! remember.
 
-use crate::event::{Meter, Promise};
+use crate::event::{Meter, Promise, SpaceEvent};
 use crate::lane::{Item, Queue};
 use crate::partition;
 use crate::qos::{Durability, Liveliness, Ownership, Reliability};
@@ -38,19 +38,22 @@ impl Deadlines {
         }
     }
 
-    /// Counts what is overdue, each key once a deadline; whether something was.
-    fn check(&mut self, deadline: Option<Duration>, now: Instant) -> bool {
+    /// Counts what is overdue, each key once a deadline; the keys that are.
+    fn check(&mut self, deadline: Option<Duration>, now: Instant) -> Vec<String> {
+        let mut overdue = Vec::new();
         let Some(deadline) = deadline else {
-            return false;
+            return overdue;
         };
-        let before = self.missed;
-        for heard in self.heard.values_mut() {
+        for (key, heard) in &mut self.heard {
+            if *heard + deadline <= now {
+                overdue.push(key.clone());
+            }
             while *heard + deadline <= now {
                 *heard += deadline;
                 self.missed = self.missed.saturating_add(1);
             }
         }
-        self.missed > before
+        overdue
     }
 
     fn due(&self, deadline: Option<Duration>) -> Option<Instant> {
@@ -141,7 +144,8 @@ impl Lane {
     /// The promises broken by `now`, with how often they were.
     pub(super) fn check(&mut self, now: Instant) -> Vec<(Promise, u32)> {
         let mut broken = Vec::new();
-        if self.deadlines.check(self.topic.qos().deadline, now) {
+        let overdue = self.deadlines.check(self.topic.qos().deadline, now);
+        if !overdue.is_empty() {
             broken.push((Promise::Deadline, self.deadlines.missed));
         }
         if self.alive
@@ -267,10 +271,19 @@ impl Reader {
         }
     }
 
-    /// How often a key was silent for too long, if that is news.
-    pub(super) fn check(&mut self, now: Instant) -> Option<u32> {
-        let news = self.deadlines.check(self.topic.qos().deadline, now);
-        news.then_some(self.deadlines.missed)
+    /// What is told of the keys that were silent for too long.
+    pub(super) fn check(&mut self, now: Instant) -> Vec<SpaceEvent> {
+        let Some(deadline) = self.topic.qos().deadline else {
+            return Vec::new();
+        };
+        let overdue = self.deadlines.check(Some(deadline), now);
+        let event = |key| SpaceEvent::DeadlineMissed {
+            topic: self.topic.name().to_owned(),
+            key: Some(key),
+            deadline,
+            total: self.deadlines.missed,
+        };
+        overdue.into_iter().map(event).collect()
     }
 
     pub(super) fn due(&self) -> Option<Instant> {

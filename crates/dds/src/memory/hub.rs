@@ -315,10 +315,8 @@ impl Hub {
             }
         }
         for reader in self.readers.values_mut() {
-            if let Some(total) = reader.check(now) {
-                let topic = reader.topic.name().to_owned();
-                told.push((reader.space, SpaceEvent::DeadlineMissed { topic, total }));
-            }
+            let events = reader.check(now);
+            told.extend(events.into_iter().map(|event| (reader.space, event)));
         }
         told.into_iter()
             .for_each(|(space, event)| self.tell(space, event));
@@ -349,15 +347,18 @@ impl Hub {
             let (live, dead): (Vec<_>, Vec<_>) = writers.partition(|(_, lane)| lane.alive);
             let topic = reader.topic.name().to_owned();
             let (living, silent) = (live.len() as u32, dead.len() as u32);
+            let partitions = reader.patterns.join(", ");
             let event = if alive {
                 SpaceEvent::LivelinessRegained {
                     topic,
+                    partitions,
                     alive: living,
                     silent,
                 }
             } else {
                 SpaceEvent::LivelinessLost {
                     topic,
+                    partitions,
                     alive: living,
                     silent,
                 }

@@ -11,16 +11,17 @@ mod timekeeper;
 use crate::cyclone::{EVENTS_KEPT, check_partitions};
 use crate::event::{Counters, Meter, SpaceEvent};
 use crate::lane::{Item, Offer, Queue, lock, validate};
-use crate::sample::Sample;
+use crate::sample::{Delivery, Sample};
 use crate::space::{DataSpace, DrainError, PublishError, SpaceFuture, SubscribeError};
-use crate::subscription::Subscription;
+use crate::subscription::{Subscription, Upstream};
 use crate::topic::Topic;
 use hub::Hub;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use timekeeper::Timekeeper;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// What the spaces of one process have in common; the counterpart of a DDS domain.
 #[derive(Clone, Default)]
@@ -116,20 +117,30 @@ impl MemorySpace {
     }
 }
 
-/// In a subscription: what its reader is to be told.
+/// In a subscription: its channel, and whom to tell that there is room in it.
 struct Reader {
     hub: Arc<Mutex<Hub>>,
     id: u64,
+    deliveries: mpsc::Receiver<Delivery>,
 }
 
-impl crate::subscription::Upstream for Reader {
-    fn taken(&self) {
+impl Upstream for Reader {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let delivery = ready!(self.deliveries.poll_recv(context));
         lock(&self.hub).pump();
+        Poll::Ready(delivery)
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        let delivery = self.deliveries.try_recv().ok();
+        lock(&self.hub).pump();
+        delivery
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.deliveries.close();
         let mut hub = lock(&self.hub);
         hub.close_reader(self.id);
         hub.pump();
@@ -181,12 +192,9 @@ impl DataSpace for MemorySpace {
         let reader = Reader {
             hub: Arc::clone(&self.hub),
             id,
-        };
-        Ok(Subscription::new(
-            topic.name(),
             deliveries,
-            Box::new(reader),
-        ))
+        };
+        Ok(Subscription::new(topic.name(), Box::new(reader)))
     }
 
     fn events(&self) -> broadcast::Receiver<SpaceEvent> {

@@ -1,8 +1,10 @@
 //! What the test files share. Not every file uses all of it.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod net;
+
 use dds::{DataSpace, Delivery, DomainConfig, Sample, SpaceEvent, Subscription};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -78,7 +80,7 @@ pub(crate) async fn publish_all(
 /// Another process, ended with its handle; its lines are read on a thread.
 pub(crate) struct Peer {
     child: Child,
-    _stdin: Option<ChildStdin>,
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
@@ -87,6 +89,28 @@ impl Peer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dds-peer"));
         command.args(arguments);
         Self::run(command)
+    }
+
+    /// One that says `ready` first.
+    pub(crate) fn ready(command: Command) -> Self {
+        let peer = Self::run(command);
+        peer.wait_ready();
+        peer
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        assert_eq!(self.line(), "ready");
+    }
+
+    /// What it has in memory, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the peer process runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let words = line.and_then(|line| line.split_whitespace().nth(1));
+        words
+            .and_then(|kib| kib.parse().ok())
+            .expect("the kernel says")
     }
 
     pub(crate) fn run(mut command: Command) -> Self {
@@ -104,7 +128,7 @@ impl Peer {
         });
         Self {
             child,
-            _stdin: stdin,
+            stdin,
             lines,
         }
     }
@@ -113,6 +137,28 @@ impl Peer {
         self.lines
             .recv_timeout(LIMIT)
             .expect("the peer process printed a line in time")
+    }
+
+    /// Gives it a line to read.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        writeln!(stdin, "{line}").expect("the peer process reads");
+    }
+
+    /// Gives a `feed` something to do and waits until it is done.
+    pub(crate) fn feed(&mut self, line: &str) {
+        self.say(line);
+        assert_eq!(self.line(), "done");
+    }
+
+    /// The line that is there already or comes in this time.
+    pub(crate) fn line_within(&self, limit: Duration) -> Option<String> {
+        self.lines.recv_timeout(limit).ok()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `STOP`, `CONT`: by kill(1), for the standard library sends no signals.

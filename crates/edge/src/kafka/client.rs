@@ -3,6 +3,8 @@
 
 use super::counters::{Counters, count};
 use super::link::Link;
+use super::metadata::{self, Absent};
+use super::topic_id::TopicId;
 use super::{ClientConfig, FeedError, OffsetCommit};
 use bytes::Bytes;
 use samsa::prelude::KafkaCode;
@@ -30,6 +32,8 @@ pub(super) const EARLIEST: i64 = -2;
 pub(super) struct Client {
     config: ClientConfig,
     topic: String,
+    /// `None` where brokers do not say.
+    pub(super) topic_id: Option<TopicId>,
     counters: Arc<Counters>,
     pub(super) links: BTreeMap<i32, Link>,
     leaders: BTreeMap<i32, i32>,
@@ -42,51 +46,26 @@ impl Client {
     pub(super) async fn connect(
         config: &ClientConfig,
         topic: &str,
+        absent: Absent,
         counters: &Arc<Counters>,
     ) -> Result<Self, FeedError> {
         count(&counters.connects, 1);
         let mut bootstrap = bootstrap(config, counters).await?;
-        let metadata = metadata(&mut bootstrap, config, &[topic]).await?;
-        let refused = |code: KafkaCode| FeedError::Refused {
-            call: "Metadata",
-            subject: format!("topic {topic}"),
-            code: format!("{code:?}"),
-        };
-        let mut leaders = BTreeMap::new();
-        for found in metadata
-            .topics
-            .iter()
-            .filter(|found| found.name == topic.as_bytes())
-        {
-            if found.error_code != KafkaCode::None {
-                return Err(refused(found.error_code));
-            }
-            leaders.extend(
-                found
-                    .partitions
-                    .iter()
-                    .map(|partition| (partition.partition_index, partition.leader_id)),
-            );
-        }
-        if leaders.is_empty() {
-            return Err(refused(KafkaCode::UnknownTopicOrPartition));
-        }
+        let found = metadata::ask(&mut bootstrap, config, topic, absent).await?;
         let mut links = BTreeMap::new();
-        for broker in &metadata.brokers {
-            if leaders.values().any(|leader| *leader == broker.node_id) {
-                let (host, port) = place(&broker.host, broker.port)?;
-                links.insert(
-                    broker.node_id,
-                    Link::connect(config, &host, port, Arc::clone(counters)).await?,
-                );
+        for (node, (host, port)) in &found.brokers {
+            if found.leaders.values().any(|leader| leader == node) {
+                let link = Link::connect(config, host, *port, Arc::clone(counters)).await?;
+                links.insert(*node, link);
             }
         }
         Ok(Self {
             config: config.clone(),
             topic: topic.to_owned(),
             counters: Arc::clone(counters),
+            topic_id: found.id,
             links,
-            leaders,
+            leaders: found.leaders,
             coordinator: None,
             since: Instant::now(),
         })
@@ -292,14 +271,10 @@ async fn bootstrap(config: &ClientConfig, counters: &Arc<Counters>) -> Result<Li
     Err(last)
 }
 
-/// No topics: all.
-async fn metadata(
-    link: &mut Link,
-    config: &ClientConfig,
-    topics: &[&str],
-) -> Result<MetadataResponse, FeedError> {
+async fn all_topics(link: &mut Link, config: &ClientConfig) -> Result<MetadataResponse, FeedError> {
     const CALL: &str = "Metadata";
-    let request = MetadataRequest::new(link.next_correlation(), &config.client_id, topics);
+    let all: [&str; 0] = [];
+    let request = MetadataRequest::new(link.next_correlation(), &config.client_id, &all);
     let answer = link.call(CALL, &request, Duration::ZERO).await?;
     MetadataResponse::try_from(answer).map_err(|error| link.failed(CALL, error.to_string()))
 }
@@ -320,7 +295,7 @@ pub async fn create_topic(
     let counters = Arc::new(Counters::default());
     let mut bootstrap = bootstrap(config, &counters).await?;
     // Of all topics: a broker that creates on demand would make the one asked for, with its own default.
-    let metadata = metadata(&mut bootstrap, config, &[]).await?;
+    let metadata = all_topics(&mut bootstrap, config).await?;
     let controller = metadata
         .brokers
         .iter()

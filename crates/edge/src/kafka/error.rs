@@ -1,4 +1,5 @@
 use super::batch::BatchError;
+use super::topic_id::TopicId;
 use std::path::PathBuf;
 
 /// Why a call to Kafka failed. Except where [`is_permanent`](Self::is_permanent) says otherwise,
@@ -75,6 +76,18 @@ pub enum FeedError {
         /// Kafka partition.
         partition: i32,
     },
+    /// The topic has another id than the one that was read, and the policy [`Fail`](super::OutOfRange::Fail) applies.
+    #[error(
+        "topic {topic} was deleted and made anew: it has the id {now}, what was read had {before}; choose the policy earliest or latest"
+    )]
+    MadeAnew {
+        /// Kafka topic.
+        topic: String,
+        /// Whose records were read.
+        before: TopicId,
+        /// What has its name now.
+        now: TopicId,
+    },
     /// The policy [`Fail`](super::OutOfRange::Fail) applies.
     #[error(
         "offset {offset} of {topic} partition {partition} is out of range (the broker's records end at {high_watermark}); seek, or choose the policy earliest or latest"
@@ -95,9 +108,11 @@ impl FeedError {
     /// Calling again will not help before somebody changes something.
     pub const fn is_permanent(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Unsafe(_) | Self::TlsFile { .. } | Self::OutOfRange { .. } => {
-                true
-            }
+            Self::Address(_)
+            | Self::Unsafe(_)
+            | Self::TlsFile { .. }
+            | Self::MadeAnew { .. }
+            | Self::OutOfRange { .. } => true,
             Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Call { .. }
@@ -125,6 +140,8 @@ pub(super) fn code_name(code: i16) -> String {
             "UnsupportedCompressionType (the topic's setting compression.type=zstd needs a newer Fetch than samsa sends; let producers choose the codec)"
         }
         87 => "InvalidRecord",
+        100 => "UnknownTopicId (the topic was deleted)",
+        103 => "InconsistentTopicId (the topic was made anew)",
         _ => "see the protocol's error codes",
     };
     format!("error {code}, {name}")

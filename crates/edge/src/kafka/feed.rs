@@ -1,13 +1,16 @@
 //! The feed on samsa's connections and our decoder.
 
+use super::backoff::Backoff;
 use super::client::{Client, EARLIEST, LATEST};
 use super::counters::{Counters, Snapshot, count};
 use super::error::code_name;
+use super::link::Link;
+use super::metadata::Absent;
+use super::topic_id::TopicId;
 use super::{
     Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, StartAt, fetch,
 };
-use bytes::Buf;
-use fetch::Fetched;
+use fetch::{Dialect, FetchById, Fetched, Topic};
 use futures::future::try_join_all;
 use samsa::prelude::protocol::FetchRequest;
 use std::collections::btree_map::Entry;
@@ -15,11 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// First pause after a fault, doubled each time up to the longest. Short enough for a leader election
-/// (a few seconds) not to grow into a minute, long enough not to hammer a broker that starts.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Only records of committed transactions (Fetch isolation level).
 const READ_COMMITTED: i8 = 1;
@@ -33,14 +31,15 @@ pub struct KafkaFeed {
     config: FeedConfig,
     counters: Arc<Counters>,
     client: Option<Client>,
+    /// The topic that the positions are of, once a broker has told its id.
+    topic_id: Option<TopicId>,
     /// Next offset to read, per partition.
     positions: BTreeMap<i32, i64>,
     /// Partitions that the out-of-range policy has moved, until their next records are handed out.
     moved: BTreeSet<i32>,
     /// Partitions that are not asked for before a moment.
     held: BTreeMap<i32, Instant>,
-    faults_in_a_row: u32,
-    not_before: Option<Instant>,
+    backoff: Backoff,
     /// Partition that stands first in the next request: a broker fills its answer in order, and
     /// the last ones would starve.
     first: usize,
@@ -53,11 +52,11 @@ impl KafkaFeed {
             config,
             counters: Arc::default(),
             client: None,
+            topic_id: None,
             positions: BTreeMap::new(),
             moved: BTreeSet::new(),
             held: BTreeMap::new(),
-            faults_in_a_row: 0,
-            not_before: None,
+            backoff: Backoff::default(),
             first: 0,
         }
     }
@@ -65,6 +64,16 @@ impl KafkaFeed {
     /// The counters, to be read while the feed is at work.
     pub fn shared_counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// The id of the topic that is read; `None` before the first call, and where brokers do not tell it.
+    pub fn topic_id(&self) -> Option<TopicId> {
+        self.topic_id
+    }
+
+    /// The positions that are sought next are of the topic with this id, whatever topic has the name by now.
+    pub fn of_topic(&mut self, id: TopicId) {
+        self.topic_id = Some(id);
     }
 
     /// Takes the connection set for one call. It comes back only when the call went well: a call
@@ -77,28 +86,22 @@ impl KafkaFeed {
         {
             Some(client) => Ok(client),
             None => {
-                if let Some(moment) = self.not_before {
-                    tokio::time::sleep_until(moment).await;
-                }
-                Client::connect(&self.config.client, &self.config.topic, &self.counters).await
+                self.backoff.wait().await;
+                let FeedConfig { client, topic, .. } = &self.config;
+                Client::connect(client, topic, Absent::Refused, &self.counters).await
             }
         }
     }
 
     fn went_well(&mut self, client: Client) {
         self.client = Some(client);
-        self.faults_in_a_row = 0;
-        self.not_before = None;
+        self.backoff.over();
     }
 
     fn went_wrong(&mut self) {
         self.client = None;
         count(&self.counters.faults, 1);
-        let pause = FIRST_BACKOFF
-            .saturating_mul(1 << self.faults_in_a_row.min(10))
-            .min(LONGEST_BACKOFF);
-        self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
-        self.not_before = Some(Instant::now() + jittered(pause));
+        self.backoff.longer();
     }
 
     fn assigned(&self, client: &Client) -> Vec<i32> {
@@ -130,7 +133,39 @@ impl KafkaFeed {
         Ok(())
     }
 
+    /// A topic that was deleted and made anew has other records at the same offsets: no position holds, even where
+    /// the broker has something there.
+    async fn same_topic(&mut self, client: &mut Client) -> Result<(), FeedError> {
+        let (Some(now), before) = (client.topic_id, self.topic_id) else {
+            return Ok(());
+        };
+        if let Some(before) = before.filter(|before| *before != now) {
+            let topic = self.config.topic.clone();
+            let time = match self.config.out_of_range {
+                OutOfRange::Earliest => EARLIEST,
+                OutOfRange::Latest => LATEST,
+                OutOfRange::Fail => return Err(FeedError::MadeAnew { topic, before, now }),
+            };
+            let mut positions = BTreeMap::new();
+            for partition in self.assigned(client) {
+                if self.positions.contains_key(&partition) {
+                    positions.insert(partition, client.list_offset(partition, time).await?);
+                }
+            }
+            tracing::warn!(
+                "topic {topic} was deleted and made anew ({before} is {now} now), the policy moves on to {positions:?}"
+            );
+            count(&self.counters.resets, positions.len() as u64);
+            self.moved.extend(positions.keys());
+            self.held.clear();
+            self.positions = positions;
+        }
+        self.topic_id = Some(now);
+        Ok(())
+    }
+
     async fn poll_once(&mut self, client: &mut Client) -> Result<Vec<PartitionRecords>, FeedError> {
+        self.same_topic(client).await?;
         self.place(client).await?;
         let mut partitions = self.assigned(client);
         let now = Instant::now();
@@ -155,10 +190,10 @@ impl KafkaFeed {
                 .or_default()
                 .push((partition, position));
         }
-        let config = &self.config;
+        let (config, topic_id) = (&self.config, client.topic_id);
         let fetches = client.links.iter_mut().filter_map(|(node, link)| {
             let partitions = asked.get(node)?;
-            Some(fetch_from(config, link, partitions))
+            Some(fetch_from(config, topic_id, link, partitions))
         });
         let fetched = try_join_all(fetches).await?;
         let mut taken = Vec::new();
@@ -181,8 +216,8 @@ impl KafkaFeed {
         client: &mut Client,
         part: Fetched,
     ) -> Result<Option<PartitionRecords>, FeedError> {
+        let topic = self.config.topic.clone();
         let Fetched {
-            topic,
             partition,
             error,
             high_watermark,
@@ -196,13 +231,15 @@ impl KafkaFeed {
                     partition,
                     error,
                 })?;
-                let moved = self.positions.get(&partition) != Some(&next_offset);
-                Ok(moved.then_some(PartitionRecords {
+                let moved = self.moved.contains(&partition);
+                let further = self.positions.get(&partition) != Some(&next_offset);
+                // That the reader moved is told even where nothing follows yet: the place before is gone.
+                Ok((moved || further).then_some(PartitionRecords {
                     partition,
                     records,
                     next_offset,
                     high_watermark,
-                    moved: self.moved.contains(&partition),
+                    moved,
                 }))
             }
             OFFSET_OUT_OF_RANGE => {
@@ -325,44 +362,63 @@ impl Feed for KafkaFeed {
 
 async fn fetch_from(
     config: &FeedConfig,
-    link: &mut super::link::Link,
+    topic_id: Option<TopicId>,
+    link: &mut Link,
     partitions: &[(i32, i64)],
 ) -> Result<Vec<Fetched>, FeedError> {
     const CALL: &str = "Fetch";
     let wait_ms = i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX);
     let correlation = link.next_correlation();
-    let mut request = FetchRequest::new(
-        correlation,
-        &config.client.client_id,
-        wait_ms,
-        1,
-        config.max_bytes,
-        READ_COMMITTED,
-    );
-    for (partition, position) in partitions {
-        request.add(
-            &config.topic,
-            *partition,
-            *position,
-            config.partition_max_bytes,
-        );
-    }
-    let mut answer = link.call(CALL, &request, config.max_wait).await?;
-    link.count_payload(answer.len());
-    answer.advance(4); // correlation id, checked by the link
-    let position = |topic: &str, partition: i32| {
-        let asked = partitions
-            .iter()
-            .find(|(asked, _)| topic == config.topic && *asked == partition);
-        asked.map_or(0, |(_, position)| *position)
+    let asked: BTreeMap<i32, i64> = partitions.iter().copied().collect();
+    let (answer, dialect, expected) = match topic_id {
+        Some(topic) => {
+            let request = FetchById {
+                correlation,
+                client_id: &config.client.client_id,
+                wait_ms,
+                max_bytes: config.max_bytes,
+                isolation: READ_COMMITTED,
+                topic,
+                partition_max_bytes: config.partition_max_bytes,
+                partitions,
+            };
+            let answer = link.call(CALL, &request, config.max_wait).await?;
+            (answer, Dialect::ById, Topic::Id(topic))
+        }
+        None => {
+            let mut request = FetchRequest::new(
+                correlation,
+                &config.client.client_id,
+                wait_ms,
+                1,
+                config.max_bytes,
+                READ_COMMITTED,
+            );
+            for (partition, position) in partitions {
+                request.add(
+                    &config.topic,
+                    *partition,
+                    *position,
+                    config.partition_max_bytes,
+                );
+            }
+            let answer = link.call(CALL, &request, config.max_wait).await?;
+            (answer, Dialect::Named, Topic::Name(config.topic.clone()))
+        }
     };
-    fetch::decode(answer, position).map_err(|error| link.failed(CALL, error.to_string()))
-}
-
-/// Between half and the whole of `pause`, so that feeds that failed together do not return together.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0u8; 1];
-    // Without entropy the longest pause is as good: only the spread is lost.
-    let share = getrandom::fill(&mut random).map_or(1.0, |()| f64::from(random[0]) / 255.0);
-    pause.mul_f64(0.5 + share / 2.0)
+    link.count_payload(answer.len());
+    let position = |topic: &Topic, partition: i32| {
+        let position = asked.get(&partition).copied();
+        position.filter(|_| *topic == expected)
+    };
+    let response = fetch::decode(answer, dialect, position)
+        .map_err(|error| link.failed(CALL, error.to_string()))?;
+    match response.error {
+        NO_ERROR => Ok(response.partitions),
+        code => Err(FeedError::Refused {
+            call: CALL,
+            subject: config.topic.clone(),
+            code: code_name(code),
+        }),
+    }
 }

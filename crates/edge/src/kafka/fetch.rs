@@ -1,15 +1,45 @@
-//! The response to Fetch, version 4 (<https://kafka.apache.org/protocol.html>): pure, bounded.
+//! The response to Fetch, versions 4 and 13 (<https://kafka.apache.org/protocol.html>): pure, bounded.
+
+mod request;
+
+pub(super) use request::FetchById;
 
 use super::batch::{self, BatchError, Budget, Control, Record};
 use super::reader::{Malformed, Reader};
+use super::topic_id::TopicId;
 use bytes::Bytes;
 use std::collections::BTreeSet;
+
+/// How a response is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// Version 4: topics by their names.
+    Named,
+    /// Version 13: topics by their ids, and in the compact encoding (KIP-482, KIP-516).
+    ById,
+}
+
+/// What a response calls a topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Topic {
+    /// Its name.
+    Name(String),
+    /// Its id.
+    Id(TopicId),
+}
+
+/// A response.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Response {
+    /// Kafka's error code for all of it; 0 is none.
+    pub error: i16,
+    /// By partition.
+    pub partitions: Vec<Fetched>,
+}
 
 /// One partition's part of a response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetched {
-    /// Kafka topic.
-    pub topic: String,
     /// Kafka partition.
     pub partition: i32,
     /// Kafka's error code; 0 is none.
@@ -34,46 +64,92 @@ impl From<Malformed> for FetchError {
     }
 }
 
-/// Decodes the body of a response (after the correlation id). `position` tells the offset asked for:
-/// records before it are dropped, since a broker returns whole batches.
+/// Decodes a response, its header included. `position` tells the offset asked for: records before it are
+/// dropped, since a broker returns whole batches. What was not asked for is malformed.
 pub fn decode(
-    body: Bytes,
-    position: impl Fn(&str, i32) -> i64,
-) -> Result<Vec<Fetched>, FetchError> {
-    let mut reader = Reader(body);
+    answer: Bytes,
+    dialect: Dialect,
+    position: impl Fn(&Topic, i32) -> Option<i64>,
+) -> Result<Response, FetchError> {
+    let mut reader = Reader(answer);
     let mut budget = Budget::default();
-    let mut all = Vec::new();
+    let mut response = Response {
+        error: 0,
+        partitions: Vec::new(),
+    };
+    reader.i32("correlation id")?;
+    end_of_struct(&mut reader, dialect)?;
     reader.i32("throttle time")?;
-    for _ in 0..reader.count(6, "count of topics")? {
-        let topic = reader.string("topic name")?;
-        for _ in 0..reader.count(30, "count of partitions")? {
-            all.push(partition(&mut reader, &topic, &position, &mut budget)?);
-        }
+    if dialect == Dialect::ById {
+        response.error = reader.i16("error code")?;
+        reader.i32("session id")?;
     }
-    Ok(all)
+    for _ in 0..count(&mut reader, dialect, 6, "count of topics")? {
+        let topic = match dialect {
+            Dialect::Named => Topic::Name(reader.string("topic name")?),
+            Dialect::ById => Topic::Id(TopicId::read(&mut reader)?),
+        };
+        let position = |partition| position(&topic, partition);
+        for _ in 0..count(&mut reader, dialect, 30, "count of partitions")? {
+            let partition = partition(&mut reader, dialect, position, &mut budget)?;
+            response.partitions.push(partition);
+        }
+        end_of_struct(&mut reader, dialect)?;
+    }
+    end_of_struct(&mut reader, dialect)?;
+    Ok(response)
+}
+
+fn count(
+    reader: &mut Reader,
+    dialect: Dialect,
+    least: usize,
+    item: &'static str,
+) -> Result<usize, Malformed> {
+    match dialect {
+        Dialect::Named => reader.count(least, item),
+        Dialect::ById => reader.compact_count(least, item),
+    }
+}
+
+fn end_of_struct(reader: &mut Reader, dialect: Dialect) -> Result<(), Malformed> {
+    match dialect {
+        Dialect::Named => Ok(()),
+        Dialect::ById => reader.tagged_fields(),
+    }
 }
 
 fn partition(
     reader: &mut Reader,
-    topic: &str,
-    position: impl Fn(&str, i32) -> i64,
+    dialect: Dialect,
+    position: impl Fn(i32) -> Option<i64>,
     budget: &mut Budget,
 ) -> Result<Fetched, FetchError> {
     let partition = reader.i32("partition index")?;
+    let from = position(partition).ok_or(FetchError("partition, which was not asked for"))?;
     let error = reader.i16("error code")?;
     let high_watermark = reader.i64("high watermark")?;
     reader.i64("last stable offset")?;
+    if dialect == Dialect::ById {
+        reader.i64("log start offset")?;
+    }
     let mut aborted = Vec::new();
-    for _ in 0..reader.count(16, "count of aborted transactions")? {
+    for _ in 0..count(reader, dialect, 16, "count of aborted transactions")? {
         let producer = reader.i64("aborted producer")?;
         aborted.push((reader.i64("aborted first offset")?, producer));
+        end_of_struct(reader, dialect)?;
     }
-    let set = reader.sized("record set")?;
-    let from = position(topic, partition);
+    let set = match dialect {
+        Dialect::Named => reader.sized("record set")?,
+        Dialect::ById => {
+            reader.i32("preferred read replica")?;
+            reader.compact_sized("record set")?
+        }
+    };
+    end_of_struct(reader, dialect)?;
     let mut next_offset = from;
     let records = read_set(set, aborted, from, &mut next_offset, budget);
     Ok(Fetched {
-        topic: topic.to_owned(),
         partition,
         error,
         high_watermark,

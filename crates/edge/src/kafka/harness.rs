@@ -3,21 +3,24 @@
 //! functions.
 
 use super::batch::{Budget, Codec, Record, encode, next};
-use super::fetch::{self, Fetched};
+use super::fetch::{self, Dialect, Fetched};
 use super::producer::NewRecord;
 use bytes::Bytes;
 
 /// The offset asked for: some records lie before it.
 const POSITION: i64 = 2;
 
-/// The body of a Fetch response: refused, or what is in it is in order.
+/// The body of a Fetch response, in either encoding: refused, or what is in it is in order.
 pub fn fetch_response(body: &[u8]) {
-    let decode = || fetch::decode(Bytes::copy_from_slice(body), |_, _| POSITION);
-    let decoded = decode();
-    assert_eq!(decode(), decoded);
-    match decoded {
-        Ok(partitions) => partitions.iter().for_each(in_order),
-        Err(refused) => assert!(!refused.to_string().is_empty()),
+    for (dialect, header) in [(Dialect::Named, &[0; 4][..]), (Dialect::ById, &[0; 5][..])] {
+        let answer = Bytes::from([header, body].concat());
+        let decode = || fetch::decode(answer.clone(), dialect, |_, _| Some(POSITION));
+        let decoded = decode();
+        assert_eq!(decode(), decoded);
+        match decoded {
+            Ok(response) => response.partitions.iter().for_each(in_order),
+            Err(refused) => assert!(!refused.to_string().is_empty()),
+        }
     }
 }
 

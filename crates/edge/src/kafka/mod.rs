@@ -9,6 +9,7 @@
 //!
 //! Offsets are committed only by the caller, after the effects of the records are durable.
 
+mod backoff;
 pub mod batch;
 mod client;
 mod config;
@@ -19,11 +20,16 @@ mod feed;
 pub mod fetch;
 pub mod harness;
 mod link;
+mod metadata;
 mod partitioner;
 mod producer;
+#[cfg(feature = "rdkafka")]
+mod rdkafka;
 mod reader;
 mod sasl;
 mod tls;
+mod topic_id;
+mod writer;
 
 pub use batch::{Codec, Header, Record};
 pub use client::create_topic;
@@ -36,6 +42,9 @@ pub use error::FeedError;
 pub use feed::KafkaFeed;
 pub use partitioner::partition_of;
 pub use producer::{NewRecord, Producer};
+#[cfg(feature = "rdkafka")]
+pub use rdkafka::RdkafkaFeed;
+pub use topic_id::TopicId;
 
 use std::future::Future;
 use std::time::Duration;
@@ -45,7 +54,7 @@ use std::time::Duration;
 pub struct PartitionRecords {
     /// Kafka partition.
     pub partition: i32,
-    /// The records; may be empty where only control records or aborted transactions lay.
+    /// The records; may be empty where only control records or aborted transactions lay, or where the reader moved.
     pub records: Vec<Record>,
     /// Where the next poll goes on.
     pub next_offset: i64,

@@ -4,6 +4,7 @@ use super::batch::{Codec, Header, encode};
 use super::client::Client;
 use super::counters::{Counters, Snapshot, count};
 use super::error::code_name;
+use super::metadata::Absent;
 use super::reader::{Malformed, Reader};
 use super::{ClientConfig, FeedError};
 use bytes::{BufMut, Bytes};
@@ -88,7 +89,10 @@ impl Producer {
     async fn take_client(&mut self) -> Result<Client, FeedError> {
         match self.client.take() {
             Some(client) => Ok(client),
-            None => Client::connect(&self.config, &self.topic, &self.counters).await,
+            None => {
+                let absent = Absent::MayBeMade;
+                Client::connect(&self.config, &self.topic, absent, &self.counters).await
+            }
         }
     }
 

@@ -1,9 +1,28 @@
 //! Against a small HTTP server that answers as the documented API does.
 
 use super::*;
-use std::io::{BufRead, BufReader, Write};
+use crate::tls::{Authority, server_config};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
+
+/// Reads one request, answers with this, and returns what was asked.
+fn serve(stream: impl Read + Write, status: u16, body: &str) -> io::Result<String> {
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    while !request.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut request)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let len = body.len();
+    let answer =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}");
+    stream.get_mut().write_all(answer.as_bytes())?;
+    stream.get_mut().flush()?;
+    Ok(request.to_lowercase())
+}
 
 /// Answers one request after the other with these, and hands out what was asked. The listener is closed after the
 /// last one.
@@ -13,21 +32,30 @@ fn server(answers: Vec<(u16, String)>) -> (String, Receiver<String>) {
     let (asked, requests) = channel();
     std::thread::spawn(move || {
         for (status, body) in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let lines = lines
-                .map(Result::unwrap)
-                .take_while(|line| !line.is_empty());
-            let request: Vec<String> = lines.collect();
-            let len = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
-            );
-            stream.write_all(answer.as_bytes()).unwrap();
-            asked.send(request.join("\n").to_lowercase()).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            asked.send(serve(stream, status, &body).unwrap()).unwrap();
         }
     });
     (url, requests)
+}
+
+/// The same schema to whoever shakes hands, for as long as the test runs; hands out what was asked.
+fn secure_server(certificate: &crate::tls::Certified) -> (u16, Receiver<io::Result<String>>) {
+    let config = server_config(certificate).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (asked, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let stream = rustls::StreamOwned::new(session, stream.unwrap());
+            let request = serve(stream, 200, r#"{"schema":"\"int\""}"#);
+            if asked.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (port, requests)
 }
 
 fn registry(url: &str) -> Registry {
@@ -113,6 +141,57 @@ async fn who_does_not_answer_is_not_waited_for() {
         matches!(error, Err(RegistryError::Failed { .. })),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_registry_is_believed_by_its_authority_and_name_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = |name: &str| {
+        let authority = Authority::new(name).unwrap();
+        let path = dir.path().join(format!("{name}.pem"));
+        std::fs::write(&path, authority.certificate()).unwrap();
+        (authority, path)
+    };
+    let ((ours, ca), (_, theirs)) = (authority("ours"), authority("theirs"));
+    let certificate = ours.issue(&["localhost".to_owned()]).unwrap();
+    let (port, requests) = secure_server(&certificate);
+    let ask = async |host: &str, ca: &Path| {
+        let mut registry = Registry::new(RegistryConfig {
+            url: format!("https://{host}:{port}/api"),
+            login: Some(("feed".to_owned(), "secret".to_owned())),
+            ca: Some(ca.to_owned()),
+        });
+        ask_patiently(&mut registry, 7).await
+    };
+
+    assert!(matches!(
+        ask("localhost", &ca).await,
+        Ok(Answer::Schema { .. })
+    ));
+    let request = requests.recv().unwrap().unwrap();
+    assert!(request.starts_with("get /api/schemas/ids/7 "), "{request}");
+
+    // The authority is another one, the name is; neither server gets to hear of the password.
+    for (host, ca, expected) in [
+        ("localhost", &theirs, "UnknownIssuer"),
+        ("127.0.0.1", &ca, "not valid for name"),
+    ] {
+        let error = ask(host, ca).await.unwrap_err().to_string();
+        assert!(
+            error.contains("its certificate is not believed: ") && error.contains(expected),
+            "{error}"
+        );
+        assert!(error.contains(&ca.display().to_string()), "{error}");
+        assert!(requests.recv().unwrap().is_err(), "nothing was asked");
+    }
+
+    let key = dir.path().join("key.pem");
+    std::fs::write(&key, &certificate.key).unwrap();
+    let error = ask("localhost", &key).await.unwrap_err().to_string();
+    assert!(error.contains("at least one CERTIFICATE"), "{error}");
+    let none = dir.path().join("none.pem");
+    let error = ask("localhost", &none).await.unwrap_err().to_string();
+    assert!(error.contains("none.pem: No such file"), "{error}");
 }
 
 #[test]

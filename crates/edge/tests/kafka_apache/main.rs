@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod apache;
+mod backlog;
 mod java;
 #[path = "../kafka_suite/mod.rs"]
 mod kafka_suite;
@@ -42,7 +43,9 @@ async fn the_suite_passes_on_apache_kafka_and_its_java_client_agrees() {
         // Room for records of a mebibyte, and a cleaner that does not wait for a quarter of a minute.
         properties: "message.max.bytes=2097152\n\
                      log.cleaner.backoff.ms=200\n\
-                     log.initial.task.delay.ms=100\n"
+                     log.initial.task.delay.ms=100\n\
+                     log.retention.check.interval.ms=200\n\
+                     log.retention.ms=-1\n"
             .to_owned(),
         format: String::new(),
     };
@@ -57,7 +60,9 @@ async fn the_suite_passes_on_apache_kafka_and_its_java_client_agrees() {
     records::a_compacted_log_has_gaps(&config, &mut java).await;
     topics::a_partition_is_added(&config, &mut java).await;
     topics::a_topic_is_made_anew(&config, &mut java).await;
+    topics::a_topic_is_made_anew_and_filled_past_our_position(&config, &mut java).await;
     topics::records_are_deleted_under_us(&config, &mut java).await;
+    backlog::a_backlog_of_many_segments(&config, &mut java).await;
     topics::a_thousand_partitions(&config, &mut java).await;
 }
 

@@ -68,7 +68,11 @@ pub(crate) async fn records_of_a_mebibyte(config: &ClientConfig, java: &mut Java
 /// them and in their batches; what is left is handed out at its offset, the latest of each key among it.
 pub(crate) async fn a_compacted_log_has_gaps(config: &ClientConfig, java: &mut Java) {
     topic(config, "compacted", 1).await;
-    java.does("compact compacted").await;
+    // The latest of each key is kept, soon.
+    java.does(
+        "configure compacted cleanup.policy=compact segment.ms=100 min.cleanable.dirty.ratio=0.01 max.compaction.lag.ms=100",
+    )
+    .await;
     java.does("produce compacted 0 lz4 0 100 40").await;
     within(async {
         for more in 0.. {

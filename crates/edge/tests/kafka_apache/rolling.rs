@@ -2,8 +2,8 @@
 
 use crate::apache::Apache;
 use crate::java::Java;
-use crate::kafka_suite::{take, text, until_ok};
-use edge::kafka::{ClientConfig, Feed, FeedConfig, KafkaFeed, OffsetCommit, Security};
+use crate::kafka_suite::{Reader, take, text, until_ok};
+use edge::kafka::{ClientConfig, Feed, FeedConfig, OffsetCommit, Security};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) async fn run() {
     let mut java = Java::start(&apache);
     java.does(&format!("topic rolling {PARTITIONS} 3")).await;
     let config = ClientConfig::new(apache.addresses(), Security::PLAINTEXT);
-    let mut feed = KafkaFeed::new(FeedConfig {
+    let mut feed = Reader::new(FeedConfig {
         metadata_age: Duration::from_secs(2),
         ..FeedConfig::new(config, "rolling", "rolling-group")
     });

@@ -4,7 +4,7 @@
 import java.io.BufferedReader;
 import java.io.FileInputStream;
 import java.io.InputStreamReader;
-import java.util.Collections;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,11 +63,16 @@ public class JavaClient {
             case "delete-before" -> admin.deleteRecords(Map.of(
                     new TopicPartition(topic, Integer.parseInt(words[2])),
                     RecordsToDelete.beforeOffset(Long.parseLong(words[3])))).all().get();
-            // compact NAME: keeps the latest of each key, soon
-            case "compact" -> admin.incrementalAlterConfigs(Map.of(
-                    new ConfigResource(ConfigResource.Type.TOPIC, topic), List.of(
-                        set("cleanup.policy", "compact"), set("segment.ms", "100"),
-                        set("min.cleanable.dirty.ratio", "0.01"), set("max.compaction.lag.ms", "100")))).all().get();
+            // configure NAME SETTING=VALUE…
+            case "configure" -> {
+                List<AlterConfigOp> settings = new ArrayList<>();
+                for (int n = 2; n < words.length; n++) {
+                    String[] setting = words[n].split("=");
+                    settings.add(new AlterConfigOp(new ConfigEntry(setting[0], setting[1]), AlterConfigOp.OpType.SET));
+                }
+                admin.incrementalAlterConfigs(Map.of(
+                        new ConfigResource(ConfigResource.Type.TOPIC, topic), settings)).all().get();
+            }
             case "elect" -> {
                 Set<TopicPartition> all = new java.util.HashSet<>();
                 admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions()
@@ -105,10 +110,6 @@ public class JavaClient {
             }
             default -> throw new IllegalArgumentException("unknown command " + words[0]);
         }
-    }
-
-    static AlterConfigOp set(String name, String value) {
-        return new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET);
     }
 
     static KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {

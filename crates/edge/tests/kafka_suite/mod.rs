@@ -14,6 +14,13 @@ use edge::kafka::{
 use std::future::Future;
 use std::time::Duration;
 
+/// The adapter that is tried: each build of the tests tries one.
+#[cfg(not(feature = "rdkafka"))]
+pub(crate) type Reader = KafkaFeed;
+/// The adapter that is tried: each build of the tests tries one.
+#[cfg(feature = "rdkafka")]
+pub(crate) type Reader = edge::kafka::RdkafkaFeed;
+
 /// A broker that can be killed and started again at the same address with its data.
 pub(crate) trait Cluster {
     /// `host:port`.
@@ -42,8 +49,8 @@ pub(crate) async fn run(cluster: &mut impl Cluster) {
 }
 
 /// A feed of all partitions with a group of the topic's name.
-pub(crate) fn feed(config: &ClientConfig, topic: &str) -> KafkaFeed {
-    KafkaFeed::new(FeedConfig::new(
+pub(crate) fn feed(config: &ClientConfig, topic: &str) -> Reader {
+    Reader::new(FeedConfig::new(
         config.clone(),
         topic,
         format!("{topic}-group"),
@@ -95,17 +102,26 @@ pub(crate) async fn send(producer: &mut Producer, partition: i32, values: &[Stri
 }
 
 /// Polls until `count` records came, tolerating what a poll may throw while a broker is away.
-pub(crate) async fn take(feed: &mut KafkaFeed, count: usize) -> Vec<(i32, Record)> {
-    let mut all = Vec::new();
-    within(async {
+pub(crate) async fn take(feed: &mut impl Feed, count: usize) -> Vec<(i32, Record)> {
+    let (mut all, mut last) = (Vec::new(), None);
+    let taking = async {
         while all.len() < count {
             match feed.poll().await {
                 Ok(parts) => all.extend(flatten(parts)),
-                Err(error) => assert!(!error.is_permanent(), "{error}"),
+                Err(error) => {
+                    assert!(!error.is_permanent(), "{error}");
+                    last = Some(error);
+                }
             }
         }
-    })
-    .await;
+    };
+    if tokio::time::timeout(PATIENCE, taking).await.is_err() {
+        let (came, first) = (all.len(), all.first());
+        panic!(
+            "{came} of {count} records came, from {first:?} on; {:?}, {last:?}",
+            feed.counters()
+        );
+    }
     assert_eq!(all.len(), count, "more records than were sent: {all:?}");
     all
 }

@@ -124,6 +124,7 @@ pub(crate) async fn ebcdic_records_become_windows(config: &ClientConfig) {
     }
     after.idle(UnixMillis(now.0 + 60_000), &mut reports);
 
+    refused.sort();
     assert_eq!(
         refused
             .iter()

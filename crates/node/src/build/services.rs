@@ -100,6 +100,7 @@ impl Parts {
             config,
             pipeline,
             registry: self.registry.clone(),
+            read: Arc::default(),
             held: self.feeds_held.subscribe(),
             space: self.space.clone(),
             ledger: self.ledger.clone(),

@@ -1,4 +1,7 @@
-//! `glasshouse dds key`: keys for programs outside, over the control socket of the running node.
+//! `glasshouse dds key|spy`: keys for programs outside, over the control socket of the running node, and
+//! looking on.
+
+mod spy;
 
 use super::Outcome;
 use crate::space::HOUSE;
@@ -43,10 +46,14 @@ pub(super) enum Command {
         #[arg(long, requires = "out")]
         follow: bool,
     },
+    /// Show samples and events of the data space as they come, opened with a reader key.
+    ///
+    /// The node need not run here; only its configuration is read. Signatures are not checked.
+    Spy(spy::Arguments),
 }
 
 /// A topic by its short name.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Named {
     Readings,
     Scores,
@@ -87,34 +94,41 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn run(command: &Command) -> Outcome {
-    let Command::Key {
-        config,
-        topic,
-        room,
-        reader,
-        for_s,
-        out,
-        follow,
-    } = command;
-    let partition = match (topic, room) {
-        (Named::Readings, Some(room)) => room.clone(),
-        (_, None) => HOUSE.to_owned(),
-        (Named::Scores | Named::Alerts | Named::Models | Named::Status, Some(_)) => {
-            return Err("only readings are by room; leave --room out".into());
+    match command {
+        Command::Spy(arguments) => spy::run(arguments),
+        Command::Key {
+            config,
+            topic,
+            room,
+            reader,
+            for_s,
+            out,
+            follow,
+        } => {
+            let ask = Ask::ReaderKey {
+                reader: reader.clone(),
+                topic: topic.topic().name().to_owned(),
+                partition: partition(*topic, room.as_deref())?,
+                for_s: *for_s,
+            };
+            let key = answer(config, &ask)?;
+            write(&key, out.as_deref())?;
+            if *follow {
+                keep(config, key, out.as_deref())?;
+            }
+            Ok(())
         }
-    };
-    let ask = Ask::ReaderKey {
-        reader: reader.clone(),
-        topic: topic.topic().name().to_owned(),
-        partition,
-        for_s: *for_s,
-    };
-    let key = answer(config, &ask)?;
-    write(&key, out.as_deref())?;
-    if *follow {
-        keep(config, key, out.as_deref())?;
     }
-    Ok(())
+}
+
+fn partition(topic: Named, room: Option<&str>) -> Result<String, &'static str> {
+    match (topic, room) {
+        (Named::Readings, Some(room)) => Ok(room.to_owned()),
+        (_, None) => Ok(HOUSE.to_owned()),
+        (Named::Scores | Named::Alerts | Named::Models | Named::Status, Some(_)) => {
+            Err("only readings are by room; leave --room out")
+        }
+    }
 }
 
 /// Writes the key anew whenever there is another epoch's, until the node gives no more.

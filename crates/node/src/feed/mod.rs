@@ -12,11 +12,11 @@ mod schemas;
 use crate::board::Board;
 use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
-use crate::space::SealedSpace;
+use crate::space::{Entered, SealedSpace};
 use account::Account;
 use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Partitions,
-    Snapshot,
+    Snapshot, TopicId,
 };
 use edge::registry::RegistryConfig;
 use ledger::MAX_ADVANCES;
@@ -27,8 +27,8 @@ use runtime::clock;
 use runtime::service::{ServiceError, StopSignal};
 use schemas::Schemas;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use telemetry::transactions::{Checkpoint, Counters, Pipeline, PipelineConfig, Refused};
 use tokio::sync::watch;
@@ -58,6 +58,9 @@ pub struct Feed {
     pub pipeline: PipelineConfig,
     /// Where schemas of values lie, if they have any.
     pub registry: Option<RegistryConfig>,
+    /// Which topic the accounts on the ledger are of, as far as this process knows: kept from one time of holding a part
+    /// to the next.
+    pub read: Arc<Mutex<Option<TopicId>>>,
     /// Roles of feeds that are this node's.
     pub held: watch::Receiver<BTreeSet<Role>>,
     /// Where reports go.
@@ -177,9 +180,10 @@ impl Feed {
             if mistakes::on(Mistake::OffsetCommittedEarly) {
                 self.commit_offsets(&mut tenure).await?;
             }
-            self.space
-                .publish_all(&reports, clock::unix_now_ns())
-                .await?;
+            let at_ns = clock::unix_now_ns();
+            let entered = |report| Entered { report, at_ns };
+            let reports = reports.into_iter().map(entered).collect();
+            self.space.publish_all(reports).await?;
             self.show(&mut tenure);
             if tenure.committed.elapsed() >= COMMIT_PERIOD
                 && let Err(lost) = self.commit(&mut tenure).await?
@@ -191,6 +195,9 @@ impl Feed {
 
     /// Goes on where the ledger has the partitions, or else where the consumer group has them.
     async fn resume(&self, tenure: &mut Tenure) -> Result<(), ServiceError> {
+        if let Some(id) = *lock(&self.read) {
+            tenure.feed.of_topic(id);
+        }
         let committed = loop {
             if let Some(committed) = self.patiently(tenure.feed.committed().await)? {
                 break committed;
@@ -399,6 +406,10 @@ impl Feed {
                 !due.is_empty()
             }
         };
+        // Not before: what the ledger has may still be of the topic before.
+        if let Some(id) = tenure.feed.topic_id() {
+            *lock(&self.read) = Some(id);
+        }
         if news {
             self.commit_offsets(tenure).await?;
         }
@@ -489,6 +500,11 @@ impl Tenure {
             account.read_to(partition, next);
         }
     }
+}
+
+/// Nobody panics while holding it.
+fn lock(read: &Mutex<Option<TopicId>>) -> MutexGuard<'_, Option<TopicId>> {
+    read.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Kafka counts partitions and offsets in signed numbers; none is negative.

@@ -1,6 +1,7 @@
 //! The rooms this node holds: subscriptions on the data space and the analyst behind them.
 
 mod analyst;
+mod signs;
 pub mod windows;
 
 use crate::board::Board;
@@ -78,6 +79,7 @@ impl Rooms {
         };
         let mut seen = BTreeMap::new();
         let mut models = self.models.follow();
+        let mut events = self.space.space().events();
         self.held.mark_changed();
         loop {
             tokio::select! {
@@ -92,6 +94,11 @@ impl Rooms {
                     let model = models.borrow_and_update().clone();
                     if let Some(model) = model {
                         analyst.model(model.parameters.to_vec());
+                    }
+                }
+                event = signs::next(&mut events) => {
+                    if let Some(sign) = signs::observed(&event, &readers.rooms(), clock::unix_now()) {
+                        self.monitor.post(sign).await?;
                     }
                 }
                 Some(answer) = answered.recv() => analyst.answer(answer).await,
@@ -138,6 +145,10 @@ impl Rooms {
                 .post(monitor::Input::Forget(device.clone()))
                 .await?;
         }
+        for room in &left {
+            let writers = monitor::writers_of(room);
+            self.monitor.post(monitor::Input::Forget(writers)).await?;
+        }
         seen.retain(|_, room| held.contains(room));
         analyst.keep_only(&seen.keys().cloned().collect());
         for room in held {
@@ -151,6 +162,14 @@ impl Rooms {
             {
                 self.monitor.post(monitor::Input::Adopt(alert)).await?;
             }
+            // Whoever shows no life then is told anew by this node's own reader.
+            let writers = monitor::Input::Writers {
+                room: room.clone(),
+                alive: 0,
+                silent: 0,
+                at: clock::unix_now(),
+            };
+            self.monitor.post(writers).await?;
             for (device, every) in self.heartbeats.get(room).into_iter().flatten() {
                 self.monitor
                     .post(monitor::Input::Expect {
@@ -205,6 +224,10 @@ impl Readers {
         });
         self.tasks.insert(room, task);
         Ok(())
+    }
+
+    fn rooms(&self) -> BTreeSet<&RoomId> {
+        self.tasks.keys().collect()
     }
 
     fn leave(&mut self, room: &RoomId) {

@@ -4,6 +4,7 @@ mod batch;
 mod reader;
 mod refused;
 
+pub use batch::Entered;
 pub use reader::{RoomReader, Taken, TopicReader, Unsealed};
 pub use refused::Refused;
 
@@ -163,22 +164,13 @@ impl SealedSpace {
     }
 
     /// Seals and publishes one report in its room's partition; waits for room in the queue.
-    pub async fn publish(
-        &self,
-        report: &Report,
-        source_time_ns: i64,
-    ) -> Result<(), PublishFailure> {
-        self.publish_all(std::slice::from_ref(report), source_time_ns)
-            .await
+    pub async fn publish(&self, report: Report, at_ns: i64) -> Result<(), PublishFailure> {
+        self.publish_all(vec![Entered { report, at_ns }]).await
     }
 
     /// Seals and publishes reports that are there at once, those of one device in as few samples as the
     /// batch's limits allow and in their order.
-    pub async fn publish_all(
-        &self,
-        reports: &[Report],
-        source_time_ns: i64,
-    ) -> Result<(), PublishFailure> {
+    pub async fn publish_all(&self, reports: Vec<Entered>) -> Result<(), PublishFailure> {
         for group in batch::samples(reports, self.typed()) {
             let (room, device) = (group.room.as_str(), group.device.as_str());
             self.publish_bytes(
@@ -186,7 +178,7 @@ impl SealedSpace {
                 room,
                 device,
                 &group.plaintext,
-                source_time_ns,
+                group.at_ns,
             )
             .await?;
         }

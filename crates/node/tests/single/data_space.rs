@@ -1,9 +1,13 @@
 //! The data space from outside: a program with a reader key, a stranger, and what the status says of them.
 
 use crate::house::House;
+use dds::{CycloneSpace, DataSpace, Delivery, Sample, Topic};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use wire::status::Status;
 
 const MAIL: &[u8] = b"From: ups-1@hall.example\r\nTo: telemetry@glasshouse.example\r\nMessage-ID: <1@hall>\r\nSubject: report\r\nMIME-Version: 1.0\r\nContent-Type: application/senml+json\r\n\r\n[{\"bn\":\"ups-1:\",\"n\":\"battery.charge\",\"u\":\"%\",\"v\":98.5}]\r\n";
@@ -128,4 +132,215 @@ fn a_reader_key_opens_its_room_and_a_stranger_is_counted() {
     let printed = house.glasshouse(&["status", "--config", &config]);
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.contains("refused: 3 not sealed"), "{printed}");
+}
+
+/// Lines of a running `glasshouse dds spy`.
+struct Spy(Child, std::io::Lines<BufReader<std::process::ChildStdout>>);
+
+impl Spy {
+    fn start(house: &House, arguments: &[&str]) -> Self {
+        let mut spy = Command::new(env!("CARGO_BIN_EXE_glasshouse"))
+            .args(["dds", "spy", "--for", "50s", "--config"])
+            .arg(&house.config)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let lines = BufReader::new(spy.stdout.take().expect("it has a pipe")).lines();
+        Self(spy, lines)
+    }
+
+    /// The next line that is about a sample.
+    fn sample(&mut self) -> String {
+        let lines = self.1.by_ref().map(Result::unwrap);
+        let mut samples = lines.filter(|line| !line.contains(" * ") && !line.contains("\"event\""));
+        samples.next().expect("a sample came in time")
+    }
+
+    fn end(mut self) {
+        assert!(self.0.wait().is_ok_and(|status| status.success()));
+    }
+}
+
+impl Drop for Spy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_missed_deadline_is_an_alert_and_the_spy_shows_it() {
+    let mut house = House::build("[dds.topic.readings]\ndeadline_ms = 1000\n");
+    house.start();
+    house.until("all members read the IDL's types", |status| {
+        status.ledger.level >= wire::Level::TYPED.0
+    });
+    let config = house.config.display().to_string();
+    let key = |name: &str, place: &[&str]| {
+        let file = house.path(name).display().to_string();
+        let mut arguments = vec![
+            "dds", "key", "--config", &config, "--reader", "test", "--out", &file,
+        ];
+        arguments.extend(place);
+        let given = house.glasshouse(&arguments);
+        assert!(given.status.success(), "{given:?}");
+        file
+    };
+    let (hall, alerts) = (
+        key("hall.key", &["--room", "hall"]),
+        key("alerts.key", &["--topic", "alerts"]),
+    );
+    let mut opened = Spy::start(&house, &["--key", &hall, "--count", "1"]);
+    let mut closed = Spy::start(
+        &house,
+        &["--room", "hall", "--device", "ups-1", "--count", "1"],
+    );
+    let mut told = Spy::start(&house, &["--key", &alerts, "--json", "--count", "2"]);
+    house.mail("ups-1@hall.example", MAIL).unwrap();
+    let line = opened.sample();
+    let expected = "readings ups-1  hall  battery.charge=98.5 %  (solo ";
+    assert!(line.contains(expected), "{line}");
+    let line = closed.sample();
+    assert!(line.contains("readings ups-1  sealed, "), "{line}");
+    assert!(line.contains("no reader key"), "{line}");
+
+    let alert: serde_json::Value = serde_json::from_str(&told.sample()).unwrap();
+    let said = &alert["said"];
+    assert_eq!(
+        (&said["device"], &said["state"]),
+        (&"ups-1".into(), &"raised".into())
+    );
+    let summary = said["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("by its topic's deadline it has to every 1.0 s"),
+        "{summary}"
+    );
+    let again = String::from_utf8_lossy(MAIL).replace("<1@hall>", "<2@hall>");
+    house.mail("ups-1@hall.example", again.as_bytes()).unwrap();
+    let over: serde_json::Value = serde_json::from_str(&told.sample()).unwrap();
+    assert_eq!(
+        (&over["key"], &over["said"]["state"]),
+        (&alert["key"], &"cleared".into())
+    );
+    [opened, closed, told].into_iter().for_each(Spy::end);
+
+    let wrong = house.glasshouse(&[
+        "dds", "spy", "--config", &config, "--key", &hall, "--topic", "alerts",
+    ]);
+    let sentence = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        sentence.contains("the reader key is for topic glasshouse_readings"),
+        "{sentence}"
+    );
+}
+
+/// Forged samples a second, well above what a house's gear sends.
+const FLOOD_PER_S: u64 = 5_000;
+/// A report crosses the data space in milliseconds; this is for a busy machine.
+const CROSSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whoever can reach the ports can join: nothing in DDS asks who he is.
+#[test]
+fn a_stranger_reads_ciphertext_and_neither_his_forgeries_nor_a_flood_of_them_get_through() {
+    let mut house = House::build("");
+    house.start();
+    house.until("all members read the IDL's types", |status| {
+        status.ledger.level >= wire::Level::TYPED.0
+    });
+    let config = config::load(&house.config).expect("the house has a configuration");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let stranger = Arc::new(CycloneSpace::join(&config.dds.domain_config()).unwrap());
+    let mut overheard = stranger.subscribe(&Topic::READINGS, &["hall"]).unwrap();
+    house.mail("ups-1@hall.example", MAIL).unwrap();
+    let genuine = runtime.block_on(async {
+        let delivery = tokio::time::timeout(Duration::from_secs(30), overheard.recv()).await;
+        match delivery.expect("the sample comes in time") {
+            Some(Delivery::Sample(sample)) => sample,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(
+        (genuine.key.as_str(), genuine.writer.as_str()),
+        ("ups-1", "solo")
+    );
+    for plain in ["battery", "hall", "ups-1", "98.5"] {
+        let found = genuine
+            .sealed
+            .windows(plain.len())
+            .any(|window| window == plain.as_bytes());
+        assert!(!found, "{plain:?} can be read");
+    }
+
+    let publish = |sample: Sample| {
+        runtime
+            .block_on(stranger.publish_wait(&Topic::READINGS, "hall", sample))
+            .unwrap();
+    };
+    let changed = |key: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut sample = genuine.clone();
+        sample.key = key.to_owned();
+        change(&mut sample.sealed);
+        sample
+    };
+    publish(genuine.clone());
+    publish(changed("ups-1", &|sealed| *sealed.last_mut().unwrap() ^= 1));
+    publish(changed("ups-2", &|_| {}));
+    publish(changed("ups-1", &|sealed| sealed.truncate(7)));
+    house.until("each is counted by what is wrong with it", |status| {
+        let count = |reason| refused(status, "glasshouse_readings", reason);
+        (
+            count("replayed"),
+            count("not_authentic"),
+            count("not_sealed"),
+        ) == (1, 2, 1)
+    });
+
+    let before = house.status().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let flood = std::thread::spawn({
+        let (stranger, stop) = (Arc::clone(&stranger), Arc::clone(&stop));
+        let forged = changed("ups-1", &|sealed| *sealed.last_mut().unwrap() ^= 1);
+        move || {
+            let (start, mut sent) = (Instant::now(), 0_u64);
+            while !stop.load(Ordering::Acquire) {
+                let due = start.elapsed().as_millis() as u64 * FLOOD_PER_S / 1000;
+                while sent < due {
+                    // A full queue is the data space's own limit on him.
+                    let _ = stranger.publish(&Topic::READINGS, "hall", forged.clone());
+                    sent += 1;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            (sent, start.elapsed())
+        }
+    });
+    let received = |status: &Status| {
+        let topic = status.dds.topics.get("glasshouse_readings");
+        topic.map_or(0, |topic| topic.received)
+    };
+    house.until("the flood is refused", |status| {
+        status.dds.refused > before.dds.refused + FLOOD_PER_S
+    });
+    let mut slowest = Duration::ZERO;
+    for number in 1..=5 {
+        let mail = String::from_utf8_lossy(MAIL);
+        let mail = mail.replace("<1@hall>", &format!("<flood-{number}@hall>"));
+        house.mail("ups-1@hall.example", mail.as_bytes()).unwrap();
+        let accepted = Instant::now();
+        house.until("a report comes through the flood", |status| {
+            received(status) >= received(&before) + number
+        });
+        slowest = slowest.max(accepted.elapsed());
+    }
+    stop.store(true, Ordering::Release);
+    let (sent, span) = flood.join().unwrap();
+    let rate = sent as f64 / span.as_secs_f64();
+    println!("slowest of 5 reports under {rate:.0} forged samples a second: {slowest:?}");
+    assert!(rate > FLOOD_PER_S as f64 * 0.8, "only {rate:.0} a second");
+    assert!(slowest < CROSSING_LIMIT, "a report took {slowest:?}");
 }

@@ -118,9 +118,20 @@ impl Watch {
         })
     }
 
-    pub(super) fn silence_alert(&self, device: &DeviceId, now: Instant) -> Alert {
+    /// By the device's own rhythm, or by the deadline of its topic.
+    pub(super) fn silence_alert(
+        &self,
+        device: &DeviceId,
+        now: Instant,
+        deadline: Option<Duration>,
+    ) -> Alert {
         let (since, last) = self.rhythm.last().unwrap_or_default();
         let silent = now.since(since);
+        let rule = match deadline {
+            Some(_) => "by its topic's deadline it has to",
+            None if self.rhythm.is_configured() => "by configuration it has to",
+            None => "it usually does",
+        };
         Alert {
             id: id(device, "silent", last),
             device: device.clone(),
@@ -131,14 +142,9 @@ impl Watch {
             severity: Severity::Warning,
             at: last,
             summary: format!(
-                "{device} has not reported for {:.0} s; {} every {:.1} s",
+                "{device} has not reported for {:.0} s; {rule} every {:.1} s",
                 silent.as_secs_f64(),
-                if self.rhythm.is_configured() {
-                    "by configuration it has to"
-                } else {
-                    "it usually does"
-                },
-                self.rhythm.usual().as_secs_f64()
+                deadline.unwrap_or(self.rhythm.usual()).as_secs_f64()
             ),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use ed25519_dalek::SigningKey;
+use std::collections::BTreeMap;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -150,5 +151,61 @@ fn every_cut_and_every_changed_byte_is_refused() {
         let mut changed = signed.clone();
         changed[at] ^= 0x40;
         assert!(open(&changed, ASKED).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn outside_a_place_key_opens_its_epoch_and_nothing_else() {
+    let keys: BTreeMap<_, _> = ring(Grace::default(), [2, 3])
+        .place_keys(&HERE)
+        .into_iter()
+        .collect();
+    let of_2: BTreeMap<_, _> = keys.clone().into_iter().take(1).collect();
+    let (epoch, plain) = (KeyEpoch(3), sealed(SealForm::Plain));
+    let (placed, signed) = (
+        sealed(SealForm::Placed(None)),
+        sealed(SealForm::Placed(Some(&key(1)))),
+    );
+    let mut changed = placed.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let elsewhere = Place {
+        key: "pdu-1",
+        ..HERE
+    };
+    let malformed = |reason: &str| OutsideError::Malformed {
+        reason: reason.to_owned(),
+    };
+    for (name, keys, place, bytes, refused) in [
+        ("placed", &keys, HERE, &placed, None),
+        ("signed", &keys, HERE, &signed, None),
+        (
+            "no key",
+            &of_2,
+            HERE,
+            &placed,
+            Some(OutsideError::NoKey { epoch }),
+        ),
+        ("plain", &keys, HERE, &plain, Some(OutsideError::Plain)),
+        (
+            "changed",
+            &keys,
+            HERE,
+            &changed,
+            Some(OutsideError::Tampered),
+        ),
+        (
+            "moved",
+            &keys,
+            elsewhere,
+            &placed,
+            Some(OutsideError::Tampered),
+        ),
+        ("empty", &keys, HERE, &Vec::new(), Some(malformed(""))),
+    ] {
+        match (open_outside(keys, &place, bytes), refused) {
+            (Ok(opened), None) => assert_eq!(opened.plaintext, b"42 volts", "{name}"),
+            (Err(OutsideError::Malformed { .. }), Some(OutsideError::Malformed { .. })) => {}
+            (found, refused) => assert_eq!(found.err(), refused, "{name}"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::kafka::batch::{Codec, encode};
 use crate::kafka::producer::NewRecord;
+use crate::kafka::writer::put_count;
 use proptest::prelude::*;
 
 const TRANSACTIONAL: u8 = 0x10;
@@ -51,6 +52,7 @@ type Part<'a> = (i32, i16, &'a [(i64, i64)], Vec<u8>);
 /// One topic `t`; each partition with its aborted transactions and record set.
 fn response(partitions: &[Part<'_>]) -> Bytes {
     let mut out = Vec::new();
+    out.extend(7i32.to_be_bytes()); // correlation id
     out.extend(0i32.to_be_bytes());
     out.extend(1i32.to_be_bytes());
     out.extend(b"\0\x01t");
@@ -69,6 +71,63 @@ fn response(partitions: &[Part<'_>]) -> Bytes {
         out.extend(set);
     }
     Bytes::from(out)
+}
+
+const ID: TopicId = TopicId([7; 16]);
+
+/// The same in the compact encoding, with a tagged field wherever one may stand.
+fn response_by_id(error: i16, partitions: &[Part<'_>]) -> Bytes {
+    let tagged: &[u8] = &[1, 9, 2, 0xAA, 0xBB];
+    let mut out = Vec::new();
+    out.extend(7i32.to_be_bytes()); // correlation id
+    out.extend(tagged);
+    out.extend(0i32.to_be_bytes());
+    out.extend(error.to_be_bytes());
+    out.extend(0i32.to_be_bytes()); // session
+    put_count(&mut out, 1);
+    out.extend(ID.0);
+    put_count(&mut out, partitions.len());
+    for (partition, error, aborted, set) in partitions {
+        out.extend(partition.to_be_bytes());
+        out.extend(error.to_be_bytes());
+        out.extend(100i64.to_be_bytes());
+        out.extend(100i64.to_be_bytes());
+        out.extend(0i64.to_be_bytes()); // log start
+        put_count(&mut out, aborted.len());
+        for (producer, first) in *aborted {
+            out.extend(producer.to_be_bytes());
+            out.extend(first.to_be_bytes());
+            out.extend(tagged);
+        }
+        out.extend((-1i32).to_be_bytes()); // preferred replica
+        put_count(&mut out, set.len());
+        out.extend(set);
+        out.extend(tagged);
+    }
+    out.extend(tagged);
+    out.extend(tagged);
+    Bytes::from(out)
+}
+
+fn named(answer: Bytes, position: impl Fn(i32) -> i64) -> Result<Vec<Fetched>, FetchError> {
+    let topic = Topic::Name("t".to_owned());
+    let position = |of: &Topic, partition| (*of == topic).then(|| position(partition));
+    decode(answer, Dialect::Named, position).map(|response| response.partitions)
+}
+
+fn by_id(answer: Bytes, position: impl Fn(i32) -> i64) -> Result<Vec<Fetched>, FetchError> {
+    let position = |of: &Topic, partition| (*of == Topic::Id(ID)).then(|| position(partition));
+    decode(answer, Dialect::ById, position).map(|response| response.partitions)
+}
+
+/// Both encodings say the same.
+fn both(
+    partitions: &[Part<'_>],
+    position: impl Fn(i32) -> i64,
+) -> Result<Vec<Fetched>, FetchError> {
+    let fetched = named(response(partitions), &position);
+    assert_eq!(by_id(response_by_id(0, partitions), position), fetched);
+    fetched
 }
 
 fn told(fetched: &Fetched) -> (i32, i64, Vec<(i64, String)>) {
@@ -98,11 +157,7 @@ fn many_partitions_with_cut_and_empty_sets() {
         (1, 0, &[], vec![]),
         (2, 1, &[], vec![]),
     ];
-    let fetched = decode(
-        response(&sets),
-        |_, partition| if partition == 0 { 6 } else { 7 },
-    )
-    .unwrap();
+    let fetched = both(&sets, |partition| if partition == 0 { 6 } else { 7 }).unwrap();
     assert_eq!(
         told(&fetched[0]),
         (0, 8, values(&[(6, "b"), (7, "c")])),
@@ -141,7 +196,7 @@ fn aborted_transactions_and_markers_are_left_out() {
         marker(9, 9, ABORT),
     ]
     .concat();
-    let fetched = decode(response(&[(0, 0, &[(9, 8), (8, 1)], set)]), |_, _| 0).unwrap();
+    let fetched = both(&[(0, 0, &[(9, 8), (8, 1)], set)], |_| 0).unwrap();
     assert_eq!(
         told(&fetched[0]),
         (
@@ -156,11 +211,8 @@ fn aborted_transactions_and_markers_are_left_out() {
 fn one_broken_partition_does_not_hide_the_others() {
     let mut broken = data(0, -1, &["a"]);
     broken[65] ^= 1;
-    let fetched = decode(
-        response(&[(0, 0, &[], broken), (1, 0, &[], data(0, -1, &["b"]))]),
-        |_, _| 0,
-    )
-    .unwrap();
+    let sets: [Part<'_>; 2] = [(0, 0, &[], broken), (1, 0, &[], data(0, -1, &["b"]))];
+    let fetched = both(&sets, |_| 0).unwrap();
     assert!(matches!(
         fetched[0].records,
         Err(BatchError::Checksum { .. })
@@ -170,23 +222,68 @@ fn one_broken_partition_does_not_hide_the_others() {
 
 #[test]
 fn lengths_from_outside_are_not_believed() {
-    let good = response(&[(0, 0, &[(1, 1)], data(0, -1, &["a"]))]);
-    for at in [4, 8, 11, 37, 57] {
+    let sets: [Part<'_>; 1] = [(0, 0, &[(1, 1)], data(0, -1, &["a"]))];
+    let good = response(&sets);
+    for at in [8, 12, 15, 41, 61] {
         let mut bad = good.to_vec();
         bad[at..at + 2].fill(0x7F);
-        assert!(decode(Bytes::from(bad), |_, _| 0).is_err(), "at {at}");
+        assert!(named(Bytes::from(bad), |_| 0).is_err(), "at {at}");
     }
     for len in 0..good.len() {
-        assert!(decode(good.slice(..len), |_, _| 0).is_err(), "cut at {len}");
+        assert!(named(good.slice(..len), |_| 0).is_err(), "cut at {len}");
     }
+    let good = response_by_id(0, &sets);
+    // Counts of topics, partitions, aborted transactions, bytes; sizes of tagged fields.
+    for at in [19, 36, 67, 93, 6, good.len() - 3] {
+        let mut bad = good.to_vec();
+        bad[at] = 0x7F;
+        assert!(by_id(Bytes::from(bad), |_| 0).is_err(), "at {at}");
+    }
+    for len in 0..good.len() {
+        assert!(by_id(good.slice(..len), |_| 0).is_err(), "cut at {len}");
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_handed_out() {
+    let sets: [Part<'_>; 1] = [(3, 0, &[], data(0, -1, &["a"]))];
+    for (answer, dialect, topic) in [
+        (response(&sets), Dialect::Named, Topic::Name("t".to_owned())),
+        (response_by_id(0, &sets), Dialect::ById, Topic::Id(ID)),
+    ] {
+        let only = |asked: i32| {
+            let topic = topic.clone();
+            move |of: &Topic, partition| (*of == topic && partition == asked).then_some(0)
+        };
+        assert!(decode(answer.clone(), dialect, only(3)).is_ok());
+        let expected = FetchError("partition, which was not asked for");
+        assert_eq!(decode(answer.clone(), dialect, only(4)), Err(expected));
+        let another = |of: &Topic, _| (*of == Topic::Id(TopicId([8; 16]))).then_some(0);
+        assert_eq!(decode(answer, dialect, another), Err(expected));
+    }
+}
+
+#[test]
+fn an_error_of_all_of_it_is_told() {
+    const UNKNOWN_TOPIC_ID: i16 = 100;
+    let response = decode(
+        response_by_id(UNKNOWN_TOPIC_ID, &[]),
+        Dialect::ById,
+        |_, _| None,
+    );
+    assert_eq!(response.unwrap().error, UNKNOWN_TOPIC_ID);
 }
 
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), topics in 0u8..3) {
-        let mut body = vec![0, 0, 0, 0, 0, 0, 0, topics];
-        body.extend(bytes);
+        let mut answer = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, topics];
+        answer.extend(&bytes);
         // Either way is right; a panic is not.
-        let _either = decode(Bytes::from(body), |_, _| 0);
+        let _either = decode(Bytes::from(answer), Dialect::Named, |_, _| Some(0));
+        let mut answer = vec![0; 15];
+        answer.push(topics);
+        answer.extend(bytes);
+        let _either = decode(Bytes::from(answer), Dialect::ById, |_, _| Some(0));
     }
 }

@@ -185,3 +185,90 @@ fn an_end_that_overtook_its_beginning_stays_the_end() {
         assert_eq!(bench.said.len(), expected, "{name}: {:?}", bench.said);
     }
 }
+
+/// Once a second, as a topic with such a deadline wants it, from 1 s to 3 s.
+fn punctual() -> Bench {
+    let mut bench = Bench::default();
+    for ms in [1_000, 2_000, 3_000] {
+        bench.seen(ms, "pdu");
+    }
+    bench
+}
+
+#[test]
+fn a_missed_deadline_is_a_silence_until_the_next_report() {
+    let overdue = |device: &str| Input::Overdue {
+        device: device.into(),
+        deadline: Duration::from_secs(1),
+    };
+    let raised = "raise pdu/silent/3000 Warning";
+    for (name, told, expected) in [
+        ("missed", &[(4_000, "pdu")][..], &[raised][..]),
+        (
+            "each deadline again",
+            &[(4_000, "pdu"), (5_000, "pdu")],
+            &[raised],
+        ),
+        ("a report came in between", &[(3_400, "pdu")], &[]),
+        ("nobody knows it", &[(4_000, "ups")], &[]),
+    ] {
+        let mut bench = punctual();
+        for (ms, device) in told {
+            bench.handle(*ms, overdue(device));
+        }
+        assert_eq!(bench.said, expected, "{name}");
+        bench.seen(6_000, "pdu");
+        let cleared = bench.said.get(1).map(String::as_str);
+        let expected = expected.first().map(|_| "clear pdu/silent/3000 at 6000");
+        assert_eq!(cleared, expected, "{name}");
+    }
+    let mut bench = punctual();
+    bench.expect(3_000, "pdu", HOUR);
+    bench.handle(4_000, overdue("pdu"));
+    assert!(
+        bench.said.is_empty(),
+        "its heartbeat rules: {:?}",
+        bench.said
+    );
+}
+
+#[test]
+fn writers_without_life_are_told_until_none_is_left() {
+    let raised = "raise data-space/hall/writers-silent/1000 Warning";
+    let cleared = |at: u64| format!("clear data-space/hall/writers-silent/1000 at {at}");
+    for (name, counts, expected) in [
+        ("all live", &[(2, 0)][..], vec![]),
+        ("one does not", &[(1, 1)], vec![raised.to_owned()]),
+        ("nor the other", &[(1, 1), (0, 2)], vec![raised.to_owned()]),
+        ("one came back", &[(0, 2), (1, 1)], vec![raised.to_owned()]),
+        (
+            "both",
+            &[(0, 2), (1, 1), (2, 0)],
+            vec![raised.to_owned(), cleared(3_000)],
+        ),
+        (
+            "or left",
+            &[(1, 1), (1, 0)],
+            vec![raised.to_owned(), cleared(2_000)],
+        ),
+    ] {
+        let mut bench = Bench::default();
+        for (&(alive, silent), second) in counts.iter().zip(1..) {
+            let (room, at) = ("hall".into(), UnixMillis(second * 1_000));
+            let input = Input::Writers {
+                room,
+                alive,
+                silent,
+                at,
+            };
+            bench.handle(second * 1_000, input);
+        }
+        assert_eq!(bench.said, expected, "{name}");
+        bench.tick(30 * DAY);
+        assert_eq!(
+            bench.said.len(),
+            expected.len(),
+            "{name}: no rhythm to miss"
+        );
+    }
+}
