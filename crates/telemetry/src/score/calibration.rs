@@ -15,6 +15,9 @@ const TOP: usize = 3;
 /// The tail of one stretch of rows is thinner than that of the next: load moves in hours and days, and
 /// calibration has seen minutes. Thresholds stand this much above what calibration alone would say.
 const MARGIN: f64 = 1.5;
+/// The same for departures, whose history is all rows since the device is known and whose level follows the
+/// hours: what is left is the season.
+const MARGIN_OF_COURSE: f64 = 1.3;
 /// A threshold of residuals never lies below this many deviations, however calm the calibration was.
 const MIN_THRESHOLD: f64 = 3.0;
 /// The same for departures, half of which is their largest: one metric alone, four deviations off for five
@@ -85,6 +88,7 @@ impl Calibration {
         };
         Ok(Self {
             local: threshold(
+                MARGIN_OF_COURSE,
                 tail_quantile_of(&history.sizes().collect::<Vec<_>>(), each),
                 MIN_DEPARTURE,
             ),
@@ -127,8 +131,8 @@ impl Calibration {
     }
 }
 
-fn threshold(quantile: f64, least: f64) -> f64 {
-    (MARGIN * quantile).max(least)
+fn threshold(margin: f64, quantile: f64, least: f64) -> f64 {
+    (margin * quantile).max(least)
 }
 
 /// Deviations as shares of their sum.
@@ -174,7 +178,7 @@ impl Detector {
             .iter()
             .map(|row| statistic(&detector.deviations(row)))
             .collect();
-        detector.threshold = threshold(tail_quantile(&statistics, rate), MIN_THRESHOLD);
+        detector.threshold = threshold(MARGIN, tail_quantile(&statistics, rate), MIN_THRESHOLD);
         detector
     }
 
