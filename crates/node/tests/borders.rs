@@ -12,7 +12,7 @@ use machine::{Instant, Machine};
 use node::rooms::windows::Windows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use telemetry::features::Example;
+use telemetry::features::{Departure, Example};
 use wire::{Act, Frame, NodeId, Round, UnixMillis};
 
 const ROWS: usize = 200;
