@@ -3,7 +3,7 @@
 //! predicates.
 
 use crate::{
-    Applied, MAX_FEED_PARTITIONS, MAX_FUNCTIONS, MAX_INVITATIONS, MAX_LOSSES, MAX_MEMBERS,
+    Applied, MAX_FEED_PARTITIONS, MAX_FUNCTIONS, MAX_HISTORY, MAX_INVITATIONS, MAX_MEMBERS,
     MAX_OPEN_ALERTS, MAX_REMOVED, MAX_ROLES, State,
 };
 
@@ -65,6 +65,7 @@ pub const ALL: &[Invariant] = &[
     ONE_OPEN_ROUND_NEXT_IN_LINE,
     ROUND_ENDS_ONCE,
     ONE_MODEL_PER_ROUND,
+    SCORING_FOLLOWS,
     KEY_EPOCH_MONOTONIC,
     ALERTS_BALANCE,
     FEED_BY_ITS_HOLDER,
@@ -202,14 +203,20 @@ pub const ROUND_ENDS_ONCE: Invariant = Invariant {
     },
 };
 
-/// A model comes from closing the open round, one each.
+/// A model comes from closing the open round, one each; people can only go back to one.
 pub const ONE_MODEL_PER_ROUND: Invariant = Invariant {
     id: "ONE_MODEL_PER_ROUND",
-    says: "the model changes only when the open round closes, once",
+    says: "the model changes only when the open round closes, once, or back to a known one, which the next round then starts from",
     holds: |step| {
         let (before, after) = (&step.before.rounds, &step.after.rounds);
         if after.closed == before.closed {
-            return after.model == before.model && after.last_closed == before.last_closed;
+            let back = after.only_from.is_some()
+                && after.only_from == after.model
+                && after
+                    .model
+                    .is_some_and(|model| before.maker(&model).is_some());
+            return (after.model == before.model || back)
+                && after.last_closed == before.last_closed;
         }
         after.closed == before.closed + 1
             && before
@@ -219,6 +226,16 @@ pub const ONE_MODEL_PER_ROUND: Invariant = Invariant {
             && after.last_closed > before.last_closed
             && after.open.is_none()
             && after.model.is_some()
+    },
+};
+
+/// Rows are scored by the newest model, or by the one somebody chose.
+pub const SCORING_FOLLOWS: Invariant = Invariant {
+    id: "SCORING_FOLLOWS",
+    says: "unless one is pinned, the model that scores is the one the next round starts from",
+    holds: |step| {
+        let rounds = &step.after.rounds;
+        rounds.pinned || rounds.scoring.map(|scoring| scoring.model) == rounds.model
     },
 };
 
@@ -263,7 +280,7 @@ pub const FEED_BY_ITS_HOLDER: Invariant = Invariant {
 /// Nothing grows without limit.
 pub const BOUNDED: Invariant = Invariant {
     id: "BOUNDED",
-    says: "members, invitations, functions, feeds, alerts, roles, losses and remembered proposals stay within their limits",
+    says: "members, invitations, functions, feeds, alerts, roles, ended rounds and remembered proposals stay within their limits",
     holds: |step| {
         let state = step.after;
         state.members.len() <= MAX_MEMBERS
@@ -273,7 +290,7 @@ pub const BOUNDED: Invariant = Invariant {
             && state.feeds.len() <= MAX_FEED_PARTITIONS
             && state.alerts.len() <= MAX_OPEN_ALERTS
             && state.roles.len() <= MAX_ROLES
-            && state.rounds.losses.len() <= MAX_LOSSES
+            && state.rounds.history.len() <= MAX_HISTORY
             && state.seen.is_bounded(state.level)
     },
 };

@@ -2,10 +2,11 @@
 
 use crate::state::{Outcome, State, refuse};
 use std::collections::{BTreeSet, VecDeque};
-use wire::{Digest, NodeId, Round};
+use wire::{Digest, NodeId, Round, UnixMillis};
 
-/// How many losses are remembered; what a page can draw.
-pub const MAX_LOSSES: usize = 200;
+/// How many rounds that ended are remembered: what a page can draw, and how far back a model can be
+/// chosen.
+pub const MAX_HISTORY: usize = 200;
 
 /// The round that is running.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,58 @@ pub struct OpenRound {
     pub cohort: Vec<NodeId>,
     /// Leaf that opened it.
     pub since: u64,
+    /// When, by its opener's clock.
+    pub at: UnixMillis,
+}
+
+/// A round that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedRound {
+    /// Its number.
+    pub round: Round,
+    /// The model it started from.
+    pub base: Digest,
+    /// How many were asked.
+    pub cohort: usize,
+    /// Leaf that opened it.
+    pub opened: u64,
+    /// Leaf that ended it.
+    pub ended: u64,
+    /// By the clocks of those who proposed both.
+    pub took_ms: u64,
+    /// When it ended, by its proposer's clock.
+    pub at: UnixMillis,
+    /// What came of it.
+    pub outcome: RoundOutcome,
+}
+
+/// What came of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoundOutcome {
+    /// A model.
+    Closed {
+        /// It.
+        model: Digest,
+        /// How many updates are in it.
+        participants: usize,
+        /// Training examples behind it.
+        examples: u64,
+        /// Mean loss of the base model on them.
+        loss: f64,
+    },
+    /// None, and why.
+    Abandoned(String),
+}
+
+/// The model rows are scored by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScoringModel {
+    /// Leaf that put it to use: of two the later one counts.
+    pub leaf: u64,
+    /// The round that made it.
+    pub round: Round,
+    /// It.
+    pub model: Digest,
 }
 
 /// The course of learning.
@@ -33,16 +86,80 @@ pub struct Rounds {
     pub closed: u64,
     /// How many were abandoned.
     pub abandoned: u64,
-    /// The model of the last closed round.
+    /// The model the next round starts from: that of the last closed round, or the one rolled back to.
     pub model: Option<Digest>,
-    /// Round and loss of closed rounds, oldest first, at most [`MAX_LOSSES`].
-    pub losses: VecDeque<(Round, f64)>,
+    /// Set by a roll-back until a round has opened: it may start from nothing else, lest a round that was
+    /// proposed before brings back what was dropped.
+    pub only_from: Option<Digest>,
+    /// The model rows are scored by.
+    pub scoring: Option<ScoringModel>,
+    /// Whether it stays when rounds make newer ones.
+    pub pinned: bool,
+    /// Rounds that ended, oldest first, at most [`MAX_HISTORY`].
+    pub history: VecDeque<EndedRound>,
+}
+
+impl Rounds {
+    /// Round and loss of the closed rounds that are remembered, oldest first.
+    pub fn losses(&self) -> impl Iterator<Item = (Round, f64)> {
+        self.history.iter().filter_map(|ended| match ended.outcome {
+            RoundOutcome::Closed { loss, .. } => Some((ended.round, loss)),
+            RoundOutcome::Abandoned(_) => None,
+        })
+    }
+
+    /// Whether somebody chose the model that scores.
+    pub fn is_chosen(&self) -> bool {
+        self.pinned || self.only_from.is_some()
+    }
+
+    /// The round that made a model, the latest of those remembered; 0 for one that a remembered round
+    /// started from and none made: the initial model, as a rule.
+    pub fn maker(&self, model: &Digest) -> Option<Round> {
+        let made = |ended: &&EndedRound| match &ended.outcome {
+            RoundOutcome::Closed { model: of, .. } => of == model,
+            RoundOutcome::Abandoned(_) => false,
+        };
+        let round = self
+            .history
+            .iter()
+            .rev()
+            .find(made)
+            .map(|ended| ended.round);
+        let base = || self.history.iter().any(|ended| ended.base == *model);
+        round.or_else(|| base().then_some(Round(0)))
+    }
+
+    pub(crate) fn end(&mut self, open: OpenRound, leaf: Leaf, outcome: RoundOutcome) {
+        self.open = None;
+        self.last = open.round;
+        if self.history.len() == MAX_HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(EndedRound {
+            round: open.round,
+            base: open.model,
+            cohort: open.cohort.len(),
+            opened: open.since,
+            ended: leaf.index,
+            took_ms: leaf.time.0.saturating_sub(open.at.0),
+            at: leaf.time,
+            outcome,
+        });
+    }
+}
+
+/// Where an act stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaf {
+    pub(crate) index: u64,
+    pub(crate) time: UnixMillis,
 }
 
 impl State {
     pub(crate) fn round_opened(
         &mut self,
-        index: u64,
+        leaf: Leaf,
         round: Round,
         model: Digest,
         cohort: &[NodeId],
@@ -54,6 +171,11 @@ impl State {
         if round != next {
             return refuse(format!("the next round is {next}, not {round}"));
         }
+        if let Some(only) = self.rounds.only_from.filter(|only| *only != model) {
+            return refuse(format!(
+                "round {round} must start from model {only}, which was rolled back to"
+            ));
+        }
         if cohort.is_empty() {
             return refuse(format!("round {round} asks nobody"));
         }
@@ -63,21 +185,24 @@ impl State {
         cohort
             .iter()
             .try_for_each(|node| self.member(node).map(drop))?;
+        self.rounds.only_from = None;
         self.rounds.open = Some(OpenRound {
             round,
             model,
             cohort: cohort.to_vec(),
-            since: index,
+            since: leaf.index,
+            at: leaf.time,
         });
         Ok(())
     }
 
     pub(crate) fn round_closed(
         &mut self,
+        leaf: Leaf,
         round: Round,
         model: Digest,
         participants: &[NodeId],
-        loss: f64,
+        (examples, loss): (u64, f64),
     ) -> Outcome {
         let open = self.open_round(round)?;
         if participants.is_empty() {
@@ -94,23 +219,32 @@ impl State {
         if !loss.is_finite() {
             return refuse(format!("the loss of round {round} is not a number"));
         }
+        let open = open.clone();
         let rounds = &mut self.rounds;
-        rounds.open = None;
-        rounds.last = round;
+        let outcome = RoundOutcome::Closed {
+            model,
+            participants: participants.len(),
+            examples,
+            loss,
+        };
+        rounds.end(open, leaf, outcome);
         rounds.last_closed = round;
         rounds.closed += 1;
         rounds.model = Some(model);
-        if rounds.losses.len() == MAX_LOSSES {
-            rounds.losses.pop_front();
+        if !rounds.pinned {
+            rounds.scoring = Some(ScoringModel {
+                leaf: leaf.index,
+                round,
+                model,
+            });
         }
-        rounds.losses.push_back((round, loss));
         Ok(())
     }
 
-    pub(crate) fn round_abandoned(&mut self, round: Round) -> Outcome {
-        self.open_round(round)?;
-        self.rounds.open = None;
-        self.rounds.last = round;
+    pub(crate) fn round_abandoned(&mut self, leaf: Leaf, round: Round, reason: &str) -> Outcome {
+        let open = self.open_round(round)?.clone();
+        let outcome = RoundOutcome::Abandoned(reason.to_owned());
+        self.rounds.end(open, leaf, outcome);
         self.rounds.abandoned += 1;
         Ok(())
     }

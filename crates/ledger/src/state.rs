@@ -1,6 +1,7 @@
 //! The fold.
 
 use crate::members::Applicant;
+use crate::rounds::Leaf;
 use crate::seen::Seen;
 use crate::{FeedPosition, Function, IngestTotal, Invited, Member, Removed, Rounds};
 use machine::mistakes::{self, Mistake};
@@ -197,6 +198,10 @@ impl State {
         }
         self.member(&record.proposer)?;
         self.check_level(&record.act)?;
+        let leaf = Leaf {
+            index,
+            time: record.time,
+        };
         match &record.act {
             Act::Genesis { .. } => refuse("the log has its genesis already"),
             Act::NodeUp { node, incarnation } => self.node_up(node, *incarnation),
@@ -206,15 +211,15 @@ impl State {
                 round,
                 model,
                 cohort,
-            } => self.round_opened(index, *round, *model, cohort),
+            } => self.round_opened(leaf, *round, *model, cohort),
             Act::RoundClosed {
                 round,
                 model,
                 participants,
-                examples: _,
+                examples,
                 loss,
-            } => self.round_closed(*round, *model, participants, *loss),
-            Act::RoundAbandoned { round, reason: _ } => self.round_abandoned(*round),
+            } => self.round_closed(leaf, *round, *model, participants, (*examples, *loss)),
+            Act::RoundAbandoned { round, reason } => self.round_abandoned(leaf, *round, reason),
             Act::GroupCommit {
                 epoch,
                 committer,
@@ -276,6 +281,9 @@ impl State {
                 let names = [reader, topic, partition];
                 self.reader_key_granted(record, node, names.map(String::as_str), *until)
             }
+            Act::ModelPinned { model, reason } => self.model_pinned(leaf, *model, reason),
+            Act::ModelUnpinned { reason } => self.model_unpinned(leaf, reason),
+            Act::ModelRolledBack { model, reason } => self.model_rolled_back(leaf, *model, reason),
         }
     }
 

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use ledger::invariants::{Step, check};
-use ledger::{Applied, SEEN_WINDOW, State};
+use ledger::{Applied, RoundOutcome, SEEN_WINDOW, State};
 use wire::{
-    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, NodeId, ProposalId, Record, Role,
-    RoomId, Round, Severity, Source, UnixMillis,
+    Act, Alert, AlertKind, Digest, GroupCommitKind, KeyEpoch, Level, NodeId, ProposalId, Record,
+    Role, RoomId, Round, Severity, Source, UnixMillis,
 };
 
 /// Expected outcome; the text is part of the reason.
@@ -293,8 +293,111 @@ fn rounds_run_one_at_a_time() {
         (2, 1, Round(3))
     );
     assert_eq!(rounds.model, Some(Digest([3; 32])));
-    assert_eq!(rounds.losses, [(Round(1), 0.5), (Round(3), 0.25)]);
+    let losses: Vec<_> = rounds.losses().collect();
+    assert_eq!(losses, [(Round(1), 0.5), (Round(3), 0.25)]);
     assert_eq!(rounds.open, None);
+    let told: Vec<_> = rounds.history.iter().map(|ended| &ended.outcome).collect();
+    assert!(
+        matches!(
+            told[0],
+            RoundOutcome::Closed {
+                participants: 2,
+                examples: 10,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+    assert_eq!(*told[1], RoundOutcome::Abandoned("nobody answered".into()));
+}
+
+fn pin(model: u8, reason: &str) -> Act {
+    let (model, reason) = (Digest([model; 32]), reason.to_owned());
+    Act::ModelPinned { model, reason }
+}
+
+fn roll_back(model: u8, reason: &str) -> Act {
+    let (model, reason) = (Digest([model; 32]), reason.to_owned());
+    Act::ModelRolledBack { model, reason }
+}
+
+fn unpin() -> Act {
+    let reason = "the fault is mended".to_owned();
+    Act::ModelUnpinned { reason }
+}
+
+fn open_from(round: u64, model: u8) -> Act {
+    Act::RoundOpened {
+        round: Round(round),
+        model: Digest([model; 32]),
+        cohort: nodes("a b"),
+    }
+}
+
+fn newest() -> State {
+    let raised = (1..=Level::NEWEST.0).map(|level| {
+        let level = Level(level);
+        (Act::LevelRaised { level }, Done)
+    });
+    run(founded(), raised.collect())
+}
+
+#[test]
+fn a_pinned_model_scores_while_rounds_go_on() {
+    let state = run(
+        newest(),
+        vec![
+            (pin(1, "too early"), Not("none of the last 200 rounds")),
+            (unpin(), Not("no model is pinned")),
+            (open_from(1, 0), Done),
+            (close(1, "a b", 0.5), Done),
+            (pin(1, ""), Not("needs a reason of 1 to 500 bytes")),
+            (pin(1, &"x".repeat(501)), Not("needs a reason")),
+            (pin(1, "known to be good"), Done),
+            (open_from(2, 1), Done),
+            (close(2, "a b", 0.4), Done),
+        ],
+    );
+    let scoring = state.rounds.scoring.unwrap();
+    assert_eq!((scoring.round, scoring.model), (Round(1), Digest([1; 32])));
+    assert_eq!(state.rounds.model, Some(Digest([2; 32])));
+    let state = run(state, vec![(unpin(), Done)]);
+    let scoring = state.rounds.scoring.unwrap();
+    assert_eq!((scoring.round, scoring.model), (Round(2), Digest([2; 32])));
+    assert_eq!(scoring.leaf, state.size - 1);
+}
+
+#[test]
+fn learning_goes_on_from_the_model_rolled_back_to_and_from_no_other() {
+    let state = run(
+        newest(),
+        vec![
+            (open_from(1, 0), Done),
+            (close(1, "a b", 0.5), Done),
+            (open_from(2, 1), Done),
+            (close(2, "a b", 0.4), Done),
+            (open_from(3, 2), Done),
+            (roll_back(7, "poisoned"), Not("none of the last 200 rounds")),
+            (roll_back(1, "poisoned"), Done),
+            (close(3, "a b", 0.3), Not("no round is open")),
+            (open_from(4, 2), Not("must start from model 0101")),
+        ],
+    );
+    assert_eq!(state.rounds.abandoned, 1);
+    assert_eq!(state.rounds.scoring.unwrap().round, Round(1));
+    let last = &state.rounds.history.back().unwrap().outcome;
+    let RoundOutcome::Abandoned(why) = last else {
+        panic!("{last:?}");
+    };
+    assert!(why.contains("round 1") && why.contains("poisoned"), "{why}");
+    let state = run(
+        state,
+        vec![(open_from(4, 1), Done), (close(4, "a", 0.45), Done)],
+    );
+    assert_eq!(state.rounds.scoring.unwrap().round, Round(4));
+    // Back to before all learning.
+    let state = run(state, vec![(roll_back(0, "start anew"), Done)]);
+    assert_eq!(state.rounds.scoring.unwrap().round, Round(0));
 }
 
 #[test]

@@ -103,6 +103,14 @@ fn act() -> impl Strategy<Value = Act> {
             }
         ),
         2 => small.clone().prop_map(|n| Act::RoundAbandoned { round: Round(n), reason: String::new() }),
+        2 => (digest.clone(), 0..3).prop_map(|(model, choice)| {
+            let reason = "a reason".to_owned();
+            match choice {
+                0 => Act::ModelPinned { model, reason },
+                1 => Act::ModelUnpinned { reason },
+                _ => Act::ModelRolledBack { model, reason },
+            }
+        }),
         6 => (small.clone(), node(), kind).prop_map(|(n, committer, kind)| Act::GroupCommit {
             epoch: KeyEpoch(n), committer, kind, commit: Vec::new()
         }),
@@ -227,6 +235,7 @@ fn each_invariant_can_fail() {
                 model: Digest([0; 32]),
                 cohort: vec![],
                 since: 0,
+                at: UnixMillis(0),
             });
         }),
         ("ROUND_ENDS_ONCE", |state| state.rounds.abandoned += 1),
@@ -248,8 +257,26 @@ fn each_invariant_can_fail() {
             };
             state.feeds.insert(("f".into(), 0), position);
         }),
+        ("SCORING_FOLLOWS", |state| {
+            state.rounds.scoring = Some(ledger::ScoringModel {
+                leaf: 0,
+                round: Round(1),
+                model: Digest([1; 32]),
+            })
+        }),
         ("BOUNDED", |state| {
-            state.rounds.losses.extend([(Round(1), 0.0); 201])
+            let ended = ledger::EndedRound {
+                round: Round(1),
+                base: Digest([0; 32]),
+                cohort: 1,
+                opened: 0,
+                ended: 0,
+                took_ms: 0,
+                at: UnixMillis(0),
+                outcome: ledger::RoundOutcome::Abandoned(String::new()),
+            };
+            let many = std::iter::repeat_n(ended, ledger::MAX_HISTORY + 1);
+            state.rounds.history.extend(many)
         }),
     ];
     for (id, break_it) in broken {
@@ -283,7 +310,7 @@ fn each_invariant_can_fail() {
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
     assert_eq!(
         ALL.len(),
-        14,
+        15,
         "a new invariant needs a state that breaks it here"
     );
 }

@@ -188,6 +188,26 @@ pub enum Act {
         /// The node gives no keys of later epochs after this, by its clock.
         until: UnixMillis,
     },
+    /// Rows are scored by this model, whatever rounds make, until [`ModelUnpinned`](Self::ModelUnpinned).
+    ModelPinned {
+        /// A model that a round made.
+        model: Digest,
+        /// Why, in the words of who asked.
+        reason: String,
+    },
+    /// Rows are scored by the newest model again.
+    ModelUnpinned {
+        /// Why, in the words of who asked.
+        reason: String,
+    },
+    /// What was learned after this model is dropped: the next round starts from it, rows are scored by
+    /// it. A round that is open ends without a model.
+    ModelRolledBack {
+        /// A model that a round made.
+        model: Digest,
+        /// Why, in the words of who asked.
+        reason: String,
+    },
 }
 
 impl Act {
@@ -212,7 +232,10 @@ impl Act {
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. }
             | Self::FeedAdvanced { .. }
-            | Self::ReaderKeyGranted { .. } => None,
+            | Self::ReaderKeyGranted { .. }
+            | Self::ModelPinned { .. }
+            | Self::ModelUnpinned { .. }
+            | Self::ModelRolledBack { .. } => None,
         }
     }
 
@@ -237,7 +260,10 @@ impl Act {
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. }
             | Self::FeedAdvanced { .. }
-            | Self::ReaderKeyGranted { .. } => None,
+            | Self::ReaderKeyGranted { .. }
+            | Self::ModelPinned { .. }
+            | Self::ModelUnpinned { .. }
+            | Self::ModelRolledBack { .. } => None,
         }
     }
 }

@@ -29,8 +29,10 @@ impl Level {
     /// Samples on the data space hold the IDL's types, sealed under a key of their topic and partition; the
     /// topics besides the readings; reader keys.
     pub const TYPED: Self = Self(4);
+    /// Models that people choose: pinned for scoring, rolled back to.
+    pub const MODELS: Self = Self(5);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::TYPED;
+    pub const NEWEST: Self = Self::MODELS;
 }
 
 impl fmt::Display for Level {
@@ -67,6 +69,9 @@ impl Act {
             | Self::FunctionDeployed { .. } => Level::MEMBERSHIP,
             Self::FeedAdvanced { .. } => Level::FEEDS,
             Self::ReaderKeyGranted { .. } => Level::TYPED,
+            Self::ModelPinned { .. }
+            | Self::ModelUnpinned { .. }
+            | Self::ModelRolledBack { .. } => Level::MODELS,
         }
     }
 }
