@@ -104,6 +104,11 @@ pub enum Input {
         /// The round.
         round: Round,
     },
+    /// `Act::ModelRolledBack` took effect: a round that was open is over, the next starts from here.
+    RolledBack {
+        /// The model.
+        model: Digest,
+    },
     /// An update came in.
     Update(Update),
     /// A participant declined.

@@ -194,6 +194,19 @@ impl Aggregator {
         }
     }
 
+    /// Whatever was going on started from a model that is dropped: a proposal on the way has no effect.
+    fn rolled_back(&mut self, now: Instant, model: Digest) {
+        if let Some(round) = self.open {
+            self.ended(now, round);
+        }
+        self.model = Some(model);
+        self.staged = None;
+        self.phase = Phase::Waiting {
+            until: now + self.config.pause,
+            asked: 0,
+        };
+    }
+
     fn update(&mut self, update: Update, out: &mut Vec<Output>) {
         if update.round < self.next && self.open != Some(update.round) {
             self.counters.late += 1;
@@ -251,6 +264,7 @@ impl Machine for Aggregator {
             | Input::Opened { .. }
             | Input::Closed { .. }
             | Input::Abandoned { .. }
+            | Input::RolledBack { .. }
             | Input::ProposalFailed { .. } => Overload::Delay,
             Input::Update(_) => Overload::Refuse,
             Input::Decline { .. } => Overload::Shed,
@@ -304,6 +318,7 @@ impl Machine for Aggregator {
             }
             Input::Closed { round, model } => self.closed(now, round, model, out),
             Input::Abandoned { round } => self.ended(now, round),
+            Input::RolledBack { model } => self.rolled_back(now, model),
             Input::Update(update) => self.update(update, out),
             Input::Decline {
                 round,

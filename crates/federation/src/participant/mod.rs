@@ -25,6 +25,8 @@ pub enum ParticipantInput {
         /// The round.
         round: Round,
     },
+    /// `Act::ModelRolledBack` took effect: a round that was open is over.
+    RolledBack,
     /// `wire::Frame::Train` came in.
     Train {
         /// From whom; gets the answer.
@@ -245,6 +247,16 @@ impl Participant {
             frame,
         });
     }
+
+    fn end(&mut self, round: Round, out: &mut Vec<ParticipantOutput>) {
+        self.ended = self.ended.max(round);
+        self.open.take_if(|(open, ..)| *open <= round);
+        self.early.take_if(|early| early.round <= round);
+        if self.job.as_ref().is_some_and(|job| job.round <= round) {
+            self.cancel(out);
+            self.job = None;
+        }
+    }
 }
 
 impl Machine for Participant {
@@ -257,6 +269,7 @@ impl Machine for Participant {
         match input {
             ParticipantInput::Opened { .. }
             | ParticipantInput::Ended { .. }
+            | ParticipantInput::RolledBack
             | ParticipantInput::Trained { .. }
             | ParticipantInput::TrainingFailed { .. } => Overload::Delay,
             ParticipantInput::Train { .. } => Overload::Refuse,
@@ -278,13 +291,10 @@ impl Machine for Participant {
                     self.train(request, out);
                 }
             }
-            ParticipantInput::Ended { round } => {
-                self.ended = self.ended.max(round);
-                self.open.take_if(|(open, ..)| *open <= round);
-                self.early.take_if(|early| early.round <= round);
-                if self.job.as_ref().is_some_and(|job| job.round <= round) {
-                    self.cancel(out);
-                    self.job = None;
+            ParticipantInput::Ended { round } => self.end(round, out),
+            ParticipantInput::RolledBack => {
+                if let Some((round, ..)) = self.open {
+                    self.end(round, out);
                 }
             }
             ParticipantInput::Train {

@@ -98,7 +98,7 @@ fn courses_of_a_round() {
         model: model().0,
         parameters: Arc::new(vec![1.0, 2.5]),
     };
-    let cases: [Case; 15] = [
+    let cases: [Case; 16] = [
         (
             "plain",
             vec![opened(1), train(1), trained(1)],
@@ -167,6 +167,19 @@ fn courses_of_a_round() {
             "a newer round, its predecessor's end unheard",
             vec![opened(1), train(1), opened(2)],
             &["start 1", "cancel 1"],
+        ),
+        (
+            "rolled back while training",
+            vec![
+                opened(1),
+                train(1),
+                ParticipantInput::RolledBack,
+                trained(1),
+                train(1),
+                opened(2),
+                train(2),
+            ],
+            &["start 1", "cancel 1", "start 2"],
         ),
         (
             "a request for a round that ended",

@@ -516,3 +516,42 @@ fn reasons_on_the_ledger_are_bounded() {
     };
     assert_eq!(reason.chars().count(), MAX_REASON + 1);
 }
+
+#[test]
+fn a_roll_back_ends_what_goes_on_and_the_next_round_starts_from_there() {
+    let other = {
+        let parameters = vec![0.5, 0.5];
+        Model {
+            digest: model_digest(&parameters),
+            parameters: Arc::new(parameters),
+        }
+    };
+    let back = || Input::RolledBack {
+        model: other.digest,
+    };
+    // While updates come in, and while a close is under way.
+    for updates in [1, 3] {
+        let mut bench = Bench::collecting();
+        (0..updates).for_each(|n| drop(bench.update(n)));
+        assert_eq!(bench.feed(back()), [""; 0]);
+        bench.update(2);
+        assert_eq!(bench.aggregator.counters().late, 1, "its round is over");
+        let before = bench.now;
+        assert_eq!(bench.at_deadline(), ["need model"]);
+        assert_eq!(bench.now, before + Config::default().pause);
+        assert_eq!(bench.ready(&other), ["open 2 with 3"]);
+        bench.commit();
+        let Some(Output::SendTrain { model, .. }) = bench.out.first() else {
+            panic!("nobody is asked: {:?}", bench.out);
+        };
+        assert_eq!(*model, other.digest);
+    }
+    // While an opening is under way: it may still be committed before, and is not after.
+    let mut bench = Bench::leading();
+    bench.feed(back());
+    bench.ready(&other);
+    assert_eq!(bench.at_deadline(), ["open 1 with 3"]);
+    assert!(
+        matches!(&bench.proposed, Some(Act::RoundOpened { model, .. }) if *model == other.digest)
+    );
+}
