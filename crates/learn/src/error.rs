@@ -73,6 +73,9 @@ pub enum Error {
         /// As configured.
         learning_rate: f64,
     },
+    /// A model file that does not hold what it should.
+    #[error("this is no model of Glasshouse's: {0}")]
+    File(String),
     /// The learner's queue is full.
     #[error("the learner already has {queued} jobs waiting: try again later")]
     Busy {

@@ -23,10 +23,37 @@ pub const QUEUE: usize = 64;
 /// hold no lock there that the reply takes.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
+/// What a model must do before it replaces another.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trial {
+    /// Normal rows of the devices at hand; none: it passes.
+    pub rows: Vec<Row>,
+    /// Its mean squared error on them may be so many times that of the model in use.
+    pub worst_ratio: f64,
+}
+
+/// What came of a model.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Verdict {
+    /// It is in use.
+    InUse,
+    /// The former one stays: the new one explains the trial's rows too badly.
+    Worse {
+        /// Mean squared error of the model in use.
+        former: f64,
+        /// Mean squared error of the one that was tried.
+        tried: f64,
+    },
+}
+
+/// Errors below this are noise: values are in deviations, so a tenth of one.
+const NEGLIGIBLE: f64 = 0.01;
+
 enum Job {
     SetModel {
         parameters: Vec<f32>,
-        reply: Reply<()>,
+        trial: Option<Trial>,
+        reply: Reply<Verdict>,
     },
     Train {
         base: Vec<f32>,
@@ -92,10 +119,20 @@ impl Learner {
         Ok(Self { place, stop })
     }
 
-    /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters leave
-    /// the former model in place.
-    pub fn set_model(&self, parameters: Vec<f32>, reply: Reply<()>) -> Result<(), Error> {
-        self.submit(Job::SetModel { parameters, reply })
+    /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters, or a trial that
+    /// it does not stand, leave the former model in place. Without a former one there is nothing to
+    /// compare with, and any is better than none.
+    pub fn set_model(
+        &self,
+        parameters: Vec<f32>,
+        trial: Option<Trial>,
+        reply: Reply<Verdict>,
+    ) -> Result<(), Error> {
+        self.submit(Job::SetModel {
+            parameters,
+            trial,
+            reply,
+        })
     }
 
     /// Trains from `base`. The scoring model is not touched: only a closed round replaces it.
@@ -177,10 +214,26 @@ impl Worker {
     /// Does the job; what is returned tells its result to whoever wants it.
     fn perform(&mut self, job: Job) -> Box<dyn FnOnce() + Send> {
         match job {
-            Job::SetModel { parameters, reply } => {
-                let model = self
-                    .guarded(|worker| Model::with_parameters(worker.shape.clone(), &parameters));
-                answer(reply, model.map(|model| self.scoring = Some(model)))
+            Job::SetModel {
+                parameters,
+                trial,
+                reply,
+            } => {
+                let tried = self.guarded(|worker| {
+                    let model = Model::with_parameters(worker.shape.clone(), &parameters)?;
+                    let verdict = match (&worker.scoring, &trial) {
+                        (Some(former), Some(trial)) => trial.judge(former, &model)?,
+                        (_, None) | (None, _) => Verdict::InUse,
+                    };
+                    Ok((model, verdict))
+                });
+                let verdict = tried.map(|(model, verdict)| {
+                    if verdict == Verdict::InUse {
+                        self.scoring = Some(model);
+                    }
+                    verdict
+                });
+                answer(reply, verdict)
             }
             Job::Train {
                 base,
@@ -215,6 +268,16 @@ impl Worker {
         }
         catch_unwind(AssertUnwindSafe(|| job(self)))
             .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+    }
+}
+
+impl Trial {
+    fn judge(&self, former: &Model, model: &Model) -> Result<Verdict, Error> {
+        let (former, tried) = (former.loss(&self.rows)?, model.loss(&self.rows)?);
+        if tried <= self.worst_ratio * former.max(NEGLIGIBLE) {
+            return Ok(Verdict::InUse);
+        }
+        Ok(Verdict::Worse { former, tried })
     }
 }
 

@@ -38,7 +38,7 @@ fn jobs_run_in_order_and_answer() {
     );
 
     let (set, set_result) = reply();
-    learner.set_model(initial(), set).unwrap();
+    learner.set_model(initial(), None, set).unwrap();
     let (score, score_result) = reply();
     learner.residuals(rows(3), score).unwrap();
     let (train, train_result) = reply();
@@ -46,7 +46,10 @@ fn jobs_run_in_order_and_answer() {
         .train(initial(), rows(50), TrainConfig::default(), train)
         .unwrap();
 
-    assert_eq!(set_result.recv_timeout(PATIENCE).unwrap(), Ok(()));
+    assert_eq!(
+        set_result.recv_timeout(PATIENCE).unwrap(),
+        Ok(Verdict::InUse)
+    );
     let expected = Model::initial(shape(), 1)
         .unwrap()
         .residuals(&rows(3))
@@ -66,14 +69,14 @@ fn a_refused_model_leaves_the_former_one() {
     for parameters in [initial(), vec![0.0; 3]] {
         let (set, result) = reply();
         let count = parameters.len();
-        learner.set_model(parameters, set).unwrap();
+        learner.set_model(parameters, None, set).unwrap();
         let expected = if count == 3 {
             Err(Error::ParameterCount {
                 expected: shape().parameter_count(),
                 found: 3,
             })
         } else {
-            Ok(())
+            Ok(Verdict::InUse)
         };
         assert_eq!(result.recv_timeout(PATIENCE).unwrap(), expected);
     }
@@ -86,11 +89,11 @@ fn a_refused_model_leaves_the_former_one() {
 fn hold(learner: &Learner) -> (std::sync::mpsc::Sender<()>, Receiver<()>) {
     let (release, released) = channel::<()>();
     let (entered, inside) = channel();
-    let block = Box::new(move |_: Result<(), Error>| {
+    let block = Box::new(move |_: Result<Verdict, Error>| {
         entered.send(()).unwrap();
         let _ = released.recv();
     });
-    learner.set_model(initial(), block).unwrap();
+    learner.set_model(initial(), None, block).unwrap();
     (release, inside)
 }
 
@@ -113,7 +116,7 @@ fn a_full_queue_refuses() {
 fn a_panicking_reply_ends_neither_thread_nor_queue() {
     let learner = Learner::start(shape()).unwrap();
     learner
-        .set_model(initial(), Box::new(|_| panic!("a caller's mistake")))
+        .set_model(initial(), None, Box::new(|_| panic!("a caller's mistake")))
         .unwrap();
     let (score, result) = reply();
     learner.residuals(rows(1), score).unwrap();
@@ -172,12 +175,15 @@ fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers(
     let mut trained = Vec::new();
     for learner in [&*here, &there] {
         let (set, set_result) = reply();
-        learner.set_model(initial(), set).unwrap();
+        learner.set_model(initial(), None, set).unwrap();
         let (train, train_result) = reply();
         learner
             .train(initial(), rows(50), TrainConfig::default(), train)
             .unwrap();
-        assert_eq!(set_result.recv_timeout(PATIENCE).unwrap(), Ok(()));
+        assert_eq!(
+            set_result.recv_timeout(PATIENCE).unwrap(),
+            Ok(Verdict::InUse)
+        );
         trained.push(train_result.recv_timeout(PATIENCE).unwrap().unwrap().delta);
     }
     assert_eq!(trained[0], trained[1]);
@@ -186,12 +192,61 @@ fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers(
     let (score, score_result) = reply();
     let again = Arc::clone(&here);
     let chained = Box::new(move |_| again.residuals(rows(2), score).unwrap());
-    here.set_model(initial(), chained).unwrap();
+    here.set_model(initial(), None, chained).unwrap();
     assert_eq!(score_result.try_recv().unwrap().unwrap().len(), 2);
 
-    here.set_model(initial(), Box::new(|_| panic!("a caller's mistake")))
+    here.set_model(initial(), None, Box::new(|_| panic!("a caller's mistake")))
         .unwrap();
     let (score, score_result) = reply();
     here.residuals(rows(1), score).unwrap();
     assert!(score_result.try_recv().unwrap().is_ok());
+}
+
+#[test]
+fn a_model_that_explains_normal_rows_worse_is_not_put_to_use() {
+    let here = Learner::inline(shape()).unwrap();
+    let trained = Model::initial(shape(), 1)
+        .unwrap()
+        .train(
+            &rows(200),
+            TrainConfig {
+                epochs: 60,
+                learning_rate: 1e-2,
+                ..TrainConfig::default()
+            },
+        )
+        .unwrap();
+    let moved: Vec<f32> = initial()
+        .iter()
+        .zip(&trained.delta)
+        .map(|(p, d)| p + d)
+        .collect();
+    let trial = || {
+        Some(Trial {
+            rows: rows(100),
+            worst_ratio: 2.0,
+        })
+    };
+    let set = |parameters: Vec<f32>, trial: Option<Trial>| {
+        let (reply, result) = reply();
+        here.set_model(parameters, trial, reply).unwrap();
+        result.try_recv().unwrap().unwrap()
+    };
+    // The first one is better than none.
+    assert_eq!(set(initial(), trial()), Verdict::InUse);
+    assert_eq!(set(moved.clone(), trial()), Verdict::InUse);
+    let worse = set(initial(), trial());
+    assert!(
+        matches!(worse, Verdict::Worse { former, tried } if tried > 2.0 * former),
+        "{worse:?}"
+    );
+    let (scored, result) = reply();
+    here.residuals(rows(3), scored).unwrap();
+    let in_use = Model::with_parameters(shape(), &moved).unwrap();
+    assert_eq!(
+        result.try_recv().unwrap().unwrap(),
+        in_use.residuals(&rows(3)).unwrap()
+    );
+    // Who insists is not tried.
+    assert_eq!(set(initial(), None), Verdict::InUse);
 }

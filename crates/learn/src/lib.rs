@@ -5,6 +5,7 @@
 //! * [`Shape`]: the layers. Two nodes can average their models only if their shapes are equal.
 //! * [`Model`]: parameters as one flat vector, [`train`](Model::train) to a delta,
 //!   [`residuals`](Model::residuals) to score by.
+//! * [`file`]: a model as a safetensors file, which Python reads, too.
 //! * [`Learner`]: the thread. Jobs in by a bounded queue, results out by callback.
 //!
 //! Deliberately absent: scores, thresholds and alerts (pure, in `telemetry`); averaging of
@@ -13,6 +14,7 @@
 //! and on nothing else that runs in the process.
 
 mod error;
+pub mod file;
 mod layers;
 mod learner;
 mod model;
@@ -22,7 +24,7 @@ mod shape;
 mod train;
 
 pub use error::Error;
-pub use learner::{Learner, QUEUE, Reply};
+pub use learner::{Learner, QUEUE, Reply, Trial, Verdict};
 pub use model::{MAX_ROWS, Model};
 pub use row::{CLIP, Row, SLOTS};
 pub use shape::{Activation, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shape};

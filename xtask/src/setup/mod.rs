@@ -58,6 +58,11 @@ const SCRIPTS: &[(Need, &str, &str)] = &[
     ),
     (
         Need::Tests,
+        "a reader of model files (safetensors)",
+        "deploy/tools/fetch-safetensors.sh",
+    ),
+    (
+        Need::Tests,
         "Apache Kafka",
         "deploy/kafka/fetch-for-tests.sh",
     ),

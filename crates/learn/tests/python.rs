@@ -1,0 +1,77 @@
+//! A model file is read by a program that knows nothing of us, and means the same there.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use learn::{Activation, Model, Row, SLOTS, Shape, file};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// By deploy/models/residuals.py, with its own safetensors and its own arithmetic.
+fn residuals_in_python(model: &Path, rows: &str) -> Vec<Vec<Option<f64>>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = root.join(".tools/safetensors-venv/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run `cargo xtask setup`",
+        python.display()
+    );
+    let mut child = Command::new(python)
+        .arg(root.join("deploy/models/residuals.py"))
+        .arg(model)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(rows.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn python_reads_an_exported_model_and_finds_the_same_residuals() {
+    let rows: Vec<Row> = (0..20)
+        .map(|i| {
+            let mut row = Row::dense(&[(i as f32 * 0.7).sin() * 3.0, 0.5 - i as f32, 12.0]);
+            row.mask[1] = i % 3 != 0;
+            row
+        })
+        .collect();
+    let shown: Vec<Vec<Option<f32>>> = rows
+        .iter()
+        .map(|row| {
+            let slots = (0..SLOTS).map(|slot| row.mask[slot].then_some(row.values[slot]));
+            slots.collect()
+        })
+        .collect();
+    let shown = serde_json::to_string(&shown).unwrap();
+    for activation in [Activation::Elu, Activation::Relu] {
+        let shape = Shape {
+            hidden: vec![12, 5],
+            activation,
+        };
+        let model = Model::initial(shape.clone(), 9).unwrap();
+        let bytes = file::encode(&shape, &model.parameters(), &BTreeMap::new()).unwrap();
+        let place = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(place.path(), bytes).unwrap();
+        let theirs = residuals_in_python(place.path(), &shown);
+        let ours = model.residuals(&rows).unwrap();
+        for ((theirs, ours), row) in theirs.iter().zip(&ours).zip(&rows) {
+            for slot in 0..SLOTS {
+                match theirs[slot] {
+                    None => assert!(!row.mask[slot]),
+                    Some(left) => {
+                        assert!(row.mask[slot]);
+                        let difference = (left - f64::from(ours[slot])).abs();
+                        assert!(difference < 1e-4, "{left} and {}", ours[slot]);
+                    }
+                }
+            }
+        }
+        assert_eq!(theirs.len(), ours.len());
+    }
+}
