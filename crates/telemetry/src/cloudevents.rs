@@ -98,6 +98,27 @@ impl Events {
                 record.time,
                 json!({ "round": round.0, "reason": reason, "leaf": leaf }),
             ),
+            Act::ModelPinned { model, reason } => (
+                Stream::Rounds,
+                "glasshouse.model.pinned.v1",
+                "rounds".to_owned(),
+                record.time,
+                json!({ "model": model.to_string(), "reason": reason, "leaf": leaf }),
+            ),
+            Act::ModelUnpinned { reason } => (
+                Stream::Rounds,
+                "glasshouse.model.unpinned.v1",
+                "rounds".to_owned(),
+                record.time,
+                json!({ "reason": reason, "leaf": leaf }),
+            ),
+            Act::ModelRolledBack { model, reason } => (
+                Stream::Rounds,
+                "glasshouse.model.rolled-back.v1",
+                "rounds".to_owned(),
+                record.time,
+                json!({ "model": model.to_string(), "reason": reason, "leaf": leaf }),
+            ),
             Act::Genesis { .. }
             | Act::NodeUp { .. }
             | Act::NodeDown { .. }
