@@ -138,6 +138,13 @@ pub enum What {
         /// Who.
         node: Node,
     },
+    /// An operator chooses a model.
+    Choose {
+        /// Whom it is told.
+        node: Node,
+        /// Learning goes back to it; otherwise it is pinned, or let go if one is.
+        back: bool,
+    },
     /// A member turns bad: from then on it sends poisoned updates, and models that are not what it calls
     /// them.
     Poison {
@@ -191,6 +198,7 @@ impl What {
             | Self::DiskFull { node, .. }
             | Self::DiskSlow { node, .. }
             | Self::Evict { node }
+            | Self::Choose { node, .. }
             | Self::Poison { node }
             | Self::Upgrade { node, .. } => Some(node),
             Self::Split { .. } | Self::BrokerCrash { .. } => None,

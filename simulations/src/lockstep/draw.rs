@@ -24,7 +24,7 @@ pub const SCENARIOS: &[(&str, &str)] = &[
     ),
     (
         "members",
-        "a member is evicted, another one loses its disk, nodes crash",
+        "a member is evicted, another one loses its disk, models are pinned and rolled back to, nodes crash",
     ),
     (
         "liars",
@@ -100,6 +100,7 @@ enum Kind {
     DiskSlow,
     Damage,
     Evict,
+    Choose,
     Broker,
     Poison,
 }
@@ -107,8 +108,8 @@ enum Kind {
 /// Which faults, the more frequent ones more than once.
 fn kinds(scenario: &str) -> &'static [Kind] {
     use Kind::{
-        Broker, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause, Poison,
-        Slow, Split,
+        Broker, Choose, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause,
+        Poison, Slow, Split,
     };
     match scenario {
         "storm" => &[
@@ -125,7 +126,7 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
         "clocks" => &[Clock, Clock, Kill],
         "liars" => &[Poison, Poison, Crash, Kill, Split],
-        "members" => &[Evict, Damage, Crash, Kill, Split],
+        "members" => &[Evict, Choose, Damage, Crash, Kill, Split],
         // No damage: levels before that of repair have none.
         "upgrades" => &[Crash, Kill, Pause, Split, Disconnect, DiskFull],
         _ => &[],
@@ -203,7 +204,8 @@ pub(super) fn lawful(plan: &Plan) -> bool {
             | What::ClockDrift { .. }
             | What::DiskFull { .. }
             | What::DiskSlow { .. }
-            | What::BrokerCrash { .. } => {}
+            | What::BrokerCrash { .. }
+            | What::Choose { .. } => {}
             What::Poison { node } => {
                 if plan.nodes < 3 || bad.is_some_and(|other| other != *node) {
                     return false;
@@ -296,6 +298,10 @@ impl Draw {
             },
             Kind::Damage => self.damage(node, at_ms, faults_ms)?,
             Kind::Evict => self.evict(node)?,
+            Kind::Choose => What::Choose {
+                node,
+                back: self.dice.below(2) == 0,
+            },
             Kind::Broker => What::BrokerCrash {
                 down_ms: self.time(100, 8_000),
             },

@@ -125,6 +125,11 @@ pub enum Wish {
     Rest,
     /// Remove this member.
     Evict(String),
+    /// Pin an earlier model, or let the pinned one go; or roll learning back to one.
+    Choose {
+        /// The latter.
+        back: bool,
+    },
     /// Send poisoned updates and false models from now on.
     Poison,
 }

@@ -261,6 +261,10 @@ impl World {
                 self.feed_participant(n, ParticipantInput::Ended { round })?;
                 self.feed_aggregator(n, federation::Input::Abandoned { round })
             }
+            (Act::ModelRolledBack { model, .. }, Applied::Effective) => {
+                self.feed_participant(n, ParticipantInput::RolledBack)?;
+                self.feed_aggregator(n, federation::Input::RolledBack { model })
+            }
             (
                 Act::GroupCommit {
                     epoch,

@@ -206,6 +206,9 @@ impl World<'_> {
                 self.lasts(number, for_ms, Lasting::DiskSlow(node.into(), sync_ms));
             }
             What::Evict { node } => self.evict(node.into()),
+            What::Choose { node, back } => {
+                self.order(node.into(), Order::Wish(Wish::Choose { back }));
+            }
             What::Poison { node } => self.order(node.into(), Order::Wish(Wish::Poison)),
             What::BrokerCrash { down_ms } => self.broker_crash(down_ms),
             What::Upgrade { node, down_ms, .. } => self.upgrade(node.into(), down_ms, number),

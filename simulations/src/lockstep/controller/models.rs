@@ -1,33 +1,37 @@
-//! The models that nodes use, as they lie on their disks: a node keeps the one in use for its next start.
+//! The models that nodes keep on their disks: the one in use, for the next start, and a few before it.
 
 use super::world::World;
 use crate::lockstep::invariants::Kept;
 use crate::lockstep::protocol::Program;
+use node::models::store;
 use std::path::Path;
 use wire::{Digest, Round};
 
-/// Where a node keeps it, below its data directory.
-const FILE: &str = "model";
+/// Where a node keeps them, below its data directory.
+const FOLDER: &str = "models";
 
 impl World<'_> {
-    /// Each node's model against the ledger's.
+    /// Each node's models against the ledger's.
     pub(super) fn models(&mut self) {
         for place in &self.places {
             if !matches!(place.program, Program::Node { .. }) {
                 continue;
             }
-            if let Some(kept) = read(&place.dir.join(FILE)) {
-                let holds = self.checks.model(&place.name, &kept);
-                self.record.check(holds);
+            for (round, name, path) in store::list(&place.dir.join(FOLDER)) {
+                if let Some(kept) = read(&path, round, name) {
+                    let holds = self.checks.model(&place.name, &kept);
+                    self.record.check(holds);
+                }
             }
         }
     }
 }
 
-/// `None`: there is none yet, or what there is cannot be read; a node that finds that asks the others.
-fn read(path: &Path) -> Option<Kept> {
-    let bytes = std::fs::read(path).ok()?;
-    let (round, name, parameters): (Round, Digest, Vec<f32>) = wire::decode(&bytes).ok()?;
+/// `None`: it cannot be read; a node that finds that asks the others.
+fn read(path: &Path, round: Round, name: Digest) -> Option<Kept> {
+    let parameters = learn::file::decode(&std::fs::read(path).ok()?)
+        .ok()?
+        .parameters;
     let squares = parameters.iter().map(|value| f64::from(*value).powi(2));
     Some(Kept {
         round: round.0,

@@ -52,7 +52,7 @@ pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
     loop {
         match wish().await {
             Wish::Rest => drop(rest.send_replace(true)),
-            Wish::Evict(_) | Wish::Poison => {}
+            Wish::Evict(_) | Wish::Choose { .. } | Wish::Poison => {}
         }
     }
 }

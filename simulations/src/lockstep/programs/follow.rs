@@ -113,6 +113,9 @@ fn name(act: &Act) -> String {
             format!("{count} records read by {node}")
         }
         Act::ReaderKeyGranted { node, .. } => format!("reader key of {node}"),
+        Act::ModelPinned { model, .. } => format!("model {model:?} pinned"),
+        Act::ModelUnpinned { .. } => "model unpinned".to_owned(),
+        Act::ModelRolledBack { model, .. } => format!("rolled back to {model:?}"),
     }
 }
 
@@ -169,6 +172,9 @@ fn fact(committed: &Committed) -> Fact {
         | Act::RoleAssigned { .. }
         | Act::RoundOpened { .. }
         | Act::RoundAbandoned { .. }
+        | Act::ModelPinned { .. }
+        | Act::ModelUnpinned { .. }
+        | Act::ModelRolledBack { .. }
         | Act::AlertRaised(_)
         | Act::AlertCleared { .. }
         | Act::LevelRaised { .. }

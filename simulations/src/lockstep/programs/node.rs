@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wire::control::Ask;
+use wire::control::{Ask, ModelJob};
 use wire::{NodeId, Round};
 
 /// The door of links, as a port: addresses in a configuration have one.
@@ -168,6 +168,13 @@ fn watch(probe: Probe) {
                     let answer = probe.ask(ask).await;
                     see(Seen::Kind(Kind::Edge(format!("evict: {answer:?}"))));
                 }
+                Wish::Choose { back } => {
+                    if let Some(job) = choice(&probe, back) {
+                        let reason = "the plan says so".to_owned();
+                        let answer = probe.ask(Ask::Model { job, reason }).await;
+                        see(Seen::Kind(Kind::Edge(format!("model: {answer:?}"))));
+                    }
+                }
                 Wish::Poison => {
                     let probe = probe.clone();
                     tokio::spawn(async move {
@@ -180,6 +187,18 @@ fn watch(probe: Probe) {
             }
         }
     });
+}
+
+/// The model in the middle of those that the ledger's state remembers; none before there are some.
+fn choice(probe: &Probe, back: bool) -> Option<ModelJob> {
+    let state = probe.ledger().state();
+    let made: Vec<u64> = state.rounds.losses().map(|(round, _)| round.0).collect();
+    let model = made.get(made.len() / 2)?.to_string();
+    Some(match (back, state.rounds.pinned) {
+        (true, _) => ModelJob::RollBack { model },
+        (false, true) => ModelJob::Unpin,
+        (false, false) => ModelJob::Pin { model },
+    })
 }
 
 async fn epochs(probe: Probe) {

@@ -127,7 +127,11 @@ fn what(dice: &mut Dice, nodes: u8) -> What {
         91..=95 => What::BrokerCrash {
             down_ms: lasts(dice),
         },
-        96..=97 => What::Evict { node },
+        96 => What::Evict { node },
+        97 => What::Choose {
+            node,
+            back: dice.percent(50),
+        },
         98 => What::Poison { node },
         _ => What::Upgrade {
             node,

@@ -102,6 +102,7 @@ fn detail(dice: &mut Dice, plan: &mut Plan) {
         What::ClockDrift { ppm, .. } => *ppm = -*ppm,
         What::DiskFull { room, .. } => *room /= 2,
         What::DiskSlow { sync_ms, .. } => *sync_ms = (*sync_ms * 2).min(60_000),
+        What::Choose { back, .. } => *back = !*back,
         What::Slow { loss_percent, .. } => *loss_percent = dice.below(50) as u8,
         What::Kill { .. }
         | What::Pause { .. }

@@ -44,6 +44,7 @@ pub(crate) fn lasts_mut(what: &mut What) -> Option<&mut u64> {
         | What::ClockJump { .. }
         | What::ClockDrift { .. }
         | What::Evict { .. }
+        | What::Choose { .. }
         | What::Poison { .. } => None,
     }
 }
@@ -61,7 +62,10 @@ pub(crate) fn lasts(what: &What) -> Option<u64> {
         | What::DiskSlow { for_ms: ms, .. }
         | What::BrokerCrash { down_ms: ms } => Some(*ms),
         What::ClockDrift { .. } | What::Poison { .. } => Some(u64::MAX),
-        What::Disconnect { .. } | What::ClockJump { .. } | What::Evict { .. } => None,
+        What::Disconnect { .. }
+        | What::ClockJump { .. }
+        | What::Evict { .. }
+        | What::Choose { .. } => None,
     }
 }
 
@@ -140,6 +144,18 @@ pub fn describe(what: &What) -> String {
         ),
         What::BrokerCrash { down_ms } => format!("the broker dies for {down_ms} ms"),
         What::Evict { node } => format!("{} is evicted", lane(*node)),
+        What::Choose { node, back: true } => {
+            format!(
+                "{}: learning is rolled back to an earlier model",
+                lane(*node)
+            )
+        }
+        What::Choose { node, back: false } => {
+            format!(
+                "{}: a model is pinned, or the pinned one let go",
+                lane(*node)
+            )
+        }
         What::Poison { node } => {
             format!("{} turns bad: poisoned updates, false models", lane(*node))
         }

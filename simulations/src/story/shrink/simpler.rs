@@ -72,6 +72,7 @@ pub(super) fn kinds(fault: &Fault) -> Vec<Fault> {
         | What::DiskSlow { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
+        | What::Choose { .. }
         | What::Poison { .. } => Vec::new(),
     };
     proposals(fault, simpler)
@@ -183,6 +184,7 @@ pub(super) fn amounts(fault: &Fault) -> Vec<Fault> {
         | What::Disconnect { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
+        | What::Choose { .. }
         | What::Poison { .. }
         | What::Upgrade { .. } => Vec::new(),
     };
