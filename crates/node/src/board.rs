@@ -46,6 +46,8 @@ pub struct Counters {
     pub sealed_bytes: AtomicU64,
     /// Windows scored.
     pub scored: AtomicU64,
+    /// Models of rounds that explained this node's normal rows too badly to be used here.
+    pub models_refused: AtomicU64,
     /// Training examples held.
     pub examples: AtomicU64,
     /// Devices being watched.
@@ -189,6 +191,7 @@ impl Board {
         status.dds.sealed_bytes = count.sealed_bytes.load(Relaxed);
         status.learning.scored = count.scored.load(Relaxed);
         status.learning.examples = count.examples.load(Relaxed);
+        status.learning.models_refused = count.models_refused.load(Relaxed);
         status.learning.devices = count.devices.load(Relaxed);
         status.alerts.raised = count.raised.load(Relaxed);
         status.alerts.cleared = count.cleared.load(Relaxed);

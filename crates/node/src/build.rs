@@ -167,7 +167,14 @@ impl Parts {
         let board = Board::new(me.clone());
 
         let shape = Shape::default();
-        let models = Arc::new(Models::open(data.join("model"), &shape)?);
+        let models = Arc::new(Models::open(data.join("models"), &shape)?);
+        let former = data.join("model");
+        models.take_over(&former).map_err(|error| {
+            format!(
+                "the model of a former release, {}, is not taken over: {error}; remove the file to start without it",
+                former.display()
+            )
+        })?;
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
         let room = surroundings.letters;

@@ -196,8 +196,8 @@ impl Gateway {
     pub fn publish_if_named(&self) {
         if let Some(ledger) = self.ledger.get() {
             let state = ledger.state();
-            if let Some(digest) = state.rounds.model {
-                self.models.publish(state.rounds.last_closed, digest);
+            if let Some(scoring) = state.rounds.scoring {
+                self.models.publish(scoring, state.rounds.is_chosen());
             }
         }
     }
@@ -230,7 +230,7 @@ mod tests {
             ledger: OnceLock::new(),
             cluster: OnceLock::new(),
             members: members.clone(),
-            models: Arc::new(Models::open(dir.path().join("model"), &Shape::default()).unwrap()),
+            models: Arc::new(Models::open(dir.path().join("models"), &Shape::default()).unwrap()),
             aggregator: Address::of::<Aggregator>("aggregator", 1),
             participant: Address::of::<Participant>("participant", 1),
             served: Served::default(),

@@ -193,7 +193,10 @@ fn event(act: &Act) -> Option<Event> {
         | Act::GroupCommit { .. }
         | Act::Ingested { .. }
         | Act::FeedAdvanced { .. }
-        | Act::ReaderKeyGranted { .. } => None,
+        | Act::ReaderKeyGranted { .. }
+        | Act::ModelPinned { .. }
+        | Act::ModelUnpinned { .. }
+        | Act::ModelRolledBack { .. } => None,
     }
 }
 

@@ -72,7 +72,9 @@ impl Probe {
     pub fn model(&self) -> Option<(Round, Digest)> {
         let current = self.models.follow();
         let current = current.borrow();
-        current.as_ref().map(|model| (model.round, model.digest))
+        current
+            .as_ref()
+            .map(|used| (used.model.round, used.model.digest))
     }
 
     /// Follows the updates that this node sends as a participant: the round, and the examples behind it.

@@ -15,7 +15,7 @@ use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
-use wire::{Act, Digest, NodeId, Role, RoomId, Round};
+use wire::{Act, NodeId, Role, RoomId, Round};
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -105,9 +105,7 @@ impl Tail {
         };
         self.aggregator.post(ready).await?;
         self.adopt_roles();
-        if let Some(model) = state.rounds.model {
-            self.adopt_model(state.rounds.last_closed, model);
-        }
+        self.adopt_model();
         Ok(())
     }
 
@@ -210,7 +208,7 @@ impl Tail {
                 self.custodian
                     .post(Custody::RoundClosed { round: *round })
                     .await?;
-                self.adopt_model(*round, *model);
+                self.adopt_model();
             }
             Act::RoundAbandoned { round, reason } => {
                 tracing::info!("round {round} is abandoned: {reason}");
@@ -234,6 +232,15 @@ impl Tail {
                     commit: commit.clone(),
                 };
                 self.custodian.post(won).await?;
+            }
+            Act::ModelPinned { .. } | Act::ModelUnpinned { .. } => self.adopt_model(),
+            Act::ModelRolledBack { model, reason } => {
+                tracing::info!("learning is rolled back to model {model}: {reason}");
+                self.participant.post(ParticipantInput::RolledBack).await?;
+                self.aggregator
+                    .post(Aggregation::RolledBack { model: *model })
+                    .await?;
+                self.adopt_model();
             }
             // The postman follows alerts on his own; the others concern nobody here.
             Act::AlertRaised(_)
@@ -267,8 +274,12 @@ impl Tail {
     }
 
     /// The ledger names a model: use it, fetching it from a peer if the leader's cast was lost.
-    fn adopt_model(&self, round: Round, digest: Digest) {
-        if self.models.publish(round, digest) {
+    fn adopt_model(&self) {
+        let rounds = &self.ledger.state().rounds;
+        let Some(scoring) = rounds.scoring else {
+            return;
+        };
+        if self.models.publish(scoring, rounds.is_chosen()) {
             return;
         }
         let (cluster, models, gateway) = (
@@ -277,14 +288,15 @@ impl Tail {
             self.gateway.clone(),
         );
         tokio::spawn(async move {
-            if let Some(parameters) = fetch_model(&cluster, digest).await
-                && models.stage(round, digest, parameters)
+            if let Some(parameters) = fetch_model(&cluster, scoring.model).await
+                && models.stage(scoring.round, scoring.model, parameters)
             {
                 gateway.publish_if_named();
                 return;
             }
             tracing::debug!(
-                "no peer had the model of round {round} at hand; a newer one will come"
+                "no peer had the model of round {} at hand; a newer one will come",
+                scoring.round
             );
         });
     }

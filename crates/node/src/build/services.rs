@@ -218,6 +218,8 @@ impl Parts {
                 space: self.space.clone(),
             },
             reader_keys: ReaderKeys::new(self.space.clone()),
+            models: self.models.clone(),
+            links: self.cluster.clone(),
             faults: self.faults.clone(),
         }
     }

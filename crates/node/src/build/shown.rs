@@ -63,8 +63,8 @@ fn show_state(status: &mut Status, state: &State) {
     status.learning.round = state.rounds.last_closed;
     status.learning.closed = state.rounds.closed;
     status.learning.abandoned = state.rounds.abandoned;
-    let losses = state.rounds.losses.iter();
-    status.learning.losses = losses.map(|(round, loss)| (round.0, *loss)).collect();
+    let losses = state.rounds.losses();
+    status.learning.losses = losses.map(|(round, loss)| (round.0, loss)).collect();
 }
 
 fn show_links(board: &Board, cluster: Cluster, members: Members) {

@@ -127,7 +127,6 @@ impl Effects<Aggregator> for AggregatorEffects {
                 parameters,
             } => {
                 self.models.stage(round, digest, parameters.clone());
-                self.models.publish(round, digest);
                 self.send_model(round, digest, &parameters);
             }
             Output::Note(note) => tracing::info!("aggregator: {note}"),

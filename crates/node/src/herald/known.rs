@@ -111,6 +111,9 @@ impl Known {
             | Act::NodeDown { .. }
             | Act::RoundOpened { .. }
             | Act::RoundAbandoned { .. }
+            | Act::ModelPinned { .. }
+            | Act::ModelUnpinned { .. }
+            | Act::ModelRolledBack { .. }
             | Act::GroupCommit { .. }
             | Act::Ingested { .. }
             | Act::LevelRaised { .. }

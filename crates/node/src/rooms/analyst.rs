@@ -4,7 +4,8 @@
 use super::windows::{Windows, row};
 use crate::board::Board;
 use crate::herald::RoomScore;
-use learn::{Learner, Row, SLOTS};
+use crate::models::InUse;
+use learn::{Learner, Row, SLOTS, Trial, Verdict};
 use runtime::mailbox::Address;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,7 @@ use telemetry::monitor;
 use telemetry::score::{Scored, Scorer};
 use telemetry::sequence::Sequence;
 use tokio::sync::mpsc;
-use wire::{DeviceId, Report, RoomId};
+use wire::{DeviceId, Report, RoomId, Round};
 
 /// Rows that wait for the learner. Beyond it the oldest goes unscored: a newer row says more.
 const MAX_WAITING: usize = 4_096;
@@ -26,6 +27,12 @@ const CALIBRATION_ROWS: usize = telemetry::score::MIN_CALIBRATION * 5 / 2;
 /// False alarms per row that thresholds are set for. Rows of one device resemble their neighbours, so
 /// alarms come in runs; a rate that counts rows as independent has to be small.
 const FALSE_ALARM_RATE: f64 = 1e-6;
+
+/// A model may explain this node's normal rows so many times worse than the one in use. Means of unlike rooms
+/// swing by a tenth or two from round to round; what a poisoned update or a step too long makes is far beyond.
+const WORST_RATIO: f64 = 2.0;
+/// Normal rows a model is tried on: some milliseconds of work.
+const TRIAL_ROWS: usize = 1_024;
 
 type Residuals = Vec<[f32; SLOTS]>;
 
@@ -39,7 +46,7 @@ pub(super) enum Answer {
         Result<Residuals, learn::Error>,
     ),
     /// The scoring model was replaced.
-    ModelSet(Result<(), learn::Error>),
+    ModelSet(Round, Result<Verdict, learn::Error>),
 }
 
 /// The node's analyst.
@@ -125,13 +132,35 @@ impl Analyst {
         }
     }
 
-    /// The cluster has a new model.
-    pub(super) fn model(&mut self, parameters: Vec<f32>) {
-        let answers = self.answers.clone();
-        let reply = Box::new(move |result| drop(answers.send(Answer::ModelSet(result))));
-        if let Err(error) = self.learner.set_model(parameters, reply) {
-            tracing::warn!("the new model is not used for scoring: {error}");
+    /// The cluster has a new model. What a round made is tried on this node's normal rows first; what somebody
+    /// chose is put to use.
+    pub(super) fn model(&mut self, used: &InUse) {
+        let trial = (!used.chosen).then(|| Trial {
+            rows: self.trial_rows(),
+            worst_ratio: WORST_RATIO,
+        });
+        let (answers, round) = (self.answers.clone(), used.model.round);
+        let reply = Box::new(move |result| drop(answers.send(Answer::ModelSet(round, result))));
+        let parameters = used.model.parameters.to_vec();
+        if let Err(error) = self.learner.set_model(parameters, trial, reply) {
+            tracing::warn!("the model of round {round} is not used for scoring: {error}");
         }
+    }
+
+    /// Normal rows of all devices, as evenly as they come.
+    fn trial_rows(&self) -> Vec<Row> {
+        let calibration = self.lock_windows().calibration();
+        let all = calibration
+            .iter()
+            .map(|(_, rows)| rows.len())
+            .sum::<usize>();
+        let step = all.div_ceil(TRIAL_ROWS).max(1);
+        calibration
+            .iter()
+            .flat_map(|(_, rows)| rows.iter())
+            .step_by(step)
+            .map(row)
+            .collect()
     }
 
     /// Only these devices are this node's to judge.
@@ -147,12 +176,19 @@ impl Analyst {
     /// The learner answered.
     pub(super) async fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::ModelSet(Ok(())) => {
+            Answer::ModelSet(_, Ok(Verdict::InUse)) => {
                 self.has_model = true;
                 self.calibrate();
             }
-            Answer::ModelSet(Err(error)) => {
-                tracing::warn!("the published model was refused: {error}")
+            Answer::ModelSet(round, Ok(Verdict::Worse { former, tried })) => {
+                self.board.count.models_refused.fetch_add(1, Relaxed);
+                tracing::warn!(
+                    "the model of round {round} is not used for scoring here: its error on this node's normal rows is \
+                     {tried:.4} where the model in use has {former:.4}; `glasshouse models pin` puts it to use all the same"
+                );
+            }
+            Answer::ModelSet(round, Err(error)) => {
+                tracing::warn!("the model of round {round} was refused: {error}")
             }
             Answer::Calibrated(examples, result) => {
                 self.calibrating = false;

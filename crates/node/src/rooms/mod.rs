@@ -92,8 +92,8 @@ impl Rooms {
                 changed = models.changed() => {
                     changed?;
                     let model = models.borrow_and_update().clone();
-                    if let Some(model) = model {
-                        analyst.model(model.parameters.to_vec());
+                    if let Some(used) = model {
+                        analyst.model(&used);
                     }
                 }
                 event = signs::next(&mut events) => {

@@ -191,6 +191,8 @@ pub struct LearningStatus {
     pub scored: u64,
     /// Training examples held.
     pub examples: u64,
+    /// Models of rounds that explained this node's normal rows too badly to be used here.
+    pub models_refused: u64,
 }
 
 /// Ledger.
