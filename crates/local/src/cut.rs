@@ -145,14 +145,9 @@ impl LocalCluster {
             .map_err(|error| ClusterError::Node(format!("{node} was not split: {error}")))?;
         match answer {
             Answer::Done { .. } => Ok(()),
-            Answer::Refused { text } => Err(ClusterError::Node(format!(
-                "{node} refused to be split: {text}"
-            ))),
-            Answer::Status { .. }
-            | Answer::Invitation { .. }
-            | Answer::Quarantine { .. }
-            | Answer::ReaderKey { .. } => Err(ClusterError::Node(format!(
-                "{node} answered the order to split with something else; is it of the same version?"
+            other => Err(ClusterError::Node(format!(
+                "{node} was not split: {}",
+                other.unexpected()
             ))),
         }
     }

@@ -82,14 +82,7 @@ impl LocalCluster {
             let socket = Site::of(&self.dir, &member.name).control();
             match control::ask(&socket, &ask, control::ASK_LIMIT) {
                 Ok(Answer::Invitation { token, .. }) => return Ok((member.name.clone(), token)),
-                Ok(Answer::Refused { text } | Answer::Done { text }) => {
-                    refusals.push(format!("{}: {text}", member.name));
-                }
-                Ok(
-                    Answer::Status { .. } | Answer::Quarantine { .. } | Answer::ReaderKey { .. },
-                ) => {
-                    refusals.push(format!("{}: it answered something else", member.name));
-                }
+                Ok(other) => refusals.push(format!("{}: {}", member.name, other.unexpected())),
                 Err(error) => refusals.push(format!("{}: {error}", member.name)),
             }
         }

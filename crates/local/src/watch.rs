@@ -80,10 +80,7 @@ impl LocalCluster {
         };
         match control::ask(&socket, &ask, ASK_LIMIT) {
             Ok(Answer::Status { status }) => Ok(status),
-            Ok(Answer::Refused { text } | Answer::Done { text }) => Err(text),
-            Ok(
-                Answer::Invitation { .. } | Answer::Quarantine { .. } | Answer::ReaderKey { .. },
-            ) => Err("it answered another question".into()),
+            Ok(other) => Err(other.unexpected()),
             Err(control::AskError::Absent { .. }) => match state.network {
                 Network::Loopback => page(node.admin),
                 Network::Namespaces => self

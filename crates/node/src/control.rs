@@ -2,6 +2,7 @@
 //! ([`wire::control`]). A Unix socket, so that it works whatever the network does, and so that the
 //! kernel says who asks: this node's own user, or root.
 
+mod learning;
 mod reader_keys;
 
 pub use reader_keys::ReaderKeys;
@@ -10,7 +11,8 @@ use crate::acts;
 use crate::board::Board;
 use crate::desk::Desk;
 use crate::members::Gone;
-use cluster::{Faults, Members};
+use crate::models::Models;
+use cluster::{Cluster, Faults, Members};
 use replica::Ledger;
 use runtime::service::{ServiceError, StopSignal};
 use runtime::{clock, entropy};
@@ -65,6 +67,10 @@ pub struct Control {
     pub desk: Desk,
     /// Keys handed to programs outside.
     pub reader_keys: ReaderKeys,
+    /// The models.
+    pub models: Arc<Models>,
+    /// For models of peers.
+    pub links: Cluster,
     /// Faults for trials, if the configuration allows them.
     pub faults: Option<Faults>,
 }
@@ -156,6 +162,14 @@ impl Control {
                 };
                 self.reader_keys.grant(&self.ledger, asked).await
             }
+            Ask::Rounds { last } => Answer::Rounds {
+                learning: Box::new(learning::shown(
+                    &self.ledger.state().rounds,
+                    &self.models,
+                    last,
+                )),
+            },
+            Ask::Model { job, reason } => self.choose_model(&job, reason).await,
             Ask::ReaderKeyAgain { grant } => self.reader_keys.again(&grant),
         }
     }

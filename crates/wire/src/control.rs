@@ -2,7 +2,7 @@
 //! The socket's file mode (owner only) is the login.
 
 use crate::status::Status;
-use crate::{NodeId, Source, UnixMillis};
+use crate::{Digest, NodeId, Round, Source, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -63,12 +63,100 @@ pub enum Ask {
         /// The grant.
         grant: String,
     },
+    /// The course of learning, by the ledger.
+    Rounds {
+        /// How many of the rounds that ended, the latest.
+        last: usize,
+    },
+    /// Choose a model, or go back to the newest.
+    Model {
+        /// What to do.
+        job: ModelJob,
+        /// Why; stays on the ledger.
+        reason: String,
+    },
     /// Cut this node's links to these peers, at the transport. For trials only; refused unless the
     /// configuration allows faults.
     Split {
         /// The peers; empty: heal.
         peers: Vec<NodeId>,
     },
+}
+
+/// What to do about the cluster's models.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "job")]
+pub enum ModelJob {
+    /// Score rows by it until unpinned, whatever rounds make.
+    Pin {
+        /// A round, or the first digits of a digest.
+        model: String,
+    },
+    /// Score rows by the newest again.
+    Unpin,
+    /// Drop what was learned after it.
+    RollBack {
+        /// A round, or the first digits of a digest.
+        model: String,
+    },
+}
+
+/// The course of learning.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Learning {
+    /// The running round.
+    pub open: Option<RoundEntry>,
+    /// Rounds that ended, oldest first.
+    pub ended: Vec<RoundEntry>,
+    /// The model rows are scored by, and the round that made it.
+    pub scoring: Option<(Round, Digest)>,
+    /// Whether it stays when rounds make newer ones.
+    pub pinned: bool,
+    /// The model the next round starts from.
+    pub next_from: Option<Digest>,
+    /// Models on this node's disk.
+    pub stored: Vec<Digest>,
+}
+
+/// One round.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RoundEntry {
+    /// Its number.
+    pub round: Round,
+    /// The model it started from.
+    pub base: Digest,
+    /// How many nodes were asked.
+    pub cohort: usize,
+    /// Ledger leaf that opened it.
+    pub opened: u64,
+    /// When it ended, or was opened if it has not.
+    pub at: UnixMillis,
+    /// How it ended.
+    pub end: Option<RoundEnd>,
+}
+
+/// How a round ended.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RoundEnd {
+    /// Ledger leaf.
+    pub leaf: u64,
+    /// By the clocks of those who opened and ended it.
+    pub took_ms: u64,
+    /// What came of it; else why nothing did.
+    pub made: Result<ModelEntry, String>,
+}
+
+/// A model that a round made.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// It.
+    pub model: Digest,
+    /// How many updates are in it.
+    pub participants: usize,
+    /// Training examples behind it.
+    pub examples: u64,
+    /// Mean loss of the base model on them.
+    pub loss: f64,
 }
 
 /// What to do with a node's quarantine.
@@ -162,6 +250,11 @@ pub enum Answer {
         /// The keys.
         key: ReaderKey,
     },
+    /// To `Rounds`.
+    Rounds {
+        /// The course of learning.
+        learning: Box<Learning>,
+    },
     /// Done; a sentence.
     Done {
         /// It.
@@ -172,4 +265,22 @@ pub enum Answer {
         /// It.
         text: String,
     },
+}
+
+impl Answer {
+    /// What to tell the user instead of the answer that was hoped for: why the node refused, or that it spoke
+    /// of something else.
+    pub fn unexpected(self) -> String {
+        match self {
+            Self::Refused { text } => text,
+            Self::Status { .. }
+            | Self::Invitation { .. }
+            | Self::Quarantine { .. }
+            | Self::ReaderKey { .. }
+            | Self::Rounds { .. }
+            | Self::Done { .. } => {
+                "the node answered another question; is it of another version?".to_owned()
+            }
+        }
+    }
 }

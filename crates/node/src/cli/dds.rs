@@ -147,13 +147,7 @@ fn keep(config: &Path, mut key: ReaderKey, out: Option<&Path>) -> Outcome {
 fn answer(config: &Path, ask: &Ask) -> Result<ReaderKey, Box<dyn std::error::Error + Send + Sync>> {
     match super::ask(config, ask, LIMIT)? {
         Answer::ReaderKey { key } => Ok(key),
-        Answer::Refused { text } => Err(text.into()),
-        Answer::Status { .. }
-        | Answer::Invitation { .. }
-        | Answer::Quarantine { .. }
-        | Answer::Done { .. } => {
-            Err("the node answered another question; is it of another version?".into())
-        }
+        other => Err(other.unexpected().into()),
     }
 }
 

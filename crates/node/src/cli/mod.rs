@@ -7,8 +7,11 @@ mod device;
 mod format;
 mod identity;
 mod ledger;
+mod models;
 mod node;
+mod plot;
 mod quarantine;
+mod rounds;
 mod status;
 mod tree;
 mod wrapping_key;
@@ -73,6 +76,13 @@ enum Command {
         #[command(subcommand)]
         command: quarantine::Command,
     },
+    /// The course of learning: rounds, their loss, and why one failed.
+    Rounds(rounds::Arguments),
+    /// Models that rounds made: choose one, go back to one, take one along.
+    Models {
+        #[command(subcommand)]
+        command: models::Command,
+    },
     /// The data space: looking on, and keys for programs outside.
     Dds {
         #[command(subcommand)]
@@ -117,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Format { command } => format::run(&command),
         Command::Copybook { command } => copybook::run(&command),
         Command::Quarantine { command } => quarantine::run(&command),
+        Command::Rounds(arguments) => rounds::run(&arguments),
+        Command::Models { command } => models::run(&command),
         Command::Dds { command } => dds::run(&command),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ledger { command } => ledger::run(&command),
@@ -136,6 +148,17 @@ fn ask(config: &Path, ask: &Ask, limit: Duration) -> Result<Answer, Box<dyn Erro
     Ok(local::control::ask(&socket, ask, limit)?)
 }
 
+/// Shows the sentence of what was done.
+fn done(answer: Answer) -> Outcome {
+    match answer {
+        Answer::Done { text } => {
+            println!("{text}");
+            Ok(())
+        }
+        other => Err(other.unexpected().into()),
+    }
+}
+
 /// The status of the running node of a configuration.
 fn status_of(
     config: &Path,
@@ -144,13 +167,7 @@ fn status_of(
 ) -> Result<Status, Box<dyn Error + Send + Sync>> {
     match ask(config, question, limit)? {
         Answer::Status { status } => Ok(*status),
-        Answer::Refused { text } => Err(text.into()),
-        Answer::Invitation { .. }
-        | Answer::Done { .. }
-        | Answer::Quarantine { .. }
-        | Answer::ReaderKey { .. } => {
-            Err("the node answered another question; is it of another version?".into())
-        }
+        other => Err(other.unexpected().into()),
     }
 }
 

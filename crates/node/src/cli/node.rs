@@ -1,6 +1,6 @@
 //! `glasshouse node`: run a node; invite, join, evict, leave.
 
-use super::Outcome;
+use super::{Outcome, done};
 use crate::join;
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
@@ -114,7 +114,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                     );
                     Ok(())
                 }
-                other => Err(unexpected(&other)),
+                other => Err(other.unexpected().into()),
             }
         }
         (Some(Command::Join(arguments)), _) => join(arguments),
@@ -123,9 +123,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                 node: node.clone(),
                 reason: reason.clone(),
             };
-            done(&act(config, &ask)?)
+            done(act(config, &ask)?)
         }
-        (Some(Command::Leave { config }), _) => done(&act(config, &Ask::Leave)?),
+        (Some(Command::Leave { config }), _) => done(act(config, &Ask::Leave)?),
     }
 }
 
@@ -165,27 +165,4 @@ fn join(arguments: &Join) -> Outcome {
 
 fn act(config: &Path, ask: &Ask) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     super::ask(config, ask, ACT_LIMIT)
-}
-
-fn done(answer: &Answer) -> Outcome {
-    match answer {
-        Answer::Done { text } => {
-            println!("{text}");
-            Ok(())
-        }
-        other => Err(unexpected(other)),
-    }
-}
-
-fn unexpected(answer: &Answer) -> Box<dyn std::error::Error + Send + Sync> {
-    match answer {
-        Answer::Refused { text } => text.clone().into(),
-        Answer::Status { .. }
-        | Answer::Invitation { .. }
-        | Answer::Quarantine { .. }
-        | Answer::ReaderKey { .. }
-        | Answer::Done { .. } => {
-            "the node answered another question; is it of another version?".into()
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! `glasshouse quarantine list|show|retry|discard`: over the control socket of the running node; what
 //! needs no node works on its folder, too.
 
-use super::Outcome;
+use super::{Outcome, done};
 use crate::at_rest::Vault;
 use crate::desk::at_the_shelf;
 use crate::quarantine::Quarantine;
@@ -116,29 +116,7 @@ fn answer(config: &Path, job: &QuarantineJob) -> Result<Answer, Failure> {
 fn items(answer: Answer) -> Result<Vec<QuarantineItem>, Failure> {
     match answer {
         Answer::Quarantine { items } => Ok(items),
-        Answer::Refused { text } => Err(text.into()),
-        Answer::Status { .. }
-        | Answer::Invitation { .. }
-        | Answer::ReaderKey { .. }
-        | Answer::Done { .. } => {
-            Err("the node answered another question; is it of another version?".into())
-        }
-    }
-}
-
-fn done(answer: Answer) -> Outcome {
-    match answer {
-        Answer::Done { text } => {
-            println!("{text}");
-            Ok(())
-        }
-        Answer::Refused { text } => Err(text.into()),
-        Answer::Status { .. }
-        | Answer::Invitation { .. }
-        | Answer::ReaderKey { .. }
-        | Answer::Quarantine { .. } => {
-            Err("the node answered another question; is it of another version?".into())
-        }
+        other => Err(other.unexpected().into()),
     }
 }
 

@@ -8,6 +8,7 @@
 mod world;
 
 use ed25519_dalek::SigningKey;
+use ledger::RoundOutcome;
 use node::probe::Probe;
 use runtime::service::ServiceError;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use wire::control::{Answer, Ask};
+use wire::control::{Answer, Ask, ModelJob};
 use wire::{KeyEpoch, Round};
 use world::World;
 
@@ -259,6 +260,8 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     )
     .await;
 
+    choose_models(&probes).await;
+
     // A leader that stops is replaced, and comes back with everything.
     let leader = probes[0].ledger().leader().borrow().leader.clone().unwrap();
     let index = NAMES
@@ -322,4 +325,78 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         node.stop.send(()).unwrap();
         node.run.await.unwrap().unwrap();
     }
+}
+
+/// An operator pins a model, lets it go, and drops what was learned after another one.
+async fn choose_models(probes: &[Probe]) {
+    let all = |does: &dyn Fn(&Probe) -> bool| probes.iter().all(does);
+    let rounds = || probes[0].ledger().state().rounds.clone();
+    let choose = async |job: ModelJob| {
+        let reason = "a test of choices".to_owned();
+        let answer = probes[0].ask(Ask::Model { job, reason }).await;
+        assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+    };
+    let digest_of = |round: u64| {
+        let rounds = rounds();
+        let ended = rounds
+            .history
+            .iter()
+            .find(|ended| ended.round == Round(round));
+        match ended.map(|ended| ended.outcome.clone()) {
+            Some(RoundOutcome::Closed { model, .. }) => model,
+            other => panic!("round {round} made no model: {other:?}"),
+        }
+    };
+    let made: Vec<u64> = rounds().losses().map(|(round, _)| round.0).collect();
+    let (early, later) = (made[1], made[3]);
+
+    choose(ModelJob::Pin {
+        model: digest_of(early).to_string()[..10].to_owned(),
+    })
+    .await;
+    let closed = rounds().closed;
+    until("rounds go on under a pinned model", || {
+        rounds().closed > closed + 1
+            && all(&|probe| probe.model() == Some((Round(early), digest_of(early))))
+    })
+    .await;
+    choose(ModelJob::Unpin).await;
+    until("the newest model scores again", || {
+        all(&|probe| {
+            probe
+                .model()
+                .is_some_and(|(round, _)| round > Round(closed))
+        })
+    })
+    .await;
+
+    let before = rounds().last;
+    choose(ModelJob::RollBack {
+        model: later.to_string(),
+    })
+    .await;
+    until(
+        "the next round starts from the model rolled back to",
+        || {
+            let rounds = rounds();
+            let next = rounds.history.iter().find(|ended| {
+                ended.round > before && matches!(ended.outcome, RoundOutcome::Closed { .. })
+            });
+            next.is_some_and(|next| next.base == digest_of(later))
+        },
+    )
+    .await;
+    until("all score by what it made", || {
+        all(&|probe| probe.model().map(|(_, digest)| digest) == rounds().model)
+    })
+    .await;
+    let wrong = ModelJob::RollBack {
+        model: "deadbeef".to_owned(),
+    };
+    let reason = "a test of refusals".to_owned();
+    let answer = probes[0].ask(Ask::Model { job: wrong, reason }).await;
+    assert!(
+        matches!(&answer, Answer::Refused { text } if text.contains("models list")),
+        "{answer:?}"
+    );
 }
