@@ -29,8 +29,10 @@ impl Level {
     /// Samples on the data space hold the IDL's types, sealed under a key of their topic and partition; the
     /// topics besides the readings; reader keys.
     pub const TYPED: Self = Self(4);
+    /// Rounds whose aggregator sees the sum of the updates only ([`SecureMessage`](crate::SecureMessage)).
+    pub const SECURE: Self = Self(5);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::TYPED;
+    pub const NEWEST: Self = Self::SECURE;
 }
 
 impl fmt::Display for Level {
@@ -90,6 +92,7 @@ impl Frame {
             | Self::Decline { .. }
             | Self::Model { .. } => Level::FIRST,
             Self::Checkpoint { .. } => Level::MEMBERSHIP,
+            Self::Secure(_) => Level::SECURE,
         }
     }
 }

@@ -98,6 +98,20 @@ pub enum SecureStep {
     Reveal(Vec<RevealedShare>),
 }
 
+impl SecureStep {
+    /// Whether a participant says it, to the aggregator.
+    pub fn is_participants(&self) -> bool {
+        match self {
+            Self::Advertise(_)
+            | Self::Shares(_)
+            | Self::Masked(_)
+            | Self::Consent(_)
+            | Self::Reveal(_) => true,
+            Self::Keys(_) | Self::Inbox(_) | Self::Survivors(_) | Self::Unmask(_) => false,
+        }
+    }
+}
+
 /// An ed25519 signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Signature(#[serde(with = "serde_bytes")] pub Vec<u8>);

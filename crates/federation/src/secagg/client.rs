@@ -195,6 +195,12 @@ impl Client {
         Ok(self.say(SecureStep::Masked(masked)))
     }
 
+    /// The masked update, if there is one: for an aggregator that asks again.
+    pub fn masked(&self) -> Option<SecureMessage> {
+        let masked = self.state.as_ref().ok()?.masked.clone()?;
+        Some(self.say(SecureStep::Masked(masked)))
+    }
+
     /// Ends its part: all secrets are wiped, and nothing is answered but the reason.
     pub fn leave(&mut self, reason: String) {
         if self.state.is_ok() {

@@ -16,6 +16,42 @@ pub struct Member {
     pub identity: [u8; 32],
 }
 
+/// What the ledger says of a round that is to be aggregated securely.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecureRound {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Digest of the entry that opened the round.
+    pub entry: Digest,
+    /// The cohort with its identities as they were then.
+    pub members: Vec<Member>,
+    /// It was opened before this process was there to follow it: a process that starts again has lost
+    /// its secrets and what it has said, and takes no part in the round.
+    pub missed: bool,
+}
+
+impl SecureRound {
+    /// The round from `model`, which has so many parameters.
+    ///
+    /// # Errors
+    /// See [`Context::new`].
+    pub fn context(
+        &self,
+        round: Round,
+        model: Digest,
+        parameters: usize,
+    ) -> Result<Context, ContextError> {
+        Context::new(
+            &self.cluster,
+            round,
+            self.entry,
+            model,
+            parameters,
+            self.members.clone(),
+        )
+    }
+}
+
 /// Why there can be no secure round.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContextError {

@@ -40,11 +40,11 @@ mod shares;
 mod tests;
 
 pub use client::Client;
-pub use context::{Context, ContextError, Member};
+pub use context::{Context, ContextError, Member, SecureRound};
 pub use error::{Fault, Refusal, Shortfall, SumError};
 pub use fixed::{EncodeError, Value};
 pub use params::Parameters;
-pub use server::{Letters, Missing, Server};
+pub use server::{Letters, Missing, Server, Stage};
 
 /// Fewest participants of a secure round. The sum of two tells each of them the other's update.
 pub const MIN_COHORT: usize = 3;

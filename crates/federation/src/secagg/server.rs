@@ -35,16 +35,22 @@ pub struct Server {
 
 /// What is being collected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Stage {
+pub enum Stage {
+    /// Keys.
     Advertise,
+    /// Shares.
     Share,
+    /// Masked updates.
     Mask,
+    /// Consents to the survivors.
     Consent,
+    /// Shares in clear.
     Reveal,
 }
 
 impl Stage {
-    const fn name(self) -> &'static str {
+    /// In words.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Advertise => "advertising keys",
             Self::Share => "dealing shares",
@@ -58,12 +64,10 @@ impl Stage {
 /// How far a step is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
-    /// The step, in words.
-    pub step: &'static str,
     /// Who has not been heard of in it.
     pub silent: Vec<NodeId>,
-    /// Whether it could end with those who have.
-    pub enough: bool,
+    /// Why it cannot end with those who have; `None`: it can.
+    pub shortfall: Option<Shortfall>,
 }
 
 /// Messages to participants.
@@ -135,6 +139,11 @@ impl Server {
         }
     }
 
+    /// What is being collected.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
     /// Who is still to be heard in this step.
     pub fn missing(&self) -> Missing {
         let (asked, heard) = match self.stage {
@@ -146,9 +155,8 @@ impl Server {
         };
         let silent = asked.iter().filter(|place| !heard.contains(*place));
         Missing {
-            step: self.stage.name(),
             silent: silent.map(|place| self.context.name(place)).collect(),
-            enough: self.check(&heard).is_ok(),
+            shortfall: self.check(&heard).err(),
         }
     }
 

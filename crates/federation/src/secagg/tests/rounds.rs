@@ -51,7 +51,7 @@ fn two_of_eight_may_drop_out_at_any_step_and_a_third_may_not() {
     assert_eq!(cohort.server.missing().silent, [name(0), name(1), name(2)]);
     // Who comes late is welcome as long as the step lasts.
     cohort.advertise(|n| n == 2);
-    assert!(cohort.server.missing().enough);
+    assert_eq!(cohort.server.missing().shortfall, None);
 }
 
 #[test]
