@@ -429,6 +429,13 @@ impl Config {
             "between 2 (a mean of one would reveal it) and the number of nodes",
         );
         found.require(
+            learning.secure_aggregation != Some(true)
+                || learning.min_cohort >= crate::schema::MIN_SECURE_COHORT,
+            "learning.secure_aggregation",
+            "true",
+            "false while learning.min_cohort is below 3: the sum of two updates tells each of the two the other's",
+        );
+        found.require(
             (100..=3_600_000).contains(&learning.round_timeout_ms),
             "learning.round_timeout_ms",
             learning.round_timeout_ms,

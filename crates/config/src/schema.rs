@@ -321,7 +321,21 @@ pub struct Learning {
     pub min_examples: usize,
     /// Examples kept per device.
     pub window: usize,
+    /// Nobody sees single updates, only their sum; the same on all nodes. Absent: yes where `min_cohort`
+    /// is at least three. The sum of two would tell each of them the other's update.
+    pub secure_aggregation: Option<bool>,
 }
+
+impl Learning {
+    /// Whether rounds are to be secure, once all members can take part in such.
+    pub fn is_secure(&self) -> bool {
+        self.secure_aggregation
+            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT)
+    }
+}
+
+/// Fewest participants of a secure round (`federation::secagg::MIN_COHORT`).
+pub(crate) const MIN_SECURE_COHORT: usize = 3;
 
 /// `[alerts]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -428,6 +442,7 @@ impl Default for Learning {
             learning_rate: 2e-3,
             min_examples: 64,
             window: 2_000,
+            secure_aggregation: None,
         }
     }
 }

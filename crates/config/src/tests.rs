@@ -40,6 +40,10 @@ fn a_good_file_is_read_with_its_defaults_and_paths_relative_to_it() {
     assert_eq!(config.node.data_dir, Path::new("/etc/glasshouse/data"));
     assert!(config.mailbox.require_tls);
     assert_eq!(config.learning.min_cohort, 2);
+    assert!(
+        !config.learning.is_secure(),
+        "two know each other's by their sum"
+    );
     assert!(!config.cluster.allow_faults);
     assert!(config.feed.is_none() && config.alerts.is_none());
 }
@@ -121,6 +125,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             "[[room]]",
             "[learning]\nmin_cohort = 1\n[[room]]",
             &["`learning.min_cohort`", "1", "between 2"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nsecure_aggregation = true\n[[room]]",
+            &["`learning.secure_aggregation`", "min_cohort", "below 3"],
         ),
         (
             "[[room]]",
@@ -332,4 +341,15 @@ fn a_topic_is_its_profile_and_what_differs() {
         ["192.0.2.7".parse::<std::net::IpAddr>().unwrap()]
     );
     assert_eq!(domain.lease, Duration::from_secs(4));
+}
+
+#[test]
+fn rounds_are_secure_where_three_take_part_unless_told_otherwise() {
+    let learning = |min_cohort, secure_aggregation| crate::Learning {
+        min_cohort,
+        secure_aggregation,
+        ..crate::Learning::default()
+    };
+    assert!(learning(3, None).is_secure() && learning(3, Some(true)).is_secure());
+    assert!(!learning(2, None).is_secure() && !learning(3, Some(false)).is_secure());
 }

@@ -13,6 +13,7 @@
 mod aggregator;
 pub mod fedavg;
 mod participant;
+pub mod secagg;
 
 pub use aggregator::{
     Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,

@@ -42,6 +42,9 @@ pub enum Mistake {
     /// `node::mailbox`: the journal's mark moves before the digest is on the ledger. Against it: every
     /// mail answered 250 is counted on the ledger in the end.
     WatermarkEarly,
+    /// `federation::secagg`: asked to unmask, a participant reveals both shares that it holds of each member.
+    /// Against it: nobody reveals both shares of one member in a round.
+    BothSharesRevealed,
 }
 
 /// Whether this mistake is being made.
@@ -72,7 +75,7 @@ mod chosen {
     }
 
     /// All of them.
-    pub const ALL: [Mistake; 11] = [
+    pub const ALL: [Mistake; 12] = [
         Mistake::DoubleVote,
         Mistake::LostFsync,
         Mistake::CommitBeforePersist,
@@ -84,6 +87,7 @@ mod chosen {
         Mistake::DuplicateProposal,
         Mistake::NoFailoverAbandon,
         Mistake::WatermarkEarly,
+        Mistake::BothSharesRevealed,
     ];
 
     impl Mistake {
@@ -101,6 +105,7 @@ mod chosen {
                 Self::DuplicateProposal => "duplicate-proposal",
                 Self::NoFailoverAbandon => "no-failover-abandon",
                 Self::WatermarkEarly => "watermark-early",
+                Self::BothSharesRevealed => "both-shares-revealed",
             }
         }
 
@@ -129,6 +134,9 @@ mod chosen {
                 }
                 Self::WatermarkEarly => {
                     "the journal's mark moves before the mails' digest is on the ledger"
+                }
+                Self::BothSharesRevealed => {
+                    "a participant reveals both of the shares that it holds of a member"
                 }
             }
         }

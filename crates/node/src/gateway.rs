@@ -74,7 +74,12 @@ impl GatewayHandler for Gateway {
                 }
                 Ok(())
             }
-            frame @ (Frame::Update { .. } | Frame::Decline { .. }) => {
+            Frame::Secure(message) if !message.step.is_participants() => {
+                let message = *message;
+                let input = ParticipantInput::Secure { from, message };
+                self.participant.post(input).await
+            }
+            frame @ (Frame::Update { .. } | Frame::Decline { .. } | Frame::Secure(_)) => {
                 match aggregator_input(&from, frame) {
                     Some(input) => self.aggregator.post(input).await,
                     None => {

@@ -1,6 +1,7 @@
 //! From the ledger's members to whoever must know them: the links and the key group.
 
 use cluster::{Cluster, Former, LinkEvent, MemberTable, Members};
+use federation::secagg::SecureRound;
 use ledger::State;
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
-use wire::{MemberEntry, NodeId, Removal};
+use wire::{Digest, Level, MemberEntry, NodeId, Removal};
 
 /// This node is a member no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +187,32 @@ impl Roll {
         let before = counts(&self.0);
         self.0.apply(committed.index, &committed.record);
         counts(&self.0) != before
+    }
+
+    /// What a secure round with this cohort goes by, after the entry `opened` it; `None`: not all members
+    /// can take part in one yet.
+    pub fn secure_round(
+        &self,
+        opened: &Committed,
+        cohort: &[NodeId],
+        missed: bool,
+    ) -> Option<SecureRound> {
+        let state = &self.0;
+        if state.level < Level::SECURE {
+            return None;
+        }
+        // Whoever is in the cohort of a round that took effect is a member.
+        let member = |node: &NodeId| {
+            let identity = state.members.get(node)?.identity;
+            let node = node.clone();
+            Some(federation::secagg::Member { node, identity })
+        };
+        Some(SecureRound {
+            cluster: state.cluster.clone()?,
+            entry: Digest::of(&wire::encode(&*opened.record)),
+            members: cohort.iter().map(member).collect::<Option<_>>()?,
+            missed,
+        })
     }
 
     /// As the custodian wants it.

@@ -42,6 +42,8 @@ pub struct Tail {
     pub feeds: Arc<watch::Sender<BTreeSet<Role>>>,
     /// For the roles shown.
     pub board: Arc<Board>,
+    /// Rounds are to be secure.
+    pub secure: bool,
 }
 
 impl Tail {
@@ -68,7 +70,7 @@ impl Tail {
                     if roster && !commit {
                         self.custodian.send(roll.input()).await?;
                     }
-                    self.tell(&committed).await?;
+                    self.tell(&committed, &roll, told < replay_to).await?;
                     if roster && commit {
                         self.custodian.send(roll.input()).await?;
                     }
@@ -137,7 +139,14 @@ impl Tail {
     }
 
     /// One leaf, to everyone whom it concerns.
-    async fn tell(&self, committed: &Committed) -> Result<(), ServiceError> {
+    ///
+    /// `replayed`: it was decided before this process followed the ledger.
+    async fn tell(
+        &self,
+        committed: &Committed,
+        roll: &Roll,
+        replayed: bool,
+    ) -> Result<(), ServiceError> {
         let record = &committed.record;
         match &committed.applied {
             Applied::Effective => {}
@@ -179,11 +188,17 @@ impl Tail {
             } => {
                 let (round, model, cohort) = (*round, *model, cohort.clone());
                 let by = record.proposer.clone();
+                let secure = self
+                    .secure
+                    .then(|| roll.secure_round(committed, &cohort, replayed))
+                    .flatten()
+                    .map(Arc::new);
                 self.participant
                     .post(ParticipantInput::Opened {
                         round,
                         model,
                         cohort: cohort.clone(),
+                        secure: secure.clone(),
                     })
                     .await?;
                 self.aggregator
@@ -192,6 +207,7 @@ impl Tail {
                         model,
                         cohort,
                         by,
+                        secure,
                     })
                     .await?;
             }

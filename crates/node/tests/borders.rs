@@ -45,12 +45,14 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             round,
             model,
             cohort: cohort.clone(),
+            secure: None,
         },
         Input::Opened {
             round,
             model,
             cohort,
             by: me.clone(),
+            secure: None,
         },
     )
 }

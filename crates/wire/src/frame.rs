@@ -1,7 +1,7 @@
 //! Messages between the nodes' gateways. A `Frame` is cast (at most once, may be lost); a `Call`
 //! is answered by a `Reply` within the caller's time limit.
 
-use crate::{Digest, NodeId, Record, Round, StoreId};
+use crate::{Digest, NodeId, Record, Round, SecureMessage, StoreId};
 use serde::{Deserialize, Serialize};
 
 /// One-way messages.
@@ -54,6 +54,8 @@ pub enum Frame {
         /// The signed note.
         note: String,
     },
+    /// Between aggregator and participant: a step of a secure round.
+    Secure(Box<SecureMessage>),
 }
 
 /// Requests that are answered.

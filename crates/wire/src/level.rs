@@ -31,6 +31,8 @@ impl Level {
     pub const TYPED: Self = Self(4);
     /// Models that people choose: pinned for scoring, rolled back to.
     pub const MODELS: Self = Self(5);
+    /// Rounds whose aggregator sees the sum of the updates only ([`SecureMessage`](crate::SecureMessage)).
+    pub const SECURE: Self = Self(5);
     /// What this build speaks.
     pub const NEWEST: Self = Self::MODELS;
 }
@@ -95,6 +97,7 @@ impl Frame {
             | Self::Decline { .. }
             | Self::Model { .. } => Level::FIRST,
             Self::Checkpoint { .. } => Level::MEMBERSHIP,
+            Self::Secure(_) => Level::SECURE,
         }
     }
 }

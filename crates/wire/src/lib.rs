@@ -14,6 +14,7 @@ pub mod membership;
 pub mod payload;
 pub mod quarantine;
 pub mod report;
+pub mod secure;
 pub mod status;
 pub mod xcdr;
 
@@ -34,3 +35,4 @@ pub use membership::{
 };
 pub use quarantine::Quarantined;
 pub use report::{DeviceEvent, Origin, Reading, Report};
+pub use secure::{SecureMessage, SecureStep};

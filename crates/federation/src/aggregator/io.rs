@@ -1,8 +1,9 @@
 use crate::fedavg::ServerOptimizer;
+use crate::secagg::SecureRound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Act, Digest, NodeId, Round};
+use wire::{Act, Digest, NodeId, Round, SecureMessage};
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +92,8 @@ pub enum Input {
         cohort: Vec<NodeId>,
         /// Who proposed it.
         by: NodeId,
+        /// What it takes to aggregate it securely; `None`: updates come in clear.
+        secure: Option<Arc<SecureRound>>,
     },
     /// `Act::RoundClosed` took effect.
     Closed {
@@ -111,6 +114,13 @@ pub enum Input {
     },
     /// An update came in.
     Update(Update),
+    /// A step of a secure round came in.
+    Secure {
+        /// From whom; the shell has checked it against the link it came by.
+        node: NodeId,
+        /// What.
+        message: SecureMessage,
+    },
     /// A participant declined.
     Decline {
         /// The round.
@@ -144,6 +154,13 @@ pub enum Output {
         model: Digest,
         /// The model.
         parameters: Arc<Vec<f32>>,
+    },
+    /// Send `wire::Frame::Secure` to one participant; the own node included.
+    SendSecure {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        message: SecureMessage,
     },
     /// Get this model from any peer; answer with `ModelReady` or `ModelUnavailable`.
     NeedModel(Digest),
@@ -198,6 +215,16 @@ pub enum RefusedUpdate {
     /// Nobody asked it.
     #[error("{node} is not in the cohort of round {round}")]
     NotInCohort {
+        /// Who.
+        node: NodeId,
+        /// The round.
+        round: Round,
+    },
+    /// It came in clear.
+    #[error(
+        "{node} sent it in clear, but round {round} is a secure one; `learning.secure_aggregation` must be the same on all nodes"
+    )]
+    Clear {
         /// Who.
         node: NodeId,
         /// The round.

@@ -11,14 +11,17 @@
 
 mod io;
 mod round;
+mod secure;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
 
+use crate::secagg::SecureRound;
 use machine::{Instant, Machine, Overload};
 use round::{Model, OpenRound, Taken};
+use secure::SecureOpen;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +58,9 @@ pub struct Aggregator {
     /// A model whose round's close was proposed and not yet seen.
     staged: Option<(Round, Model)>,
     phase: Phase,
+    /// A round is being abandoned that was a former leader's: nothing is wrong with the cohort, so the
+    /// next one opens without a pause.
+    taking_over: bool,
     counters: Counters,
 }
 
@@ -99,6 +105,7 @@ impl Aggregator {
                 until: Instant::ZERO,
                 asked: 0,
             },
+            taking_over: false,
             counters: Counters::default(),
         }
     }
@@ -111,7 +118,7 @@ impl Aggregator {
     /// The round being collected here: number, updates so far, size of the cohort.
     pub fn collecting(&self) -> Option<(Round, usize, usize)> {
         match &self.phase {
-            Phase::Collecting(open) => Some((open.round, open.updates.len(), open.cohort.len())),
+            Phase::Collecting(open) => Some((open.round, open.heard(), open.cohort.len())),
             Phase::Waiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } => None,
         }
     }
@@ -126,10 +133,10 @@ impl Aggregator {
     fn opened(
         &mut self,
         now: Instant,
-        round: Round,
-        model: Digest,
+        (round, model): (Round, Digest),
         cohort: Vec<NodeId>,
         by: &NodeId,
+        secure: Option<Arc<SecureRound>>,
         out: &mut Vec<Output>,
     ) {
         self.open = Some(round);
@@ -146,16 +153,26 @@ impl Aggregator {
             .filter(|held| ours && held.digest == model)
         {
             Some(base) => {
+                let length = base.parameters.len();
+                let secure = secure.map(|secure| {
+                    let context = secure.context(round, model, length);
+                    context.map(|context| SecureOpen::new(context, now, self.config.deadline))
+                });
+                let secure = match secure.transpose() {
+                    Ok(secure) => secure,
+                    Err(error) => return self.abandon(now, round, error.to_string(), out),
+                };
                 let open = OpenRound {
                     round,
                     base,
                     cohort: cohort.into_iter().collect(),
                     updates: Default::default(),
                     declined: Default::default(),
+                    secure,
                     ends: now + self.config.deadline,
                     resend_at: now + self.config.resend,
                 };
-                send_train(&open, out);
+                send_train(&open, open.cohort.iter(), out);
                 self.phase = Phase::Collecting(Box::new(open));
             }
             // Somebody else's round, or one whose model is gone: `begin` ends it if we lead.
@@ -171,8 +188,12 @@ impl Aggregator {
     fn ended(&mut self, now: Instant, round: Round) {
         self.open = None;
         self.next = round.next();
+        let pause = match std::mem::take(&mut self.taking_over) {
+            true => Duration::ZERO,
+            false => self.config.pause,
+        };
         self.phase = Phase::Waiting {
-            until: now + self.config.pause,
+            until: now + pause,
             asked: 0,
         };
     }
@@ -240,7 +261,7 @@ impl Aggregator {
         if let Phase::Collecting(open) = &mut self.phase
             && open.round == round
             && open.cohort.contains(&node)
-            && !open.updates.contains_key(&node)
+            && !open.has_update(&node)
         {
             open.declined.insert(node, reason);
         }
@@ -266,7 +287,7 @@ impl Machine for Aggregator {
             | Input::Abandoned { .. }
             | Input::RolledBack { .. }
             | Input::ProposalFailed { .. } => Overload::Delay,
-            Input::Update(_) => Overload::Refuse,
+            Input::Update(_) | Input::Secure { .. } => Overload::Refuse,
             Input::Decline { .. } => Overload::Shed,
         }
     }
@@ -313,13 +334,15 @@ impl Machine for Aggregator {
                 model,
                 cohort,
                 by,
+                secure,
             } => {
-                self.opened(now, round, model, cohort, &by, out);
+                self.opened(now, (round, model), cohort, &by, secure, out);
             }
             Input::Closed { round, model } => self.closed(now, round, model, out),
             Input::Abandoned { round } => self.ended(now, round),
             Input::RolledBack { model } => self.rolled_back(now, model),
             Input::Update(update) => self.update(update, out),
+            Input::Secure { node, message } => self.secure_step(node, message, out),
             Input::Decline {
                 round,
                 node,
@@ -360,7 +383,7 @@ impl Machine for Aggregator {
                 (!blocked).then_some(*until)
             }
             Phase::Opening { proposal } | Phase::Ending { proposal } => Some(proposal.due),
-            Phase::Collecting(open) => Some(open.ends.min(open.resend_at)),
+            Phase::Collecting(open) => Some(open.deadline()),
         }
     }
 }

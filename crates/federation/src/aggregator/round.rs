@@ -1,5 +1,6 @@
 //! One open round: who was asked, who answered, what is valid.
 
+use super::secure::SecureOpen;
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
 use machine::Instant;
@@ -22,6 +23,8 @@ pub(super) struct OpenRound {
     /// By node, so that the order of summation does not depend on the order of arrival.
     pub(super) updates: BTreeMap<NodeId, Update>,
     pub(super) declined: BTreeMap<NodeId, String>,
+    /// Where the updates come masked, and only their sum is seen.
+    pub(super) secure: Option<SecureOpen>,
     pub(super) ends: Instant,
     pub(super) resend_at: Instant,
 }
@@ -40,6 +43,12 @@ impl OpenRound {
         }
         if !self.cohort.contains(node) {
             return Err(RefusedUpdate::NotInCohort {
+                node: node.clone(),
+                round: *round,
+            });
+        }
+        if self.secure.is_some() {
+            return Err(RefusedUpdate::Clear {
                 node: node.clone(),
                 round: *round,
             });

@@ -5,10 +5,11 @@ use super::{
     Aggregator, Instant, MAX_REASON, MODEL_ATTEMPTS, MODEL_PAUSE, Output, PROPOSAL_LIMIT, Phase,
     Proposal,
 };
+use crate::fedavg::Aggregate;
 use crate::model_digest;
 use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
-use wire::{Act, Round};
+use wire::{Act, NodeId, Round};
 
 impl Aggregator {
     /// Take the next step, if its time has come.
@@ -36,12 +37,13 @@ impl Aggregator {
                     out.push(Output::Propose(proposal.act.clone()));
                 }
             }
+            Phase::Collecting(open) if open.secure.is_some() => self.pursue_secure(now, out),
             Phase::Collecting(open) => {
                 if open.ends <= now || open.complete(&self.up, self.config.min_cohort) {
                     self.end(now, out);
                 } else if open.resend_at <= now {
                     open.resend_at = now + self.config.resend;
-                    send_train(open, out);
+                    send_train(open, open.silent(), out);
                 }
             }
         }
@@ -53,6 +55,7 @@ impl Aggregator {
             && !mistakes::on(Mistake::NoFailoverAbandon)
         {
             let reason = format!("the leader that opened it was replaced by {}", self.node);
+            self.taking_over = true;
             self.abandon(now, round, reason, out);
             return;
         }
@@ -108,6 +111,7 @@ impl Aggregator {
             return;
         };
         let round = open.round;
+        let participants = open.updates.keys().cloned().collect();
         let made = if open.updates.len() < self.config.min_cohort {
             Err(open.shortfall(self.config.min_cohort))
         } else {
@@ -116,37 +120,51 @@ impl Aggregator {
         };
         match made {
             Err(reason) => self.abandon(now, round, reason, out),
-            Ok(made) => {
-                let participants = open.updates.keys().cloned().collect();
-                let digest = model_digest(&made.parameters);
-                let parameters = Arc::new(made.parameters);
-                self.staged = Some((
-                    round,
-                    Model {
-                        digest,
-                        parameters: Arc::clone(&parameters),
-                    },
-                ));
-                out.push(Output::StageModel {
-                    round,
-                    digest,
-                    parameters,
-                });
-                let act = Act::RoundClosed {
-                    round,
-                    model: digest,
-                    participants,
-                    examples: made.examples,
-                    loss: made.loss,
-                };
-                self.phase = Phase::Ending {
-                    proposal: propose(now, round, act, out),
-                };
-            }
+            Ok(made) => self.close(now, (round, participants), made, out),
         }
     }
 
-    fn abandon(&mut self, now: Instant, round: Round, mut reason: String, out: &mut Vec<Output>) {
+    /// From collecting: there is a new model.
+    pub(super) fn close(
+        &mut self,
+        now: Instant,
+        (round, participants): (Round, Vec<NodeId>),
+        made: Aggregate,
+        out: &mut Vec<Output>,
+    ) {
+        let digest = model_digest(&made.parameters);
+        let parameters = Arc::new(made.parameters);
+        self.staged = Some((
+            round,
+            Model {
+                digest,
+                parameters: Arc::clone(&parameters),
+            },
+        ));
+        out.push(Output::StageModel {
+            round,
+            digest,
+            parameters,
+        });
+        let act = Act::RoundClosed {
+            round,
+            model: digest,
+            participants,
+            examples: made.examples,
+            loss: made.loss,
+        };
+        self.phase = Phase::Ending {
+            proposal: propose(now, round, act, out),
+        };
+    }
+
+    pub(super) fn abandon(
+        &mut self,
+        now: Instant,
+        round: Round,
+        mut reason: String,
+        out: &mut Vec<Output>,
+    ) {
         if let Some((at, _)) = reason.char_indices().nth(MAX_REASON) {
             reason.truncate(at);
             reason.push('…');
@@ -170,8 +188,12 @@ fn propose(now: Instant, round: Round, act: Act, out: &mut Vec<Output>) -> Propo
     }
 }
 
-pub(super) fn send_train(open: &OpenRound, out: &mut Vec<Output>) {
-    out.extend(open.silent().map(|to| Output::SendTrain {
+pub(super) fn send_train<'a>(
+    open: &OpenRound,
+    to: impl Iterator<Item = &'a NodeId>,
+    out: &mut Vec<Output>,
+) {
+    out.extend(to.map(|to| Output::SendTrain {
         to: to.clone(),
         round: open.round,
         model: open.base.digest,

@@ -40,6 +40,17 @@ pub struct Contribution<'a> {
     pub loss: f64,
 }
 
+/// What the updates of a round say together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mean {
+    /// Δ.
+    pub delta: Vec<f64>,
+    /// n, as the participants claim.
+    pub examples: u64,
+    /// Mean loss of the base model, weighted by examples.
+    pub loss: f64,
+}
+
 /// What a round made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
@@ -108,10 +119,30 @@ pub fn aggregate(
             *sum += weight * f64::from(*delta);
         }
     }
+    let mean = Mean {
+        delta: mean,
+        examples,
+        loss,
+    };
+    step(optimizer, base, &mean)
+}
+
+/// Takes the server's step from `base` along `mean`.
+pub fn step(
+    optimizer: ServerOptimizer,
+    base: &[f32],
+    mean: &Mean,
+) -> Result<Aggregate, AggregateError> {
+    if mean.delta.len() != base.len() {
+        return Err(AggregateError::Length {
+            expected: base.len(),
+            found: mean.delta.len(),
+        });
+    }
     let ServerOptimizer::FedAvg { learning_rate } = optimizer;
     let parameters: Vec<f32> = base
         .iter()
-        .zip(&mean)
+        .zip(&mean.delta)
         .map(|(weight, step)| (f64::from(*weight) + learning_rate * step) as f32)
         .collect();
     match parameters
@@ -121,8 +152,8 @@ pub fn aggregate(
         Some(index) => Err(AggregateError::NotFinite { index }),
         None => Ok(Aggregate {
             parameters,
-            examples,
-            loss,
+            examples: mean.examples,
+            loss: mean.loss,
         }),
     }
 }

@@ -1,12 +1,15 @@
 //! The participant: trains when asked by the aggregator and the ledger agrees.
 
+mod secure;
 #[cfg(test)]
 mod tests;
 
 use crate::model_digest;
+use crate::secagg::SecureRound;
 use machine::{Instant, Machine, Overload};
+use secure::Secure;
 use std::sync::Arc;
-use wire::{Digest, Frame, NodeId, Round};
+use wire::{Act, Digest, Frame, NodeId, Round, SecureMessage};
 
 /// What can happen to a participant.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub enum ParticipantInput {
         model: Digest,
         /// Who is asked.
         cohort: Vec<NodeId>,
+        /// What it takes to aggregate it securely; `None`: updates are sent in clear.
+        secure: Option<Arc<SecureRound>>,
     },
     /// A round was closed or abandoned, by the ledger's fold.
     Ended {
@@ -37,6 +42,13 @@ pub enum ParticipantInput {
         model: Digest,
         /// The model.
         parameters: Arc<Vec<f32>>,
+    },
+    /// `wire::Frame::Secure` came in.
+    Secure {
+        /// From whom.
+        from: NodeId,
+        /// What.
+        message: SecureMessage,
     },
     /// The learner finished.
     Trained {
@@ -75,7 +87,9 @@ pub enum ParticipantOutput {
         /// The round.
         round: Round,
     },
-    /// Send this frame (`Update` or `Decline`).
+    /// Append this to the ledger: somebody breaks the protocol of a secure round.
+    Propose(Act),
+    /// Send this frame (`Update`, `Decline` or `Secure`).
     Send {
         /// To whom.
         to: NodeId,
@@ -101,18 +115,35 @@ struct Job {
     from: NodeId,
     /// The answer, once there is one; kept to answer a repeated request.
     answer: Option<Frame>,
+    /// The learner has finished, and a secure round goes on.
+    trained: bool,
+}
+
+impl Job {
+    fn is_training(&self) -> bool {
+        self.answer.is_none() && !self.trained
+    }
+}
+
+struct Open {
+    round: Round,
+    model: Digest,
+    /// Whether this node is asked.
+    asked: bool,
+    secure: Option<Arc<SecureRound>>,
 }
 
 /// Answers rounds; at most one training at a time, never two for one round.
 pub struct Participant {
     node: NodeId,
-    /// The open round by the ledger: number, model, whether this node is asked.
-    open: Option<(Round, Digest, bool)>,
+    /// The open round by the ledger.
+    open: Option<Open>,
     /// The last round known to have ended.
     ended: Round,
     /// A request that is ahead of what this node has seen of the ledger.
     early: Option<Request>,
     job: Option<Job>,
+    secure: Option<Secure>,
 }
 
 impl Participant {
@@ -124,37 +155,55 @@ impl Participant {
             ended: Round(0),
             early: None,
             job: None,
+            secure: None,
         }
+    }
+
+    /// One that can also take part in secure rounds: it signs with its identity key, draws all
+    /// randomness from `seed`, and hides no update whose L2 norm is over `max_norm`, which the
+    /// aggregator could not see.
+    #[must_use]
+    pub fn with_identity(
+        mut self,
+        identity: Arc<ed25519_dalek::SigningKey>,
+        seed: [u8; 32],
+        max_norm: f64,
+    ) -> Self {
+        self.secure = Some(Secure::new(identity, seed, max_norm));
+        self
     }
 
     /// Whether the learner is at work for this participant.
     pub fn training(&self) -> Option<Round> {
         self.job
             .as_ref()
-            .filter(|job| job.answer.is_none())
+            .filter(|job| job.is_training())
             .map(|job| job.round)
     }
 
     fn train(&mut self, request: Request, out: &mut Vec<ParticipantOutput>) {
         if let Some(job) = self.job.as_mut().filter(|job| job.round == request.round) {
             job.from = request.from;
-            if let Some(frame) = &job.answer {
+            let frame = job.answer.clone();
+            let advertised = self.secure.as_ref().and_then(Secure::advertised);
+            if let Some(frame) = frame.or(advertised) {
                 out.push(ParticipantOutput::Send {
                     to: job.from.clone(),
-                    frame: frame.clone(),
+                    frame,
                 });
             }
             return;
         }
-        match self.open {
+        match &self.open {
             _ if request.round <= self.ended => {}
-            Some((round, model, asked)) if round == request.round => {
-                match self.objection(&request, model, asked) {
-                    Some(reason) => self.decline(&request, reason, out),
-                    None => self.start(request, out),
+            Some(open) if open.round == request.round => match self.objection(&request, open) {
+                Some(reason) => self.decline(&request, reason, out),
+                None => {
+                    let secure = open.secure.clone();
+                    self.start(request, secure, out);
                 }
-            }
-            Some((round, ..)) if request.round < round => {}
+            },
+            Some(open) if request.round < open.round => {}
             // The ledger is a step behind the link; its word decides.
             Some(_) | None => {
                 if self
@@ -168,8 +217,9 @@ impl Participant {
         }
     }
 
-    fn objection(&self, request: &Request, model: Digest, asked: bool) -> Option<String> {
-        if !asked {
+    fn objection(&self, request: &Request, open: &Open) -> Option<String> {
+        let model = open.model;
+        if !open.asked {
             return Some(format!("{} is not in the cohort on the ledger", self.node));
         }
         if request.model != model {
@@ -183,29 +233,47 @@ impl Participant {
             .then(|| format!("the parameters sent have digest {found:?} instead of {model:?}"))
     }
 
-    fn start(&mut self, request: Request, out: &mut Vec<ParticipantOutput>) {
+    fn start(
+        &mut self,
+        request: Request,
+        secure: Option<Arc<SecureRound>>,
+        out: &mut Vec<ParticipantOutput>,
+    ) {
         self.cancel(out);
+        // Keys are agreed on and shares are dealt while the learner is at work.
+        let keys = match secure
+            .map(|secure| self.join(&request, &secure))
+            .transpose()
+        {
+            Ok(keys) => keys,
+            Err(reason) => return self.decline(&request, reason, out),
+        };
         let Request {
             from,
             round,
             model,
             parameters,
         } = request;
-        self.job = Some(Job {
-            round,
-            model,
-            from,
-            answer: None,
-        });
         out.push(ParticipantOutput::StartTraining {
             round,
             model,
             parameters,
         });
+        if let Some(frame) = keys {
+            let to = from.clone();
+            out.push(ParticipantOutput::Send { to, frame });
+        }
+        self.job = Some(Job {
+            round,
+            model,
+            from,
+            answer: None,
+            trained: false,
+        });
     }
 
     fn cancel(&mut self, out: &mut Vec<ParticipantOutput>) {
-        if let Some(job) = self.job.take_if(|job| job.answer.is_none()) {
+        if let Some(job) = self.job.take_if(|job| job.is_training()) {
             out.push(ParticipantOutput::CancelTraining { round: job.round });
         }
     }
@@ -250,7 +318,10 @@ impl Participant {
 
     fn end(&mut self, round: Round, out: &mut Vec<ParticipantOutput>) {
         self.ended = self.ended.max(round);
-        self.open.take_if(|(open, ..)| *open <= round);
+        self.open.take_if(|open| open.round <= round);
+        if let Some(secure) = &mut self.secure {
+            secure.forget(round);
+        }
         self.early.take_if(|early| early.round <= round);
         if self.job.as_ref().is_some_and(|job| job.round <= round) {
             self.cancel(out);
@@ -272,7 +343,7 @@ impl Machine for Participant {
             | ParticipantInput::RolledBack
             | ParticipantInput::Trained { .. }
             | ParticipantInput::TrainingFailed { .. } => Overload::Delay,
-            ParticipantInput::Train { .. } => Overload::Refuse,
+            ParticipantInput::Train { .. } | ParticipantInput::Secure { .. } => Overload::Refuse,
         }
     }
 
@@ -282,8 +353,14 @@ impl Machine for Participant {
                 round,
                 model,
                 cohort,
+                secure,
             } => {
-                self.open = Some((round, model, cohort.contains(&self.node)));
+                self.open = Some(Open {
+                    round,
+                    model,
+                    asked: cohort.contains(&self.node),
+                    secure,
+                });
                 if self.job.as_ref().is_some_and(|job| job.round < round) {
                     self.cancel(out);
                 }
@@ -293,8 +370,8 @@ impl Machine for Participant {
             }
             ParticipantInput::Ended { round } => self.end(round, out),
             ParticipantInput::RolledBack => {
-                if let Some((round, ..)) = self.open {
-                    self.end(round, out);
+                if let Some(open) = &self.open {
+                    self.end(open.round, out);
                 }
             }
             ParticipantInput::Train {
@@ -313,6 +390,13 @@ impl Machine for Participant {
                     out,
                 );
             }
+            ParticipantInput::Secure { from, message } => self.hear(&from, message, out),
+            ParticipantInput::Trained {
+                round,
+                delta,
+                examples,
+                loss,
+            } if self.is_secure(round) => self.contribute(round, (delta, examples, loss), out),
             ParticipantInput::Trained {
                 round,
                 delta,

@@ -16,6 +16,7 @@ fn opened(round: u64) -> ParticipantInput {
         round: Round(round),
         model: model().0,
         cohort: vec![me()],
+        secure: None,
     }
 }
 
@@ -70,6 +71,7 @@ fn feed(
                 format!("decline {round} to {to}")
             }
             ParticipantOutput::Send { frame, .. } => panic!("not an answer: {frame:?}"),
+            ParticipantOutput::Propose(act) => panic!("not in a plain round: {act:?}"),
             ParticipantOutput::Note(_) => "note".to_owned(),
         })
         .collect()
@@ -86,11 +88,13 @@ fn courses_of_a_round() {
         round: Round(1),
         model: model().0,
         cohort: vec!["other".into()],
+        secure: None,
     };
     let other_model = ParticipantInput::Opened {
         round: Round(1),
         model: model_digest(&[9.0]),
         cohort: vec![me()],
+        secure: None,
     };
     let wrong_parameters = ParticipantInput::Train {
         from: "lead".into(),

@@ -8,6 +8,7 @@ use federation::{Aggregator, Participant};
 use learn::TrainConfig;
 use runtime::entropy;
 use runtime::supervisor::ChildSpec;
+use std::sync::Arc;
 use std::time::Duration;
 use telemetry::monitor::Monitor;
 
@@ -54,10 +55,12 @@ impl Parts {
             self.windows.clone(),
         );
         let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
+        let (identity, ledger) = (self.identity.clone(), self.ledger.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
             let effects = ParticipantEffects {
                 me: me.clone(),
                 cluster: cluster.clone(),
+                ledger: ledger.clone(),
                 aggregator: aggregator.clone(),
                 sent: updates.clone(),
                 learner: learner.clone(),
@@ -71,8 +74,13 @@ impl Parts {
                 },
                 min_examples: learning.min_examples,
             };
-            let me = me.clone();
-            async move { Ok((Participant::new(me), effects)) }
+            // Fresh at each start: what was said in a secure round is forgotten, and the round with it.
+            let participant = Participant::new(me.clone()).with_identity(
+                Arc::new(identity.clone()),
+                entropy::bytes(),
+                federation::Config::default().max_norm,
+            );
+            async move { Ok((participant, effects)) }
         })
     }
 

@@ -112,6 +112,17 @@ impl Effects<Aggregator> for AggregatorEffects {
                     tracing::debug!("round {round}: {to} was not asked: {error}");
                 }
             }
+            Output::SendSecure { to, message } if to == self.me => {
+                let input = ParticipantInput::Secure { from: to, message };
+                if let Err(error) = self.participant.post(input).await {
+                    tracing::debug!("a step of a secure round was not taken: {error}");
+                }
+            }
+            Output::SendSecure { to, message } => {
+                if let Err(error) = self.cluster.cast(&to, Frame::Secure(Box::new(message))) {
+                    tracing::debug!("a step of a secure round was not sent to {to}: {error}");
+                }
+            }
             Output::NeedModel(digest) => self.find(ctx.address().clone(), digest),
             Output::StageModel {
                 round,

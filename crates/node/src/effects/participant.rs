@@ -6,6 +6,7 @@ use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput, U
 use learn::{Learner, TrainConfig};
 use machine::Machine;
 use ractor::ActorProcessingErr;
+use replica::Ledger;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,8 @@ pub struct ParticipantEffects {
     pub me: NodeId,
     /// To the aggregator on another node.
     pub cluster: Cluster,
+    /// For accusations.
+    pub ledger: Ledger,
     /// To the one on this node.
     pub aggregator: Address<<Aggregator as Machine>::Input>,
     /// Which update was sent last: the round and the examples behind it.
@@ -137,7 +140,14 @@ pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation
             node,
             reason,
         }),
-        Frame::Update { .. }
+        Frame::Secure(message) if message.step.is_participants() => {
+            Some(federation::Input::Secure {
+                node: from.clone(),
+                message: *message,
+            })
+        }
+        Frame::Secure(_)
+        | Frame::Update { .. }
         | Frame::Decline { .. }
         | Frame::Train { .. }
         | Frame::Model { .. }
@@ -164,6 +174,15 @@ impl Effects<Participant> for ParticipantEffects {
                 tracing::debug!("round {round} is not wanted any more")
             }
             ParticipantOutput::Send { to, frame } => self.send(&to, frame).await,
+            // Once is enough: if it is lost, whoever else finds the same says so, or the deadline comes.
+            ParticipantOutput::Propose(act) => {
+                let ledger = self.ledger.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = ledger.propose(act).await {
+                        tracing::warn!("the ledger does not have the accusation: {error}");
+                    }
+                });
+            }
             ParticipantOutput::Note(note) => tracing::info!("participant: {note}"),
         }
         Ok(())

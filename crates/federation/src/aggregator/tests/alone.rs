@@ -90,6 +90,7 @@ impl Bench {
                 model,
                 cohort,
                 by: name(0),
+                secure: None,
             },
             Act::RoundClosed { round, model, .. } => Input::Closed { round, model },
             Act::RoundAbandoned { round, .. } => Input::Abandoned { round },
@@ -120,6 +121,7 @@ impl Bench {
         self.out
             .iter()
             .map(|output| match output {
+                Output::SendSecure { .. } => panic!("not in a plain round"),
                 Output::Propose(Act::RoundOpened { round, cohort, .. }) => {
                     format!("open {round} with {}", cohort.len())
                 }
@@ -427,6 +429,7 @@ fn a_late_round_of_the_former_leader_is_ended_too() {
         model: base().digest,
         cohort: vec![name(1), name(2)],
         by: name(1),
+        secure: None,
     });
     assert_eq!(
         out,

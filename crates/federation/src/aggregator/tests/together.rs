@@ -7,15 +7,25 @@
 //!   examples are exactly theirs.
 //! * `FEDERATION-3` a participant trains at most once for a round in one life.
 //! * `FEDERATION-4` nobody is asked to train for a round that the ledger has not opened.
+//! * `FEDERATION-5` in a secure round no update travels in clear, and the model is what the plain sum
+//!   of its participants' updates makes.
+//! * `FEDERATION-6` nobody reveals both shares of one member in a round.
+//! * `FEDERATION-7` among honest nodes nobody finds the protocol broken, whatever the network does.
 
 use super::super::*;
 use crate::model_digest;
 use crate::participant::{Participant, ParticipantInput, ParticipantOutput};
+use crate::secagg::Member;
+use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use wire::Frame;
+use wire::secure::Secret;
+use wire::{Frame, SecureStep};
 
+/// In plain rounds.
 const NODES: usize = 3;
+/// In secure ones: two thirds of five are four, so one may drop out.
+const SECURE_NODES: usize = 5;
 
 fn name(n: usize) -> NodeId {
     NodeId::new(format!("n{n}"))
@@ -23,6 +33,10 @@ fn name(n: usize) -> NodeId {
 
 fn number(node: &NodeId) -> usize {
     node.as_str()[1..].parse().expect("names are n0, n1, …")
+}
+
+fn identity(n: usize) -> SigningKey {
+    SigningKey::from_bytes(&[n as u8 + 1; 32])
 }
 
 struct Node {
@@ -34,6 +48,8 @@ struct Node {
     trained: Vec<Round>,
     /// Trainings under way.
     training: Vec<(Round, Arc<Vec<f32>>)>,
+    /// It reads what was decided before it was there.
+    catching_up: bool,
 }
 
 /// A frame under way: sender, receiver, content.
@@ -41,6 +57,7 @@ struct Node {
 struct Mail(usize, usize, Frame);
 
 struct World {
+    secure: bool,
     nodes: Vec<Node>,
     /// Effective acts with their proposers.
     ledger: Vec<(usize, Act)>,
@@ -53,6 +70,15 @@ struct World {
     now: Instant,
     published: BTreeMap<Round, Digest>,
     closed: u64,
+    lives: u64,
+    /// All that there ever were.
+    models: BTreeMap<Digest, Arc<Vec<f32>>>,
+    /// The model that each round starts from.
+    bases: BTreeMap<Round, Digest>,
+    /// What training made, by round and node; of the last life in which it did.
+    deltas: BTreeMap<(Round, usize), Vec<f32>>,
+    /// By round, who revealed, and whose share.
+    revealed: BTreeMap<(Digest, usize, u16), Secret>,
 }
 
 fn examples(node: usize) -> u64 {
@@ -60,9 +86,10 @@ fn examples(node: usize) -> u64 {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(nodes: usize, secure: bool) -> Self {
         let mut world = Self {
-            nodes: (0..NODES).map(born).collect(),
+            secure,
+            nodes: (0..nodes).map(|n| born(n, 0)).collect(),
             ledger: Vec::new(),
             open: None,
             last: Round(0),
@@ -73,18 +100,25 @@ impl World {
             now: Instant::ZERO,
             published: BTreeMap::new(),
             closed: 0,
+            lives: 0,
+            models: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            deltas: BTreeMap::new(),
+            revealed: BTreeMap::new(),
         };
-        for n in 0..NODES {
+        for n in 0..nodes {
             world.start(n);
         }
         world
     }
 
     fn start(&mut self, n: usize) {
-        self.feed(n, Input::Members((0..NODES).map(name).collect()));
+        let everybody = (0..self.nodes.len()).map(name).collect();
+        self.feed(n, Input::Members(everybody));
         let initial = Arc::new(vec![0.0_f32, 0.0]);
         let digest = model_digest(&initial);
         self.nodes[n].models.insert(digest, Arc::clone(&initial));
+        self.models.insert(digest, Arc::clone(&initial));
         self.feed(
             n,
             Input::ModelReady {
@@ -119,8 +153,11 @@ impl World {
     }
 
     fn crash(&mut self, n: usize) {
-        self.nodes[n] = born(n);
+        self.lives += 1;
+        self.nodes[n] = born(n, self.lives);
+        self.nodes[n].catching_up = true;
         while self.deliver(n) {}
+        self.nodes[n].catching_up = false;
         self.start(n);
     }
 
@@ -150,10 +187,60 @@ impl World {
                     self.nodes[n].training.retain(|(of, _)| *of != round);
                 }
                 ParticipantOutput::Send { to, frame } => {
+                    self.look_at(n, &frame);
                     self.mail.push(Mail(n, number(&to), frame))
                 }
+                ParticipantOutput::Propose(act) => panic!("FEDERATION-7: n{n}: {act:?}"),
                 ParticipantOutput::Note(_) => {}
             }
+        }
+    }
+
+    fn look_at(&mut self, n: usize, frame: &Frame) {
+        match frame {
+            Frame::Update { round, .. } => {
+                assert!(!self.secure, "FEDERATION-5: n{n}, round {round}");
+            }
+            Frame::Secure(message) => {
+                let SecureStep::Reveal(shares) = &message.step else {
+                    return;
+                };
+                for share in shares {
+                    let key = (message.context, n, share.owner);
+                    let before = self.revealed.insert(key, share.secret);
+                    assert!(
+                        before.is_none_or(|before| before == share.secret),
+                        "FEDERATION-6: n{n} of member {}",
+                        share.owner
+                    );
+                }
+            }
+            Frame::Train { .. }
+            | Frame::Decline { .. }
+            | Frame::Model { .. }
+            | Frame::Checkpoint { .. } => {}
+        }
+    }
+
+    /// Against `FEDERATION-5`: by FedAvg over what the participants' training made.
+    fn check_sum(&self, round: Round, model: Digest, participants: &[NodeId]) {
+        let made = &self.models[&model];
+        let base = &self.models[&self.bases[&round]];
+        let parts: Vec<(&Vec<f32>, u64)> = participants
+            .iter()
+            .map(|node| (&self.deltas[&(round, number(node))], examples(number(node))))
+            .collect();
+        let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
+        for (at, found) in made.iter().enumerate() {
+            let sum: f64 = parts
+                .iter()
+                .map(|(delta, weight)| f64::from(delta[at]) * *weight as f64)
+                .sum();
+            let expected = f64::from(base[at]) + sum / total as f64;
+            assert!(
+                (f64::from(*found) - expected).abs() < 1e-6,
+                "FEDERATION-5: round {round}: {found} instead of {expected}"
+            );
         }
     }
 
@@ -183,6 +270,10 @@ impl World {
                         },
                     ));
                 }
+                Output::SendSecure { to, message } => {
+                    let frame = Frame::Secure(Box::new(message));
+                    self.mail.push(Mail(n, number(&to), frame));
+                }
                 Output::NeedModel(digest) => {
                     let found = self
                         .nodes
@@ -202,7 +293,8 @@ impl World {
                     parameters,
                 } => {
                     self.nodes[n].models.insert(digest, Arc::clone(&parameters));
-                    for to in (0..NODES).filter(|to| *to != n) {
+                    self.models.insert(digest, Arc::clone(&parameters));
+                    for to in (0..self.nodes.len()).filter(|to| *to != n) {
                         let parameters = parameters.to_vec();
                         self.mail.push(Mail(
                             n,
@@ -230,7 +322,10 @@ impl World {
         }
         let (by, act) = self.proposals.remove(i);
         match &act {
-            Act::RoundOpened { round, .. } if self.open.is_none() && *round == self.last.next() => {
+            Act::RoundOpened { round, model, .. }
+                if self.open.is_none() && *round == self.last.next() =>
+            {
+                self.bases.insert(*round, *model);
                 self.open = Some(*round);
             }
             Act::RoundClosed {
@@ -244,7 +339,13 @@ impl World {
                 assert_eq!(distinct.len(), participants.len(), "FEDERATION-2");
                 let expected: u64 = distinct.iter().map(|node| examples(number(node))).sum();
                 assert_eq!(*sum, expected, "FEDERATION-2");
-                assert!(participants.len() >= 2, "the minimum cohort");
+                let least = if self.secure {
+                    self.nodes.len() * 2 / 3 + 1
+                } else {
+                    2
+                };
+                assert!(participants.len() >= least, "the minimum cohort");
+                self.check_sum(*round, *model, participants);
                 assert_eq!(self.published.insert(*round, *model), None, "FEDERATION-1");
                 (self.open, self.last, self.model) = (None, *round, Some(*model));
                 self.closed += 1;
@@ -261,6 +362,7 @@ impl World {
         let Some((by, act)) = self.ledger.get(self.nodes[n].cursor).cloned() else {
             return false;
         };
+        let entry = Digest::of(&self.nodes[n].cursor.to_le_bytes());
         self.nodes[n].cursor += 1;
         match act {
             Act::RoundOpened {
@@ -268,10 +370,23 @@ impl World {
                 model,
                 cohort,
             } => {
+                let member = |node: &NodeId| Member {
+                    node: node.clone(),
+                    identity: identity(number(node)).verifying_key().to_bytes(),
+                };
+                let secure = self.secure.then(|| {
+                    Arc::new(SecureRound {
+                        cluster: "test".to_owned(),
+                        entry,
+                        members: cohort.iter().map(member).collect(),
+                        missed: self.nodes[n].catching_up,
+                    })
+                });
                 let opened = ParticipantInput::Opened {
                     round,
                     model,
                     cohort: cohort.clone(),
+                    secure: secure.clone(),
                 };
                 self.feed_participant(n, opened);
                 self.feed(
@@ -281,6 +396,7 @@ impl World {
                         model,
                         cohort,
                         by: name(by),
+                        secure,
                     },
                 );
             }
@@ -346,6 +462,14 @@ impl World {
                 );
             }
             Frame::Checkpoint { .. } => unreachable!("no round sends one"),
+            Frame::Secure(message) if message.step.is_participants() => {
+                let (node, message) = (name(from), *message);
+                self.feed(to, Input::Secure { node, message });
+            }
+            Frame::Secure(message) => {
+                let (from, message) = (name(from), *message);
+                self.feed_participant(to, ParticipantInput::Secure { from, message });
+            }
             Frame::Decline {
                 round,
                 node,
@@ -375,7 +499,8 @@ impl World {
         }
         let (round, parameters) = self.nodes[n].training.remove(0);
         let goal = n as f32;
-        let delta = parameters.iter().map(|p| (goal - p) / 2.0).collect();
+        let delta: Vec<f32> = parameters.iter().map(|p| (goal - p) / 2.0).collect();
+        self.deltas.insert((round, n), delta.clone());
         let loss = parameters.iter().map(|p| f64::from(goal - p).powi(2)).sum();
         self.feed_participant(
             n,
@@ -397,7 +522,7 @@ impl World {
 
     fn advance(&mut self, by: Duration) {
         self.now = self.now + by;
-        for n in 0..NODES {
+        for n in 0..self.nodes.len() {
             while self.nodes[n]
                 .aggregator
                 .deadline()
@@ -414,15 +539,21 @@ impl World {
     fn heal(&mut self, rounds: u64) -> bool {
         let goal = self.closed + rounds;
         for _ in 0..200 {
-            while !self.proposals.is_empty() {
-                self.commit(0);
-            }
-            for n in 0..NODES {
-                while self.deliver(n) {}
-                self.train(n, true);
-            }
-            for _ in 0..self.mail.len() {
-                self.arrive(0, false);
+            // All there is to do before time goes on.
+            loop {
+                while !self.proposals.is_empty() {
+                    self.commit(0);
+                }
+                for n in 0..self.nodes.len() {
+                    while self.deliver(n) {}
+                    self.train(n, true);
+                }
+                if self.closed >= goal || self.mail.is_empty() && self.proposals.is_empty() {
+                    break;
+                }
+                for _ in 0..self.mail.len() {
+                    self.arrive(0, false);
+                }
             }
             if self.closed >= goal {
                 return true;
@@ -433,14 +564,18 @@ impl World {
     }
 }
 
-fn born(n: usize) -> Node {
+fn born(n: usize, life: u64) -> Node {
+    let mut seed = [n as u8; 32];
+    seed[..8].copy_from_slice(&life.to_le_bytes());
+    let max_norm = Config::default().max_norm;
     Node {
         aggregator: Aggregator::new(name(n), Config::default()),
-        participant: Participant::new(name(n)),
+        participant: Participant::new(name(n)).with_identity(Arc::new(identity(n)), seed, max_norm),
         cursor: 0,
         models: BTreeMap::new(),
         trained: Vec::new(),
         training: Vec::new(),
+        catching_up: false,
     }
 }
 
@@ -457,52 +592,189 @@ enum Step {
     Advance(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..NODES).prop_map(Step::Deliver),
+        8 => (0..nodes).prop_map(Step::Deliver),
         6 => (0..3_usize).prop_map(Step::Commit),
         1 => (0..3_usize).prop_map(Step::LoseProposal),
         10 => (0..6_usize, proptest::bool::weighted(0.2)).prop_map(|(at, keep)| Step::Arrive { at, keep }),
         2 => (0..6_usize).prop_map(Step::LoseMail),
-        6 => (0..NODES, proptest::bool::weighted(0.9)).prop_map(|(node, works)| Step::Train { node, works }),
-        1 => (0..NODES).prop_map(Step::Crash),
-        1 => (0..NODES).prop_map(Step::Lead),
+        6 => (0..nodes, proptest::bool::weighted(0.9)).prop_map(|(node, works)| Step::Train { node, works }),
+        1 => (0..nodes).prop_map(Step::Crash),
+        1 => (0..nodes).prop_map(Step::Lead),
         4 => (1..2_000_u64).prop_map(Step::Advance),
     ]
+}
+
+impl World {
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Deliver(node) => {
+                self.deliver(node);
+            }
+            Step::Commit(at) => self.commit(at),
+            Step::LoseProposal(at) if at < self.proposals.len() => {
+                let (n, act) = self.proposals.remove(at);
+                if let Act::RoundOpened { round, .. }
+                | Act::RoundClosed { round, .. }
+                | Act::RoundAbandoned { round, .. } = act
+                {
+                    let reason = "no leader".to_owned();
+                    self.feed(n, Input::ProposalFailed { round, reason });
+                }
+            }
+            Step::LoseProposal(_) => {}
+            Step::Arrive { at, keep } => self.arrive(at, keep),
+            Step::LoseMail(at) => {
+                if at < self.mail.len() {
+                    self.mail.swap_remove(at);
+                }
+            }
+            Step::Train { node, works } => self.train(node, works),
+            Step::Crash(node) => self.crash(node),
+            Step::Lead(node) => self.change_leader(node),
+            Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
+        }
+    }
 }
 
 proptest! {
     #[test]
     fn whatever_happens_a_round_has_at_most_one_model_and_rounds_go_on(
-        steps in proptest::collection::vec(step(), 1..300)
+        steps in proptest::collection::vec(step(NODES), 1..300)
     ) {
-        let mut world = World::new();
+        let mut world = World::new(NODES, false);
         for step in steps {
-            match step {
-                Step::Deliver(node) => { world.deliver(node); }
-                Step::Commit(at) => world.commit(at),
-                Step::LoseProposal(at) if at < world.proposals.len() => {
-                    let (n, act) = world.proposals.remove(at);
-                    if let Act::RoundOpened { round, .. } | Act::RoundClosed { round, .. } | Act::RoundAbandoned { round, .. } = act {
-                        world.feed(n, Input::ProposalFailed { round, reason: "no leader".to_owned() });
-                    }
-                }
-                Step::LoseProposal(_) => {}
-                Step::Arrive { at, keep } => world.arrive(at, keep),
-                Step::LoseMail(at) => if at < world.mail.len() { world.mail.swap_remove(at); },
-                Step::Train { node, works } => world.train(node, works),
-                Step::Crash(node) => world.crash(node),
-                Step::Lead(node) => world.change_leader(node),
-                Step::Advance(ms) => world.advance(Duration::from_millis(ms)),
-            }
+            world.take(step);
+        }
+        prop_assert!(world.heal(2), "rounds do not go on after round {}", world.last);
+    }
+
+
+    #[test]
+    fn the_same_with_secure_rounds(
+        steps in proptest::collection::vec(step(SECURE_NODES), 1..400)
+    ) {
+        let mut world = World::new(SECURE_NODES, true);
+        for step in steps {
+            world.take(step);
         }
         prop_assert!(world.heal(2), "rounds do not go on after round {}", world.last);
     }
 }
 
+/// Everything up to the moment before the `nth` message of a kind is delivered.
+fn until(world: &mut World, arrives: impl Fn(&Frame) -> bool) {
+    for _ in 0..100_000 {
+        while !world.proposals.is_empty() {
+            world.commit(0);
+        }
+        for n in 0..world.nodes.len() {
+            while world.deliver(n) {}
+            world.train(n, true);
+        }
+        match world.mail.first() {
+            Some(Mail(_, _, frame)) if arrives(frame) => return,
+            Some(_) => world.arrive(0, false),
+            None => world.advance(Duration::from_millis(50)),
+        }
+    }
+    panic!("such a message never came");
+}
+
+fn step_of(frame: &Frame) -> Option<&SecureStep> {
+    match frame {
+        Frame::Secure(message) => Some(&message.step),
+        Frame::Train { .. }
+        | Frame::Update { .. }
+        | Frame::Decline { .. }
+        | Frame::Model { .. }
+        | Frame::Checkpoint { .. } => None,
+    }
+}
+
+/// For each kind of message: the leader dies when the first of them is under way.
+#[test]
+fn a_leader_dies_in_each_phase_and_the_next_one_opens_the_round_anew() {
+    let kinds: [fn(&SecureStep) -> bool; 9] = [
+        |step| matches!(step, SecureStep::Advertise(_)),
+        |step| matches!(step, SecureStep::Keys(_)),
+        |step| matches!(step, SecureStep::Shares(_)),
+        |step| matches!(step, SecureStep::Inbox(_)),
+        |step| matches!(step, SecureStep::Masked(_)),
+        |step| matches!(step, SecureStep::Survivors(_)),
+        |step| matches!(step, SecureStep::Consent(_)),
+        |step| matches!(step, SecureStep::Unmask(_)),
+        |step| matches!(step, SecureStep::Reveal(_)),
+    ];
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let mut world = World::new(SECURE_NODES, true);
+        until(&mut world, |frame| step_of(frame).is_some_and(kind));
+        let (round, before) = (world.open.expect("a round is open"), world.ledger.len());
+        world.leader = 1;
+        world.crash(0);
+        world.lead(1);
+        let died = world.now;
+        assert!(world.heal(1), "{at}");
+        let reasons: Vec<String> = world.ledger[before..]
+            .iter()
+            .filter_map(|(_, act)| match act {
+                Act::RoundAbandoned { reason, .. } => Some(reason.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            reasons,
+            ["the leader that opened it was replaced by n1"],
+            "{at}"
+        );
+        assert_eq!(world.last, round.next(), "{at}");
+        // No pause, and nobody is waited for: everybody is there.
+        assert!(world.now < died + Duration::from_millis(500), "{at}");
+    }
+}
+
+/// Two of seven die when the first message of a kind is under way, once participants of a secure round.
+#[test]
+fn participants_die_in_each_phase_and_the_round_closes_without_them() {
+    let kinds: [(fn(&SecureStep) -> bool, usize); 4] = [
+        (|step| matches!(step, SecureStep::Keys(_)), 5),
+        (|step| matches!(step, SecureStep::Inbox(_)), 5),
+        (|step| matches!(step, SecureStep::Survivors(_)), 7),
+        (|step| matches!(step, SecureStep::Unmask(_)), 7),
+    ];
+    for (at, (kind, counted)) in kinds.into_iter().enumerate() {
+        let mut world = World::new(7, true);
+        until(&mut world, |frame| step_of(frame).is_some_and(kind));
+        let round = world.open.expect("a round is open");
+        for dead in [3, 5] {
+            world.crash(dead);
+            world
+                .mail
+                .retain(|Mail(from, to, _)| *from != dead && *to != dead);
+        }
+        assert!(world.heal(1), "{at}");
+        let closed = world.ledger.iter().find_map(|(_, act)| match act {
+            Act::RoundClosed {
+                round,
+                participants,
+                ..
+            } => Some((*round, participants.len())),
+            _ => None,
+        });
+        assert_eq!(closed, Some((round, counted)), "{at}");
+    }
+}
+
 #[test]
 fn on_a_good_network_the_model_settles_where_the_weights_say() {
-    let mut world = World::new();
+    for secure in [false, true] {
+        settles(secure);
+    }
+}
+
+fn settles(secure: bool) {
+    let mut world = World::new(NODES, secure);
     assert!(world.heal(30));
     let model = &world.nodes[0].models[&world.model.expect("30 rounds closed")];
     let total: u64 = (0..NODES).map(examples).sum();

@@ -1,0 +1,6 @@
+mod against;
+mod cohort;
+mod large;
+mod liar;
+mod parameters;
+mod rounds;
