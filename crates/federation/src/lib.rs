@@ -7,12 +7,17 @@
 //!
 //! Pure: time and events come in as inputs, effects go out as outputs, in order.
 //!
-//! Not here yet: secure aggregation, differential privacy, robust rules, other server optimisers.
-//! [`fedavg::ServerOptimizer`] is where the last of them will go.
 
 mod aggregator;
+pub mod combination;
 pub mod fedavg;
+pub mod optimizer;
 mod participant;
+#[cfg(test)]
+mod problem;
+#[cfg(test)]
+mod random;
+pub mod robust;
 
 pub use aggregator::{
     Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,

@@ -1,4 +1,5 @@
-use crate::fedavg::ServerOptimizer;
+use crate::optimizer::ServerOptimizer;
+use crate::robust::Rule;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,10 @@ pub struct Config {
     pub max_norm: f64,
     /// The server's step.
     pub optimizer: ServerOptimizer,
+    /// How updates become one.
+    pub rule: Rule,
+    /// f: how many participants may lie and the rule still holds.
+    pub liars: usize,
 }
 
 impl Default for Config {
@@ -31,6 +36,8 @@ impl Default for Config {
             resend: Duration::from_secs(3),
             max_norm: 100.0,
             optimizer: ServerOptimizer::default(),
+            rule: Rule::Mean,
+            liars: 0,
         }
     }
 }

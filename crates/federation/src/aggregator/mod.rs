@@ -17,6 +17,7 @@ mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
 
+use crate::optimizer::Moments;
 use machine::{Instant, Machine, Overload};
 use round::{Model, OpenRound, Taken};
 use std::collections::BTreeSet;
@@ -52,8 +53,11 @@ pub struct Aggregator {
     model: Option<Digest>,
     /// The newest model in memory; not always the one above.
     held: Option<Model>,
-    /// A model whose round's close was proposed and not yet seen.
-    staged: Option<(Round, Model)>,
+    /// A model whose round's close was proposed and not yet seen, with what the optimiser remembers then.
+    staged: Option<(Round, Model, Moments)>,
+    /// What the optimiser remembers, and the model that it was made with: another model, made by another
+    /// leader, has none here.
+    moments: Option<(Digest, Moments)>,
     phase: Phase,
     counters: Counters,
 }
@@ -95,6 +99,7 @@ impl Aggregator {
             model: None,
             held: None,
             staged: None,
+            moments: None,
             phase: Phase::Waiting {
                 until: Instant::ZERO,
                 asked: 0,
@@ -181,10 +186,11 @@ impl Aggregator {
         self.ended(now, round);
         self.model = Some(model);
         // Also when the lead was lost meanwhile: nobody else may have this model.
-        if let Some((_, made)) = self
+        if let Some((_, made, moments)) = self
             .staged
-            .take_if(|(of, made)| *of == round && made.digest == model)
+            .take_if(|(of, made, _)| *of == round && made.digest == model)
         {
+            self.moments = Some((model, moments));
             out.push(Output::PublishModel {
                 round,
                 digest: model,

@@ -2,6 +2,7 @@
 
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
+use crate::optimizer::Moments;
 use machine::Instant;
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +111,12 @@ impl OpenRound {
             || (self.updates.len() >= min_cohort && self.silent().all(|node| !up.contains(node)))
     }
 
-    pub(super) fn aggregate(&self, config: &Config) -> Result<Aggregate, AggregateError> {
+    /// The new model, and what the optimiser remembers with it.
+    pub(super) fn aggregate(
+        &self,
+        config: &Config,
+        moments: Option<&Moments>,
+    ) -> Result<(Aggregate, Moments), AggregateError> {
         let parts: Vec<_> = self
             .updates
             .values()
@@ -120,7 +126,9 @@ impl OpenRound {
                 loss: update.loss,
             })
             .collect();
-        fedavg::aggregate(config.optimizer, &self.base.parameters, &parts)
+        let base = &self.base.parameters;
+        let mean = fedavg::combine((config.rule, config.liars), base.len(), &parts)?;
+        fedavg::step(config.optimizer, base, &mean, moments)
     }
 
     /// Why too few updates came in.

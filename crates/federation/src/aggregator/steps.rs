@@ -111,12 +111,16 @@ impl Aggregator {
         let made = if open.updates.len() < self.config.min_cohort {
             Err(open.shortfall(self.config.min_cohort))
         } else {
-            open.aggregate(&self.config)
+            let moments = self
+                .moments
+                .as_ref()
+                .filter(|(of, _)| *of == open.base.digest);
+            open.aggregate(&self.config, moments.map(|(_, moments)| moments))
                 .map_err(|error| error.to_string())
         };
         match made {
             Err(reason) => self.abandon(now, round, reason, out),
-            Ok(made) => {
+            Ok((made, moments)) => {
                 let participants = open.updates.keys().cloned().collect();
                 let digest = model_digest(&made.parameters);
                 let parameters = Arc::new(made.parameters);
@@ -126,6 +130,7 @@ impl Aggregator {
                         digest,
                         parameters: Arc::clone(&parameters),
                     },
+                    moments,
                 ));
                 out.push(Output::StageModel {
                     round,

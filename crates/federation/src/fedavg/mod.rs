@@ -7,27 +7,18 @@
 //! w' = w + η · Δ               η = 1 is plain FedAvg
 //! ```
 //!
+//! The step is one of [`crate::optimizer`]; the mean one of [`crate::robust`], where participants may lie.
+//!
 //! Sums are kept in f64 and taken in the order given, so equal inputs in equal order give equal
 //! bits on every machine.
 
 #[cfg(test)]
 mod tests;
 
-/// How the server turns the mean difference into a new model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ServerOptimizer {
-    /// `w' = w + η · Δ`.
-    FedAvg {
-        /// η, the server's learning rate; 1.0 takes the participants' mean as it is.
-        learning_rate: f64,
-    },
-}
+use crate::optimizer::Moments;
+use crate::robust::{RobustError, Rule};
 
-impl Default for ServerOptimizer {
-    fn default() -> Self {
-        Self::FedAvg { learning_rate: 1.0 }
-    }
-}
+pub use crate::optimizer::ServerOptimizer;
 
 /// One participant's part.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +28,17 @@ pub struct Contribution<'a> {
     /// nₖ: training examples; its weight.
     pub examples: u64,
     /// Mean loss of the base model on them.
+    pub loss: f64,
+}
+
+/// What the updates of a round say together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mean {
+    /// Δ.
+    pub delta: Vec<f64>,
+    /// n, as the participants claim.
+    pub examples: u64,
+    /// Mean loss of the base model, weighted by examples.
     pub loss: f64,
 }
 
@@ -52,7 +54,7 @@ pub struct Aggregate {
 }
 
 /// Why there is no aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AggregateError {
     /// Nothing to average.
     #[error("no examples behind the updates, so they have no mean")]
@@ -68,6 +70,9 @@ pub enum AggregateError {
     /// The sum of weights does not fit.
     #[error("the examples of all updates together overflow 64 bits")]
     TooManyExamples,
+    /// The robust rule cannot do with them.
+    #[error(transparent)]
+    Rule(#[from] RobustError),
     /// The step leads out of the numbers.
     #[error(
         "parameter {index} of the new model is not finite; lower the server's learning rate or the bound on updates"
@@ -78,17 +83,17 @@ pub enum AggregateError {
     },
 }
 
-/// Average `contributions` and take the server's step from `base`.
-pub fn aggregate(
-    optimizer: ServerOptimizer,
-    base: &[f32],
+/// The mean of `contributions` by `rule`, for a model of `length` parameters.
+pub fn combine(
+    (rule, liars): (Rule, usize),
+    length: usize,
     contributions: &[Contribution<'_>],
-) -> Result<Aggregate, AggregateError> {
+) -> Result<Mean, AggregateError> {
     let mut examples = 0_u64;
     for part in contributions {
-        if part.delta.len() != base.len() {
+        if part.delta.len() != length {
             return Err(AggregateError::Length {
-                expected: base.len(),
+                expected: length,
                 found: part.delta.len(),
             });
         }
@@ -99,30 +104,65 @@ pub fn aggregate(
     if examples == 0 {
         return Err(AggregateError::NoExamples);
     }
-    let mut mean = vec![0.0_f64; base.len()];
-    let mut loss = 0.0;
-    for part in contributions {
-        let weight = part.examples as f64 / examples as f64;
-        loss += weight * part.loss;
-        for (sum, delta) in mean.iter_mut().zip(part.delta) {
-            *sum += weight * f64::from(*delta);
-        }
-    }
-    let ServerOptimizer::FedAvg { learning_rate } = optimizer;
-    let parameters: Vec<f32> = base
+    let loss = contributions
         .iter()
-        .zip(&mean)
-        .map(|(weight, step)| (f64::from(*weight) + learning_rate * step) as f32)
-        .collect();
+        .map(|part| part.examples as f64 / examples as f64 * part.loss)
+        .sum();
+    let delta = match rule {
+        Rule::Mean => {
+            let mut mean = vec![0.0_f64; length];
+            for part in contributions {
+                let weight = part.examples as f64 / examples as f64;
+                for (sum, delta) in mean.iter_mut().zip(part.delta) {
+                    *sum += weight * f64::from(*delta);
+                }
+            }
+            mean
+        }
+        Rule::NormClip { .. }
+        | Rule::Median
+        | Rule::TrimmedMean
+        | Rule::GeometricMedian
+        | Rule::Krum
+        | Rule::MultiKrum
+        | Rule::Bulyan => {
+            let deltas: Vec<_> = contributions.iter().map(|part| part.delta).collect();
+            rule.combine(liars, &deltas)?
+        }
+    };
+    Ok(Mean {
+        delta,
+        examples,
+        loss,
+    })
+}
+
+/// Takes the server's step from `base` along `mean`.
+pub fn step(
+    optimizer: ServerOptimizer,
+    base: &[f32],
+    mean: &Mean,
+    moments: Option<&Moments>,
+) -> Result<(Aggregate, Moments), AggregateError> {
+    if mean.delta.len() != base.len() {
+        return Err(AggregateError::Length {
+            expected: base.len(),
+            found: mean.delta.len(),
+        });
+    }
+    let (parameters, moments) = optimizer.step(base, &mean.delta, moments);
     match parameters
         .iter()
         .position(|parameter| !parameter.is_finite())
     {
         Some(index) => Err(AggregateError::NotFinite { index }),
-        None => Ok(Aggregate {
-            parameters,
-            examples,
-            loss,
-        }),
+        None => Ok((
+            Aggregate {
+                parameters,
+                examples: mean.examples,
+                loss: mean.loss,
+            },
+            moments,
+        )),
     }
 }
