@@ -6,18 +6,20 @@
 //! difference that training made to it.
 //!
 //! Pure: time and events come in as inputs, effects go out as outputs, in order.
-//!
 
 mod aggregator;
 pub mod combination;
 pub mod fedavg;
+pub mod fedbuff;
 pub mod optimizer;
 mod participant;
+pub mod privacy;
 #[cfg(test)]
 mod problem;
 #[cfg(test)]
 mod random;
 pub mod robust;
+pub mod scaffold;
 
 pub use aggregator::{
     Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,
