@@ -8,7 +8,9 @@
 //! Pure: time and events come in as inputs, effects go out as outputs, in order.
 
 mod aggregator;
+pub mod cohort;
 pub mod combination;
+pub mod compression;
 pub mod fedavg;
 pub mod fedbuff;
 pub mod optimizer;
@@ -16,7 +18,6 @@ mod participant;
 pub mod privacy;
 #[cfg(test)]
 mod problem;
-#[cfg(test)]
 mod random;
 pub mod robust;
 pub mod scaffold;
