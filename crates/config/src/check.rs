@@ -458,6 +458,7 @@ impl Config {
             learning.window,
             "between learning.min_examples and 100000",
         );
+        learning.check_algorithms(found);
         found.require(
             self.keys.grace_epochs >= 1,
             "keys.grace_epochs",

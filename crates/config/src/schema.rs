@@ -1,6 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
+use crate::learning::{OptimizerKind, Privacy, Robust};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -321,6 +322,25 @@ pub struct Learning {
     pub min_examples: usize,
     /// Examples kept per device.
     pub window: usize,
+    /// The server's step.
+    pub optimizer: OptimizerKind,
+    /// Its size; absent: 1 for `fedavg`, 0.01 for the others.
+    pub server_learning_rate: Option<f64>,
+    /// How much of the former steps goes into the next; absent: 0 for `fedavg` and `fedadagrad`, 0.9 for the
+    /// others.
+    pub server_momentum: Option<f64>,
+    /// μ of FedProx: holds participants with unlike data together; 0: none.
+    pub proximal_mu: f64,
+    /// Part of the nodes that are up wanted in a round.
+    pub cohort_fraction: f64,
+    /// At most so many of them; absent: no bound.
+    pub cohort_size: Option<usize>,
+    /// So many times more are asked than are wanted; a round ends when enough have answered.
+    pub over_selection: f64,
+    /// Against participants that lie.
+    pub robust: Robust,
+    /// Differential privacy; absent: none.
+    pub privacy: Option<Privacy>,
 }
 
 /// `[alerts]`
@@ -428,6 +448,15 @@ impl Default for Learning {
             learning_rate: 2e-3,
             min_examples: 64,
             window: 2_000,
+            optimizer: OptimizerKind::default(),
+            server_learning_rate: None,
+            server_momentum: None,
+            proximal_mu: 0.0,
+            cohort_fraction: 1.0,
+            cohort_size: None,
+            over_selection: 1.0,
+            robust: Robust::default(),
+            privacy: None,
         }
     }
 }

@@ -23,7 +23,7 @@ pub mod robust;
 pub mod scaffold;
 
 pub use aggregator::{
-    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,
+    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, Privacy, RefusedUpdate, Update,
 };
 pub use participant::{Participant, ParticipantInput, ParticipantOutput};
 

@@ -22,6 +22,6 @@ pub use functions::{Function, MAX_FUNCTIONS};
 pub use ingest::IngestTotal;
 pub use members::{Invited, MAX_INVITATIONS, MAX_MEMBERS, MAX_REMOVED, Member, Removed};
 pub use reader_keys::{MAX_READER_KEY_MS, MAX_READER_NAME};
-pub use rounds::{MAX_LOSSES, OpenRound, Rounds};
+pub use rounds::{MAX_LOSSES, MAX_NOISES, OpenRound, Rounds};
 pub use seen::{SEEN_WINDOW, SEEN_WINDOW_SHARED};
 pub use state::{Applied, Keys, MAX_OPEN_ALERTS, MAX_ROLES, State, Tally};

@@ -276,6 +276,17 @@ impl State {
                 let names = [reader, topic, partition];
                 self.reader_key_granted(record, node, names.map(String::as_str), *until)
             }
+            Act::PrivacySpent {
+                round,
+                participants,
+                noise_milli,
+                bound,
+                delta,
+                epsilon,
+            } => {
+                let figures = [*bound, *delta, *epsilon];
+                self.privacy_spent(*round, participants, *noise_milli, figures)
+            }
         }
     }
 

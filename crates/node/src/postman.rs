@@ -193,7 +193,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::GroupCommit { .. }
         | Act::Ingested { .. }
         | Act::FeedAdvanced { .. }
-        | Act::ReaderKeyGranted { .. } => None,
+        | Act::ReaderKeyGranted { .. }
+        | Act::PrivacySpent { .. } => None,
     }
 }
 

@@ -188,6 +188,25 @@ pub enum Act {
         /// The node gives no keys of later epochs after this, by its clock.
         until: UnixMillis,
     },
+    /// The open round has a model, and this is what it tells of each participant at most (differential
+    /// privacy of a participant's whole update). It stands before the model's `RoundClosed` and counts
+    /// also when that never comes.
+    PrivacySpent {
+        /// The round.
+        round: Round,
+        /// Whose updates are in the model.
+        participants: Vec<NodeId>,
+        /// Standard deviation of the Gaussian noise over the norm that updates were clipped to, in
+        /// thousandths.
+        noise_milli: u32,
+        /// That norm.
+        bound: f64,
+        /// δ that `epsilon` goes with.
+        delta: f64,
+        /// The largest ε that one of the participants has spent with this round. Follows from the acts up
+        /// to this one; for people.
+        epsilon: f64,
+    },
 }
 
 impl Act {
@@ -196,7 +215,8 @@ impl Act {
         match self {
             Self::RoundOpened { round, .. }
             | Self::RoundClosed { round, .. }
-            | Self::RoundAbandoned { round, .. } => Some(*round),
+            | Self::RoundAbandoned { round, .. }
+            | Self::PrivacySpent { round, .. } => Some(*round),
             Self::Genesis { .. }
             | Self::NodeUp { .. }
             | Self::NodeDown { .. }
@@ -237,7 +257,8 @@ impl Act {
             | Self::Introduced { .. }
             | Self::FunctionDeployed { .. }
             | Self::FeedAdvanced { .. }
-            | Self::ReaderKeyGranted { .. } => None,
+            | Self::ReaderKeyGranted { .. }
+            | Self::PrivacySpent { .. } => None,
         }
     }
 }

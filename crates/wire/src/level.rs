@@ -29,8 +29,10 @@ impl Level {
     /// Samples on the data space hold the IDL's types, sealed under a key of their topic and partition; the
     /// topics besides the readings; reader keys.
     pub const TYPED: Self = Self(4);
+    /// Rounds that protect their participants: what a private round tells of them is on the ledger.
+    pub const SECURE: Self = Self(5);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::TYPED;
+    pub const NEWEST: Self = Self::SECURE;
 }
 
 impl fmt::Display for Level {
@@ -67,6 +69,7 @@ impl Act {
             | Self::FunctionDeployed { .. } => Level::MEMBERSHIP,
             Self::FeedAdvanced { .. } => Level::FEEDS,
             Self::ReaderKeyGranted { .. } => Level::TYPED,
+            Self::PrivacySpent { .. } => Level::SECURE,
         }
     }
 }

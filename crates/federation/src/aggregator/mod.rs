@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! waiting ─ propose RoundOpened ─▶ opening ─ committed ─▶ collecting ─ enough updates ─▶ closing
-//!    ▲                                                        │ too few                    │
+//!    ▲                                                        │ too few     (with privacy: │
+//!    │                                                        │           after charging)  │
 //!    └────────────── pause ◀── committed ── abandoning ◀──────┴───── pause ◀── committed ──┘
 //! ```
 //! A proposal's fate is unknown until the ledger shows it, so it is repeated: an end unchanged, an
@@ -10,15 +11,19 @@
 //! end a round.
 
 mod io;
+mod private;
 mod round;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
+pub use private::Privacy;
 
+use crate::cohort::Stragglers;
 use crate::optimizer::Moments;
 use machine::{Instant, Machine, Overload};
+use private::{Made, Private};
 use round::{Model, OpenRound, Taken};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -58,6 +63,8 @@ pub struct Aggregator {
     /// What the optimiser remembers, and the model that it was made with: another model, made by another
     /// leader, has none here.
     moments: Option<(Digest, Moments)>,
+    private: Private,
+    stragglers: Stragglers,
     phase: Phase,
     counters: Counters,
 }
@@ -72,6 +79,11 @@ enum Phase {
         proposal: Proposal,
     },
     Collecting(Box<OpenRound>),
+    /// The model is made; what it tells of its participants goes on the ledger first.
+    Charging {
+        proposal: Proposal,
+        made: Box<Made>,
+    },
     /// Closing or abandoning.
     Ending {
         proposal: Proposal,
@@ -100,6 +112,8 @@ impl Aggregator {
             held: None,
             staged: None,
             moments: None,
+            private: Private::default(),
+            stragglers: Stragglers::default(),
             phase: Phase::Waiting {
                 until: Instant::ZERO,
                 asked: 0,
@@ -117,7 +131,10 @@ impl Aggregator {
     pub fn collecting(&self) -> Option<(Round, usize, usize)> {
         match &self.phase {
             Phase::Collecting(open) => Some((open.round, open.updates.len(), open.cohort.len())),
-            Phase::Waiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } => None,
+            Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => None,
         }
     }
 
@@ -143,7 +160,10 @@ impl Aggregator {
             Phase::Opening { proposal } => {
                 self.leading && *by == self.node && proposal.round == round
             }
-            Phase::Waiting { .. } | Phase::Collecting(_) | Phase::Ending { .. } => false,
+            Phase::Waiting { .. }
+            | Phase::Collecting(_)
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => false,
         };
         match self
             .held
@@ -209,13 +229,16 @@ impl Aggregator {
         let round = update.round;
         let taken = match &mut self.phase {
             Phase::Collecting(open) => open.take(update, &self.config),
-            Phase::Ending { proposal } if proposal.round == round => {
+            Phase::Charging { proposal, made: _ } | Phase::Ending { proposal }
+                if proposal.round == round =>
+            {
                 self.counters.late += 1;
                 return;
             }
-            Phase::Waiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } => {
-                Err(RefusedUpdate::NotOpen { round })
-            }
+            Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => Err(RefusedUpdate::NotOpen { round }),
         };
         match taken {
             Ok(Taken::Counted) => self.counters.accepted += 1,
@@ -257,6 +280,7 @@ impl Machine for Aggregator {
             | Input::Opened { .. }
             | Input::Closed { .. }
             | Input::Abandoned { .. }
+            | Input::Spent { .. }
             | Input::ProposalFailed { .. } => Overload::Delay,
             Input::Update(_) => Overload::Refuse,
             Input::Decline { .. } => Overload::Shed,
@@ -282,7 +306,10 @@ impl Machine for Aggregator {
                     asked: 0,
                 };
             }
-            Input::Members(up) => self.up = up,
+            Input::Members(up) => {
+                self.stragglers.retain(&up);
+                self.up = up;
+            }
             Input::ModelReady { digest, parameters } => {
                 let wanted = self.model.is_none_or(|model| model == digest);
                 if wanted || self.held.is_none() {
@@ -310,6 +337,7 @@ impl Machine for Aggregator {
             }
             Input::Closed { round, model } => self.closed(now, round, model, out),
             Input::Abandoned { round } => self.ended(now, round),
+            Input::Spent { round, spent } => self.spent(now, round, spent, out),
             Input::Update(update) => self.update(update, out),
             Input::Decline {
                 round,
@@ -317,7 +345,9 @@ impl Machine for Aggregator {
                 reason,
             } => self.decline(round, node, reason),
             Input::ProposalFailed { round, reason } => match &mut self.phase {
-                Phase::Opening { proposal } | Phase::Ending { proposal }
+                Phase::Opening { proposal }
+                | Phase::Charging { proposal, made: _ }
+                | Phase::Ending { proposal }
                     if proposal.round == round =>
                 {
                     proposal.due = now + PROPOSAL_PAUSE;
@@ -328,6 +358,7 @@ impl Machine for Aggregator {
                 Phase::Waiting { .. }
                 | Phase::Opening { .. }
                 | Phase::Collecting(_)
+                | Phase::Charging { .. }
                 | Phase::Ending { .. } => {}
             },
         }
@@ -346,11 +377,12 @@ impl Machine for Aggregator {
             // Without enough members, or before the first model, an input will wake us.
             Phase::Waiting { until, .. } => {
                 let blocked = self.open.is_none()
-                    && (self.up.len() < self.config.min_cohort
-                        || (self.model.is_none() && self.held.is_none()));
+                    && (!self.staffed() || (self.model.is_none() && self.held.is_none()));
                 (!blocked).then_some(*until)
             }
-            Phase::Opening { proposal } | Phase::Ending { proposal } => Some(proposal.due),
+            Phase::Opening { proposal }
+            | Phase::Charging { proposal, made: _ }
+            | Phase::Ending { proposal } => Some(proposal.due),
             Phase::Collecting(open) => Some(open.ends.min(open.resend_at)),
         }
     }

@@ -81,7 +81,8 @@ impl OpenRound {
             .map(|v| f64::from(*v).powi(2))
             .sum::<f64>()
             .sqrt();
-        if norm > config.max_norm {
+        // Of a private round an update is clipped, and whether it was long is nobody's business.
+        if norm > config.max_norm && config.privacy.is_none() {
             return Err(RefusedUpdate::TooLarge {
                 norm,
                 bound: config.max_norm,
@@ -104,10 +105,14 @@ impl OpenRound {
         self.cohort.iter().filter(|node| !self.answered(node))
     }
 
-    /// Whether waiting longer is pointless: everybody answered, or everybody who can did and the
-    /// updates suffice. (Where they do not, a node that is down may come back before the end.)
-    pub(super) fn complete(&self, up: &BTreeSet<NodeId>, min_cohort: usize) -> bool {
+    /// Whether waiting longer is pointless: everybody answered, or as many as are wanted where more were
+    /// asked, or everybody who can did and the updates suffice. (Where they do not, a node that is down may
+    /// come back before the end.)
+    pub(super) fn complete(&self, up: &BTreeSet<NodeId>, config: &Config) -> bool {
+        let min_cohort = config.min_cohort;
+        let enough = config.selection.enough(self.cohort.len(), min_cohort);
         self.silent().next().is_none()
+            || self.updates.len() >= enough
             || (self.updates.len() >= min_cohort && self.silent().all(|node| !up.contains(node)))
     }
 

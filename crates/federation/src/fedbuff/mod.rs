@@ -194,8 +194,7 @@ impl FedBuff {
             return Err(Refusal::Length { expected, found });
         }
         let norm = crate::robust::norm(delta);
-        // Written so that a norm that is no number does not pass.
-        if !(norm <= bound) {
+        if norm.is_nan() || norm > bound {
             return Err(Refusal::Norm { norm, bound });
         }
         for (sum, delta) in self.sum.iter_mut().zip(delta) {

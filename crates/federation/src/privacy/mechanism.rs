@@ -32,6 +32,16 @@ pub enum Unusable {
         /// What the grid has room for.
         most: f64,
     },
+    /// The bound is to follow the norms, at that price.
+    #[error(
+        "counting clipped updates with a deviation of {deviation} alone costs more than noise of multiplier {noise_multiplier}; take less noise, or keep the bound fixed"
+    )]
+    Count {
+        /// σ_b.
+        deviation: f64,
+        /// z.
+        noise_multiplier: f64,
+    },
     /// Split among too many.
     #[error(
         "noise of multiplier {noise_multiplier} in {participants} parts is too little for each; let fewer participants make it up, or take more noise"

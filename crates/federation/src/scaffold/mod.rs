@@ -30,7 +30,10 @@ pub fn join(parameters: &[f32], variate: &[f32]) -> Option<Vec<f32>> {
 
 /// The two halves of a joined vector; `None`: it has no halves.
 pub fn split(joined: &[f32]) -> Option<(&[f32], &[f32])> {
-    (joined.len() % 2 == 0).then(|| joined.split_at(joined.len() / 2))
+    joined
+        .len()
+        .is_multiple_of(2)
+        .then(|| joined.split_at(joined.len() / 2))
 }
 
 /// The joined vector with a server's variate of zero.
@@ -77,7 +80,7 @@ pub fn step(
     (participants, members): (usize, usize),
     learning_rate: f64,
 ) -> Result<Vec<f32>, ScaffoldError> {
-    if joined.len() != mean.len() || joined.len() % 2 != 0 {
+    if joined.len() != mean.len() || !joined.len().is_multiple_of(2) {
         return Err(ScaffoldError::Length {
             expected: joined.len(),
             found: mean.len(),

@@ -113,6 +113,7 @@ fn name(act: &Act) -> String {
             format!("{count} records read by {node}")
         }
         Act::ReaderKeyGranted { node, .. } => format!("reader key of {node}"),
+        Act::PrivacySpent { round, .. } => format!("privacy of round {} spent", round.0),
     }
 }
 
@@ -175,6 +176,7 @@ fn fact(committed: &Committed) -> Fact {
         | Act::Invited { .. }
         | Act::Introduced { .. }
         | Act::FunctionDeployed { .. }
-        | Act::ReaderKeyGranted { .. } => Fact::Other,
+        | Act::ReaderKeyGranted { .. }
+        | Act::PrivacySpent { .. } => Fact::Other,
     }
 }
