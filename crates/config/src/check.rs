@@ -430,7 +430,7 @@ impl Config {
         );
         found.require(
             learning.secure_aggregation != Some(true)
-                || learning.min_cohort >= crate::schema::MIN_SECURE_COHORT,
+                || learning.min_cohort >= crate::learning::MIN_SECURE_COHORT,
             "learning.secure_aggregation",
             "true",
             "false while learning.min_cohort is below 3: the sum of two updates tells each of the two the other's",
@@ -465,6 +465,7 @@ impl Config {
             learning.window,
             "between learning.min_examples and 100000",
         );
+        learning.check_algorithms(found);
         found.require(
             self.keys.grace_epochs >= 1,
             "keys.grace_epochs",

@@ -1,6 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
+use crate::learning::{OptimizerKind, Privacy, Robust};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -322,20 +323,29 @@ pub struct Learning {
     /// Examples kept per device.
     pub window: usize,
     /// Nobody sees single updates, only their sum; the same on all nodes. Absent: yes where `min_cohort`
-    /// is at least three. The sum of two would tell each of them the other's update.
+    /// is at least three and neither `robust` nor `privacy` asks to see updates. The sum of two would tell
+    /// each of them the other's update.
     pub secure_aggregation: Option<bool>,
+    /// The server's step.
+    pub optimizer: OptimizerKind,
+    /// Its size; absent: 1 for `fedavg`, 0.01 for the others.
+    pub server_learning_rate: Option<f64>,
+    /// How much of the former steps goes into the next; absent: 0 for `fedavg` and `fedadagrad`, 0.9 for the
+    /// others.
+    pub server_momentum: Option<f64>,
+    /// μ of FedProx: holds participants with unlike data together; 0: none.
+    pub proximal_mu: f64,
+    /// Part of the nodes that are up wanted in a round.
+    pub cohort_fraction: f64,
+    /// At most so many of them; absent: no bound.
+    pub cohort_size: Option<usize>,
+    /// So many times more are asked than are wanted; a round ends when enough have answered.
+    pub over_selection: f64,
+    /// Against participants that lie.
+    pub robust: Robust,
+    /// Differential privacy; absent: none.
+    pub privacy: Option<Privacy>,
 }
-
-impl Learning {
-    /// Whether rounds are to be secure, once all members can take part in such.
-    pub fn is_secure(&self) -> bool {
-        self.secure_aggregation
-            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT)
-    }
-}
-
-/// Fewest participants of a secure round (`federation::secagg::MIN_COHORT`).
-pub(crate) const MIN_SECURE_COHORT: usize = 3;
 
 /// `[alerts]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -443,6 +453,15 @@ impl Default for Learning {
             min_examples: 64,
             window: 2_000,
             secure_aggregation: None,
+            optimizer: OptimizerKind::default(),
+            server_learning_rate: None,
+            server_momentum: None,
+            proximal_mu: 0.0,
+            cohort_fraction: 1.0,
+            cohort_size: None,
+            over_selection: 1.0,
+            robust: Robust::default(),
+            privacy: None,
         }
     }
 }

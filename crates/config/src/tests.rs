@@ -49,6 +49,31 @@ fn a_good_file_is_read_with_its_defaults_and_paths_relative_to_it() {
 }
 
 #[test]
+fn algorithms_are_those_of_today_until_others_are_named() {
+    let learning = check(GOOD).unwrap().learning;
+    let plain = federation::Config::default();
+    assert_eq!(learning.server_optimizer(), plain.optimizer);
+    assert_eq!(learning.rule(), (plain.rule, plain.liars));
+    assert_eq!(learning.selection(), plain.selection);
+    assert_eq!(learning.privacy(), None);
+
+    let text = GOOD.replace(
+        "[[room]]",
+        "[learning]\noptimizer = \"fedyogi\"\nserver_learning_rate = 0.1\ncohort_fraction = 0.5\nprivacy = { noise_multiplier = 1.2345, clip = 0.5, epsilon = 8.0 }\n[[room]]",
+    );
+    let learning = check(&text).unwrap().learning;
+    let federation::optimizer::ServerOptimizer::FedYogi(settings) = learning.server_optimizer()
+    else {
+        panic!("{learning:?}");
+    };
+    assert_eq!((settings.learning_rate, settings.beta1), (0.1, 0.9));
+    assert_eq!(learning.selection().fraction, 0.5);
+    let privacy = learning.privacy().unwrap();
+    assert_eq!((privacy.noise_milli, privacy.bound), (1_234, 0.5));
+    assert_eq!((privacy.budget.epsilon, privacy.budget.delta), (8.0, 1e-5));
+}
+
+#[test]
 fn complaints_name_the_key_the_value_and_what_would_be_right() {
     let table: &[(&str, &str, &[&str])] = &[
         (
@@ -133,6 +158,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[[room]]",
+            "[learning]\nmin_cohort = 3\nsecure_aggregation = true\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0 }\n[[room]]",
+            &["`learning.secure_aggregation`", "where updates are seen"],
+        ),
+        (
+            "[[room]]",
             "[learning]\nresend_ms = 10\n[[room]]",
             &["`learning.resend_ms`", "10", "between 100"],
         ),
@@ -140,6 +170,50 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
             "[[room]]",
             "[learning]\npause_ms = \"long\"\n[[room]]",
             &["learning.pause_ms", "long", "u64"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"sgd\"\n[[room]]",
+            &["learning.optimizer", "sgd", "fedavg"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nserver_momentum = 1.0\n[[room]]",
+            &["`learning.server_momentum`", "below 1"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nrobust = { rule = \"median\", f = 1 }\n[[room]]",
+            &[
+                "`learning.robust`",
+                "median with f = 1",
+                "among 3 updates or more, and there are 2",
+            ],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nrobust = { rule = \"median\" }\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0 }\n[[room]]",
+            &["`learning.robust`", "not for median", "rule = \"mean\""],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nprivacy = { noise_multiplier = 0.0, clip = 1.0, epsilon = 8.0 }\n[[room]]",
+            &["`learning.privacy`", "from 0.001"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0, delta = 0.5 }\n[[room]]",
+            &["`learning.privacy.delta`", "0.5", "at most 0.01"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nover_selection = 0.5\n[[room]]",
+            &["`learning.over_selection`", "0.5", "between 1"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\ncohort_size = 1\n[[room]]",
+            &["`learning.cohort_size`", "1", "min_cohort"],
         ),
         (
             "[[room]]",
@@ -352,4 +426,10 @@ fn rounds_are_secure_where_three_take_part_unless_told_otherwise() {
     };
     assert!(learning(3, None).is_secure() && learning(3, Some(true)).is_secure());
     assert!(!learning(2, None).is_secure() && !learning(3, Some(false)).is_secure());
+    let mut robust = learning(3, None);
+    robust.robust.rule = crate::RuleKind::Median;
+    assert!(
+        !robust.is_secure(),
+        "a median needs to see what it compares"
+    );
 }

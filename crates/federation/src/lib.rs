@@ -6,17 +6,25 @@
 //! difference that training made to it.
 //!
 //! Pure: time and events come in as inputs, effects go out as outputs, in order.
-//!
-//! Not here yet: secure aggregation, differential privacy, robust rules, other server optimisers.
-//! [`fedavg::ServerOptimizer`] is where the last of them will go.
 
 mod aggregator;
+pub mod cohort;
+pub mod combination;
+pub mod compression;
 pub mod fedavg;
+pub mod fedbuff;
+pub mod optimizer;
 mod participant;
+pub mod privacy;
+#[cfg(test)]
+mod problem;
+mod random;
+pub mod robust;
+pub mod scaffold;
 pub mod secagg;
 
 pub use aggregator::{
-    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, RefusedUpdate, Update,
+    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, Privacy, RefusedUpdate, Update,
 };
 pub use participant::{Participant, ParticipantInput, ParticipantOutput};
 

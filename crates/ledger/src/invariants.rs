@@ -66,6 +66,7 @@ pub const ALL: &[Invariant] = &[
     ROUND_ENDS_ONCE,
     ONE_MODEL_PER_ROUND,
     SCORING_FOLLOWS,
+    PRIVACY_COUNTED_ONCE,
     KEY_EPOCH_MONOTONIC,
     ALERTS_BALANCE,
     FEED_BY_ITS_HOLDER,
@@ -236,6 +237,28 @@ pub const SCORING_FOLLOWS: Invariant = Invariant {
     holds: |step| {
         let rounds = &step.after.rounds;
         rounds.pinned || rounds.scoring.map(|scoring| scoring.model) == rounds.model
+    },
+};
+
+/// A private round counts once for each whose update is in it, and what was spent never shrinks.
+pub const PRIVACY_COUNTED_ONCE: Invariant = Invariant {
+    id: "PRIVACY_COUNTED_ONCE",
+    says: "what participants have spent grows by one round each when the open round is charged, and never otherwise",
+    holds: |step| {
+        let (before, after) = (&step.before.rounds, &step.after.rounds);
+        let count = |rounds: &crate::Rounds| -> u64 {
+            rounds.spent.values().flat_map(|of| of.values()).sum()
+        };
+        let charged = |rounds: &crate::Rounds| {
+            let open = rounds.open.as_ref();
+            open.and_then(|open| open.charged.clone())
+                .unwrap_or_default()
+        };
+        let newly = match charged(before).is_empty() {
+            true => charged(after).len() as u64,
+            false => 0,
+        };
+        count(after) == count(before) + newly
     },
 };
 

@@ -1,12 +1,16 @@
 //! Rounds of learning: one at a time, numbered without gaps, at most one model each.
 
 use crate::state::{Outcome, State, refuse};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::{Digest, NodeId, Round, UnixMillis};
 
 /// How many rounds that ended are remembered: what a page can draw, and how far back a model can be
 /// chosen.
 pub const MAX_HISTORY: usize = 200;
+
+/// Most different noise multipliers that one participant's rounds may have: each is a line of its account for
+/// ever, and a house that changes its mind more often can round.
+pub const MAX_NOISES: usize = 64;
 
 /// The round that is running.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +25,8 @@ pub struct OpenRound {
     pub since: u64,
     /// When, by its opener's clock.
     pub at: UnixMillis,
+    /// Who has paid for its model, where the round is private: no others may be in it.
+    pub charged: Option<BTreeSet<NodeId>>,
 }
 
 /// A round that is over.
@@ -97,6 +103,9 @@ pub struct Rounds {
     pub pinned: bool,
     /// Rounds that ended, oldest first, at most [`MAX_HISTORY`].
     pub history: VecDeque<EndedRound>,
+    /// Private rounds that each participant's updates are in, by noise multiplier in thousandths. Kept when
+    /// a member goes: what was told stays told.
+    pub spent: BTreeMap<NodeId, BTreeMap<u32, u64>>,
 }
 
 impl Rounds {
@@ -192,6 +201,7 @@ impl State {
             cohort: cohort.to_vec(),
             since: leaf.index,
             at: leaf.time,
+            charged: None,
         });
         Ok(())
     }
@@ -216,6 +226,14 @@ impl State {
         if let Some(outsider) = participants.iter().find(|node| !open.cohort.contains(node)) {
             return refuse(format!("{outsider} is not in the cohort of round {round}"));
         }
+        let paid = |charged: &BTreeSet<NodeId>| {
+            charged.len() == participants.len() && participants.iter().all(|p| charged.contains(p))
+        };
+        if !open.charged.as_ref().is_none_or(paid) {
+            return refuse(format!(
+                "round {round} closes with others than those whose privacy was charged for it"
+            ));
+        }
         if !loss.is_finite() {
             return refuse(format!("the loss of round {round} is not a number"));
         }
@@ -237,6 +255,57 @@ impl State {
                 round,
                 model,
             });
+        }
+        Ok(())
+    }
+
+    /// Counts a private round for each of its participants. `figures`: all that must be numbers above 0.
+    pub(crate) fn privacy_spent(
+        &mut self,
+        round: Round,
+        participants: &[NodeId],
+        noise_milli: u32,
+        figures: [f64; 3],
+    ) -> Outcome {
+        let open = self.open_round(round)?;
+        if open.charged.is_some() {
+            return refuse(format!("round {round} is charged for already"));
+        }
+        let charged: BTreeSet<NodeId> = participants.iter().cloned().collect();
+        if charged.is_empty() || charged.len() != participants.len() {
+            return refuse(format!(
+                "round {round} is charged to nobody, or to somebody twice"
+            ));
+        }
+        if let Some(outsider) = participants.iter().find(|node| !open.cohort.contains(node)) {
+            return refuse(format!("{outsider} is not in the cohort of round {round}"));
+        }
+        if noise_milli == 0
+            || !figures
+                .iter()
+                .all(|figure| figure.is_finite() && *figure > 0.0)
+        {
+            return refuse(format!(
+                "round {round} is charged with a figure that is no number above 0"
+            ));
+        }
+        let spent = &self.rounds.spent;
+        let full = |node: &&NodeId| {
+            spent.get(*node).is_some_and(|rounds| {
+                rounds.len() >= MAX_NOISES && !rounds.contains_key(&noise_milli)
+            })
+        };
+        if let Some(node) = participants.iter().find(full) {
+            return refuse(format!(
+                "{node} has taken part with {MAX_NOISES} different noise multipliers, and no more are kept apart"
+            ));
+        }
+        for node in &charged {
+            let rounds = self.rounds.spent.entry(node.clone()).or_default();
+            *rounds.entry(noise_milli).or_default() += 1;
+        }
+        if let Some(open) = &mut self.rounds.open {
+            open.charged = Some(charged);
         }
         Ok(())
     }

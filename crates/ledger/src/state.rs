@@ -284,6 +284,17 @@ impl State {
             Act::ModelPinned { model, reason } => self.model_pinned(leaf, *model, reason),
             Act::ModelUnpinned { reason } => self.model_unpinned(leaf, reason),
             Act::ModelRolledBack { model, reason } => self.model_rolled_back(leaf, *model, reason),
+            Act::PrivacySpent {
+                round,
+                participants,
+                noise_milli,
+                bound,
+                delta,
+                epsilon,
+            } => {
+                let figures = [*bound, *delta, *epsilon];
+                self.privacy_spent(*round, participants, *noise_milli, figures)
+            }
         }
     }
 

@@ -128,6 +128,17 @@ fn abandon(round: u64) -> Act {
     }
 }
 
+fn spend(round: u64, participants: &str, noise_milli: u32) -> Act {
+    Act::PrivacySpent {
+        round: Round(round),
+        participants: nodes(participants),
+        noise_milli,
+        bound: 1.0,
+        delta: 1e-5,
+        epsilon: 2.5,
+    }
+}
+
 fn commit(epoch: u64, node: &str, kind: GroupCommitKind) -> Act {
     Act::GroupCommit {
         epoch: KeyEpoch(epoch),
@@ -398,6 +409,64 @@ fn learning_goes_on_from_the_model_rolled_back_to_and_from_no_other() {
     // Back to before all learning.
     let state = run(state, vec![(roll_back(0, "start anew"), Done)]);
     assert_eq!(state.rounds.scoring.unwrap().round, Round(0));
+}
+
+#[test]
+fn private_rounds_are_paid_for_before_they_close() {
+    let mut state = founded();
+    let too_low = apply(&mut state, &record(900, spend(1, "a", 1)));
+    assert!(
+        matches!(too_low, Applied::Ignored { .. }),
+        "below its level"
+    );
+    state.level = Level::LEARNING;
+    let figure = |bound, delta, epsilon| Act::PrivacySpent {
+        round: Round(1),
+        participants: nodes("a"),
+        noise_milli: 1_000,
+        bound,
+        delta,
+        epsilon,
+    };
+    let state = run(
+        state,
+        vec![
+            (spend(1, "a", 1_000), Not("no round is open")),
+            (open(1, "a b"), Done),
+            (spend(2, "a", 1_000), Not("round 1 is open, not 2")),
+            (spend(1, "", 1_000), Not("to nobody")),
+            (spend(1, "a a", 1_000), Not("twice")),
+            (spend(1, "a c", 1_000), Not("c is not in the cohort")),
+            (spend(1, "a", 0), Not("no number above 0")),
+            (figure(f64::NAN, 1e-5, 1.0), Not("no number above 0")),
+            (figure(1.0, 0.0, 1.0), Not("no number above 0")),
+            (figure(1.0, 1e-5, f64::INFINITY), Not("no number above 0")),
+            (spend(1, "a b", 1_000), Done),
+            (spend(1, "a b", 1_000), Not("charged for already")),
+            (close(1, "a", 1.0), Not("with others than those")),
+            (close(1, "b a", 1.0), Done),
+            // Charged, and abandoned: it counts.
+            (open(2, "a b c"), Done),
+            (spend(2, "c a", 1_000), Done),
+            (abandon(2), Done),
+            // Without privacy, as before.
+            (open(3, "a b"), Done),
+            (close(3, "a", 1.0), Done),
+            (open(4, "a"), Done),
+            (spend(4, "a", 2_000), Done),
+            (close(4, "a", 1.0), Done),
+        ],
+    );
+    let of = |node: &str| -> Vec<(u32, u64)> {
+        let rounds = &state.rounds.spent[&node.into()];
+        rounds
+            .iter()
+            .map(|(noise, count)| (*noise, *count))
+            .collect()
+    };
+    assert_eq!(of("a"), [(1_000, 2), (2_000, 1)]);
+    assert_eq!(of("b"), [(1_000, 1)]);
+    assert_eq!(of("c"), [(1_000, 1)]);
 }
 
 #[test]

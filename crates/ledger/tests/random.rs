@@ -78,6 +78,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (node(), 0u64..9).prop_map(|(node, until)| Act::ReaderKeyGranted {
             node, reader: "r".into(), topic: "t".into(), partition: "p".into(), until: UnixMillis(until)
         }),
+        2 => (0u64..6, prop::collection::vec(node(), 0..3), 0u32..3, -1.0..3.0).prop_map(
+            |(n, participants, noise_milli, epsilon)| Act::PrivacySpent {
+                round: Round(n), participants, noise_milli, bound: 1.0, delta: 1e-5, epsilon
+            }
+        ),
     ];
     let alert = |id: String| Alert {
         id,
@@ -236,11 +241,16 @@ fn each_invariant_can_fail() {
                 cohort: vec![],
                 since: 0,
                 at: UnixMillis(0),
+                charged: None,
             });
         }),
         ("ROUND_ENDS_ONCE", |state| state.rounds.abandoned += 1),
         ("ONE_MODEL_PER_ROUND", |state| {
             state.rounds.model = Some(Digest([1; 32]))
+        }),
+        ("PRIVACY_COUNTED_ONCE", |state| {
+            let rounds = std::collections::BTreeMap::from([(1_000, 1)]);
+            state.rounds.spent.insert("a".into(), rounds);
         }),
         ("KEY_EPOCH_MONOTONIC", |state| {
             state.keys.epoch = KeyEpoch(2)
@@ -310,7 +320,7 @@ fn each_invariant_can_fail() {
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
     assert_eq!(
         ALL.len(),
-        15,
+        16,
         "a new invariant needs a state that breaks it here"
     );
 }

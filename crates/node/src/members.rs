@@ -198,7 +198,7 @@ impl Roll {
         missed: bool,
     ) -> Option<SecureRound> {
         let state = &self.0;
-        if state.level < Level::SECURE {
+        if state.level < Level::LEARNING {
             return None;
         }
         // Whoever is in the cohort of a round that took effect is a member.

@@ -196,7 +196,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::ReaderKeyGranted { .. }
         | Act::ModelPinned { .. }
         | Act::ModelUnpinned { .. }
-        | Act::ModelRolledBack { .. } => None,
+        | Act::ModelRolledBack { .. }
+        | Act::PrivacySpent { .. } => None,
     }
 }
 

@@ -15,7 +15,7 @@ use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
-use wire::{Act, NodeId, Role, RoomId, Round};
+use wire::{Act, Level, NodeId, Role, RoomId, Round};
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -126,6 +126,7 @@ impl Tail {
             self.aggregator
                 .post(Aggregation::Members(state.up().cloned().collect()))
                 .await?;
+            self.tell_spent(None).await?;
             let rounds = &state.rounds;
             Aggregation::Leading {
                 next: rounds.last.next(),
@@ -136,6 +137,19 @@ impl Tail {
             Aggregation::NotLeading
         };
         Ok(self.aggregator.post(input).await?)
+    }
+
+    /// What participants have spent on privacy, once the ledger has a place for it.
+    async fn tell_spent(&self, round: Option<Round>) -> Result<(), ServiceError> {
+        let state = self.ledger.state();
+        if state.level < Level::LEARNING {
+            return Ok(());
+        }
+        let spent = state.rounds.spent.clone();
+        Ok(self
+            .aggregator
+            .post(Aggregation::Spent { round, spent })
+            .await?)
     }
 
     /// One leaf, to everyone whom it concerns.
@@ -211,6 +225,14 @@ impl Tail {
                     })
                     .await?;
             }
+            Act::PrivacySpent { round, epsilon, .. } => {
+                tracing::info!(
+                    "round {round} brings what a participant has spent to ε = {epsilon:.3}"
+                );
+                self.tell_spent(Some(*round)).await?;
+            }
+            // From this level on private rounds can be accounted for.
+            Act::LevelRaised { .. } => self.tell_spent(None).await?,
             Act::RoundClosed { round, model, .. } => {
                 self.participant
                     .post(ParticipantInput::Ended { round: *round })
@@ -261,7 +283,6 @@ impl Tail {
             // The postman follows alerts on his own; the others concern nobody here.
             Act::AlertRaised(_)
             | Act::AlertCleared { .. }
-            | Act::LevelRaised { .. }
             | Act::Invited { .. }
             | Act::Admitted { .. }
             | Act::Introduced { .. }

@@ -133,7 +133,8 @@ impl Events {
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
             | Act::FeedAdvanced { .. }
-            | Act::ReaderKeyGranted { .. } => return None,
+            | Act::ReaderKeyGranted { .. }
+            | Act::PrivacySpent { .. } => return None,
         };
         Some(self.event(stream, &format!("leaf-{leaf}"), kind, key, time, &data))
     }

@@ -208,6 +208,25 @@ pub enum Act {
         /// Why, in the words of who asked.
         reason: String,
     },
+    /// The open round has a model, and this is what it tells of each participant at most (differential
+    /// privacy of a participant's whole update). It stands before the model's `RoundClosed` and counts
+    /// also when that never comes.
+    PrivacySpent {
+        /// The round.
+        round: Round,
+        /// Whose updates are in the model.
+        participants: Vec<NodeId>,
+        /// Standard deviation of the Gaussian noise over the norm that updates were clipped to, in
+        /// thousandths.
+        noise_milli: u32,
+        /// That norm.
+        bound: f64,
+        /// δ that `epsilon` goes with.
+        delta: f64,
+        /// The largest ε that one of the participants has spent with this round. Follows from the acts up
+        /// to this one; for people.
+        epsilon: f64,
+    },
 }
 
 impl Act {
@@ -216,7 +235,8 @@ impl Act {
         match self {
             Self::RoundOpened { round, .. }
             | Self::RoundClosed { round, .. }
-            | Self::RoundAbandoned { round, .. } => Some(*round),
+            | Self::RoundAbandoned { round, .. }
+            | Self::PrivacySpent { round, .. } => Some(*round),
             Self::Genesis { .. }
             | Self::NodeUp { .. }
             | Self::NodeDown { .. }
@@ -263,7 +283,8 @@ impl Act {
             | Self::ReaderKeyGranted { .. }
             | Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
-            | Self::ModelRolledBack { .. } => None,
+            | Self::ModelRolledBack { .. }
+            | Self::PrivacySpent { .. } => None,
         }
     }
 }

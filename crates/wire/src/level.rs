@@ -29,12 +29,11 @@ impl Level {
     /// Samples on the data space hold the IDL's types, sealed under a key of their topic and partition; the
     /// topics besides the readings; reader keys.
     pub const TYPED: Self = Self(4);
-    /// Models that people choose: pinned for scoring, rolled back to.
-    pub const MODELS: Self = Self(5);
-    /// Rounds whose aggregator sees the sum of the updates only ([`SecureMessage`](crate::SecureMessage)).
-    pub const SECURE: Self = Self(5);
+    /// Learning that can be answered for: models that people choose, rounds whose aggregator sees the sum of the
+    /// updates only ([`SecureMessage`](crate::SecureMessage)), and what a private round tells of its participants.
+    pub const LEARNING: Self = Self(5);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::MODELS;
+    pub const NEWEST: Self = Self::LEARNING;
 }
 
 impl fmt::Display for Level {
@@ -73,7 +72,8 @@ impl Act {
             Self::ReaderKeyGranted { .. } => Level::TYPED,
             Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
-            | Self::ModelRolledBack { .. } => Level::MODELS,
+            | Self::ModelRolledBack { .. }
+            | Self::PrivacySpent { .. } => Level::LEARNING,
         }
     }
 }
@@ -97,7 +97,7 @@ impl Frame {
             | Self::Decline { .. }
             | Self::Model { .. } => Level::FIRST,
             Self::Checkpoint { .. } => Level::MEMBERSHIP,
-            Self::Secure(_) => Level::SECURE,
+            Self::Secure(_) => Level::LEARNING,
         }
     }
 }

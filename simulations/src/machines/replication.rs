@@ -320,7 +320,8 @@ impl World {
             ),
             Act::RoundOpened { round, .. }
             | Act::RoundClosed { round, .. }
-            | Act::RoundAbandoned { round, .. } => self.feed_aggregator(
+            | Act::RoundAbandoned { round, .. }
+            | Act::PrivacySpent { round, .. } => self.feed_aggregator(
                 n,
                 federation::Input::ProposalFailed {
                     round: *round,

@@ -1,4 +1,8 @@
-use crate::fedavg::ServerOptimizer;
+use super::private::Privacy;
+use crate::cohort::Selection;
+use crate::optimizer::ServerOptimizer;
+use crate::privacy::budget::Spent;
+use crate::robust::Rule;
 use crate::secagg::SecureRound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +25,14 @@ pub struct Config {
     pub max_norm: f64,
     /// The server's step.
     pub optimizer: ServerOptimizer,
+    /// How updates become one.
+    pub rule: Rule,
+    /// f: how many participants may lie and the rule still holds.
+    pub liars: usize,
+    /// Who is asked.
+    pub selection: Selection,
+    /// Noise, and what participants may spend; `None`: rounds are not private.
+    pub privacy: Option<Privacy>,
 }
 
 impl Default for Config {
@@ -32,6 +44,10 @@ impl Default for Config {
             resend: Duration::from_secs(3),
             max_norm: 100.0,
             optimizer: ServerOptimizer::default(),
+            rule: Rule::Mean,
+            liars: 0,
+            selection: Selection::default(),
+            privacy: None,
         }
     }
 }
@@ -129,6 +145,14 @@ pub enum Input {
         node: NodeId,
         /// Its reason.
         reason: String,
+    },
+    /// What participants have spent by the ledger, once its level knows of it: when this node comes to
+    /// lead (before `Leading`), and whenever `Act::PrivacySpent` took effect. Without it no private round opens.
+    Spent {
+        /// The round of that act.
+        round: Option<Round>,
+        /// Of everybody, that round included.
+        spent: Spent,
     },
     /// The last proposal for this round was refused, or its fate is unknown.
     ProposalFailed {

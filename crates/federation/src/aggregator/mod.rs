@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! waiting ─ propose RoundOpened ─▶ opening ─ committed ─▶ collecting ─ enough updates ─▶ closing
-//!    ▲                                                        │ too few                    │
+//!    ▲                                                        │ too few     (with privacy: │
+//!    │                                                        │           after charging)  │
 //!    └────────────── pause ◀── committed ── abandoning ◀──────┴───── pause ◀── committed ──┘
 //! ```
 //! A proposal's fate is unknown until the ledger shows it, so it is repeated: an end unchanged, an
@@ -10,6 +11,7 @@
 //! end a round.
 
 mod io;
+mod private;
 mod round;
 mod secure;
 mod steps;
@@ -17,9 +19,13 @@ mod steps;
 mod tests;
 
 pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
+pub use private::Privacy;
 
+use crate::cohort::Stragglers;
+use crate::optimizer::Moments;
 use crate::secagg::SecureRound;
 use machine::{Instant, Machine, Overload};
+use private::{Made, Private};
 use round::{Model, OpenRound, Taken};
 use secure::SecureOpen;
 use std::collections::BTreeSet;
@@ -55,8 +61,13 @@ pub struct Aggregator {
     model: Option<Digest>,
     /// The newest model in memory; not always the one above.
     held: Option<Model>,
-    /// A model whose round's close was proposed and not yet seen.
-    staged: Option<(Round, Model)>,
+    /// A model whose round's close was proposed and not yet seen, with what the optimiser remembers then.
+    staged: Option<(Round, Model, Moments)>,
+    /// What the optimiser remembers, and the model that it was made with: another model, made by another
+    /// leader, has none here.
+    moments: Option<(Digest, Moments)>,
+    private: Private,
+    stragglers: Stragglers,
     phase: Phase,
     /// A round is being abandoned that was a former leader's: nothing is wrong with the cohort, so the
     /// next one opens without a pause.
@@ -74,6 +85,11 @@ enum Phase {
         proposal: Proposal,
     },
     Collecting(Box<OpenRound>),
+    /// The model is made; what it tells of its participants goes on the ledger first.
+    Charging {
+        proposal: Proposal,
+        made: Box<Made>,
+    },
     /// Closing or abandoning.
     Ending {
         proposal: Proposal,
@@ -101,6 +117,9 @@ impl Aggregator {
             model: None,
             held: None,
             staged: None,
+            moments: None,
+            private: Private::default(),
+            stragglers: Stragglers::default(),
             phase: Phase::Waiting {
                 until: Instant::ZERO,
                 asked: 0,
@@ -119,7 +138,10 @@ impl Aggregator {
     pub fn collecting(&self) -> Option<(Round, usize, usize)> {
         match &self.phase {
             Phase::Collecting(open) => Some((open.round, open.heard(), open.cohort.len())),
-            Phase::Waiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } => None,
+            Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => None,
         }
     }
 
@@ -145,7 +167,10 @@ impl Aggregator {
             Phase::Opening { proposal } => {
                 self.leading && *by == self.node && proposal.round == round
             }
-            Phase::Waiting { .. } | Phase::Collecting(_) | Phase::Ending { .. } => false,
+            Phase::Waiting { .. }
+            | Phase::Collecting(_)
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => false,
         };
         match self
             .held
@@ -202,10 +227,11 @@ impl Aggregator {
         self.ended(now, round);
         self.model = Some(model);
         // Also when the lead was lost meanwhile: nobody else may have this model.
-        if let Some((_, made)) = self
+        if let Some((_, made, moments)) = self
             .staged
-            .take_if(|(of, made)| *of == round && made.digest == model)
+            .take_if(|(of, made, _)| *of == round && made.digest == model)
         {
+            self.moments = Some((model, moments));
             out.push(Output::PublishModel {
                 round,
                 digest: model,
@@ -237,13 +263,16 @@ impl Aggregator {
         let round = update.round;
         let taken = match &mut self.phase {
             Phase::Collecting(open) => open.take(update, &self.config),
-            Phase::Ending { proposal } if proposal.round == round => {
+            Phase::Charging { proposal, made: _ } | Phase::Ending { proposal }
+                if proposal.round == round =>
+            {
                 self.counters.late += 1;
                 return;
             }
-            Phase::Waiting { .. } | Phase::Opening { .. } | Phase::Ending { .. } => {
-                Err(RefusedUpdate::NotOpen { round })
-            }
+            Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => Err(RefusedUpdate::NotOpen { round }),
         };
         match taken {
             Ok(Taken::Counted) => self.counters.accepted += 1,
@@ -286,6 +315,7 @@ impl Machine for Aggregator {
             | Input::Closed { .. }
             | Input::Abandoned { .. }
             | Input::RolledBack { .. }
+            | Input::Spent { .. }
             | Input::ProposalFailed { .. } => Overload::Delay,
             Input::Update(_) | Input::Secure { .. } => Overload::Refuse,
             Input::Decline { .. } => Overload::Shed,
@@ -311,7 +341,10 @@ impl Machine for Aggregator {
                     asked: 0,
                 };
             }
-            Input::Members(up) => self.up = up,
+            Input::Members(up) => {
+                self.stragglers.retain(&up);
+                self.up = up;
+            }
             Input::ModelReady { digest, parameters } => {
                 let wanted = self.model.is_none_or(|model| model == digest);
                 if wanted || self.held.is_none() {
@@ -341,6 +374,7 @@ impl Machine for Aggregator {
             Input::Closed { round, model } => self.closed(now, round, model, out),
             Input::Abandoned { round } => self.ended(now, round),
             Input::RolledBack { model } => self.rolled_back(now, model),
+            Input::Spent { round, spent } => self.spent(now, round, spent, out),
             Input::Update(update) => self.update(update, out),
             Input::Secure { node, message } => self.secure_step(node, message, out),
             Input::Decline {
@@ -349,7 +383,9 @@ impl Machine for Aggregator {
                 reason,
             } => self.decline(round, node, reason),
             Input::ProposalFailed { round, reason } => match &mut self.phase {
-                Phase::Opening { proposal } | Phase::Ending { proposal }
+                Phase::Opening { proposal }
+                | Phase::Charging { proposal, made: _ }
+                | Phase::Ending { proposal }
                     if proposal.round == round =>
                 {
                     proposal.due = now + PROPOSAL_PAUSE;
@@ -360,6 +396,7 @@ impl Machine for Aggregator {
                 Phase::Waiting { .. }
                 | Phase::Opening { .. }
                 | Phase::Collecting(_)
+                | Phase::Charging { .. }
                 | Phase::Ending { .. } => {}
             },
         }
@@ -378,11 +415,12 @@ impl Machine for Aggregator {
             // Without enough members, or before the first model, an input will wake us.
             Phase::Waiting { until, .. } => {
                 let blocked = self.open.is_none()
-                    && (self.up.len() < self.config.min_cohort
-                        || (self.model.is_none() && self.held.is_none()));
+                    && (!self.staffed() || (self.model.is_none() && self.held.is_none()));
                 (!blocked).then_some(*until)
             }
-            Phase::Opening { proposal } | Phase::Ending { proposal } => Some(proposal.due),
+            Phase::Opening { proposal }
+            | Phase::Charging { proposal, made: _ }
+            | Phase::Ending { proposal } => Some(proposal.due),
             Phase::Collecting(open) => Some(open.deadline()),
         }
     }

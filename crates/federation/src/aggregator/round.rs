@@ -3,6 +3,7 @@
 use super::secure::SecureOpen;
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
+use crate::optimizer::Moments;
 use machine::Instant;
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +90,8 @@ impl OpenRound {
             .map(|v| f64::from(*v).powi(2))
             .sum::<f64>()
             .sqrt();
-        if norm > config.max_norm {
+        // Of a private round an update is clipped, and whether it was long is nobody's business.
+        if norm > config.max_norm && config.privacy.is_none() {
             return Err(RefusedUpdate::TooLarge {
                 norm,
                 bound: config.max_norm,
@@ -112,14 +114,23 @@ impl OpenRound {
         self.cohort.iter().filter(|node| !self.answered(node))
     }
 
-    /// Whether waiting longer is pointless: everybody answered, or everybody who can did and the
-    /// updates suffice. (Where they do not, a node that is down may come back before the end.)
-    pub(super) fn complete(&self, up: &BTreeSet<NodeId>, min_cohort: usize) -> bool {
+    /// Whether waiting longer is pointless: everybody answered, or as many as are wanted where more were
+    /// asked, or everybody who can did and the updates suffice. (Where they do not, a node that is down may
+    /// come back before the end.)
+    pub(super) fn complete(&self, up: &BTreeSet<NodeId>, config: &Config) -> bool {
+        let min_cohort = config.min_cohort;
+        let enough = config.selection.enough(self.cohort.len(), min_cohort);
         self.silent().next().is_none()
+            || self.updates.len() >= enough
             || (self.updates.len() >= min_cohort && self.silent().all(|node| !up.contains(node)))
     }
 
-    pub(super) fn aggregate(&self, config: &Config) -> Result<Aggregate, AggregateError> {
+    /// The new model, and what the optimiser remembers with it.
+    pub(super) fn aggregate(
+        &self,
+        config: &Config,
+        moments: Option<&Moments>,
+    ) -> Result<(Aggregate, Moments), AggregateError> {
         let parts: Vec<_> = self
             .updates
             .values()
@@ -129,7 +140,9 @@ impl OpenRound {
                 loss: update.loss,
             })
             .collect();
-        fedavg::aggregate(config.optimizer, &self.base.parameters, &parts)
+        let base = &self.base.parameters;
+        let mean = fedavg::combine((config.rule, config.liars), base.len(), &parts)?;
+        fedavg::step(config.optimizer, base, &mean, moments)
     }
 
     /// Why too few updates came in.

@@ -200,8 +200,13 @@ impl Aggregator {
         let round = open.round;
         let participants = secure.server.survivors();
         let made = match secure.server.sum() {
-            Ok(mean) => fedavg::step(self.config.optimizer, &open.base.parameters, &mean)
-                .map_err(|error| error.to_string()),
+            Ok(mean) => {
+                let moments = self.moments.as_ref();
+                let moments = moments.filter(|(of, _)| *of == open.base.digest);
+                let moments = moments.map(|(_, moments)| moments);
+                fedavg::step(self.config.optimizer, &open.base.parameters, &mean, moments)
+                    .map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match made {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::fedavg::Aggregate;
 use crate::model_digest;
+use crate::optimizer::Moments;
 use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
 use wire::{Act, NodeId, Round};
@@ -31,7 +32,7 @@ impl Aggregator {
                     self.begin(now, out);
                 }
             }
-            Phase::Ending { proposal } => {
+            Phase::Charging { proposal, made: _ } | Phase::Ending { proposal } => {
                 if proposal.due <= now {
                     proposal.due = now + PROPOSAL_LIMIT;
                     out.push(Output::Propose(proposal.act.clone()));
@@ -39,7 +40,7 @@ impl Aggregator {
             }
             Phase::Collecting(open) if open.secure.is_some() => self.pursue_secure(now, out),
             Phase::Collecting(open) => {
-                if open.ends <= now || open.complete(&self.up, self.config.min_cohort) {
+                if open.ends <= now || open.complete(&self.up, &self.config) {
                     self.end(now, out);
                 } else if open.resend_at <= now {
                     open.resend_at = now + self.config.resend;
@@ -59,7 +60,8 @@ impl Aggregator {
             self.abandon(now, round, reason, out);
             return;
         }
-        if self.up.len() < self.config.min_cohort {
+        if !self.staffed() {
+            self.tell_if_spent(out);
             return;
         }
         let Some(base) = self.base() else {
@@ -69,7 +71,12 @@ impl Aggregator {
         let act = Act::RoundOpened {
             round: self.next,
             model: base.digest,
-            cohort: self.up.iter().cloned().collect(),
+            cohort: self.config.selection.choose(
+                &self.eligible(),
+                (self.next, base.digest),
+                self.config.min_cohort,
+                &self.stragglers,
+            ),
         };
         let proposal = propose(now, self.next, act, out);
         self.phase = Phase::Opening { proposal };
@@ -80,7 +87,10 @@ impl Aggregator {
         let Some(digest) = self.model else { return };
         let asked = match &self.phase {
             Phase::Waiting { asked, .. } => *asked,
-            Phase::Opening { .. } | Phase::Collecting(_) | Phase::Ending { .. } => 0,
+            Phase::Opening { .. }
+            | Phase::Collecting(_)
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => 0,
         };
         if asked < MODEL_ATTEMPTS {
             out.push(Output::NeedModel(digest));
@@ -111,36 +121,45 @@ impl Aggregator {
             return;
         };
         let round = open.round;
+        for node in &open.cohort {
+            match open.answered(node) {
+                true => self.stragglers.answered(node),
+                false => self.stragglers.missed(node, round),
+            }
+        }
         let participants = open.updates.keys().cloned().collect();
-        let made = if open.updates.len() < self.config.min_cohort {
-            Err(open.shortfall(self.config.min_cohort))
-        } else {
-            open.aggregate(&self.config)
-                .map_err(|error| error.to_string())
-        };
-        match made {
-            Err(reason) => self.abandon(now, round, reason, out),
+        if open.updates.len() < self.config.min_cohort {
+            let reason = open.shortfall(self.config.min_cohort);
+            return self.abandon(now, round, reason, out);
+        }
+        if let Some(privacy) = self.config.privacy {
+            return self.end_private(now, &privacy, out);
+        }
+        let moments = self
+            .moments
+            .as_ref()
+            .filter(|(of, _)| *of == open.base.digest);
+        match open.aggregate(&self.config, moments.map(|(_, moments)| moments)) {
+            Err(error) => self.abandon(now, round, error.to_string(), out),
             Ok(made) => self.close(now, (round, participants), made, out),
         }
     }
 
-    /// From collecting: there is a new model.
+    /// There is a new model: to be kept by the peers, then to be the ledger's.
     pub(super) fn close(
         &mut self,
         now: Instant,
         (round, participants): (Round, Vec<NodeId>),
-        made: Aggregate,
+        (made, moments): (Aggregate, Moments),
         out: &mut Vec<Output>,
     ) {
         let digest = model_digest(&made.parameters);
         let parameters = Arc::new(made.parameters);
-        self.staged = Some((
-            round,
-            Model {
-                digest,
-                parameters: Arc::clone(&parameters),
-            },
-        ));
+        let model = Model {
+            digest,
+            parameters: Arc::clone(&parameters),
+        };
+        self.staged = Some((round, model, moments));
         out.push(Output::StageModel {
             round,
             digest,
@@ -179,7 +198,7 @@ impl Aggregator {
     }
 }
 
-fn propose(now: Instant, round: Round, act: Act, out: &mut Vec<Output>) -> Proposal {
+pub(super) fn propose(now: Instant, round: Round, act: Act, out: &mut Vec<Output>) -> Proposal {
     out.push(Output::Propose(act.clone()));
     Proposal {
         round,

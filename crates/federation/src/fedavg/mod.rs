@@ -7,27 +7,18 @@
 //! w' = w + η · Δ               η = 1 is plain FedAvg
 //! ```
 //!
+//! The step is one of [`crate::optimizer`]; the mean one of [`crate::robust`], where participants may lie.
+//!
 //! Sums are kept in f64 and taken in the order given, so equal inputs in equal order give equal
 //! bits on every machine.
 
 #[cfg(test)]
 mod tests;
 
-/// How the server turns the mean difference into a new model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ServerOptimizer {
-    /// `w' = w + η · Δ`.
-    FedAvg {
-        /// η, the server's learning rate; 1.0 takes the participants' mean as it is.
-        learning_rate: f64,
-    },
-}
+use crate::optimizer::Moments;
+use crate::robust::{RobustError, Rule};
 
-impl Default for ServerOptimizer {
-    fn default() -> Self {
-        Self::FedAvg { learning_rate: 1.0 }
-    }
-}
+pub use crate::optimizer::ServerOptimizer;
 
 /// One participant's part.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +54,7 @@ pub struct Aggregate {
 }
 
 /// Why there is no aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AggregateError {
     /// Nothing to average.
     #[error("no examples behind the updates, so they have no mean")]
@@ -79,6 +70,9 @@ pub enum AggregateError {
     /// The sum of weights does not fit.
     #[error("the examples of all updates together overflow 64 bits")]
     TooManyExamples,
+    /// The robust rule cannot do with them.
+    #[error(transparent)]
+    Rule(#[from] RobustError),
     /// The step leads out of the numbers.
     #[error(
         "parameter {index} of the new model is not finite; lower the server's learning rate or the bound on updates"
@@ -89,17 +83,17 @@ pub enum AggregateError {
     },
 }
 
-/// Average `contributions` and take the server's step from `base`.
-pub fn aggregate(
-    optimizer: ServerOptimizer,
-    base: &[f32],
+/// The mean of `contributions` by `rule`, for a model of `length` parameters.
+pub fn combine(
+    (rule, liars): (Rule, usize),
+    length: usize,
     contributions: &[Contribution<'_>],
-) -> Result<Aggregate, AggregateError> {
+) -> Result<Mean, AggregateError> {
     let mut examples = 0_u64;
     for part in contributions {
-        if part.delta.len() != base.len() {
+        if part.delta.len() != length {
             return Err(AggregateError::Length {
-                expected: base.len(),
+                expected: length,
                 found: part.delta.len(),
             });
         }
@@ -110,21 +104,37 @@ pub fn aggregate(
     if examples == 0 {
         return Err(AggregateError::NoExamples);
     }
-    let mut mean = vec![0.0_f64; base.len()];
-    let mut loss = 0.0;
-    for part in contributions {
-        let weight = part.examples as f64 / examples as f64;
-        loss += weight * part.loss;
-        for (sum, delta) in mean.iter_mut().zip(part.delta) {
-            *sum += weight * f64::from(*delta);
+    let loss = contributions
+        .iter()
+        .map(|part| part.examples as f64 / examples as f64 * part.loss)
+        .sum();
+    let delta = match rule {
+        Rule::Mean => {
+            let mut mean = vec![0.0_f64; length];
+            for part in contributions {
+                let weight = part.examples as f64 / examples as f64;
+                for (sum, delta) in mean.iter_mut().zip(part.delta) {
+                    *sum += weight * f64::from(*delta);
+                }
+            }
+            mean
         }
-    }
-    let mean = Mean {
-        delta: mean,
+        Rule::NormClip { .. }
+        | Rule::Median
+        | Rule::TrimmedMean
+        | Rule::GeometricMedian
+        | Rule::Krum
+        | Rule::MultiKrum
+        | Rule::Bulyan => {
+            let deltas: Vec<_> = contributions.iter().map(|part| part.delta).collect();
+            rule.combine(liars, &deltas)?
+        }
+    };
+    Ok(Mean {
+        delta,
         examples,
         loss,
-    };
-    step(optimizer, base, &mean)
+    })
 }
 
 /// Takes the server's step from `base` along `mean`.
@@ -132,28 +142,27 @@ pub fn step(
     optimizer: ServerOptimizer,
     base: &[f32],
     mean: &Mean,
-) -> Result<Aggregate, AggregateError> {
+    moments: Option<&Moments>,
+) -> Result<(Aggregate, Moments), AggregateError> {
     if mean.delta.len() != base.len() {
         return Err(AggregateError::Length {
             expected: base.len(),
             found: mean.delta.len(),
         });
     }
-    let ServerOptimizer::FedAvg { learning_rate } = optimizer;
-    let parameters: Vec<f32> = base
-        .iter()
-        .zip(&mean.delta)
-        .map(|(weight, step)| (f64::from(*weight) + learning_rate * step) as f32)
-        .collect();
+    let (parameters, moments) = optimizer.step(base, &mean.delta, moments);
     match parameters
         .iter()
         .position(|parameter| !parameter.is_finite())
     {
         Some(index) => Err(AggregateError::NotFinite { index }),
-        None => Ok(Aggregate {
-            parameters,
-            examples: mean.examples,
-            loss: mean.loss,
-        }),
+        None => Ok((
+            Aggregate {
+                parameters,
+                examples: mean.examples,
+                loss: mean.loss,
+            },
+            moments,
+        )),
     }
 }

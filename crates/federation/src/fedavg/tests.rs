@@ -1,7 +1,23 @@
 use super::*;
 use proptest::prelude::*;
 
-const PLAIN: ServerOptimizer = ServerOptimizer::FedAvg { learning_rate: 1.0 };
+const PLAIN: ServerOptimizer = rate(1.0);
+
+const fn rate(learning_rate: f64) -> ServerOptimizer {
+    ServerOptimizer::FedAvg {
+        learning_rate,
+        momentum: 0.0,
+    }
+}
+
+fn aggregate(
+    optimizer: ServerOptimizer,
+    base: &[f32],
+    parts: &[Contribution<'_>],
+) -> Result<Aggregate, AggregateError> {
+    let mean = combine((Rule::Mean, 0), base.len(), parts)?;
+    Ok(step(optimizer, base, &mean, None)?.0)
+}
 
 fn part(delta: &[f32], examples: u64, loss: f64) -> Contribution<'_> {
     Contribution {
@@ -31,9 +47,21 @@ fn weights_are_the_numbers_of_examples() {
 
 #[test]
 fn the_learning_rate_scales_the_step() {
-    let half = ServerOptimizer::FedAvg { learning_rate: 0.5 };
-    let made = aggregate(half, &[1.0], &[part(&[4.0], 2, 0.0)]).unwrap();
+    let made = aggregate(rate(0.5), &[1.0], &[part(&[4.0], 2, 0.0)]).unwrap();
     assert_eq!(made.parameters, [3.0]);
+}
+
+#[test]
+fn a_robust_rule_does_not_look_at_weights() {
+    let liar = part(&[100.0], 1 << 36, 0.0);
+    let parts = [part(&[1.0], 1, 0.0), liar, part(&[2.0], 1, 0.0)];
+    let made = combine((Rule::Median, 1), 1, &parts).unwrap();
+    assert_eq!(made.delta, [2.0]);
+    let few = combine((Rule::Median, 2), 1, &parts).unwrap_err();
+    assert!(matches!(
+        few,
+        AggregateError::Rule(RobustError::TooFew { needed: 5, .. })
+    ));
 }
 
 #[test]

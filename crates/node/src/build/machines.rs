@@ -70,7 +70,7 @@ impl Parts {
                     batch: BATCH,
                     learning_rate: learning.learning_rate,
                     seed: 0,
-                    proximal: None,
+                    proximal: (learning.proximal_mu > 0.0).then_some(learning.proximal_mu),
                 },
                 min_examples: learning.min_examples,
             };
@@ -95,7 +95,13 @@ impl Parts {
         );
         let learning = self.config.learning.clone();
         ChildSpec::machine(self.letters.aggregator.clone(), move || {
+            let (rule, liars) = learning.rule();
             let config = federation::Config {
+                optimizer: learning.server_optimizer(),
+                rule,
+                liars,
+                selection: learning.selection(),
+                privacy: learning.privacy(),
                 min_cohort: learning.min_cohort,
                 deadline: Duration::from_millis(learning.round_timeout_ms),
                 pause: Duration::from_millis(learning.pause_ms),
@@ -109,8 +115,13 @@ impl Parts {
                 models: models.clone(),
                 participant: participant.clone(),
             };
-            let me = me.clone();
-            async move { Ok((Aggregator::new(me, config), effects)) }
+            let private = config.privacy.is_some();
+            let mut aggregator = Aggregator::new(me.clone(), config);
+            if private {
+                // New with every start: noise that was drawn twice could be taken off again.
+                aggregator = aggregator.with_noise(entropy::bytes());
+            }
+            async move { Ok((aggregator, effects)) }
         })
     }
 

@@ -58,11 +58,11 @@ pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
 impl Control {
     pub(super) async fn choose_model(&self, job: &ModelJob, reason: String) -> Answer {
         let state = self.ledger.state();
-        if state.level < Level::MODELS {
+        if state.level < Level::LEARNING {
             return refused(format!(
                 "a member of the cluster is of an older release (level {} of {}); upgrade the last node first",
                 state.level,
-                Level::MODELS
+                Level::LEARNING
             ));
         }
         let (model, act, done) = match job {

@@ -123,7 +123,8 @@ impl Known {
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
             | Act::FeedAdvanced { .. }
-            | Act::ReaderKeyGranted { .. } => {}
+            | Act::ReaderKeyGranted { .. }
+            | Act::PrivacySpent { .. } => {}
         }
         Vec::new()
     }

@@ -116,6 +116,7 @@ fn name(act: &Act) -> String {
         Act::ModelPinned { model, .. } => format!("model {model:?} pinned"),
         Act::ModelUnpinned { .. } => "model unpinned".to_owned(),
         Act::ModelRolledBack { model, .. } => format!("rolled back to {model:?}"),
+        Act::PrivacySpent { round, .. } => format!("privacy of round {} spent", round.0),
     }
 }
 
@@ -181,6 +182,7 @@ fn fact(committed: &Committed) -> Fact {
         | Act::Invited { .. }
         | Act::Introduced { .. }
         | Act::FunctionDeployed { .. }
-        | Act::ReaderKeyGranted { .. } => Fact::Other,
+        | Act::ReaderKeyGranted { .. }
+        | Act::PrivacySpent { .. } => Fact::Other,
     }
 }

@@ -1,4 +1,5 @@
-//! The aggregator alone (a table of situations), and with participants under a bad network.
-
 mod alone;
+mod learning;
+mod private;
+mod selected;
 mod together;

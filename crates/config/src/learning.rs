@@ -1,0 +1,269 @@
+//! `[learning]`: the algorithms by name, and what of them goes together.
+
+use crate::Learning;
+use crate::check::Problems;
+use federation::cohort::Selection;
+use federation::combination::{Aggregation, Combination, Compression, Noise};
+use federation::optimizer::{Adaptive, ServerOptimizer};
+use federation::privacy::budget::Budget;
+use federation::privacy::clipping::Quantile;
+use federation::robust::Rule;
+use serde::{Deserialize, Serialize};
+
+/// How the server turns a round's mean into a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// The mean itself.
+    #[default]
+    FedAvg,
+    /// Steps that get shorter for good.
+    FedAdagrad,
+    /// A step of its own for every parameter, slow to lengthen.
+    FedYogi,
+    /// A step of its own for every parameter.
+    FedAdam,
+}
+
+/// How updates become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleKind {
+    /// Weighted by examples; no defence.
+    #[default]
+    Mean,
+    /// Each scaled down to `bound`.
+    NormClip,
+    /// Of each coordinate.
+    Median,
+    /// Of each coordinate, without the f smallest and largest.
+    TrimmedMean,
+    /// The point with the smallest sum of distances.
+    GeometricMedian,
+    /// The one whose neighbours are nearest.
+    Krum,
+    /// The mean of those.
+    MultiKrum,
+    /// Krum many times, then the middle of each coordinate.
+    Bulyan,
+}
+
+/// `learning.robust`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Robust {
+    /// The rule.
+    pub rule: RuleKind,
+    /// How many participants may lie and the rule still holds.
+    pub f: usize,
+    /// L2 norm that `norm-clip` scales down to.
+    pub bound: f64,
+}
+
+impl Default for Robust {
+    fn default() -> Self {
+        Self {
+            rule: RuleKind::Mean,
+            f: 0,
+            bound: 1.0,
+        }
+    }
+}
+
+/// `learning.privacy`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// Standard deviation of the noise over `clip`; thousandths count.
+    pub noise_multiplier: f64,
+    /// L2 norm that updates are clipped to.
+    pub clip: f64,
+    /// `clip` is where it begins; from there the norm follows the median of the updates'.
+    #[serde(default)]
+    pub adaptive: bool,
+    /// What each participant may spend in all.
+    pub epsilon: f64,
+    /// The chance that it is more; well below one in the number of participants.
+    #[serde(default = "default_delta")]
+    pub delta: f64,
+}
+
+fn default_delta() -> f64 {
+    1e-5
+}
+
+/// Fewest participants of a secure round.
+pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;
+
+impl Learning {
+    /// Whether rounds are to be secure, once all members can take part in such.
+    pub fn is_secure(&self) -> bool {
+        let sums_suffice = self.robust.rule == RuleKind::Mean && self.privacy.is_none();
+        self.secure_aggregation
+            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT && sums_suffice)
+    }
+
+    /// The server's step.
+    pub fn server_optimizer(&self) -> ServerOptimizer {
+        let adaptive = |momentum| Adaptive {
+            learning_rate: self
+                .server_learning_rate
+                .unwrap_or(Adaptive::default().learning_rate),
+            beta1: self.server_momentum.unwrap_or(momentum),
+            ..Adaptive::default()
+        };
+        let usual = Adaptive::default().beta1;
+        match self.optimizer {
+            OptimizerKind::FedAvg => ServerOptimizer::FedAvg {
+                learning_rate: self.server_learning_rate.unwrap_or(1.0),
+                momentum: self.server_momentum.unwrap_or(0.0),
+            },
+            // Without momentum, as its authors ran it (Reddi et al. 2021, §5.2).
+            OptimizerKind::FedAdagrad => ServerOptimizer::FedAdagrad(adaptive(0.0)),
+            OptimizerKind::FedYogi => ServerOptimizer::FedYogi(adaptive(usual)),
+            OptimizerKind::FedAdam => ServerOptimizer::FedAdam(adaptive(usual)),
+        }
+    }
+
+    /// How updates become one, and how many of them may be lies.
+    pub fn rule(&self) -> (Rule, usize) {
+        let rule = match self.robust.rule {
+            RuleKind::Mean => Rule::Mean,
+            RuleKind::NormClip => Rule::NormClip {
+                bound: self.robust.bound,
+            },
+            RuleKind::Median => Rule::Median,
+            RuleKind::TrimmedMean => Rule::TrimmedMean,
+            RuleKind::GeometricMedian => Rule::GeometricMedian,
+            RuleKind::Krum => Rule::Krum,
+            RuleKind::MultiKrum => Rule::MultiKrum,
+            RuleKind::Bulyan => Rule::Bulyan,
+        };
+        (rule, self.robust.f)
+    }
+
+    /// Who is asked.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            fraction: self.cohort_fraction,
+            size: self.cohort_size,
+            over_selection: self.over_selection,
+        }
+    }
+
+    /// Noise and budget of private rounds.
+    pub fn privacy(&self) -> Option<federation::Privacy> {
+        self.privacy.map(|privacy| federation::Privacy {
+            // Rounded down: what is accounted for is not more than what is added.
+            noise_milli: (privacy.noise_multiplier * 1_000.0) as u32,
+            bound: privacy.clip,
+            adaptive: privacy
+                .adaptive
+                .then(|| Quantile::for_cohort(self.min_cohort)),
+            budget: Budget {
+                epsilon: privacy.epsilon,
+                delta: privacy.delta,
+            },
+        })
+    }
+
+    pub(super) fn check_algorithms(&self, found: &mut Problems) {
+        found.require(
+            self.cohort_fraction > 0.0 && self.cohort_fraction <= 1.0,
+            "learning.cohort_fraction",
+            self.cohort_fraction,
+            "above 0 and at most 1",
+        );
+        found.require(
+            self.cohort_size.is_none_or(|size| size >= self.min_cohort),
+            "learning.cohort_size",
+            self.cohort_size,
+            "at least learning.min_cohort, or no round would close",
+        );
+        found.require(
+            (1.0..=10.0).contains(&self.over_selection),
+            "learning.over_selection",
+            self.over_selection,
+            "between 1 (ask as many as are wanted) and 10 times as many",
+        );
+        found.require(
+            self.proximal_mu >= 0.0 && self.proximal_mu.is_finite(),
+            "learning.proximal_mu",
+            self.proximal_mu,
+            "a finite number, at least 0",
+        );
+        if let Err(unusable) = self.server_optimizer().check() {
+            let key = match unusable.setting {
+                "learning_rate" => "learning.server_learning_rate",
+                _ => "learning.server_momentum",
+            };
+            found.require(false, key, unusable.found, unusable.rule);
+        }
+        let (rule, liars) = self.rule();
+        let combination = Combination {
+            rule,
+            liars,
+            cohort: self.min_cohort,
+            aggregation: match self.is_secure() {
+                true => Aggregation::Secure { groups: 1 },
+                false => Aggregation::Clear,
+            },
+            noise: match self.privacy {
+                Some(_) => Noise::Central,
+                None => Noise::None,
+            },
+            compression: Compression::None,
+            buffered: false,
+        };
+        if let Err(refused) = combination.check() {
+            found.add(
+                "learning.robust".to_owned(),
+                format!("{rule} with f = {liars}"),
+                format!(
+                    "one that goes with learning.min_cohort = {} and the rest: {refused}",
+                    self.min_cohort
+                ),
+            );
+        }
+        // Both could be had with a sum: but the one wants updates clipped before they are masked, and so does
+        // the other, and participants do not do that yet.
+        found.require(
+            self.secure_aggregation != Some(true)
+                || (self.robust.rule == RuleKind::Mean && self.privacy.is_none()),
+            "learning.secure_aggregation",
+            "true",
+            "false with learning.privacy or a learning.robust.rule other than \"mean\": those are done where updates are seen",
+        );
+        self.check_privacy(found);
+    }
+
+    fn check_privacy(&self, found: &mut Problems) {
+        let Some(privacy) = &self.privacy else {
+            return;
+        };
+        if let Some(mechanism) = self.privacy()
+            && let Err(unusable) = mechanism.mechanism(mechanism.bound)
+        {
+            found.add(
+                "learning.privacy".to_owned(),
+                format!(
+                    "noise_multiplier = {}, clip = {}",
+                    privacy.noise_multiplier, privacy.clip
+                ),
+                format!("one that makes a mechanism: {unusable}"),
+            );
+        }
+        found.require(
+            privacy.epsilon > 0.0 && privacy.epsilon.is_finite(),
+            "learning.privacy.epsilon",
+            privacy.epsilon,
+            "a finite number above 0",
+        );
+        found.require(
+            privacy.delta > 0.0 && privacy.delta <= 0.01,
+            "learning.privacy.delta",
+            privacy.delta,
+            "above 0 and at most 0.01, for it is the chance that nothing is hid",
+        );
+    }
+}

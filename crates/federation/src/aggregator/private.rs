@@ -1,0 +1,241 @@
+//! Rounds under differential privacy: updates are clipped, their sum gets noise, and what that tells of each
+//! participant is on the ledger before the model is anywhere.
+//!
+//! Only noise that no other node could take off again makes a private model: the seed is the shell's.
+//! The clipping bound follows the updates while one node leads, and starts from the configuration with the
+//! next leader.
+
+use super::round::OpenRound;
+use super::steps::propose;
+use super::{Aggregator, Instant, Output, Phase};
+use crate::fedavg::{self, Aggregate, AggregateError, Mean};
+use crate::optimizer::Moments;
+use crate::privacy::budget::{self, Budget, Spent};
+use crate::privacy::clipping::Quantile;
+use crate::privacy::noise::Noise;
+use crate::privacy::{Mechanism, Unusable};
+use std::collections::BTreeSet;
+use wire::{Act, NodeId, Round};
+
+/// Differential privacy of the rounds, with noise by the aggregator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Privacy {
+    /// z in thousandths: the noise's standard deviation over the clipping bound.
+    pub noise_milli: u32,
+    /// L2 norm that updates are clipped to; the first one if it is to follow.
+    pub bound: f64,
+    /// How the bound follows the updates' norms; `None`: it stays.
+    pub adaptive: Option<Quantile>,
+    /// What each participant may spend.
+    pub budget: Budget,
+}
+
+impl Privacy {
+    /// The round's mechanism with this bound. Where the bound follows, the count's noise takes its part.
+    pub fn mechanism(&self, bound: f64) -> Result<Mechanism, Unusable> {
+        let whole = f64::from(self.noise_milli) / 1_000.0;
+        let noise = match &self.adaptive {
+            None => whole,
+            Some(quantile) => quantile.noise_for_updates(whole).ok_or(Unusable::Count {
+                deviation: quantile.deviation,
+                noise_multiplier: whole,
+            })?,
+        };
+        Mechanism::new(bound, noise)
+    }
+}
+
+/// What an aggregator of private rounds keeps.
+#[derive(Default)]
+pub(super) struct Private {
+    /// `None`: nobody gave a seed, so no round can be private.
+    noise: Option<Noise>,
+    /// As it has come to be; `None`: as configured.
+    bound: Option<f64>,
+    /// By the ledger; `None`: not heard yet, or the ledger cannot hold it yet.
+    spent: Option<Spent>,
+    /// The operator was told that training has stopped.
+    told: bool,
+}
+
+/// A model that is made and not shown to anybody yet.
+pub(super) struct Made {
+    pub(super) round: Round,
+    pub(super) participants: Vec<NodeId>,
+    pub(super) aggregate: Aggregate,
+    pub(super) moments: Moments,
+    /// The clipping bound of the next round.
+    bound: Option<f64>,
+}
+
+/// Why a private round makes no model.
+#[derive(Debug, thiserror::Error)]
+enum NoModel {
+    #[error("no secret to draw noise from was given to this aggregator")]
+    NoNoise,
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error(transparent)]
+    Aggregate(#[from] AggregateError),
+}
+
+impl Private {
+    fn mean(
+        &mut self,
+        privacy: &Privacy,
+        open: &OpenRound,
+    ) -> Result<(Mean, Option<f64>), NoModel> {
+        let noise = self.noise.as_mut().ok_or(NoModel::NoNoise)?;
+        let bound = self.bound.unwrap_or(privacy.bound);
+        let deltas: Vec<&[f32]> = open
+            .updates
+            .values()
+            .map(|update| update.delta.as_slice())
+            .collect();
+        let (delta, within) = privacy.mechanism(bound)?.central(&deltas, noise);
+        let next = privacy
+            .adaptive
+            .map(|quantile| quantile.next(bound, within, deltas.len(), noise));
+        // Neither examples nor losses are private.
+        let mean = Mean {
+            delta,
+            examples: deltas.len() as u64,
+            loss: 0.0,
+        };
+        Ok((mean, next))
+    }
+}
+
+impl Aggregator {
+    /// With a secret for the noise of private rounds: 32 bytes of entropy, used for nothing else.
+    #[must_use]
+    pub fn with_noise(mut self, seed: [u8; 32]) -> Self {
+        self.private.noise = Some(Noise::from_seed(seed));
+        self
+    }
+
+    /// Those who are up and have something left to spend.
+    pub(super) fn eligible(&self) -> BTreeSet<NodeId> {
+        let Some(privacy) = &self.config.privacy else {
+            return self.up.clone();
+        };
+        let Some(spent) = &self.private.spent else {
+            return BTreeSet::new();
+        };
+        let allows = |node: &&NodeId| privacy.budget.allows(spent.get(*node), privacy.noise_milli);
+        self.up.iter().filter(allows).cloned().collect()
+    }
+
+    /// Whether there are enough to ask.
+    pub(super) fn staffed(&self) -> bool {
+        self.up.len() >= self.config.min_cohort && self.eligible().len() >= self.config.min_cohort
+    }
+
+    /// Says once that training has stopped because the budget is spent.
+    pub(super) fn tell_if_spent(&mut self, out: &mut Vec<Output>) {
+        let (Some(privacy), Some(_)) = (&self.config.privacy, &self.private.spent) else {
+            return;
+        };
+        let left = self.eligible().len();
+        let stopped = self.up.len() >= self.config.min_cohort && left < self.config.min_cohort;
+        if stopped && !self.private.told {
+            out.push(Output::Note(format!(
+                "training stops: one more round would take {} of {} participants over the privacy budget of ε = {} at δ = {}; the model stays as it is until `learning.privacy.epsilon` is raised",
+                self.up.len() - left,
+                self.up.len(),
+                privacy.budget.epsilon,
+                privacy.budget.delta,
+            )));
+        }
+        self.private.told = stopped;
+    }
+
+    /// From collecting: the model of a private round goes nowhere before its cost is on the ledger.
+    pub(super) fn end_private(&mut self, now: Instant, privacy: &Privacy, out: &mut Vec<Output>) {
+        let Phase::Collecting(open) = &self.phase else {
+            return;
+        };
+        let (round, base) = (open.round, open.base.clone());
+        let participants: Vec<NodeId> = open.updates.keys().cloned().collect();
+        let bound = self.private.bound.unwrap_or(privacy.bound);
+        let made = self.private.mean(privacy, open).and_then(|(mean, next)| {
+            let moments = self.moments.as_ref().filter(|(of, _)| *of == base.digest);
+            let moments = moments.map(|(_, moments)| moments);
+            let stepped = fedavg::step(self.config.optimizer, &base.parameters, &mean, moments)?;
+            Ok((stepped, next))
+        });
+        let ((aggregate, moments), next) = match made {
+            Ok(made) => made,
+            Err(error) => return self.abandon(now, round, error.to_string(), out),
+        };
+        let act = Act::PrivacySpent {
+            round,
+            participants: participants.clone(),
+            noise_milli: privacy.noise_milli,
+            bound,
+            delta: privacy.budget.delta,
+            epsilon: self.dearest(privacy, &participants),
+        };
+        let proposal = propose(now, round, act, out);
+        let made = Box::new(Made {
+            round,
+            participants,
+            aggregate,
+            moments,
+            bound: next,
+        });
+        self.phase = Phase::Charging { proposal, made };
+    }
+
+    /// The largest ε that one of them has spent with one more round.
+    fn dearest(&self, privacy: &Privacy, participants: &[NodeId]) -> f64 {
+        participants
+            .iter()
+            .map(|node| {
+                let spent = self
+                    .private
+                    .spent
+                    .as_ref()
+                    .and_then(|spent| spent.get(node));
+                let mut rounds = spent.cloned().unwrap_or_default();
+                *rounds.entry(privacy.noise_milli).or_default() += 1;
+                budget::epsilon(&rounds, privacy.budget.delta)
+            })
+            .fold(0.0, f64::max)
+    }
+
+    /// What the ledger says has been spent; `round`: its cost has just come to be on the ledger.
+    pub(super) fn spent(
+        &mut self,
+        now: Instant,
+        round: Option<Round>,
+        spent: Spent,
+        out: &mut Vec<Output>,
+    ) {
+        self.private.spent = Some(spent);
+        // Here, since without anybody to ask nothing is due that would ask.
+        if self.leading {
+            self.tell_if_spent(out);
+        }
+        let charged =
+            matches!(&self.phase, Phase::Charging { made, .. } if round == Some(made.round));
+        if !charged {
+            return;
+        }
+        let waiting = Phase::Waiting {
+            until: now,
+            asked: 0,
+        };
+        if let Phase::Charging { made, .. } = std::mem::replace(&mut self.phase, waiting) {
+            self.private.bound = made.bound.or(self.private.bound);
+            let Made {
+                round,
+                participants,
+                aggregate,
+                moments,
+                bound: _,
+            } = *made;
+            self.close(now, (round, participants), (aggregate, moments), out);
+        }
+    }
+}
