@@ -145,6 +145,11 @@ impl Aggregator {
         }
     }
 
+    /// Who has not answered, and for how many rounds in a row that it was asked in.
+    pub fn stragglers(&self) -> impl Iterator<Item = (&NodeId, u32)> {
+        self.stragglers.counts()
+    }
+
     /// Whether the model to start from is in memory.
     fn base(&self) -> Option<&Model> {
         self.held

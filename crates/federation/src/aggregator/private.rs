@@ -54,7 +54,7 @@ pub(super) struct Private {
     bound: Option<f64>,
     /// By the ledger; `None`: not heard yet, or the ledger cannot hold it yet.
     spent: Option<Spent>,
-    /// The operator was told that training has stopped.
+    /// The operator was told why no round opens.
     told: bool,
 }
 
@@ -131,11 +131,20 @@ impl Aggregator {
         self.up.len() >= self.config.min_cohort && self.eligible().len() >= self.config.min_cohort
     }
 
-    /// Says once that training has stopped because the budget is spent.
-    pub(super) fn tell_if_spent(&mut self, out: &mut Vec<Output>) {
-        let (Some(privacy), Some(_)) = (&self.config.privacy, &self.private.spent) else {
+    /// Says once why no private round opens: the budget is spent, or the ledger has no place for it yet.
+    pub(super) fn tell_why_stopped(&mut self, out: &mut Vec<Output>) {
+        let Some(privacy) = &self.config.privacy else {
             return;
         };
+        if self.private.spent.is_none() {
+            if !self.private.told {
+                out.push(Output::Note(
+                    "private rounds wait until the ledger can account for them: until all nodes run a version that knows level 5".to_owned(),
+                ));
+            }
+            self.private.told = true;
+            return;
+        }
         let left = self.eligible().len();
         let stopped = self.up.len() >= self.config.min_cohort && left < self.config.min_cohort;
         if stopped && !self.private.told {
@@ -212,10 +221,12 @@ impl Aggregator {
         spent: Spent,
         out: &mut Vec<Output>,
     ) {
-        self.private.spent = Some(spent);
+        if self.private.spent.replace(spent).is_none() {
+            self.private.told = false;
+        }
         // Here, since without anybody to ask nothing is due that would ask.
         if self.leading {
-            self.tell_if_spent(out);
+            self.tell_why_stopped(out);
         }
         let charged =
             matches!(&self.phase, Phase::Charging { made, .. } if round == Some(made.round));

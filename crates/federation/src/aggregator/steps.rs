@@ -61,7 +61,7 @@ impl Aggregator {
             return;
         }
         if !self.staffed() {
-            self.tell_if_spent(out);
+            self.tell_why_stopped(out);
             return;
         }
         let Some(base) = self.base() else {

@@ -67,6 +67,10 @@ impl Noise {
 
     /// True with probability exp(−numerator / denominator).
     fn exponential(&mut self, numerator: u128, denominator: u128) -> bool {
+        // Nearly always, and a division of 128 bits takes as long as a draw.
+        if numerator <= denominator {
+            return self.exponential_below_one(numerator, denominator);
+        }
         let (whole, rest) = (numerator / denominator, numerator % denominator);
         for _ in 0..whole {
             if !self.exponential_below_one(1, 1) {

@@ -1,4 +1,5 @@
 mod alone;
+mod charged;
 mod learning;
 mod private;
 mod selected;

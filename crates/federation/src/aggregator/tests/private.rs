@@ -166,15 +166,17 @@ fn who_has_nothing_left_is_not_asked() {
 #[test]
 fn without_the_ledgers_word_or_a_secret_there_is_no_private_round() {
     let mut house = House::new(3, config(5.0));
-    house.aggregator.handle(
-        house.now,
-        Input::Leading {
-            next: Round(1),
-            open: None,
-            model: None,
-        },
-        &mut Vec::new(),
-    );
+    let mut out = Vec::new();
+    let leading = Input::Leading {
+        next: Round(1),
+        open: None,
+        model: None,
+    };
+    house.aggregator.handle(house.now, leading, &mut out);
+    let [Output::Note(note)] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert!(note.contains("level 5"), "{note}");
     assert_eq!(
         house.aggregator.deadline(),
         None,

@@ -62,6 +62,12 @@ fn stragglers_are_asked_last() {
     house.silent = [3].into();
     house.lead();
     house.run(40);
+    let missed: Vec<_> = house
+        .aggregator
+        .stragglers()
+        .map(|(node, _)| node.clone())
+        .collect();
+    assert_eq!(missed, [name(3)]);
     let cohorts = cohorts(&house.acts);
     let asked = |node| {
         cohorts
