@@ -25,6 +25,9 @@ pub(super) enum DecompressError {
     Corrupt(String),
 }
 
+/// Room that a batch gets in advance: producers gather 16 KiB to 1 MiB.
+const USUAL: usize = 256 * 1024;
+
 /// Magic of snappy-java's stream framing; two version numbers follow.
 const XERIAL: &[u8] = b"\x82SNAPPY\0";
 const XERIAL_HEADER: usize = 16;
@@ -77,10 +80,8 @@ impl Codec {
                     .map_err(|error| error.to_string())?;
                 encoder.finish().map_err(|error| error.to_string())
             }
-            Self::Zstd => Ok(ruzstd::encoding::compress_to_vec(
-                plain,
-                ruzstd::encoding::CompressionLevel::Fastest,
-            )),
+            Self::Zstd => zstd::bulk::compress(plain, zstd::DEFAULT_COMPRESSION_LEVEL)
+                .map_err(|error| error.to_string()),
         }
     }
 
@@ -91,7 +92,8 @@ impl Codec {
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(&packed[..]), limit),
             Self::Snappy => snappy(packed, limit),
             Self::Lz4 => read_all(lz4_flex::frame::FrameDecoder::new(&packed[..]), limit),
-            Self::Zstd => match ruzstd::decoding::StreamingDecoder::new(&packed[..]) {
+            // Its own limit on windows (128 MiB, the largest that any level writes) stands.
+            Self::Zstd => match zstd::stream::read::Decoder::with_buffer(&packed[..]) {
                 Ok(decoder) => read_all(decoder, limit),
                 Err(error) => Err(DecompressError::Corrupt(error.to_string())),
             },
@@ -100,7 +102,8 @@ impl Codec {
 }
 
 fn read_all(stream: impl Read, limit: usize) -> Result<Bytes, DecompressError> {
-    let mut plain = Vec::new();
+    // What records usually come to, so that growing seldom copies; never more than a claim can cost.
+    let mut plain = Vec::with_capacity(limit.min(USUAL));
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     stream
         .take(most.saturating_add(1))
