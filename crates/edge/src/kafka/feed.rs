@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Before a partition is asked for again whose records are damaged or cannot be read: they may have been on the way, and
+/// if it is the broker's disk, somebody has to come.
+const BROKEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// A [`Feed`] from a Kafka cluster over sessions of one kind. Connects at the first call.
 pub struct FeedOn<S> {
     config: FeedConfig,
@@ -159,7 +163,7 @@ impl<S: Session> FeedOn<S> {
             tokio::time::sleep_until(until).await;
             return Ok(Vec::new());
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut broken) = (Vec::new(), Vec::new());
         for part in session.fetch(&wanted, until.duration_since(now)).await? {
             match part {
                 Part::Here {
@@ -181,6 +185,7 @@ impl<S: Session> FeedOn<S> {
                         });
                     }
                 }
+                Part::Broken { partition, error } => broken.push((partition, error)),
                 Part::OutOfRange {
                     partition,
                     high_watermark,
@@ -189,6 +194,13 @@ impl<S: Session> FeedOn<S> {
                         .await?;
                 }
             }
+        }
+        // Others are read on meanwhile.
+        for (partition, error) in broken {
+            tracing::warn!("{error}; it is read again in {BROKEN_PAUSE:?}");
+            count(&self.counters.faults, 1);
+            session.forget(partition);
+            self.held.insert(partition, Instant::now() + BROKEN_PAUSE);
         }
         // Positions move last: an error above hands out nothing, so nothing is lost.
         for part in &taken {

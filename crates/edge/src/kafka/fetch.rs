@@ -64,8 +64,8 @@ pub struct Fetched {
     pub high_watermark: i64,
     /// Where to go on; the offset asked for if nothing complete came.
     pub next_offset: i64,
-    /// Records at or above the offset asked for, or what is wrong with the first batch that could
-    /// not be read.
+    /// Records at or above the offset asked for, up to a batch that cannot be read; or, where that is the first one, what is
+    /// wrong with it.
     pub records: Result<Vec<Record>, BatchError>,
 }
 
@@ -200,7 +200,18 @@ impl Packed {
 
     pub(super) fn unpack(self, budget: &mut Budget) -> Fetched {
         let mut next_offset = self.from;
-        let records = read_set(self.set, self.aborted, self.from, &mut next_offset, budget);
+        let mut records = Vec::new();
+        let (set, aborted, next) = (self.set, self.aborted, &mut next_offset);
+        let read = read_set(set, aborted, self.from, next, &mut records, budget);
+        let records = match read {
+            Ok(()) => Ok(records),
+            Err(error) if next_offset == self.from => Err(error),
+            Err(_) => {
+                // What the broken batch began with is not taken: it comes again, and is told then.
+                records.retain(|record: &Record| record.offset < next_offset);
+                Ok(records)
+            }
+        };
         Fetched {
             partition: self.partition,
             error: self.error,
@@ -218,9 +229,9 @@ fn read_set(
     mut aborted: Vec<(i64, i64)>,
     from: i64,
     next_offset: &mut i64,
+    records: &mut Vec<Record>,
     budget: &mut Budget,
-) -> Result<Vec<Record>, BatchError> {
-    let mut records = Vec::new();
+) -> Result<(), BatchError> {
     aborted.sort_unstable();
     let mut aborted = aborted.into_iter().peekable();
     let mut aborting = BTreeSet::new();
@@ -240,11 +251,11 @@ fn read_set(
         } else if last >= from
             && !(batch.is_transactional() && aborting.contains(&batch.producer()))
         {
-            batch.records(budget, from, &mut records)?;
+            batch.records(budget, from, records)?;
         }
         *next_offset = (*next_offset).max(last + 1);
     }
-    Ok(records)
+    Ok(())
 }
 
 #[cfg(test)]

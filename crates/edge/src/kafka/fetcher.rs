@@ -138,16 +138,21 @@ impl Fetcher {
         match part.error {
             NO_ERROR => {
                 let part = part.unpack(budget);
-                let records = part.records.map_err(|error| FeedError::Batch {
-                    topic,
-                    partition,
-                    error,
-                })?;
-                Ok(Part::Here {
-                    partition,
-                    records,
-                    next_offset: part.next_offset,
-                    high_watermark: part.high_watermark,
+                Ok(match part.records {
+                    Ok(records) => Part::Here {
+                        partition,
+                        records,
+                        next_offset: part.next_offset,
+                        high_watermark: part.high_watermark,
+                    },
+                    Err(error) => Part::Broken {
+                        partition,
+                        error: FeedError::Batch {
+                            topic,
+                            partition,
+                            error,
+                        },
+                    },
                 })
             }
             OFFSET_OUT_OF_RANGE => Ok(Part::OutOfRange {

@@ -20,7 +20,8 @@ pub fn fetch_response(body: &[u8]) {
         let packed = fetch::parse(answer.clone(), dialect, |_, _| Some(POSITION));
         if let (Ok(decoded), Ok(packed)) = (&decoded, packed) {
             for (part, packed) in decoded.partitions.iter().zip(packed.partitions) {
-                assert!(part.records.is_err() || packed.end() == part.next_offset);
+                // Or a batch that was refused stands in between.
+                assert!(part.next_offset <= packed.end());
             }
         }
         match decoded {

@@ -20,6 +20,13 @@ pub enum Part {
         /// One past the last offset that the broker holds for consumers.
         high_watermark: i64,
     },
+    /// What lies there cannot be read.
+    Broken {
+        /// Kafka partition.
+        partition: i32,
+        /// Why not.
+        error: FeedError,
+    },
     /// The broker does not have its position.
     OutOfRange {
         /// Kafka partition.

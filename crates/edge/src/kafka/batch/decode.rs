@@ -36,23 +36,27 @@ pub(in crate::kafka) struct Batch {
 }
 
 /// One past the last offset of the whole batches that a record set begins with, by their headers alone: where to go on, known
-/// before anything is decompressed. `None` where there is none, or one that will be refused.
+/// before anything is decompressed. Some of them may be refused when they are read. `None` where there is none.
 pub(in crate::kafka) fn end_of(set: &[u8]) -> Option<i64> {
     let (mut left, mut end) = (set, None);
-    while left.len() >= HEADER {
-        let base = (&left[0..8]).get_i64();
-        let length = usize::try_from((&left[8..LENGTH_END]).get_i32()).ok()?;
-        let Some(batch) = left.get(..LENGTH_END.checked_add(length)?) else {
-            break;
-        };
-        if batch.len() < HEADER || batch[16] != VERSION {
-            return None;
-        }
-        let last = base.checked_add(i64::from((&batch[23..27]).get_i32()))?;
-        end = end.max(Some(last.checked_add(1)?));
-        left = &left[batch.len()..];
+    while let Some((batch, behind)) = whole(left) {
+        end = end.max(Some(behind));
+        left = &left[batch..];
     }
     end
+}
+
+/// Length of the batch in front, and the offset behind it.
+fn whole(set: &[u8]) -> Option<(usize, i64)> {
+    let header = set.get(..HEADER)?;
+    let length = usize::try_from((&header[8..LENGTH_END]).get_i32()).ok()?;
+    let length = length.checked_add(LENGTH_END)?;
+    if !(HEADER..=set.len()).contains(&length) || header[16] != VERSION {
+        return None;
+    }
+    let (base, delta) = ((&header[0..8]).get_i64(), (&header[23..27]).get_i32());
+    let behind = base.checked_add(i64::from(delta))?.checked_add(1)?;
+    Some((length, behind))
 }
 
 /// Takes the next batch off a record set; `None` when what is left is not a whole one.
