@@ -7,6 +7,10 @@
 //!
 //! Everything a client can make it hold is bounded: frames, connections, topics, partitions, and the
 //! bytes of each partition ([`BrokerConfig::retention_bytes`]; the oldest batches go first).
+//!
+//! [`apache`] runs Apache Kafka itself beside it.
+
+pub mod apache;
 
 mod api;
 mod codec;

@@ -1,15 +1,14 @@
 //! The broker: the embedded one, or Apache Kafka itself. Both keep their log over a restart.
 
 use crate::book::Place;
+use broker::apache::{self, Apache};
 use broker::{Broker, BrokerConfig, BrokerTls};
 use clap::ValueEnum;
 use edge::kafka::{ClientConfig, Feed as _, FeedConfig, KafkaFeed, Security, create_topic};
 use local::pki::Pki;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use wire::Digest;
 
@@ -44,7 +43,7 @@ pub(crate) struct Brokers {
     security: Security,
     tls: Option<BrokerTls>,
     embedded: Option<Broker>,
-    apache: Option<Child>,
+    apache: Option<Apache>,
 }
 
 impl Brokers {
@@ -117,35 +116,15 @@ impl Brokers {
                 self.embedded = Some(Broker::start(config).await?);
                 Ok(())
             }
-            Kind::Kafka => self.spawn(),
+            Kind::Kafka => {
+                let libs = apache::libs(None)?;
+                let (dir, controller) = (self.dir.clone(), self.controller);
+                let mut apache = Apache::new(libs, dir, self.address, controller)?;
+                apache.start()?;
+                self.apache = Some(apache);
+                Ok(())
+            }
         }
-    }
-
-    fn spawn(&mut self) -> Result<(), Fault> {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kafka");
-        let fetched = Command::new("sh")
-            .arg(scripts.join("fetch.sh"))
-            .stderr(Stdio::inherit())
-            .output()?;
-        if !fetched.status.success() {
-            return Err("Apache Kafka is missing: run `cargo xtask setup`".into());
-        }
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("kafka.log"))?;
-        let child = Command::new("sh")
-            .arg(scripts.join("run.sh"))
-            .arg(String::from_utf8(fetched.stdout)?.trim())
-            .arg(&self.dir)
-            .args([self.address.port(), self.controller].map(|port| port.to_string()))
-            .arg(self.address.ip().to_string())
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        self.apache = Some(child);
-        Ok(())
     }
 
     /// Waits until the topic can be used.
@@ -173,12 +152,7 @@ impl Brokers {
         if let Some(embedded) = self.embedded.take() {
             embedded.stop().await;
         }
-        if let Some(mut apache) = self.apache.take() {
-            // Its script ends with its standard input, and kills the broker.
-            drop(apache.stdin.take());
-            // It is our child: waiting for it fails only if somebody else has.
-            let _ = apache.wait();
-        }
+        drop(self.apache.take());
     }
 
     /// Everything on the topic, by place: the digests of the values.

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod host;
 pub mod mail;
 pub mod mainframe;
+pub mod movements;
 pub mod seed;
 pub mod smd;
 

@@ -2,12 +2,12 @@
 
 use crate::Failure;
 use crate::ports::Ports;
+use broker::apache::{self, Apache};
 use edge::kafka::{
     ClientConfig, Codec, Feed as _, FeedConfig, KafkaFeed, NewRecord, Producer, Security,
     create_topic,
 };
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes of each value.
@@ -17,35 +17,23 @@ const BATCH: usize = 1_000;
 /// A JVM on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// One broker. It ends with this process, however that ends: its script watches its standard input.
+/// One broker. It ends with this process, however that ends.
 pub struct Kafka {
     address: String,
-    child: Child,
+    _node: Apache,
 }
 
 impl Kafka {
     /// Starts one with its files in `dir`.
     pub async fn start(dir: &Path) -> Result<Self, Failure> {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kafka");
-        let fetched = Command::new("sh").arg(scripts.join("fetch.sh")).output()?;
-        if !fetched.status.success() {
-            return Err("Apache Kafka is missing: run `cargo xtask setup --for bench`".into());
-        }
-        let libs = PathBuf::from(String::from_utf8(fetched.stdout)?.trim());
         let mut ports = Ports::default();
-        let (port, controller) = (ports.free()?.port(), ports.free()?.port());
-        let log = std::fs::File::create(dir.join("kafka.log"))?;
-        let child = Command::new("sh")
-            .arg(scripts.join("run.sh"))
-            .args([&libs, dir])
-            .args([port, controller].map(|port| port.to_string()))
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let (address, controller) = (ports.free()?, ports.free()?.port());
+        let libs = apache::libs(None)?;
+        let mut node = Apache::new(libs, dir.to_owned(), address, controller)?;
+        node.start()?;
         let kafka = Self {
-            address: format!("127.0.0.1:{port}"),
-            child,
+            address: address.to_string(),
+            _node: node,
         };
         let deadline = Instant::now() + START_LIMIT;
         while let Err(error) = create_topic(&kafka.client(), "ready", 1).await {
@@ -107,14 +95,6 @@ impl Kafka {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        // It is our child: waiting fails only if somebody else has.
-        let _ = self.child.wait();
     }
 }
 

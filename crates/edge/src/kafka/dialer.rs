@@ -1,4 +1,4 @@
-//! Connections to brokers that are not samsa's sockets: a simulated network, a tunnel.
+//! Connections to brokers: sockets, or what a simulated network or a tunnel gives. What crosses them.
 
 use bytes::{BufMut, BytesMut};
 use futures::future::BoxFuture;
@@ -7,13 +7,13 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Largest answer taken from a dialed connection: a fetch of [`FeedConfig::max_bytes`] with a single
+/// Largest answer that is taken, whatever length a broker announces: a fetch of [`FeedConfig::max_bytes`] with a single
 /// larger batch, and room around it.
 ///
 /// [`FeedConfig::max_bytes`]: super::FeedConfig::max_bytes
-const MAX_ANSWER: usize = 64 << 20;
+const MAX_ANSWER: u32 = 64 << 20;
 
-/// A connection that carries Kafka's protocol in clear. `Sync`, so that who holds a client across an
+/// A connection that carries Kafka's protocol. `Sync`, so that who holds a client across an
 /// await can be spawned.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
@@ -61,11 +61,20 @@ impl std::fmt::Debug for Reach {
     }
 }
 
-/// One request, one answer, each behind its length.
+/// One request, one answer.
 pub(super) async fn exchange<R: ToByte + Sync + Send>(
     connection: &mut Box<dyn Connection>,
     request: &R,
 ) -> io::Result<BytesMut> {
+    send(connection, request).await?;
+    receive(connection).await
+}
+
+/// A request behind its length.
+pub(super) async fn send<R: ToByte + Sync + Send>(
+    connection: &mut Box<dyn Connection>,
+    request: &R,
+) -> io::Result<()> {
     let mut body = BytesMut::new();
     request
         .encode(&mut body)
@@ -75,15 +84,24 @@ pub(super) async fn exchange<R: ToByte + Sync + Send>(
     whole.put_u32(length);
     whole.unsplit(body);
     connection.write_all(&whole).await?;
-    connection.flush().await?;
-    let length = connection.read_u32().await? as usize;
+    connection.flush().await
+}
+
+/// An answer behind its length. Room for it is made at once and filled as bytes arrive.
+pub(super) async fn receive(connection: &mut Box<dyn Connection>) -> io::Result<BytesMut> {
+    let length = connection.read_u32().await?;
     if length > MAX_ANSWER {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!("an answer of {length} bytes is over the limit of {MAX_ANSWER}"),
         ));
     }
-    let mut answer = BytesMut::zeroed(length);
-    connection.read_exact(&mut answer).await?;
+    let mut rest = connection.take(u64::from(length));
+    let mut answer = BytesMut::with_capacity(length as usize);
+    while rest.limit() > 0 {
+        if rest.read_buf(&mut answer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     Ok(answer)
 }

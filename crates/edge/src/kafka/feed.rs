@@ -1,63 +1,48 @@
-//! The feed on samsa's connections and our decoder.
+//! A feed's positions, and what moves them: the frame of both adapters.
 
 use super::backoff::Backoff;
-use super::client::{Client, EARLIEST, LATEST};
 use super::counters::{Counters, Snapshot, count};
-use super::error::code_name;
-use super::link::Link;
-use super::metadata::Absent;
+use super::session::{Part, Session};
 use super::topic_id::TopicId;
-use super::{
-    Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, StartAt, fetch,
-};
-use fetch::{Dialect, FetchById, Fetched, Topic};
-use futures::future::try_join_all;
-use samsa::prelude::protocol::FetchRequest;
+use super::{Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, StartAt};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Only records of committed transactions (Fetch isolation level).
-const READ_COMMITTED: i8 = 1;
+/// Before a partition is asked for again whose records are damaged or cannot be read: they may have been on the way, and
+/// if it is the broker's disk, somebody has to come.
+const BROKEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Kafka's error codes that a fetch handles itself.
-const NO_ERROR: i16 = 0;
-const OFFSET_OUT_OF_RANGE: i16 = 1;
-
-/// A [`Feed`] from a Kafka cluster. Connects at the first call.
-pub struct KafkaFeed {
+/// A [`Feed`] from a Kafka cluster over sessions of one kind. Connects at the first call.
+pub struct FeedOn<S> {
     config: FeedConfig,
     counters: Arc<Counters>,
-    client: Option<Client>,
+    session: Option<S>,
     /// The topic that the positions are of, once a broker has told its id.
     topic_id: Option<TopicId>,
     /// Next offset to read, per partition.
     positions: BTreeMap<i32, i64>,
-    /// Partitions that the out-of-range policy has moved, until their next records are handed out.
+    /// Partitions that the out-of-range policy has moved, until that is told.
     moved: BTreeSet<i32>,
     /// Partitions that are not asked for before a moment.
     held: BTreeMap<i32, Instant>,
     backoff: Backoff,
-    /// Partition that stands first in the next request: a broker fills its answer in order, and
-    /// the last ones would starve.
-    first: usize,
 }
 
-impl KafkaFeed {
+impl<S: Session> FeedOn<S> {
     /// Nothing is connected yet.
     pub fn new(config: FeedConfig) -> Self {
         Self {
             config,
             counters: Arc::default(),
-            client: None,
+            session: None,
             topic_id: None,
             positions: BTreeMap::new(),
             moved: BTreeSet::new(),
             held: BTreeMap::new(),
             backoff: Backoff::default(),
-            first: 0,
         }
     }
 
@@ -76,80 +61,75 @@ impl KafkaFeed {
         self.topic_id = Some(id);
     }
 
-    /// Takes the connection set for one call. It comes back only when the call went well: a call
-    /// that fails or is cancelled leaves an answer on the way that nobody waits for.
-    async fn take_client(&mut self) -> Result<Client, FeedError> {
-        match self
-            .client
-            .take()
-            .filter(|client| client.since.elapsed() < self.config.metadata_age)
+    /// Takes the session for one call. It comes back only when the call went well: one that fails or is cancelled may
+    /// leave an answer on the way, or records taken that nobody got.
+    async fn take_session(&mut self) -> Result<S, FeedError> {
+        if let Some(session) = self.session.take()
+            && let Some(current) = session.current().await?
         {
-            Some(client) => Ok(client),
-            None => {
-                self.backoff.wait().await;
-                let FeedConfig { client, topic, .. } = &self.config;
-                Client::connect(client, topic, Absent::Refused, &self.counters).await
+            return Ok(current);
+        }
+        self.backoff.wait().await;
+        S::open(&self.config, &self.counters).await
+    }
+
+    fn ended<T>(&mut self, result: Result<(S, T), FeedError>) -> Result<T, FeedError> {
+        match result {
+            Ok((session, value)) => {
+                self.session = Some(session);
+                self.backoff.over();
+                Ok(value)
+            }
+            Err(error) => {
+                count(&self.counters.faults, 1);
+                self.backoff.longer();
+                Err(error)
             }
         }
     }
 
-    fn went_well(&mut self, client: Client) {
-        self.client = Some(client);
-        self.backoff.over();
-    }
-
-    fn went_wrong(&mut self) {
-        self.client = None;
-        count(&self.counters.faults, 1);
-        self.backoff.longer();
-    }
-
-    fn assigned(&self, client: &Client) -> Vec<i32> {
-        self.config.partitions.of(client.partitions())
-    }
-
     /// Gives a position to each partition that has none: the committed offset, or where to start.
-    async fn place(&mut self, client: &mut Client) -> Result<(), FeedError> {
-        let missing: Vec<i32> = self
-            .assigned(client)
-            .into_iter()
-            .filter(|partition| !self.positions.contains_key(partition))
-            .collect();
+    async fn place(&mut self, session: &mut S) -> Result<(), FeedError> {
+        let mut missing = session.partitions();
+        missing.retain(|partition| !self.positions.contains_key(partition));
         if missing.is_empty() {
             return Ok(());
         }
-        for commit in client.fetch_committed(&self.config.group, &missing).await? {
+        for commit in session.committed(&missing).await? {
             self.positions.insert(commit.partition, commit.offset);
         }
-        let time = match self.config.start {
-            StartAt::Earliest => EARLIEST,
-            StartAt::Latest => LATEST,
-        };
         for partition in missing {
             if let Entry::Vacant(position) = self.positions.entry(partition) {
-                position.insert(client.list_offset(partition, time).await?);
+                position.insert(session.offset(partition, self.config.start).await?);
             }
         }
         Ok(())
     }
 
+    /// Where the policy goes on; `None`: nowhere.
+    const fn policy(&self) -> Option<StartAt> {
+        match self.config.out_of_range {
+            OutOfRange::Earliest => Some(StartAt::Earliest),
+            OutOfRange::Latest => Some(StartAt::Latest),
+            OutOfRange::Fail => None,
+        }
+    }
+
     /// A topic that was deleted and made anew has other records at the same offsets: no position holds, even where
     /// the broker has something there.
-    async fn same_topic(&mut self, client: &mut Client) -> Result<(), FeedError> {
-        let (Some(now), before) = (client.topic_id, self.topic_id) else {
+    async fn same_topic(&mut self, session: &mut S) -> Result<(), FeedError> {
+        let (Some(now), before) = (session.topic_id(), self.topic_id) else {
             return Ok(());
         };
         if let Some(before) = before.filter(|before| *before != now) {
             let topic = self.config.topic.clone();
-            let time = match self.config.out_of_range {
-                OutOfRange::Earliest => EARLIEST,
-                OutOfRange::Latest => LATEST,
-                OutOfRange::Fail => return Err(FeedError::MadeAnew { topic, before, now }),
+            let Some(at) = self.policy() else {
+                return Err(FeedError::MadeAnew { topic, before, now });
             };
             let mut positions = BTreeMap::new();
-            for partition in self.assigned(client) {
+            for partition in session.partitions() {
                 if self.positions.contains_key(&partition) {
-                    positions.insert(partition, client.list_offset(partition, time).await?);
+                    positions.insert(partition, session.offset(partition, at).await?);
                 }
             }
             tracing::warn!(
@@ -164,43 +144,63 @@ impl KafkaFeed {
         Ok(())
     }
 
-    async fn poll_once(&mut self, client: &mut Client) -> Result<Vec<PartitionRecords>, FeedError> {
-        self.same_topic(client).await?;
-        self.place(client).await?;
-        let mut partitions = self.assigned(client);
+    async fn poll_once(&mut self, session: &mut S) -> Result<Vec<PartitionRecords>, FeedError> {
+        self.same_topic(session).await?;
+        self.place(session).await?;
         let now = Instant::now();
         self.held.retain(|_, until| *until > now);
-        partitions.retain(|partition| !self.held.contains_key(partition));
-        if partitions.is_empty() {
-            // Nobody to wait at; the next connection set may know of more partitions, or the first of those that are
-            // held is let go.
-            let longest = now + self.config.max_wait;
-            let until = self.held.values().min().copied().unwrap_or(longest);
-            tokio::time::sleep_until(until.min(longest)).await;
+        let longest = now + self.config.max_wait;
+        let until = self.held.values().min().copied().unwrap_or(longest);
+        let until = until.min(longest);
+        let wanted: BTreeMap<i32, i64> = session
+            .partitions()
+            .into_iter()
+            .filter(|partition| !self.held.contains_key(partition))
+            .filter_map(|partition| Some((partition, *self.positions.get(&partition)?)))
+            .collect();
+        if wanted.is_empty() {
+            // Nobody to wait at; the next session may know of more partitions, or the first of those that are held is let go.
+            tokio::time::sleep_until(until).await;
             return Ok(Vec::new());
         }
-        let turn = self.first % partitions.len();
-        partitions.rotate_left(turn);
-        self.first = self.first.wrapping_add(1);
-        let mut asked: BTreeMap<i32, Vec<(i32, i64)>> = BTreeMap::new();
-        for partition in partitions {
-            let position = self.positions.get(&partition).copied().unwrap_or_default();
-            asked
-                .entry(client.leader(partition)?)
-                .or_default()
-                .push((partition, position));
-        }
-        let (config, topic_id) = (&self.config, client.topic_id);
-        let fetches = client.links.iter_mut().filter_map(|(node, link)| {
-            let partitions = asked.get(node)?;
-            Some(fetch_from(config, topic_id, link, partitions))
-        });
-        let fetched = try_join_all(fetches).await?;
-        let mut taken = Vec::new();
-        for part in fetched.into_iter().flatten() {
-            if let Some(records) = self.accept(client, part).await? {
-                taken.push(records);
+        let (mut taken, mut broken) = (Vec::new(), Vec::new());
+        for part in session.fetch(&wanted, until.duration_since(now)).await? {
+            match part {
+                Part::Here {
+                    partition,
+                    records,
+                    next_offset,
+                    high_watermark,
+                } => {
+                    let moved = self.moved.contains(&partition);
+                    let further = wanted.get(&partition) != Some(&next_offset);
+                    // That the reader moved is told even where nothing follows yet: the place before is gone.
+                    if moved || further {
+                        taken.push(PartitionRecords {
+                            partition,
+                            records,
+                            next_offset,
+                            high_watermark,
+                            moved,
+                        });
+                    }
+                }
+                Part::Broken { partition, error } => broken.push((partition, error)),
+                Part::OutOfRange {
+                    partition,
+                    high_watermark,
+                } => {
+                    self.go_elsewhere(session, partition, high_watermark)
+                        .await?;
+                }
             }
+        }
+        // Others are read on meanwhile.
+        for (partition, error) in broken {
+            tracing::warn!("{error}; it is read again in {BROKEN_PAUSE:?}");
+            count(&self.counters.faults, 1);
+            session.forget(partition);
+            self.held.insert(partition, Instant::now() + BROKEN_PAUSE);
         }
         // Positions move last: an error above hands out nothing, so nothing is lost.
         for part in &taken {
@@ -211,140 +211,78 @@ impl KafkaFeed {
         Ok(taken)
     }
 
-    async fn accept(
+    /// The broker has not what a partition's position asks for.
+    async fn go_elsewhere(
         &mut self,
-        client: &mut Client,
-        part: Fetched,
-    ) -> Result<Option<PartitionRecords>, FeedError> {
+        session: &mut S,
+        partition: i32,
+        high_watermark: i64,
+    ) -> Result<(), FeedError> {
         let topic = self.config.topic.clone();
-        let Fetched {
+        let offset = self.positions.get(&partition).copied().unwrap_or_default();
+        let Some(at) = self.policy() else {
+            return Err(FeedError::OutOfRange {
+                topic,
+                partition,
+                offset,
+                high_watermark,
+            });
+        };
+        let to = session.offset(partition, at).await?;
+        tracing::warn!(
+            topic,
             partition,
-            error,
-            high_watermark,
-            next_offset,
-            records,
-        } = part;
-        match error {
-            NO_ERROR => {
-                let records = records.map_err(|error| FeedError::Batch {
-                    topic,
-                    partition,
-                    error,
-                })?;
-                let moved = self.moved.contains(&partition);
-                let further = self.positions.get(&partition) != Some(&next_offset);
-                // That the reader moved is told even where nothing follows yet: the place before is gone.
-                Ok((moved || further).then_some(PartitionRecords {
-                    partition,
-                    records,
-                    next_offset,
-                    high_watermark,
-                    moved,
-                }))
-            }
-            OFFSET_OUT_OF_RANGE => {
-                let offset = self.positions.get(&partition).copied().unwrap_or_default();
-                let to = match self.config.out_of_range {
-                    OutOfRange::Earliest => client.list_offset(partition, EARLIEST).await?,
-                    OutOfRange::Latest => client.list_offset(partition, LATEST).await?,
-                    OutOfRange::Fail => {
-                        return Err(FeedError::OutOfRange {
-                            topic,
-                            partition,
-                            offset,
-                            high_watermark,
-                        });
-                    }
-                };
-                tracing::warn!(
-                    topic,
-                    partition,
-                    offset,
-                    to,
-                    "offset is out of range, the policy moves on"
-                );
-                count(&self.counters.resets, 1);
-                self.positions.insert(partition, to);
-                self.moved.insert(partition);
-                Ok(None)
-            }
-            code => Err(FeedError::Refused {
-                call: "Fetch",
-                subject: format!("{topic} partition {partition}"),
-                code: code_name(code),
-            }),
-        }
+            offset,
+            to,
+            "offset is out of range, the policy moves on"
+        );
+        count(&self.counters.resets, 1);
+        self.positions.insert(partition, to);
+        self.moved.insert(partition);
+        session.forget(partition);
+        Ok(())
     }
 }
 
-impl Feed for KafkaFeed {
+impl<S: Session> Feed for FeedOn<S> {
     async fn poll(&mut self) -> Result<Vec<PartitionRecords>, FeedError> {
-        let result = match self.take_client().await {
-            Ok(mut client) => self
-                .poll_once(&mut client)
-                .await
-                .map(|records| (client, records)),
+        let result = match self.take_session().await {
+            Ok(mut session) => {
+                let polled = self.poll_once(&mut session).await;
+                polled.map(|records| (session, records))
+            }
             Err(error) => Err(error),
         };
-        match result {
-            Ok((client, records)) => {
-                self.went_well(client);
-                Ok(records)
-            }
-            Err(error) => {
-                self.went_wrong();
-                Err(error)
-            }
-        }
+        self.ended(result)
     }
 
     async fn commit(&mut self, offsets: &[OffsetCommit]) -> Result<(), FeedError> {
         if offsets.is_empty() {
             return Ok(());
         }
-        let result = match self.take_client().await {
-            Ok(mut client) => client
-                .commit(&self.config.group, offsets)
-                .await
-                .map(|()| client),
+        let result = match self.take_session().await {
+            Ok(mut session) => session.commit(offsets).await.map(|()| (session, ())),
             Err(error) => Err(error),
         };
-        match result {
-            Ok(client) => {
-                self.went_well(client);
-                Ok(())
-            }
-            Err(error) => {
-                self.went_wrong();
-                Err(error)
-            }
-        }
+        self.ended(result)
     }
 
     async fn committed(&mut self) -> Result<Vec<OffsetCommit>, FeedError> {
-        let result = match self.take_client().await {
-            Ok(mut client) => {
-                let partitions = self.assigned(&client);
-                client
-                    .fetch_committed(&self.config.group, &partitions)
-                    .await
-                    .map(|committed| (client, committed))
+        let result = match self.take_session().await {
+            Ok(mut session) => {
+                let partitions = session.partitions();
+                let committed = session.committed(&partitions).await;
+                committed.map(|committed| (session, committed))
             }
             Err(error) => Err(error),
         };
-        match result {
-            Ok((client, committed)) => {
-                self.went_well(client);
-                Ok(committed)
-            }
-            Err(error) => {
-                self.went_wrong();
-                Err(error)
-            }
-        }
+        self.ended(result)
     }
 
     fn seek(&mut self, partition: i32, offset: i64) {
+        if let Some(session) = &mut self.session {
+            session.forget(partition);
+        }
         self.positions.insert(partition, offset);
         self.moved.remove(&partition);
         self.held.remove(&partition);
@@ -357,68 +295,5 @@ impl Feed for KafkaFeed {
 
     fn counters(&self) -> Snapshot {
         self.counters.snapshot()
-    }
-}
-
-async fn fetch_from(
-    config: &FeedConfig,
-    topic_id: Option<TopicId>,
-    link: &mut Link,
-    partitions: &[(i32, i64)],
-) -> Result<Vec<Fetched>, FeedError> {
-    const CALL: &str = "Fetch";
-    let wait_ms = i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX);
-    let correlation = link.next_correlation();
-    let asked: BTreeMap<i32, i64> = partitions.iter().copied().collect();
-    let (answer, dialect, expected) = match topic_id {
-        Some(topic) => {
-            let request = FetchById {
-                correlation,
-                client_id: &config.client.client_id,
-                wait_ms,
-                max_bytes: config.max_bytes,
-                isolation: READ_COMMITTED,
-                topic,
-                partition_max_bytes: config.partition_max_bytes,
-                partitions,
-            };
-            let answer = link.call(CALL, &request, config.max_wait).await?;
-            (answer, Dialect::ById, Topic::Id(topic))
-        }
-        None => {
-            let mut request = FetchRequest::new(
-                correlation,
-                &config.client.client_id,
-                wait_ms,
-                1,
-                config.max_bytes,
-                READ_COMMITTED,
-            );
-            for (partition, position) in partitions {
-                request.add(
-                    &config.topic,
-                    *partition,
-                    *position,
-                    config.partition_max_bytes,
-                );
-            }
-            let answer = link.call(CALL, &request, config.max_wait).await?;
-            (answer, Dialect::Named, Topic::Name(config.topic.clone()))
-        }
-    };
-    link.count_payload(answer.len());
-    let position = |topic: &Topic, partition: i32| {
-        let position = asked.get(&partition).copied();
-        position.filter(|_| *topic == expected)
-    };
-    let response = fetch::decode(answer, dialect, position)
-        .map_err(|error| link.failed(CALL, error.to_string()))?;
-    match response.error {
-        NO_ERROR => Ok(response.partitions),
-        code => Err(FeedError::Refused {
-            call: CALL,
-            subject: config.topic.clone(),
-            code: code_name(code),
-        }),
     }
 }

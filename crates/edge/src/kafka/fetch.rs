@@ -30,11 +30,27 @@ pub enum Topic {
 
 /// A response.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Response {
+pub struct Response<Part = Fetched> {
     /// Kafka's error code for all of it; 0 is none.
     pub error: i16,
     /// By partition.
-    pub partitions: Vec<Fetched>,
+    pub partitions: Vec<Part>,
+}
+
+/// One partition's part of a response, its records still packed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Packed {
+    pub(super) partition: i32,
+    /// Kafka's error code; 0 is none.
+    pub(super) error: i16,
+    pub(super) high_watermark: i64,
+    /// One past the last offset that readers of committed records get.
+    last_stable: i64,
+    /// The offset asked for.
+    pub(super) from: i64,
+    /// First offset and producer of each aborted transaction.
+    aborted: Vec<(i64, i64)>,
+    set: Bytes,
 }
 
 /// One partition's part of a response.
@@ -48,8 +64,8 @@ pub struct Fetched {
     pub high_watermark: i64,
     /// Where to go on; the offset asked for if nothing complete came.
     pub next_offset: i64,
-    /// Records at or above the offset asked for, or what is wrong with the first batch that could
-    /// not be read.
+    /// Records at or above the offset asked for, up to a batch that cannot be read; or, where that is the first one, what is
+    /// wrong with it.
     pub records: Result<Vec<Record>, BatchError>,
 }
 
@@ -71,8 +87,22 @@ pub fn decode(
     dialect: Dialect,
     position: impl Fn(&Topic, i32) -> Option<i64>,
 ) -> Result<Response, FetchError> {
-    let mut reader = Reader(answer);
+    let response = parse(answer, dialect, position)?;
     let mut budget = Budget::default();
+    let partitions = response.partitions.into_iter();
+    Ok(Response {
+        error: response.error,
+        partitions: partitions.map(|part| part.unpack(&mut budget)).collect(),
+    })
+}
+
+/// As [`decode`], but leaves the records packed: where to go on is known before they are read.
+pub(super) fn parse(
+    answer: Bytes,
+    dialect: Dialect,
+    position: impl Fn(&Topic, i32) -> Option<i64>,
+) -> Result<Response<Packed>, FetchError> {
+    let mut reader = Reader(answer);
     let mut response = Response {
         error: 0,
         partitions: Vec::new(),
@@ -91,7 +121,7 @@ pub fn decode(
         };
         let position = |partition| position(&topic, partition);
         for _ in 0..count(&mut reader, dialect, 30, "count of partitions")? {
-            let partition = partition(&mut reader, dialect, position, &mut budget)?;
+            let partition = partition(&mut reader, dialect, position)?;
             response.partitions.push(partition);
         }
         end_of_struct(&mut reader, dialect)?;
@@ -123,13 +153,12 @@ fn partition(
     reader: &mut Reader,
     dialect: Dialect,
     position: impl Fn(i32) -> Option<i64>,
-    budget: &mut Budget,
-) -> Result<Fetched, FetchError> {
+) -> Result<Packed, FetchError> {
     let partition = reader.i32("partition index")?;
     let from = position(partition).ok_or(FetchError("partition, which was not asked for"))?;
     let error = reader.i16("error code")?;
     let high_watermark = reader.i64("high watermark")?;
-    reader.i64("last stable offset")?;
+    let last_stable = reader.i64("last stable offset")?;
     if dialect == Dialect::ById {
         reader.i64("log start offset")?;
     }
@@ -147,15 +176,50 @@ fn partition(
         }
     };
     end_of_struct(reader, dialect)?;
-    let mut next_offset = from;
-    let records = read_set(set, aborted, from, &mut next_offset, budget);
-    Ok(Fetched {
+    Ok(Packed {
         partition,
         error,
         high_watermark,
-        next_offset,
-        records,
+        last_stable,
+        from,
+        aborted,
+        set,
     })
+}
+
+impl Packed {
+    /// Where to go on, if the records can be read.
+    pub(super) fn end(&self) -> i64 {
+        batch::end_of(&self.set).map_or(self.from, |end| end.max(self.from))
+    }
+
+    /// The broker has more of it, at once.
+    pub(super) fn goes_on(&self) -> bool {
+        self.end() < self.last_stable
+    }
+
+    pub(super) fn unpack(self, budget: &mut Budget) -> Fetched {
+        let mut next_offset = self.from;
+        let mut records = Vec::new();
+        let (set, aborted, next) = (self.set, self.aborted, &mut next_offset);
+        let read = read_set(set, aborted, self.from, next, &mut records, budget);
+        let records = match read {
+            Ok(()) => Ok(records),
+            Err(error) if next_offset == self.from => Err(error),
+            Err(_) => {
+                // What the broken batch began with is not taken: it comes again, and is told then.
+                records.retain(|record: &Record| record.offset < next_offset);
+                Ok(records)
+            }
+        };
+        Fetched {
+            partition: self.partition,
+            error: self.error,
+            high_watermark: self.high_watermark,
+            next_offset,
+            records,
+        }
+    }
 }
 
 /// All batches of a record set. Aborted transactions are left out: a producer's batches are from the
@@ -165,9 +229,9 @@ fn read_set(
     mut aborted: Vec<(i64, i64)>,
     from: i64,
     next_offset: &mut i64,
+    records: &mut Vec<Record>,
     budget: &mut Budget,
-) -> Result<Vec<Record>, BatchError> {
-    let mut records = Vec::new();
+) -> Result<(), BatchError> {
     aborted.sort_unstable();
     let mut aborted = aborted.into_iter().peekable();
     let mut aborting = BTreeSet::new();
@@ -187,16 +251,11 @@ fn read_set(
         } else if last >= from
             && !(batch.is_transactional() && aborting.contains(&batch.producer()))
         {
-            records.extend(
-                batch
-                    .records(budget)?
-                    .into_iter()
-                    .filter(|record| record.offset >= from),
-            );
+            batch.records(budget, from, records)?;
         }
         *next_offset = (*next_offset).max(last + 1);
     }
-    Ok(records)
+    Ok(())
 }
 
 #[cfg(test)]

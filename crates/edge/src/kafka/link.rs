@@ -3,24 +3,18 @@
 use super::counters::Counters;
 use super::dialer::{self, Connection, Dialer};
 use super::{ClientConfig, FeedError, Reach, Security, sasl, tls};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use samsa::prelude::encode::ToByte;
-use samsa::prelude::{BrokerAddress, BrokerConnection, TcpConnection};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-
-enum Socket {
-    /// samsa's.
-    Tcp(TcpConnection),
-    /// With TLS or SASL, or from a dialer.
-    Stream(Box<dyn Connection>),
-}
+use tokio::time::Instant;
 
 /// A connection with its address. A call that fails or is cancelled leaves an answer on the way:
 /// the link must then be dropped, and its owner does so.
 pub(super) struct Link {
-    socket: Socket,
+    stream: Box<dyn Connection>,
     address: String,
     encrypted: bool,
     limit: Duration,
@@ -52,14 +46,11 @@ impl Link {
             .transpose()?;
         let opening = async {
             match &config.reach {
-                Reach::Sockets if config.security == Security::PLAINTEXT => {
-                    by_samsa(host, port).await
-                }
-                Reach::Sockets => by_ourselves(config, settings, host, port).await,
+                Reach::Sockets => by_socket(config, settings, host, port).await,
                 Reach::Dialer(dialer) => by_dialer(config, dialer.as_ref(), host, port).await,
             }
         };
-        let socket = match tokio::time::timeout(config.connect_limit, opening).await {
+        let stream = match tokio::time::timeout(config.connect_limit, opening).await {
             Ok(opened) => opened.map_err(refused)?,
             Err(_) => {
                 let limit = config.connect_limit.as_millis();
@@ -68,7 +59,7 @@ impl Link {
         };
         let encrypted = config.security.encrypted();
         Ok(Self {
-            socket,
+            stream,
             address,
             encrypted,
             limit: config.call_limit,
@@ -91,29 +82,39 @@ impl Link {
         request: &R,
         extra: Duration,
     ) -> Result<Bytes, FeedError> {
-        let limit = self.limit + extra;
-        let exchange = async {
-            let answer = match &mut self.socket {
-                Socket::Tcp(socket) => exchange(socket, request).await,
-                Socket::Stream(stream) => {
-                    let answer = dialer::exchange(stream, request).await;
-                    return answer.map_err(|error| error.to_string());
-                }
-            };
-            answer.map_err(|error| error.to_string())
-        };
-        let answer = match tokio::time::timeout(limit, exchange).await {
-            Ok(Ok(answer)) => answer.freeze(),
-            Ok(Err(error)) => return Err(self.failed(call, error)),
-            Err(_) => {
-                let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-                return Err(FeedError::Timeout {
-                    call,
-                    address: self.address.clone(),
-                    limit_ms,
-                });
-            }
-        };
+        let begin = Instant::now();
+        self.send(call, request).await?;
+        let left = self.limit.saturating_sub(begin.elapsed());
+        self.receive_within(call, left + extra).await
+    }
+
+    /// Sends a request; the answer has to be [received](Self::receive) before another one is sent.
+    pub(super) async fn send<R: ToByte + Sync + Send>(
+        &mut self,
+        call: &'static str,
+        request: &R,
+    ) -> Result<(), FeedError> {
+        let sending = dialer::send(&mut self.stream, request);
+        let sent = tokio::time::timeout(self.limit, sending).await;
+        self.ended(call, self.limit, sent)
+    }
+
+    /// The answer to what was sent last.
+    pub(super) async fn receive(
+        &mut self,
+        call: &'static str,
+        extra: Duration,
+    ) -> Result<Bytes, FeedError> {
+        self.receive_within(call, self.limit + extra).await
+    }
+
+    async fn receive_within(
+        &mut self,
+        call: &'static str,
+        limit: Duration,
+    ) -> Result<Bytes, FeedError> {
+        let received = tokio::time::timeout(limit, dialer::receive(&mut self.stream)).await;
+        let answer = self.ended(call, limit, received)?.freeze();
         match answer.get(..4).map(|mut id| id.get_i32()) {
             Some(id) if id == self.correlation => Ok(answer),
             Some(id) => Err(self.failed(
@@ -121,6 +122,23 @@ impl Link {
                 format!("answer {id} came to request {}", self.correlation),
             )),
             None => Err(self.failed(call, "the answer is cut off".to_owned())),
+        }
+    }
+
+    fn ended<T>(
+        &self,
+        call: &'static str,
+        limit: Duration,
+        ended: Result<io::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, FeedError> {
+        match ended {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failed(call, error.to_string())),
+            Err(_) => Err(FeedError::Timeout {
+                call,
+                address: self.address.clone(),
+                limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            }),
         }
     }
 
@@ -138,28 +156,12 @@ impl Link {
     }
 }
 
-async fn by_samsa(host: &str, port: u16) -> Result<Socket, String> {
-    // samsa panics on a name that does not resolve: ask first.
-    let found = tokio::net::lookup_host((host, port)).await;
-    if found.map_err(|error| error.to_string())?.count() == 0 {
-        return Err("the name has no address".to_owned());
-    }
-    let broker = BrokerAddress {
-        host: host.to_owned(),
-        port,
-    };
-    let connected = TcpConnection::new(vec![broker]).await;
-    connected
-        .map(Socket::Tcp)
-        .map_err(|error| error.to_string())
-}
-
-async fn by_ourselves(
+async fn by_socket(
     config: &ClientConfig,
     settings: Option<Arc<rustls::ClientConfig>>,
     host: &str,
     port: u16,
-) -> Result<Socket, String> {
+) -> Result<Box<dyn Connection>, String> {
     let stream = TcpStream::connect((host, port)).await;
     let stream = stream.map_err(|error| error.to_string())?;
     // Requests are small and each waits for its answer.
@@ -173,7 +175,7 @@ async fn by_ourselves(
     if let Some(sasl) = &config.security.sasl {
         sasl::authenticate(&mut stream, &config.client_id, sasl).await?;
     }
-    Ok(Socket::Stream(stream))
+    Ok(stream)
 }
 
 async fn by_dialer(
@@ -181,21 +183,11 @@ async fn by_dialer(
     dialer: &dyn Dialer,
     host: &str,
     port: u16,
-) -> Result<Socket, String> {
+) -> Result<Box<dyn Connection>, String> {
     if config.security != Security::PLAINTEXT {
         let reason = "a dialer's connections carry neither TLS nor SASL; configure plaintext";
         return Err(reason.to_owned());
     }
     let dialed = dialer.dial(host, port).await;
-    dialed
-        .map(Socket::Stream)
-        .map_err(|error| error.to_string())
-}
-
-async fn exchange<C: BrokerConnection, R: ToByte + Sync + Send>(
-    socket: &mut C,
-    request: &R,
-) -> samsa::prelude::Result<BytesMut> {
-    socket.send_request(request).await?;
-    socket.receive_response().await
+    dialed.map_err(|error| error.to_string())
 }

@@ -1,9 +1,10 @@
 //! Kafka: a [`Feed`] of records and a small [`Producer`].
 //!
-//! `samsa` supplies plain sockets and the requests and answers of the protocol; TLS and the choice of a SASL
-//! mechanism are ours (`tls`, `sasl`); the record batches of a Fetch
+//! `samsa` supplies the requests and answers of the protocol; sockets with a bound on what they take, TLS and the choice of
+//! a SASL mechanism are ours (`dialer`, `tls`, `sasl`); the record batches of a Fetch
 //! response are decoded here (`fetch`, `batch`), since samsa's parser loses data on real ones
-//! (`docs/decisions/`). One call is in flight per connection. Whatever goes wrong, a time limit, a
+//! (`docs/decisions/`). `feed` keeps positions over sessions, which are ours (`fetcher`) or librdkafka's. One call is in
+//! flight per connection; while a broker has more, that is the next Fetch. Whatever goes wrong, a time limit, a
 //! cancelled call, a refused byte, drops the whole connection set; the next call waits out a jittered
 //! back-off and builds a new one, positions are kept.
 //!
@@ -18,6 +19,7 @@ mod dialer;
 mod error;
 mod feed;
 pub mod fetch;
+mod fetcher;
 pub mod harness;
 mod link;
 mod metadata;
@@ -27,6 +29,7 @@ mod producer;
 mod rdkafka;
 mod reader;
 mod sasl;
+mod session;
 mod tls;
 mod topic_id;
 mod writer;
@@ -39,15 +42,20 @@ pub use config::{
 pub use counters::{Counters, Snapshot};
 pub use dialer::{Connection, Dialer, Reach};
 pub use error::FeedError;
-pub use feed::KafkaFeed;
+pub use feed::FeedOn;
 pub use partitioner::partition_of;
 pub use producer::{NewRecord, Producer};
-#[cfg(feature = "rdkafka")]
-pub use rdkafka::RdkafkaFeed;
 pub use topic_id::TopicId;
 
 use std::future::Future;
 use std::time::Duration;
+
+/// A [`Feed`] by samsa's requests and our decoder.
+pub type KafkaFeed = FeedOn<fetcher::Fetcher>;
+
+/// A [`Feed`] by librdkafka.
+#[cfg(feature = "rdkafka")]
+pub type RdkafkaFeed = FeedOn<rdkafka::Session>;
 
 /// Records of one partition, in order of their offsets.
 #[derive(Clone, PartialEq, Eq, Debug)]

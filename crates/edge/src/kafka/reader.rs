@@ -115,21 +115,4 @@ impl Reader {
         }
         Err(Malformed(item))
     }
-
-    /// Zigzag `VARINT`/`VARLONG` (Protocol Buffers encoding).
-    pub(super) fn varint(&mut self, item: &'static str) -> Result<i64, Malformed> {
-        let value = self.uvarint(item)?;
-        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
-    }
-
-    /// Length as varint, −1 for null.
-    pub(super) fn varbytes(&mut self, item: &'static str) -> Result<Option<Bytes>, Malformed> {
-        match self.varint(item)? {
-            -1 => Ok(None),
-            len => usize::try_from(len)
-                .map_err(|_| Malformed(item))
-                .and_then(|len| self.take(len, item))
-                .map(Some),
-        }
-    }
 }

@@ -1,28 +1,16 @@
-//! Apache Kafka (KRaft) as processes of this machine, brought by `deploy/kafka/fetch.sh`.
+//! Clusters of one and of three brokers of Apache Kafka, serving.
 
 use crate::kafka_suite::{feed, until_ok};
+use broker::apache::{Apache, libs};
 use edge::kafka::{ClientConfig, Feed, Security, create_topic};
-use std::fs::File;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-/// What tests run against besides the version that is the default of `fetch.sh`: the last one that has
-/// ZooKeeper's protocol floor.
-pub(crate) const OLDER: &str = "3.9.1";
-
-/// One to three brokers. They end with this process, however that ends: `run.sh` watches its standard
-/// input.
-pub(crate) struct Apache {
+/// One to three brokers.
+pub(crate) struct Brokers {
     pub(crate) libs: PathBuf,
     dir: tempfile::TempDir,
-    nodes: Vec<Node>,
-}
-
-struct Node {
-    port: u16,
-    controller: u16,
-    child: Option<Child>,
+    nodes: Vec<Apache>,
 }
 
 /// What stands in a broker's settings beside what `run.sh` writes.
@@ -32,33 +20,16 @@ pub(crate) struct Extra {
     pub(crate) format: String,
 }
 
-fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kafka")
-}
-
-fn libs(version: Option<&str>) -> PathBuf {
-    let output = Command::new("sh")
-        .arg(scripts().join("fetch.sh"))
-        .args(version)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "Apache Kafka is missing: run `cargo xtask setup` (its jars come by deploy/kafka/fetch.sh, with mvn and a JDK 17)"
-    );
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    free().port()
 }
 
-impl Apache {
+impl Brokers {
     /// One broker, serving; what is extra may depend on its folder and its ports, the controller's last.
     pub(crate) async fn one(
         version: Option<&str>,
@@ -66,7 +37,7 @@ impl Apache {
     ) -> Self {
         let mut apache = Self::prepared(version, 1);
         let node = &apache.nodes[0];
-        let extra = extra(apache.folder(), node.port, node.controller);
+        let extra = extra(apache.folder(), node.address().port(), node.controller());
         apache.write(0, &extra);
         apache.spawn(0);
         apache.serves().await;
@@ -78,7 +49,7 @@ impl Apache {
         let mut apache = Self::prepared(None, 3);
         let voters: Vec<String> = (1..)
             .zip(&apache.nodes)
-            .map(|(id, node)| format!("{id}@127.0.0.1:{}", node.controller))
+            .map(|(id, node)| format!("{id}@127.0.0.1:{}", node.controller()))
             .collect();
         for at in 0..3 {
             let properties = format!(
@@ -103,27 +74,20 @@ impl Apache {
     }
 
     fn prepared(version: Option<&str>, count: usize) -> Self {
-        let node = || Node {
-            port: free_port(),
-            controller: free_port(),
-            child: None,
+        let libs = libs(version).unwrap_or_else(|error| panic!("{error}"));
+        let dir = tempfile::tempdir().unwrap();
+        let node = |id: usize| {
+            let home = dir.path().join(id.to_string());
+            Apache::new(libs.clone(), home, free(), free_port()).unwrap()
         };
-        Self {
-            libs: libs(version),
-            dir: tempfile::tempdir().unwrap(),
-            nodes: std::iter::repeat_with(node).take(count).collect(),
-        }
-    }
-
-    fn home(&self, at: usize) -> PathBuf {
-        self.dir.path().join((at + 1).to_string())
+        let nodes = (1..=count).map(node).collect();
+        Self { libs, dir, nodes }
     }
 
     fn write(&self, at: usize, extra: &Extra) {
-        let home = self.home(at);
-        std::fs::create_dir_all(&home).unwrap();
-        std::fs::write(home.join("extra.properties"), &extra.properties).unwrap();
-        std::fs::write(home.join("format.args"), &extra.format).unwrap();
+        self.nodes[at]
+            .configure(&extra.properties, &extra.format)
+            .unwrap();
     }
 
     /// A folder for what tests keep beside the brokers.
@@ -133,38 +97,21 @@ impl Apache {
 
     /// Addresses of all brokers.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let ports = self.nodes.iter().map(|node| node.port);
-        ports.map(|port| format!("127.0.0.1:{port}")).collect()
+        let addresses = self.nodes.iter().map(Apache::address);
+        addresses.map(|address| address.to_string()).collect()
     }
 
     pub(crate) fn spawn(&mut self, at: usize) {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.home(at).join("kafka.log"))
-            .unwrap();
-        let node = &self.nodes[at];
-        let child = Command::new("sh")
-            .arg(scripts().join("run.sh"))
-            .args([&self.libs, &self.home(at)])
-            .args([node.port, node.controller].map(|port| port.to_string()))
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.nodes[at].child = Some(child);
+        self.nodes[at].start().unwrap();
     }
 
     /// It serves when it creates topics, and commits once it made its own topic for offsets.
     pub(crate) async fn serves(&mut self) {
         let config = ClientConfig::new(self.addresses(), Security::PLAINTEXT);
         until_ok(async || {
-            for at in 0..self.nodes.len() {
-                let ended = self.nodes[at].child.as_mut().map(Child::try_wait);
-                if let Some(Ok(Some(status))) = ended {
-                    let log = std::fs::read_to_string(self.home(at).join("kafka.log")).unwrap();
-                    panic!("Kafka ended with {status}: {log}");
+            for node in &mut self.nodes {
+                if let Some(status) = node.ended() {
+                    panic!("Kafka ended with {status}: {}", node.log());
                 }
             }
             create_topic(&config, "ready", 1).await
@@ -176,22 +123,17 @@ impl Apache {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self, at: usize) {
-        if let Some(mut child) = self.nodes[at].child.take() {
-            drop(child.stdin.take());
-            child.wait().unwrap();
-        }
+        self.nodes[at].kill();
     }
 }
 
-impl Drop for Apache {
+impl Drop for Brokers {
     fn drop(&mut self) {
-        for at in 0..self.nodes.len() {
-            self.kill(at);
-            if std::thread::panicking() {
-                let log = std::fs::read_to_string(self.home(at).join("kafka.log"));
-                let log = log.unwrap_or_default();
+        if std::thread::panicking() {
+            for (id, node) in (1..).zip(&self.nodes) {
+                let log = node.log();
                 let tail: Vec<&str> = log.lines().rev().take(60).collect();
-                eprintln!("the last of broker {}'s log:", at + 1);
+                eprintln!("the last of broker {id}'s log:");
                 tail.iter().rev().for_each(|line| eprintln!("{line}"));
             }
         }

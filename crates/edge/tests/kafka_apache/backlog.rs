@@ -17,7 +17,7 @@ const MOST_GROWTH: usize = 64 << 20;
 
 /// The backlog is read in order to its end; what retention deletes under the reader is skipped once and told; memory
 /// does not grow with it.
-pub(crate) async fn a_backlog_of_many_segments(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn a_backlog_of_many_segments(config: &ClientConfig, java: &Java) {
     drop(topic(config, "backlog", 1).await);
     java.does("configure backlog segment.bytes=1048576 file.delete.delay.ms=100")
         .await;

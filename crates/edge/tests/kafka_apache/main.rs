@@ -11,9 +11,11 @@ mod kafka_suite;
 mod protected;
 mod records;
 mod rolling;
+mod tools;
 mod topics;
 
-use apache::{Apache, Extra, OLDER};
+use apache::{Brokers, Extra};
+use broker::apache::OLDER;
 use edge::kafka::{ClientConfig, Security};
 use java::Java;
 use kafka_suite::Cluster;
@@ -24,7 +26,7 @@ use tokio::sync::Mutex;
 /// Brokers want a gigabyte and all processors at their start: one test at a time.
 static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
-impl Cluster for Apache {
+impl Cluster for Brokers {
     fn bootstrap(&self) -> String {
         self.addresses().remove(0)
     }
@@ -49,21 +51,26 @@ async fn the_suite_passes_on_apache_kafka_and_its_java_client_agrees() {
             .to_owned(),
         format: String::new(),
     };
-    let mut apache = Apache::one(None, extra).await;
+    let mut apache = Brokers::one(None, extra).await;
     kafka_suite::run(&mut apache).await;
 
     let config = ClientConfig::new(apache.addresses(), Security::PLAINTEXT);
-    let mut java = Java::start(&apache);
-    records::every_codec_of_the_java_producer(&config, &mut java).await;
-    records::aborted_transactions_are_left_out(&config, &mut java).await;
-    records::records_of_a_mebibyte(&config, &mut java).await;
-    records::a_compacted_log_has_gaps(&config, &mut java).await;
-    topics::a_partition_is_added(&config, &mut java).await;
-    topics::a_topic_is_made_anew(&config, &mut java).await;
-    topics::a_topic_is_made_anew_and_filled_past_our_position(&config, &mut java).await;
-    topics::records_are_deleted_under_us(&config, &mut java).await;
-    backlog::a_backlog_of_many_segments(&config, &mut java).await;
-    topics::a_thousand_partitions(&config, &mut java).await;
+    let (config, java) = (&config, &Java::start(&apache));
+    // Side by side: most of it is waiting, for the cleaner, for a deletion, for a look at the leaders.
+    tokio::join!(
+        records::every_codec_of_the_java_producer(config, java),
+        records::aborted_transactions_are_left_out(config, java),
+        records::records_of_a_mebibyte(config, java),
+        records::a_compacted_log_has_gaps(config, java),
+        topics::a_partition_is_added(config, java),
+        topics::a_topic_is_made_anew(config, java),
+        topics::a_topic_is_made_anew_and_filled_past_our_position(config, java),
+        topics::records_are_deleted_under_us(config, java),
+        tools::kafkas_own_tools_agree(config, &apache.libs),
+    );
+    // It looks at the memory of this process.
+    backlog::a_backlog_of_many_segments(config, java).await;
+    topics::a_thousand_partitions(config, java).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! A broker that shows a certificate and asks for a password, three ways on one listener.
 
-use crate::apache::{Apache, Extra, free_port};
+use crate::apache::{Brokers, Extra, free_port};
 use crate::kafka_suite::certificates::{Certificates, certificates};
 use crate::kafka_suite::{self, feed, kcat, send, take, text, topic, within};
 use edge::kafka::{ClientConfig, Feed, Mechanism, OffsetCommit, Sasl, Security, Tls};
@@ -11,7 +11,7 @@ const PASSWORD: &str = "from-the-vault";
 pub(crate) async fn run(version: &str) {
     let (port, ours) = (free_port(), certificates());
     let extra = |dir: &Path, plain, controller| extra(dir, plain, controller, port, &ours);
-    let mut apache = Apache::one(Some(version), extra).await;
+    let mut apache = Brokers::one(Some(version), extra).await;
     kafka_suite::run(&mut apache).await;
 
     let ca = apache.folder().join("ca.pem");

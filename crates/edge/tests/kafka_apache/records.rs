@@ -5,7 +5,7 @@ use crate::kafka_suite::{feed, take, text, topic, within};
 use edge::kafka::{ClientConfig, Feed};
 use std::collections::BTreeMap;
 
-pub(crate) async fn every_codec_of_the_java_producer(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn every_codec_of_the_java_producer(config: &ClientConfig, java: &Java) {
     topic(config, "java-codecs", 1).await;
     let mut feed = feed(config, "java-codecs");
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
@@ -24,7 +24,7 @@ pub(crate) async fn every_codec_of_the_java_producer(config: &ClientConfig, java
     assert_eq!(feed.counters().faults, 0);
 }
 
-pub(crate) async fn aborted_transactions_are_left_out(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn aborted_transactions_are_left_out(config: &ClientConfig, java: &Java) {
     topic(config, "transactions-of-java", 1).await;
     java.does("transactions transactions-of-java 0 20").await;
     let mut feed = feed(config, "transactions-of-java");
@@ -44,7 +44,7 @@ pub(crate) async fn aborted_transactions_are_left_out(config: &ClientConfig, jav
     );
 }
 
-pub(crate) async fn records_of_a_mebibyte(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn records_of_a_mebibyte(config: &ClientConfig, java: &Java) {
     const BYTES: usize = 1 << 20;
     topic(config, "large", 2).await;
     for partition in 0..2 {
@@ -66,7 +66,7 @@ pub(crate) async fn records_of_a_mebibyte(config: &ClientConfig, java: &mut Java
 
 /// Ten keys, each written ten times. When the cleaner was there, few records are left, with gaps between
 /// them and in their batches; what is left is handed out at its offset, the latest of each key among it.
-pub(crate) async fn a_compacted_log_has_gaps(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn a_compacted_log_has_gaps(config: &ClientConfig, java: &Java) {
     topic(config, "compacted", 1).await;
     // The latest of each key is kept, soon.
     java.does(

@@ -1,6 +1,6 @@
 //! Three brokers, each killed and started again under load.
 
-use crate::apache::Apache;
+use crate::apache::Brokers;
 use crate::java::Java;
 use crate::kafka_suite::{Reader, take, text, until_ok};
 use edge::kafka::{ClientConfig, Feed, FeedConfig, OffsetCommit, Security};
@@ -14,8 +14,8 @@ const RECORDS: usize = 3_000;
 /// Kafka's own producer (idempotent, acknowledged by all) writes all the while; whatever it was
 /// promised comes exactly once, in order, and offsets are committed through other coordinators.
 pub(crate) async fn run() {
-    let mut apache = Apache::three().await;
-    let mut java = Java::start(&apache);
+    let mut apache = Brokers::three().await;
+    let java = Java::start(&apache);
     java.does(&format!("topic rolling {PARTITIONS} 3")).await;
     let config = ClientConfig::new(apache.addresses(), Security::PLAINTEXT);
     let mut feed = Reader::new(FeedConfig {

@@ -34,7 +34,7 @@ async fn next(feed: &mut impl Feed) -> PartitionRecords {
     .await
 }
 
-pub(crate) async fn a_partition_is_added(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn a_partition_is_added(config: &ClientConfig, java: &Java) {
     let mut producer = topic(config, "grows", 1).await;
     let mut feed = watchful(config, "grows");
     send(&mut producer, 0, &["first".to_owned()]).await;
@@ -48,7 +48,7 @@ pub(crate) async fn a_partition_is_added(config: &ClientConfig, java: &mut Java)
     );
 }
 
-pub(crate) async fn a_topic_is_made_anew(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn a_topic_is_made_anew(config: &ClientConfig, java: &Java) {
     java.does("topic anew 1 1").await;
     java.does("produce anew 0 none 0 50 0").await;
     let mut feed = watchful(config, "anew");
@@ -67,7 +67,7 @@ pub(crate) async fn a_topic_is_made_anew(config: &ClientConfig, java: &mut Java)
 /// does not tell.
 pub(crate) async fn a_topic_is_made_anew_and_filled_past_our_position(
     config: &ClientConfig,
-    java: &mut Java,
+    java: &Java,
 ) {
     java.does("topic refilled 2 1").await;
     java.does("produce refilled 0 none 0 50 0").await;
@@ -146,7 +146,7 @@ pub(crate) async fn a_topic_is_made_anew_and_filled_past_our_position(
     assert!(part.moved && part.records[0].offset == 0, "{part:?}");
 }
 
-pub(crate) async fn records_are_deleted_under_us(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn records_are_deleted_under_us(config: &ClientConfig, java: &Java) {
     let mut producer = topic(config, "deleted", 1).await;
     let mut feed = watchful(config, "deleted");
     send(&mut producer, 0, &["0".to_owned()]).await;
@@ -161,7 +161,7 @@ pub(crate) async fn records_are_deleted_under_us(config: &ClientConfig, java: &m
     assert!(part.moved && part.records[0].offset == 15, "{part:?}");
 }
 
-pub(crate) async fn a_thousand_partitions(config: &ClientConfig, java: &mut Java) {
+pub(crate) async fn a_thousand_partitions(config: &ClientConfig, java: &Java) {
     const PARTITIONS: i32 = 1_000;
     java.does(&format!("topic thousand {PARTITIONS} 1")).await;
     let mut producer = Producer::new(config.clone(), "thousand");

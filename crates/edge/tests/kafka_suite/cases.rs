@@ -295,6 +295,59 @@ pub(crate) async fn a_cancelled_poll_loses_nothing(config: &ClientConfig) {
     );
 }
 
+/// Small answers, so that most of the time one is under way: a partition that is sought elsewhere or held meanwhile is read
+/// from there and at its time, the others go on, and each record comes once.
+pub(crate) async fn a_feed_that_catches_up_asks_ahead_and_loses_nothing(config: &ClientConfig) {
+    const PARTITIONS: i32 = 3;
+    const BATCHES: i64 = 30;
+    const RECORDS: i64 = 50;
+    let mut producer = topic(config, "ahead", PARTITIONS).await;
+    for partition in 0..PARTITIONS {
+        for batch in 0..BATCHES {
+            let values: Vec<String> = (0..RECORDS)
+                .map(|n| format!("{} {}", batch * RECORDS + n, "x".repeat(200)))
+                .collect();
+            send(&mut producer, partition, &values).await;
+        }
+    }
+    let mut feed = Reader::new(FeedConfig {
+        max_bytes: 40_000,
+        partition_max_bytes: 15_000,
+        ..FeedConfig::new(config.clone(), "ahead", "ahead-group")
+    });
+    let mut next = [0i64; PARTITIONS as usize];
+    let (mut back, mut held) = (0, None);
+    within(async {
+        while next.iter().any(|next| *next < BATCHES * RECORDS) {
+            for part in feed.poll().await.unwrap() {
+                let at = &mut next[usize::try_from(part.partition).unwrap()];
+                if let (1, Some(until)) = (part.partition, held) {
+                    assert!(tokio::time::Instant::now() >= until, "held back");
+                }
+                for record in &part.records {
+                    assert_eq!(record.offset, *at, "of partition {}", part.partition);
+                    assert!(text(record).starts_with(&format!("{at} ")));
+                    *at += 1;
+                }
+                assert_eq!(part.next_offset, *at);
+                // In the middle of it: once more from some way back, and another one not for a while.
+                if part.partition == 0 && back < 5 && *at >= 200 {
+                    (back, *at) = (back + 1, *at - 130);
+                    feed.seek(0, *at);
+                }
+                if part.partition == 1 && held.is_none() && *at >= 200 {
+                    let pause = Duration::from_millis(300);
+                    (held, *at) = (Some(tokio::time::Instant::now() + pause), *at - 7);
+                    feed.hold(1, *at, pause);
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!((back, feed.counters().faults), (5, 0));
+    assert!(held.is_some());
+}
+
 pub(crate) async fn a_restart_in_the_middle_loses_and_repeats_nothing(
     cluster: &mut impl Cluster,
     config: &ClientConfig,

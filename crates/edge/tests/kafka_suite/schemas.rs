@@ -1,52 +1,30 @@
-//! From Avro values, as fastavro writes them (`telemetry/tests/avro/write.py`), to reports.
+//! From Avro values, as fastavro writes them, to reports.
 
 use super::*;
-use telemetry::transactions::{
-    Answer, FieldNames, JsonLayout, Layout, Pipeline, PipelineConfig, WindowConfig,
-};
+use gear::movements::{Movements, framed};
+use telemetry::transactions::{Answer, JsonLayout, Layout, Pipeline, PipelineConfig, WindowConfig};
 use wire::UnixMillis;
 
-const FIXTURE: &str = include_str!("../../../telemetry/tests/avro/fastavro.json");
 const ID: u32 = 7;
 /// Behind all of the fixture's times.
 const NOW: UnixMillis = UnixMillis(1_772_366_460_000);
 
 fn pipeline() -> Pipeline {
-    let name = str::to_owned;
-    let names = FieldNames {
-        timestamp: name("at"),
-        kind: name("kind"),
-        key: name("origin.region"),
-        amount: name("amount"),
-        response: name("code"),
-        latency: name("ms"),
-        terminal: None,
-    };
     Pipeline::new(PipelineConfig {
         topic: "movements".to_owned(),
-        layout: Layout::Registered(JsonLayout::new(names, 0)),
+        layout: Layout::Registered(JsonLayout::new(Movements::fields(), 0)),
         windows: WindowConfig::default(),
     })
 }
 
 /// A partition whose schema is not there is held at its place, and then goes on there.
 pub(crate) async fn avro_values_wait_for_their_schema_and_become_windows(config: &ClientConfig) {
-    let fixture: serde_json::Value = serde_json::from_str(FIXTURE).unwrap();
-    let values = fixture["records"].as_array().unwrap().iter();
-    let values: Vec<NewRecord> = values
-        .map(|written| {
-            let hex = written["hex"].as_str().unwrap();
-            let digits = (0..hex.len()).step_by(2);
-            let datum = digits.map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
-            let value: Vec<u8> = [0]
-                .into_iter()
-                .chain(ID.to_be_bytes())
-                .chain(datum)
-                .collect();
-            NewRecord {
-                value: Some(value.into()),
-                ..record("")
-            }
+    let written = Movements::read();
+    let data = written.data.iter();
+    let values: Vec<NewRecord> = data
+        .map(|datum| NewRecord {
+            value: Some(framed(ID, datum).into()),
+            ..record("")
         })
         .collect();
     let mut producer = topic(config, "movements", 1).await;
@@ -72,7 +50,7 @@ pub(crate) async fn avro_values_wait_for_their_schema_and_become_windows(config:
                         if held == 3 {
                             let answer = Answer::Schema {
                                 kind: "AVRO".to_owned(),
-                                text: fixture["schema"].as_str().unwrap().to_owned(),
+                                text: written.schema.clone(),
                                 references: 0,
                             };
                             pipeline.learn(NOW, id, answer);

@@ -13,10 +13,12 @@ use edge::kafka::{
     create_topic,
 };
 use gear::mainframe::{COPYBOOK, Encoder, Mainframe, MainframeConfig};
+use ledger::Applied;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
-use wire::UnixMillis;
+use wire::{Act, Digest, Record, UnixMillis};
 
 const PARTITIONS: i32 = 3;
 const KILLS: usize = 10;
@@ -83,6 +85,13 @@ fn records_count_once_through_ten_kills() {
         .iter()
         .map(|(_, records)| records.len() as u64)
         .sum();
+    // The producer's own ledger.
+    let mut sent: BTreeMap<u32, Vec<Digest>> = BTreeMap::new();
+    for (partition, records) in &batches {
+        let values = records.iter().filter_map(|record| record.value.as_deref());
+        let of = sent.entry(u32::try_from(*partition).unwrap());
+        of.or_default().extend(values.map(Digest::of));
+    }
     let producing = runtime.spawn(async move {
         let mut producer = Producer::new(client, "transactions");
         for (partition, records) in batches {
@@ -111,7 +120,39 @@ fn records_count_once_through_ten_kills() {
     let status = house.until("the node reads", |status| counted(status) > 0);
     assert_eq!(counted(&status), total, "each record counts once");
     assert_eq!(status.kafka.quarantined, 0);
+    house.kill();
+    let acts = replica::acts(&house.path("data/ledger")).unwrap();
+    accounts_are_of(&acts, &sent);
     runtime.block_on(running.stop());
+}
+
+/// The ledger's accounts follow one another from the first record to the last, and their checksums are those of
+/// what the producer sent.
+fn accounts_are_of(acts: &[(Record, Applied)], sent: &BTreeMap<u32, Vec<Digest>>) {
+    let mut read: BTreeMap<u32, usize> = BTreeMap::new();
+    let effective = acts
+        .iter()
+        .filter(|(_, applied)| matches!(applied, Applied::Effective));
+    for (record, _) in effective {
+        let Act::FeedAdvanced { advances, .. } = &record.act else {
+            continue;
+        };
+        for advance in advances {
+            let at = read.entry(advance.partition).or_default();
+            let [from, to] = [advance.from, advance.to].map(|at| usize::try_from(at).unwrap());
+            assert_eq!((from, advance.moved), (*at, false), "{advance:?}");
+            let values = &sent[&advance.partition][from..to];
+            assert_eq!(advance.count, values.len() as u64);
+            let together: Vec<u8> = values.iter().flat_map(|value| value.0).collect();
+            assert_eq!(advance.digest, Digest::of(&together), "{advance:?}");
+            *at = to;
+        }
+    }
+    let all: BTreeMap<u32, usize> = sent
+        .iter()
+        .map(|(partition, values)| (*partition, values.len()))
+        .collect();
+    assert_eq!(read, all);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 use super::compress::{Codec, DecompressError};
+use super::piece::Piece;
 use super::{BatchError, Budget, CRC_END, HEADER, Header, LENGTH_END, Record};
-use crate::kafka::reader::{Malformed, Reader};
+use crate::kafka::reader::Malformed;
 use bytes::{Buf, Bytes};
+
+/// Format version of batches since Kafka 0.11.
+const VERSION: u8 = 2;
 
 const CODEC_BITS: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
@@ -31,6 +35,30 @@ pub(in crate::kafka) struct Batch {
     packed: Bytes,
 }
 
+/// One past the last offset of the whole batches that a record set begins with, by their headers alone: where to go on, known
+/// before anything is decompressed. Some of them may be refused when they are read. `None` where there is none.
+pub(in crate::kafka) fn end_of(set: &[u8]) -> Option<i64> {
+    let (mut left, mut end) = (set, None);
+    while let Some((batch, behind)) = whole(left) {
+        end = end.max(Some(behind));
+        left = &left[batch..];
+    }
+    end
+}
+
+/// Length of the batch in front, and the offset behind it.
+fn whole(set: &[u8]) -> Option<(usize, i64)> {
+    let header = set.get(..HEADER)?;
+    let length = usize::try_from((&header[8..LENGTH_END]).get_i32()).ok()?;
+    let length = length.checked_add(LENGTH_END)?;
+    if !(HEADER..=set.len()).contains(&length) || header[16] != VERSION {
+        return None;
+    }
+    let (base, delta) = ((&header[0..8]).get_i64(), (&header[23..27]).get_i32());
+    let behind = base.checked_add(i64::from(delta))?.checked_add(1)?;
+    Some((length, behind))
+}
+
 /// Takes the next batch off a record set; `None` when what is left is not a whole one.
 pub(in crate::kafka) fn next(set: &mut Bytes) -> Result<Option<Batch>, BatchError> {
     if set.len() < HEADER {
@@ -40,7 +68,7 @@ pub(in crate::kafka) fn next(set: &mut Bytes) -> Result<Option<Batch>, BatchErro
     let malformed = |item| BatchError::Malformed { offset, item };
     // The version stands at the same place in all formats, and tells whether the rest means anything.
     let found = set[16] as i8;
-    if found != 2 {
+    if set[16] != VERSION {
         return Err(BatchError::Version { offset, found });
     }
     let length =
@@ -110,7 +138,8 @@ impl Batch {
         &self,
         budget: &mut Budget,
     ) -> Result<Option<Control>, BatchError> {
-        let records = self.records(budget)?;
+        let mut records = Vec::new();
+        self.records(budget, self.base_offset, &mut records)?;
         let key = records
             .first()
             .and_then(|record| record.key.as_deref())
@@ -122,57 +151,65 @@ impl Batch {
         })
     }
 
-    pub(in crate::kafka) fn records(&self, budget: &mut Budget) -> Result<Vec<Record>, BatchError> {
+    /// Appends the records at or above the offset `from`. After an error some of them may be there.
+    pub(in crate::kafka) fn records(
+        &self,
+        budget: &mut Budget,
+        from: i64,
+        records: &mut Vec<Record>,
+    ) -> Result<(), BatchError> {
         let offset = self.base_offset;
         let number = self.attributes & CODEC_BITS;
         let codec = Codec::from_number(number).ok_or(BatchError::Codec {
             offset,
             codec: number,
         })?;
-        let plain =
-            codec
-                .decompress(self.packed.clone(), budget.0)
-                .map_err(|error| match error {
-                    DecompressError::TooLarge => BatchError::TooLarge { offset },
-                    DecompressError::Corrupt(reason) => BatchError::Decompress { offset, reason },
-                })?;
-        budget.0 = budget
-            .0
+        let plain = codec
+            .decompress(self.packed.clone(), budget.left, &mut budget.workspace)
+            .map_err(|error| match error {
+                DecompressError::TooLarge => BatchError::TooLarge { offset },
+                DecompressError::Corrupt(reason) => BatchError::Decompress { offset, reason },
+            })?;
+        budget.left = budget
+            .left
             .checked_sub(plain.len())
             .ok_or(BatchError::TooLarge { offset })?;
         let malformed = |Malformed(item)| BatchError::Malformed { offset, item };
         if self.count > plain.len() / MIN_RECORD {
             return Err(malformed(Malformed("record count")));
         }
-        let mut reader = Reader(plain);
-        (0..self.count)
-            .map(|_| self.record(&mut reader).map_err(malformed))
-            .collect()
+        records.reserve(self.count);
+        let mut left = Piece::whole(&plain);
+        for _ in 0..self.count {
+            let record = self.record(&mut left).map_err(malformed)?;
+            if record.offset >= from {
+                records.push(record);
+            }
+        }
+        Ok(())
     }
 
-    fn record(&self, reader: &mut Reader) -> Result<Record, Malformed> {
-        let len = usize::try_from(reader.varint("record length")?)
-            .map_err(|_| Malformed("record length"))?;
-        let mut reader = Reader(reader.take(len, "record")?);
-        reader.i8("record attributes")?;
-        let timestamp_delta = reader.varint("timestamp delta")?;
-        let offset_delta = reader.varint("offset delta")?;
+    fn record(&self, batch: &mut Piece<'_>) -> Result<Record, Malformed> {
+        let mut piece = batch.sized("record length", "record")?;
+        piece.skip(1, "record attributes")?;
+        let timestamp_delta = piece.varint("timestamp delta")?;
+        let offset_delta = piece.varint("offset delta")?;
         if !(0..=i64::from(self.last_offset_delta)).contains(&offset_delta) {
             return Err(Malformed("offset delta"));
         }
-        let key = reader.varbytes("key")?;
-        let value = reader.varbytes("value")?;
-        let count = usize::try_from(reader.varint("header count")?)
+        let key = piece.varbytes("key")?;
+        let value = piece.varbytes("value")?;
+        let count = usize::try_from(piece.varint("header count")?)
             .map_err(|_| Malformed("header count"))?;
         let mut headers = Vec::new();
         for _ in 0..count {
-            let name = reader
+            let name = piece
                 .varbytes("header name")?
                 .ok_or(Malformed("header name"))?;
             let key = String::from_utf8(name.to_vec()).map_err(|_| Malformed("header name"))?;
             headers.push(Header {
                 key,
-                value: reader.varbytes("header value")?,
+                value: piece.varbytes("header value")?,
             });
         }
         let timestamp = if self.attributes & LOG_APPEND_TIME != 0 {

@@ -4,14 +4,17 @@
 mod compress;
 mod decode;
 mod encode;
+mod lz4;
+mod piece;
 #[cfg(test)]
 mod tests;
 
 pub use compress::Codec;
-pub(super) use decode::{Control, next};
+pub(super) use decode::{Control, end_of, next};
 pub use encode::{EncodeError, encode};
 
 use bytes::Bytes;
+use compress::Workspace;
 
 /// Bytes before the records, from the base offset to the record count.
 const HEADER: usize = 61;
@@ -108,11 +111,23 @@ pub enum BatchError {
     },
 }
 
-/// What is left of [`MAX_DECOMPRESSED`].
-pub(super) struct Budget(usize);
+/// What is left of [`MAX_DECOMPRESSED`] for a response, and what its batches are decompressed with.
+pub(super) struct Budget {
+    left: usize,
+    workspace: Workspace,
+}
+
+impl Budget {
+    fn of(left: usize) -> Self {
+        Self {
+            left,
+            workspace: Workspace::default(),
+        }
+    }
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(MAX_DECOMPRESSED)
+        Self::of(MAX_DECOMPRESSED)
     }
 }

@@ -1,3 +1,4 @@
+use super::compress::DecompressError;
 use super::*;
 use crate::kafka::producer::NewRecord;
 use proptest::prelude::*;
@@ -15,7 +16,12 @@ fn read(batch: Vec<u8>) -> Result<Vec<Record>, BatchError> {
     let mut set = Bytes::from(batch);
     let batch = next(&mut set)?.expect("whole");
     assert!(set.is_empty());
-    batch.records(&mut Budget::default())
+    records(&batch, &mut Budget::default())
+}
+
+fn records(batch: &decode::Batch, budget: &mut Budget) -> Result<Vec<Record>, BatchError> {
+    let mut records = Vec::new();
+    batch.records(budget, 0, &mut records).map(|()| records)
 }
 
 /// A batch as the Java producer of Kafka 4.1 sends it: one record, key "k", value "v", header
@@ -138,12 +144,12 @@ fn a_bomb_stops_at_the_budget() {
         let mut set = Bytes::from(batch);
         let batch = next(&mut set).unwrap().unwrap();
         assert_eq!(
-            batch.records(&mut Budget(2 << 20)),
+            records(&batch, &mut Budget::of(2 << 20)),
             Err(BatchError::TooLarge { offset: 0 }),
             "{codec:?}"
         );
         assert_eq!(
-            batch.records(&mut Budget(4 << 20)).unwrap().len(),
+            records(&batch, &mut Budget::of(4 << 20)).unwrap().len(),
             3,
             "{codec:?}"
         );
@@ -159,16 +165,126 @@ fn snappy_in_the_framing_of_the_java_library() {
         framed.extend((packed.len() as u32).to_be_bytes());
         framed.extend(packed);
     }
-    let Ok(read) = Codec::Snappy.decompress(Bytes::from(framed.clone()), 1 << 20) else {
-        panic!("refused")
-    };
-    assert_eq!(read, plain);
+    assert_eq!(plainly(Codec::Snappy, &framed, 1 << 20).unwrap(), plain);
     framed.pop();
-    assert!(
-        Codec::Snappy
-            .decompress(Bytes::from(framed), 1 << 20)
-            .is_err()
-    );
+    assert!(plainly(Codec::Snappy, &framed, 1 << 20).is_err());
+}
+
+fn plainly(codec: Codec, packed: &[u8], limit: usize) -> Result<Bytes, String> {
+    let packed = Bytes::copy_from_slice(packed);
+    let read = codec.decompress(packed, limit, &mut Workspace::default());
+    read.map_err(|error| match error {
+        DecompressError::TooLarge => "too large".to_owned(),
+        DecompressError::Corrupt(reason) => reason,
+    })
+}
+
+/// Streamed as the Java client does it, without the size in front; several frames one after the other; one that
+/// claims more than it has.
+#[test]
+fn zstd_of_whatever_size_is_told() {
+    use std::io::Write as _;
+    let plain: Vec<u8> = (0..300_000u32)
+        .flat_map(|n| (n % 1_000).to_le_bytes())
+        .collect();
+    let mut streaming = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    streaming.write_all(&plain).unwrap();
+    let streamed = streaming.finish().unwrap();
+    let size = zstd::zstd_safe::get_frame_content_size(&streamed);
+    assert!(matches!(size, Ok(None)));
+    let told = zstd::bulk::compress(&plain, 3).unwrap();
+    let limit = plain.len();
+    for packed in [&streamed, &told] {
+        assert_eq!(plainly(Codec::Zstd, packed, limit).unwrap(), plain);
+        let refused = plainly(Codec::Zstd, packed, limit - 1).unwrap_err();
+        assert_eq!(refused, "too large");
+        for len in [0, 3, packed.len() / 2, packed.len() - 1] {
+            assert!(
+                plainly(Codec::Zstd, &packed[..len], limit).is_err(),
+                "{len}"
+            );
+        }
+        let twice = [&packed[..], &told].concat();
+        let both = plainly(Codec::Zstd, &twice, 2 * limit).unwrap();
+        assert_eq!(both, [&plain[..], &plain].concat());
+        let refused = plainly(Codec::Zstd, &twice, 2 * limit - 1).unwrap_err();
+        assert_eq!(refused, "too large");
+    }
+    assert_eq!(plainly(Codec::Zstd, &told, 0).unwrap_err(), "too large");
+}
+
+/// As an independent encoder writes them: blocks of every size, alone or referring to the ones before, with checksums
+/// and without, compressible or not.
+#[test]
+fn lz4_frames_of_every_kind() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+    use std::io::Write as _;
+    let repetitive = b"again and again, ".repeat(40_000);
+    let mixed: Vec<u8> = (0..150_000u32)
+        .flat_map(|n| n.wrapping_mul(0x9E37_79B9).to_le_bytes())
+        .collect();
+    for plain in [
+        &repetitive[..],
+        &mixed,
+        &[&mixed[..70_000], &repetitive].concat(),
+        b"x",
+        b"",
+    ] {
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max4MB] {
+            for (mode, checksums) in [(BlockMode::Independent, false), (BlockMode::Linked, true)] {
+                let info = FrameInfo::new()
+                    .block_size(size)
+                    .block_mode(mode)
+                    .block_checksums(checksums)
+                    .content_checksum(checksums)
+                    .content_size(checksums.then_some(plain.len() as u64));
+                let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+                encoder.write_all(plain).unwrap();
+                let frame = encoder.finish().unwrap();
+                let len = plain.len();
+                assert_eq!(plainly(Codec::Lz4, &frame, len).unwrap(), plain);
+                let twice = [
+                    &frame[..],
+                    &[0x5A, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 9, 9],
+                    &frame,
+                ]
+                .concat();
+                assert_eq!(
+                    plainly(Codec::Lz4, &twice, 2 * len).unwrap(),
+                    plain.repeat(2)
+                );
+                for limit in [len / 2, len.saturating_sub(1)]
+                    .into_iter()
+                    .filter(|limit| *limit < len)
+                {
+                    assert_eq!(plainly(Codec::Lz4, &frame, limit).unwrap_err(), "too large");
+                }
+                for cut in [3, 6, frame.len() / 2, frame.len() - 1]
+                    .into_iter()
+                    .filter(|cut| *cut < frame.len())
+                {
+                    assert!(
+                        plainly(Codec::Lz4, &frame[..cut], len).is_err(),
+                        "{cut} of {}",
+                        frame.len()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_lz4_frame_is_refused() {
+    let good = Codec::Lz4.compress(b"some").unwrap();
+    for (at, value) in [(0, 0), (4, 0), (4, 0x61), (5, 0x30), (8, 0xFF)] {
+        let mut bad = good.clone();
+        bad[at] = value;
+        assert!(
+            plainly(Codec::Lz4, &bad, 1 << 20).is_err(),
+            "{at} = {value}"
+        );
+    }
 }
 
 fn any_record() -> impl Strategy<Value = NewRecord> {
@@ -215,7 +331,7 @@ proptest! {
         let mut set = Bytes::from(bytes);
         if let Some(batch) = next(&mut set).unwrap() {
             // Either way is right; a panic or an endless loop is not.
-            let _either = batch.records(&mut Budget::default());
+            let _either = records(&batch, &mut Budget::default());
         }
     }
 }

@@ -3,20 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../kafka_suite/mod.rs"]
 mod kafka_suite;
+mod wire;
 
-use broker::{Broker, BrokerConfig, BrokerTls, Hall};
-use edge::kafka::{
-    ClientConfig, Connection, Dialer, Feed, FeedConfig, FeedError, KafkaFeed, OffsetCommit, Reach,
-    Security,
-};
-use futures::future::BoxFuture;
+use broker::{Broker, BrokerConfig, BrokerTls};
+use edge::kafka::{ClientConfig, Feed, Security};
 use kafka_suite::certificates::certificates;
 use kafka_suite::{Cluster, feed, kcat, send, take, text, topic, within};
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use tokio::task::AbortHandle;
 
 struct Embedded {
     config: BrokerConfig,
@@ -228,88 +223,4 @@ async fn an_absent_broker_is_a_sentence_and_later_a_connection() {
     send(&mut producer, 0, &["a".to_owned()]).await;
     assert_eq!(take(&mut feed, 1).await.len(), 1);
     drop(broker);
-}
-
-/// Pipes to a broker without a listener; those that are open can be cut.
-struct Pipes {
-    hall: Hall,
-    dialed: Mutex<Vec<AbortHandle>>,
-}
-
-impl Pipes {
-    fn cut(&self) {
-        self.dialed
-            .lock()
-            .unwrap()
-            .iter()
-            .for_each(AbortHandle::abort);
-    }
-}
-
-impl Dialer for Pipes {
-    fn dial<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Box<dyn Connection>>> {
-        assert_eq!((host, port), ("mainframe", 9092));
-        let (ours, theirs) = tokio::io::duplex(64 << 10);
-        let serving = tokio::spawn(self.hall.serve(theirs));
-        self.dialed.lock().unwrap().push(serving.abort_handle());
-        Box::pin(async move { Ok(Box::new(ours) as Box<dyn Connection>) })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn over_pipes_in_virtual_time_records_come_are_committed_and_survive_a_cut() {
-    let hall = Hall::open(BrokerConfig {
-        bind: ([0, 0, 0, 0], 9092).into(),
-        advertised_host: Some("mainframe".to_owned()),
-        ..BrokerConfig::default()
-    })
-    .unwrap();
-    let pipes = Arc::new(Pipes {
-        hall,
-        dialed: Mutex::default(),
-    });
-    let config = ClientConfig {
-        reach: Reach::Dialer(pipes.clone()),
-        ..ClientConfig::new(["mainframe:9092"], Security::PLAINTEXT)
-    };
-    let mut producer = topic(&config, "piped", 1).await;
-    send(&mut producer, 0, &["one".to_owned(), "two".to_owned()]).await;
-    // librdkafka opens its sockets itself.
-    let mut reader = KafkaFeed::new(FeedConfig::new(config.clone(), "piped", "piped-group"));
-    let taken: Vec<String> = take(&mut reader, 2)
-        .await
-        .iter()
-        .map(|(_, record)| text(record))
-        .collect();
-    assert_eq!(taken, ["one", "two"]);
-    let commit = OffsetCommit {
-        partition: 0,
-        offset: 2,
-        metadata: "so far".to_owned(),
-    };
-    reader.commit(std::slice::from_ref(&commit)).await.unwrap();
-
-    pipes.cut();
-    let error = reader.poll().await.unwrap_err();
-    assert!(matches!(error, FeedError::Call { .. }), "{error}");
-    assert_eq!(reader.committed().await.unwrap(), [commit]);
-
-    let protected = ClientConfig {
-        security: Security {
-            tls: None,
-            sasl: Some(edge::kafka::Sasl {
-                mechanism: edge::kafka::Mechanism::ScramSha256,
-                username: "u".into(),
-                password: "p".into(),
-            }),
-        },
-        ..config
-    };
-    let mut protected = KafkaFeed::new(FeedConfig::new(protected, "piped", "piped-group"));
-    let error = protected.poll().await.unwrap_err();
-    assert!(error.to_string().contains("configure plaintext"), "{error}");
 }

@@ -44,11 +44,11 @@ impl ClientContext for Events {
 
 impl ConsumerContext for Events {}
 
-type Consumer = StreamConsumer<Events>;
+type Stream = StreamConsumer<Events>;
 
-pub(super) struct Session {
+pub(super) struct Consumer {
     /// `None` only while it is dropped.
-    consumer: Option<Arc<Consumer>>,
+    consumer: Option<Arc<Stream>>,
     topic: String,
     address: String,
     wanted: Partitions,
@@ -62,7 +62,7 @@ pub(super) struct Session {
     assigned: Option<BTreeMap<i32, i64>>,
 }
 
-impl Session {
+impl Consumer {
     pub(super) async fn open(
         config: &FeedConfig,
         counters: &Arc<Counters>,
@@ -79,7 +79,7 @@ impl Session {
             address: address.clone(),
             reason: error.to_string(),
         })?;
-        let mut session = Self {
+        let mut this = Self {
             consumer: Some(Arc::new(consumer)),
             topic: config.topic.clone(),
             address,
@@ -91,11 +91,11 @@ impl Session {
             partitions: Vec::new(),
             assigned: None,
         };
-        session.look().await?;
-        Ok(session)
+        this.look().await?;
+        Ok(this)
     }
 
-    fn consumer(&self) -> &Arc<Consumer> {
+    fn consumer(&self) -> &Arc<Stream> {
         self.consumer.as_ref().expect("it is taken in `drop` alone")
     }
 
@@ -266,7 +266,7 @@ impl Session {
 
     async fn off_thread<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&Consumer) -> KafkaResult<T> + Send + 'static,
+        call: impl FnOnce(&Stream) -> KafkaResult<T> + Send + 'static,
     ) -> KafkaResult<T> {
         let consumer = Arc::clone(self.consumer());
         let (done, ended) = tokio::sync::oneshot::channel();
@@ -293,7 +293,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for Consumer {
     /// Closing waits for librdkafka's threads, and must not wait on one of ours.
     fn drop(&mut self) {
         let consumer = self.consumer.take();
