@@ -2,8 +2,10 @@
 //! ([`wire::control`]). A Unix socket, so that it works whatever the network does, and so that the
 //! kernel says who asks: this node's own user, or root.
 
+mod publish;
 mod reader_keys;
 
+pub use publish::Publisher;
 pub use reader_keys::ReaderKeys;
 
 use crate::acts;
@@ -63,6 +65,8 @@ pub struct Control {
     pub gone: watch::Sender<Option<Gone>>,
     /// The quarantine.
     pub desk: Desk,
+    /// What is published by hand.
+    pub publisher: Publisher,
     /// Keys handed to programs outside.
     pub reader_keys: ReaderKeys,
     /// Faults for trials, if the configuration allows them.
@@ -155,6 +159,18 @@ impl Control {
                     for_s,
                 };
                 self.reader_keys.grant(&self.ledger, asked).await
+            }
+            Ask::Publish {
+                device,
+                senml,
+                reason,
+            } => {
+                let asked = publish::Asked {
+                    device,
+                    senml,
+                    reason,
+                };
+                self.publisher.publish(&self.ledger, asked).await
             }
             Ask::ReaderKeyAgain { grant } => self.reader_keys.again(&grant),
         }

@@ -2,7 +2,7 @@
 //! The socket's file mode (owner only) is the login.
 
 use crate::status::Status;
-use crate::{NodeId, Source, UnixMillis};
+use crate::{DeviceId, NodeId, Source, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,6 +62,15 @@ pub enum Ask {
     ReaderKeyAgain {
         /// The grant.
         grant: String,
+    },
+    /// Put readings onto the data space in a device's name, through the mailbox's journal.
+    Publish {
+        /// The device.
+        device: DeviceId,
+        /// Its readings: a SenML pack (RFC 8428) in JSON.
+        senml: String,
+        /// Why; stands in the message that the ledger has the digest of.
+        reason: String,
     },
     /// Cut this node's links to these peers, at the transport. For trials only; refused unless the
     /// configuration allows faults.
