@@ -204,13 +204,14 @@ fn a_writer_whose_clock_steps_is_read_on() {
     let _ = std::fs::remove_file(clock);
 }
 
-/// All of them read one writer: each has met all others, and hears of each sample.
-fn many(hosts: u8, each: usize, limit: Duration) {
+/// All of them read one writer: each has met all others, and hears of each sample. On every host there are
+/// `each` processes, of `crowd` participants each.
+fn many(hosts: u8, each: usize, crowd: usize, limit: Duration) {
     let net = Net::of(hosts);
-    let start = Instant::now();
+    let (start, count) = (Instant::now(), crowd.to_string());
     let readers: Vec<Peer> = (0..each)
         .flat_map(|_| 1..=hosts)
-        .map(|host| net.start(host, &["--multicast"], "subscribe"))
+        .map(|host| net.start(host, &["--multicast", "--participants", &count], "crowd"))
         .collect();
     readers.iter().for_each(Peer::wait_ready);
     let mut feeder = net.peer(1, &["--multicast"], "feed");
@@ -225,7 +226,8 @@ fn many(hosts: u8, each: usize, limit: Duration) {
     }
     let largest = readers.iter().map(Peer::memory_kib).max().unwrap_or(0);
     println!(
-        "{} participants: met after {met:?}, 100 samples each after {:?}, at most {largest} KiB each",
+        "{} participants in {} processes: met after {met:?}, 100 samples each after {:?}, at most {largest} KiB a process",
+        readers.len() * crowd + 1,
         readers.len() + 1,
         start.elapsed()
     );
@@ -233,6 +235,13 @@ fn many(hosts: u8, each: usize, limit: Duration) {
 }
 
 #[test]
-fn fifty_participants_meet() {
-    many(2, 25, Duration::from_secs(60));
+fn fifty_processes_meet() {
+    many(2, 25, 1, Duration::from_secs(60));
+}
+
+/// Each process takes what is meant for its participants once, so that there are fewer messages by far than
+/// between as many processes.
+#[test]
+fn two_hundred_participants_meet() {
+    many(4, 2, 25, Duration::from_secs(60));
 }

@@ -12,6 +12,7 @@ use crate::effects::Served;
 use crate::exporter::{self, ExportConfig};
 use crate::formats::Formats;
 use crate::gateway::Gateway;
+use crate::hatch::Hatch;
 use crate::herald::{self, RoomScore};
 use crate::identity;
 use crate::incarnation::{self, Incarnation};
@@ -102,6 +103,7 @@ pub struct Parts {
     journal_keys: Arc<JournalKeys>,
     score_keys: Arc<JournalKeys>,
     counts: Arc<DoorCounts>,
+    hatch: Arc<Hatch>,
     door: Arc<dyn MailDoor>,
     door_config: Arc<dyn Fn() -> SmtpConfig + Send + Sync>,
     mailer: Option<Arc<dyn Outbox>>,
@@ -289,6 +291,7 @@ impl Parts {
             )),
             score_keys: Arc::new(JournalKeys::new(vault, Purpose::Scores, space.epochs())),
             counts: Arc::default(),
+            hatch: Arc::default(),
             rooms_held: Arc::new(watch::Sender::new(BTreeSet::new())),
             feeds_held: Arc::new(watch::Sender::new(BTreeSet::new())),
             config,

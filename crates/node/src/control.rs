@@ -3,8 +3,10 @@
 //! kernel says who asks: this node's own user, or root.
 
 mod learning;
+mod publish;
 mod reader_keys;
 
+pub use publish::Publisher;
 pub use reader_keys::ReaderKeys;
 
 use crate::acts;
@@ -65,6 +67,8 @@ pub struct Control {
     pub gone: watch::Sender<Option<Gone>>,
     /// The quarantine.
     pub desk: Desk,
+    /// What is published by hand.
+    pub publisher: Publisher,
     /// Keys handed to programs outside.
     pub reader_keys: ReaderKeys,
     /// The models.
@@ -170,6 +174,18 @@ impl Control {
                 )),
             },
             Ask::Model { job, reason } => self.choose_model(&job, reason).await,
+            Ask::Publish {
+                device,
+                senml,
+                reason,
+            } => {
+                let asked = publish::Asked {
+                    device,
+                    senml,
+                    reason,
+                };
+                self.publisher.publish(&self.ledger, asked).await
+            }
             Ask::ReaderKeyAgain { grant } => self.reader_keys.again(&grant),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::directory::Directory;
-use telemetry::mail::{DecodeContext, decode_named};
+use telemetry::mail::{DecodeContext, Decoded, decode_named};
 use telemetry::{Patterns, Quarantine};
 use wire::status::FormatStatus;
 use wire::{NodeId, Report, UnixMillis};
@@ -65,6 +65,28 @@ impl Formats {
         directory: &Directory,
         mail: Accepted<'_>,
     ) -> Result<Vec<Report>, Quarantine> {
+        let decoded = self.decoded(directory, mail);
+        if let Some(format) = decoded.format {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(format).or_default();
+            match decoded.reports {
+                Ok(_) => count.read += 1,
+                Err(_) => count.failed += 1,
+            }
+        }
+        decoded.reports
+    }
+
+    /// The reports that a mail would have, if it came.
+    pub fn try_on(
+        &self,
+        directory: &Directory,
+        mail: Accepted<'_>,
+    ) -> Result<Vec<Report>, Quarantine> {
+        self.decoded(directory, mail).reports
+    }
+
+    fn decoded(&self, directory: &Directory, mail: Accepted<'_>) -> Decoded {
         let patterns = self.current();
         let context = DecodeContext {
             node: mail.node,
@@ -75,20 +97,11 @@ impl Formats {
         };
         let decode = || decode_named(&context, mail.sender, mail.raw);
         // A function may work for a third of a second; other tasks are not to wait for it.
-        let decoded = if patterns.have_functions() {
+        if patterns.have_functions() {
             blocking::in_place(decode)
         } else {
             decode()
-        };
-        if let Some(format) = decoded.format {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(format).or_default();
-            match decoded.reports {
-                Ok(_) => count.read += 1,
-                Err(_) => count.failed += 1,
-            }
         }
-        decoded.reports
     }
 
     /// Mails by the name of the format that took them.

@@ -14,6 +14,7 @@ pub mod exporter;
 pub mod feed;
 pub mod formats;
 pub mod gateway;
+pub mod hatch;
 pub mod herald;
 pub mod identity;
 pub mod incarnation;

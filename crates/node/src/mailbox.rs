@@ -7,6 +7,7 @@
 use crate::at_rest::JournalKeys;
 use crate::board::Board;
 use crate::formats::{Accepted, Formats};
+use crate::hatch::Hatch;
 use crate::ingest::{self, IngestLog};
 use crate::numbering::Numbering;
 use crate::postman;
@@ -126,6 +127,8 @@ pub struct Mailbox {
     pub board: Arc<Board>,
     /// The door's counters.
     pub counts: Arc<DoorCounts>,
+    /// For what comes in without a connection.
+    pub hatch: Arc<Hatch>,
 }
 
 impl Mailbox {
@@ -188,6 +191,7 @@ impl Mailbox {
         };
         let begun = sink.journal().processed() > 0;
         let numbers = blocking::in_place(|| Numbering::of(&self.dir, begun, recorded))?;
+        let _hatch = self.hatch.open(sink.clone(), numbers);
         let (acts, recording) = mpsc::channel::<(Act, u64)>(1);
         // Ends with this function, however that ends: it holds the journal.
         let mut recorder = JoinSet::new();

@@ -2,7 +2,7 @@
 //! The socket's file mode (owner only) is the login.
 
 use crate::status::Status;
-use crate::{Digest, NodeId, Round, Source, UnixMillis};
+use crate::{DeviceId, Digest, NodeId, Round, Source, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -73,6 +73,15 @@ pub enum Ask {
         /// What to do.
         job: ModelJob,
         /// Why; stays on the ledger.
+        reason: String,
+    },
+    /// Put readings onto the data space in a device's name, through the mailbox's journal.
+    Publish {
+        /// The device.
+        device: DeviceId,
+        /// Its readings: a SenML pack (RFC 8428) in JSON.
+        senml: String,
+        /// Why; stands in the message that the ledger has the digest of.
         reason: String,
     },
     /// Cut this node's links to these peers, at the transport. For trials only; refused unless the

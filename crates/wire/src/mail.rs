@@ -51,6 +51,8 @@ pub enum Proof {
     Certificate,
     /// It signed the message itself, whoever carried it.
     Sealed,
+    /// Nothing: an operator of the node speaks for it, at the control socket.
+    Operator,
 }
 
 impl StoredMail {
@@ -58,7 +60,7 @@ impl StoredMail {
     /// from its place without a rule relaxed for it.
     pub fn is_trusted(&self) -> bool {
         match self.device.as_ref().map(|device| device.proof) {
-            Some(Proof::Sasl | Proof::Certificate | Proof::Sealed) => true,
+            Some(Proof::Sasl | Proof::Certificate | Proof::Sealed | Proof::Operator) => true,
             Some(Proof::Address) => self.profile.is_none(),
             None => false,
         }
@@ -187,7 +189,18 @@ mod tests {
         let device = "01057570732d31" /* ups-1 */;
         let proof = "0301ac02" /* sealed, counter 300 */;
         assert_eq!(hex::encode(&bytes), format!("{FORMER}{device}{proof}"));
-        assert_eq!(StoredMail::read(&bytes), Ok(known));
+        assert_eq!(StoredMail::read(&bytes), Ok(known.clone()));
+        let spoken_for = StoredMail {
+            device: Some(KnownDevice {
+                id: "ups-1".into(),
+                proof: Proof::Operator,
+                counter: None,
+            }),
+            ..known
+        };
+        let bytes = crate::encode(&spoken_for);
+        assert_eq!(hex::encode(&bytes), format!("{FORMER}{device}0400"));
+        assert_eq!(StoredMail::read(&bytes), Ok(spoken_for));
     }
 
     #[test]
@@ -219,6 +232,7 @@ mod tests {
             (Some(Proof::Sasl), Some("old"), true),
             (Some(Proof::Certificate), None, true),
             (Some(Proof::Sealed), Some("old"), true),
+            (Some(Proof::Operator), None, true),
         ];
         for (proof, profile, trusted) in table {
             assert_eq!(

@@ -4,6 +4,8 @@
 //! dds-peer echo      DOMAIN TAG                    every sample of peer_ping back on peer_pong
 //! dds-peer publish   DOMAIN TAG PARTITION COUNT    COUNT samples of three keys on peer_topic, then waits
 //! dds-peer subscribe DOMAIN TAG PARTITION          prints "key sequence length" per sample of peer_topic, "disposed"
+//! dds-peer crowd     DOMAIN TAG PARTITION          several participants that subscribe; prints "key sequence length" when all of
+//!                                                  them have a sample
 //! dds-peer feed      DOMAIN TAG PARTITION          does what its standard input says, line by line: "KEY COUNT SIZE"
 //!                                                  publishes on peer_topic, "dispose KEY" disposes; answers "done"
 //! dds-peer ping      DOMAIN TAG COUNT SIZE         round trips against an echo: p50 and p99
@@ -12,12 +14,14 @@
 //! ```
 //! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join (without
 //! them it is loopback), and `--older` makes `feed` write what implementations of older
-//! standards read: XCDR1, and hashes of keys; `--state` has it keep only the newest sample of a key. Every mode ends when its standard input closes, so that none outlives the test that started it.
+//! standards read: XCDR1, and hashes of keys; `--state` has it keep only the newest sample of a key;
+//! `--participants COUNT` is for a crowd. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
 use dds::{
     CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Subscription,
     Topic,
 };
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, Read as _};
 use std::net::IpAddr;
@@ -44,6 +48,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             publish(join(domain, tag)?, partition, count.parse()?).await
         }
         ["subscribe", domain, tag, partition] => subscribe(join(domain, tag)?, partition).await,
+        ["crowd", domain, tag, partition] => {
+            let spaces = (0..network.participants).map(|_| join(domain, tag));
+            crowd(spaces.collect::<Result<_, _>>()?, partition).await
+        }
         ["feed", domain, tag, partition] => feed(join(domain, tag)?, partition, &network).await,
         ["ping", domain, tag, count, size] => {
             ping(join(domain, tag)?, count.parse()?, size.parse()?).await
@@ -64,6 +72,8 @@ struct Network {
     multicast: bool,
     older: bool,
     state: bool,
+    /// Of a crowd.
+    participants: usize,
 }
 
 impl Network {
@@ -90,6 +100,10 @@ impl Network {
                 }
                 ["--state", rest @ ..] => {
                     network.state = true;
+                    rest
+                }
+                ["--participants", count, rest @ ..] => {
+                    network.participants = count.parse()?;
                     rest
                 }
                 rest => return Ok((network, rest)),
@@ -155,6 +169,33 @@ async fn subscribe(space: CycloneSpace, partition: &str) -> Result<(), Box<dyn E
                 println!("{} {} {}", sample.key, sample.sequence, sample.sealed.len());
             }
             Delivery::Disposed { .. } => println!("disposed"),
+        }
+    }
+    Ok(())
+}
+
+/// Several participants of one process; each has met the writer when its reader has the sample.
+async fn crowd(spaces: Vec<CycloneSpace>, partition: &str) -> Result<(), Box<dyn Error>> {
+    let (heard, mut all) = tokio::sync::mpsc::channel(spaces.len());
+    for space in &spaces {
+        let mut samples = space.subscribe(&topic("peer_topic")?, &[partition])?;
+        let heard = heard.clone();
+        tokio::spawn(async move {
+            while let Some(sample) = samples.sample().await {
+                let what = (sample.key, sample.sequence, sample.sealed.len());
+                if heard.send(what).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    println!("ready");
+    let mut counts: BTreeMap<(String, u64), usize> = BTreeMap::new();
+    while let Some((key, sequence, length)) = all.recv().await {
+        let count = counts.entry((key.clone(), sequence)).or_default();
+        *count += 1;
+        if *count == spaces.len() {
+            println!("{key} {sequence} {length}");
         }
     }
     Ok(())

@@ -86,6 +86,15 @@ pub struct Stored {
     pub mail: StoredMail,
 }
 
+/// Where a message lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Its sequence number in the journal.
+    pub seq: u64,
+    /// It was there already.
+    pub duplicate: bool,
+}
+
 /// Makes messages durable in a [`Journal`], then hands them on in the order of their sequence
 /// numbers through a bounded channel: the journal's writer itself does, behind each commit. At start, everything behind the processed mark is handed on
 /// again before anything new is taken.
@@ -170,13 +179,22 @@ impl JournalSink {
         .await
     }
 
-    async fn take(&self, accepted: AcceptedMail) -> Result<Receipt, Defer> {
+    /// Makes a message durable and hands it on, for who comes without a session.
+    ///
+    /// # Errors
+    /// Why it was not taken; nothing of it is kept then.
+    pub async fn take(&self, accepted: AcceptedMail) -> Result<Kept, Defer> {
         let place = timeout(self.patience, self.place())
             .await
             .unwrap_or(Err(Defer::Busy))?;
         let mail = stored(accepted);
         let under_way = match self.register.begin(&mail)? {
-            Begun::Known(seq) => return Ok(receipt(seq, true)),
+            Begun::Known(seq) => {
+                return Ok(Kept {
+                    seq,
+                    duplicate: true,
+                });
+            }
             Begun::Fresh(under_way) => under_way,
         };
         let payload = wire::encode(&mail);
@@ -185,7 +203,10 @@ impl JournalSink {
             let verdict = outcome.map_err(|error| refused(&error)).map(|seq| {
                 under_way.durable(seq);
                 place.send(Stored { seq, mail });
-                receipt(seq, false)
+                Kept {
+                    seq,
+                    duplicate: false,
+                }
             });
             // A session that has gone does not hear it; its client will send again and be recognised.
             let _ = answer.send(verdict);
@@ -221,13 +242,15 @@ impl MailSink for JournalSink {
     }
 
     fn accept(&self, mail: AcceptedMail) -> BoxFuture<'_, Result<Receipt, Defer>> {
-        Box::pin(self.take(mail))
+        Box::pin(async { self.take(mail).await.map(receipt) })
     }
 }
 
-fn receipt(seq: u64, duplicate: bool) -> Receipt {
-    let id = seq.to_string();
-    Receipt { id, duplicate }
+fn receipt(kept: Kept) -> Receipt {
+    Receipt {
+        id: kept.seq.to_string(),
+        duplicate: kept.duplicate,
+    }
 }
 
 fn refused(error: &JournalError) -> Defer {

@@ -20,7 +20,9 @@ mod sink;
 
 pub use acceptor::Acceptor;
 pub use counters::{SmtpCounters, SmtpCounts};
-pub use journal_sink::{HANDOVER_PATIENCE, JournalSink, JournalSinkOptions, SinkError, Stored};
+pub use journal_sink::{
+    HANDOVER_PATIENCE, JournalSink, JournalSinkOptions, Kept, SinkError, Stored,
+};
 pub use server::{BindError, MAX_MESSAGE, SmtpConfig, SmtpLimits, SmtpServer};
 pub use sink::{AcceptedMail, MailSink, Receipt};
 pub use telemetry::smtp::{

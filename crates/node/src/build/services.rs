@@ -2,7 +2,7 @@
 
 use super::Parts;
 use super::configured::{alert_mail, heartbeats, level};
-use crate::control::{Control, ReaderKeys};
+use crate::control::{Control, Publisher, ReaderKeys};
 use crate::desk::Desk;
 use crate::exporter::Exporter;
 use crate::feed::Feed;
@@ -90,6 +90,7 @@ impl Parts {
             removed: self.removed.subscribe(),
             board: self.board.clone(),
             counts: self.counts.clone(),
+            hatch: self.hatch.clone(),
         }
     }
 
@@ -217,6 +218,11 @@ impl Parts {
                 formats: self.formats.clone(),
                 quarantine: self.quarantine.clone(),
                 space: self.space.clone(),
+            },
+            publisher: Publisher {
+                directory: self.directory.clone(),
+                formats: self.formats.clone(),
+                hatch: self.hatch.clone(),
             },
             reader_keys: ReaderKeys::new(self.space.clone()),
             models: self.models.clone(),

@@ -1,6 +1,7 @@
-//! `glasshouse dds key|spy`: keys for programs outside, over the control socket of the running node, and
-//! looking on.
+//! `glasshouse dds key|publish|spy`: keys for programs outside and readings by hand, over the control socket
+//! of the running node, and looking on.
 
+mod publish;
 mod spy;
 
 use super::Outcome;
@@ -46,6 +47,11 @@ pub(super) enum Command {
         #[arg(long, requires = "out")]
         follow: bool,
     },
+    /// Publish readings by hand, in a device's name: for a trial, or for what gear cannot tell itself.
+    ///
+    /// They go through the mailbox of the running node like a mail of the device, so they are judged, learned
+    /// from, and accounted for on the ledger like any other.
+    Publish(publish::Arguments),
     /// Show samples and events of the data space as they come, opened with a reader key.
     ///
     /// The node need not run here; only its configuration is read. Signatures are not checked.
@@ -95,6 +101,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 pub(super) fn run(command: &Command) -> Outcome {
     match command {
+        Command::Publish(arguments) => publish::run(arguments),
         Command::Spy(arguments) => spy::run(arguments),
         Command::Key {
             config,

@@ -83,7 +83,7 @@ enum Command {
         #[command(subcommand)]
         command: models::Command,
     },
-    /// The data space: looking on, and keys for programs outside.
+    /// The data space: looking on, readings by hand, and keys for programs outside.
     Dds {
         #[command(subcommand)]
         command: dds::Command,

@@ -235,6 +235,100 @@ fn a_missed_deadline_is_an_alert_and_the_spy_shows_it() {
     );
 }
 
+/// A second device, which has to show who it is.
+const PROVING: &str = "[[device]]\nid = \"pdu-1\"\nroom = \"hall\"\nclass = \"pdu\"\naddresses = [\"pdu-1@hall.example\"]\ncertificate = \"0707070707070707070707070707070707070707070707070707070707070707\"\n";
+
+#[test]
+fn what_an_operator_publishes_is_read_like_any_report_and_accounted_for() {
+    let mut house = House::build(PROVING);
+    house.start();
+    house.until("all members read the IDL's types", |status| {
+        status.ledger.level >= wire::Level::TYPED.0
+    });
+    let config = house.config.display().to_string();
+    let key = house.path("hall.key").display().to_string();
+    let given = house.glasshouse(&[
+        "dds", "key", "--config", &config, "--reader", "test", "--room", "hall", "--out", &key,
+    ]);
+    assert!(given.status.success(), "{given:?}");
+    let mut spy = Spy::start(&house, &["--key", &key, "--count", "2"]);
+    let mut reader = outside(
+        &house,
+        "open_samples.py",
+        &["--key", &key, "--count", "2", "--seconds", "50"],
+    );
+    let publish = |more: &[&str]| {
+        let mut arguments = vec!["dds", "publish", "--config", &config];
+        arguments.extend(more);
+        house.glasshouse(&arguments)
+    };
+    let told = |output: &std::process::Output| {
+        let bytes = if output.status.success() {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+
+    let pairs = ["ups-1", "battery.charge=97.5 %", "load=12", "--reason"];
+    let done = publish(&[&pairs[..], &["the panel says so"]].concat());
+    let sentence = told(&done);
+    assert!(done.status.success(), "{sentence}");
+    for part in [
+        "battery.charge=97.5 %, load=12 of ups-1 is on the data space",
+        "of solo with it (SHA-256 ",
+        "is on the ledger",
+    ] {
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    let pack = house.path("pack.json");
+    std::fs::write(&pack, r#"[{"n":"power","u":"W","v":431.5}]"#).unwrap();
+    let pack = pack.display().to_string();
+    // Its own mails would have to come with its certificate; an operator speaks for it.
+    let done = publish(&["pdu-1", "--senml", &pack, "--reason", "a trial"]);
+    assert!(done.status.success(), "{}", told(&done));
+
+    for expected in [
+        "readings ups-1  hall  battery.charge=97.5 %, load=12  (solo ",
+        "readings pdu-1  hall  power=431.5 W  (solo ",
+    ] {
+        let line = spy.sample();
+        assert!(line.contains(expected), "{line}");
+    }
+    spy.end();
+    let lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    let opened: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    assert!(reader.wait().unwrap().success());
+    let first = |at: usize| &opened[at]["opened"]["reports"][0]["readings"][0];
+    assert_eq!(first(0)["value"], 97.5, "{opened:?}");
+    assert_eq!(first(1)["name"], "power", "{opened:?}");
+    let status = house.status().unwrap();
+    assert_eq!((status.ledger.mails, status.mail.pending), (2, 0));
+
+    for (arguments, why) in [
+        (
+            &["ups-9", "load=1", "--reason", "x"][..],
+            "no device is called ups-9",
+        ),
+        (&["ups-1", "load=1", "--reason", " "], "give a reason"),
+        (
+            &["ups-1", "load=1", "--reason", "a\r\nBcc: x"],
+            "in one line",
+        ),
+        (&["ups-1", "load=much", "--reason", "x"], "no number"),
+        (&["ups-1", "lo ad=1", "--reason", "x"], "this is no report"),
+    ] {
+        let refused = publish(arguments);
+        assert!(!refused.status.success());
+        let sentence = told(&refused);
+        assert!(sentence.contains(why), "{sentence}");
+    }
+    assert_eq!(house.status().unwrap().ledger.mails, 2);
+}
+
 /// Forged samples a second, well above what a house's gear sends.
 const FLOOD_PER_S: u64 = 5_000;
 /// A report crosses the data space in milliseconds; this is for a busy machine.
