@@ -1,7 +1,7 @@
 //! The models that nodes use, as they lie on their disks: a node keeps the one in use for its next start.
 
 use super::world::World;
-use crate::lockstep::invariants::Kept;
+use crate::lockstep::invariants::{Kept, shadow};
 use crate::lockstep::protocol::Program;
 use std::path::Path;
 use wire::{Digest, Round};
@@ -34,5 +34,6 @@ fn read(path: &Path) -> Option<Kept> {
         name: name.0,
         digest: federation::model_digest(&parameters).0,
         norm: squares.sum::<f64>().sqrt(),
+        place: shadow(&parameters),
     })
 }
