@@ -8,7 +8,7 @@ mod shown;
 
 use crate::at_rest::{JournalKeys, Vault};
 use crate::board::Board;
-use crate::effects::Served;
+use crate::effects::{Contribution, Served};
 use crate::exporter::{self, ExportConfig};
 use crate::formats::Formats;
 use crate::gateway::Gateway;
@@ -59,8 +59,11 @@ use telemetry::monitor::Monitor;
 use telemetry::score::Scored;
 use telemetry::transactions::PipelineConfig;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use wire::{MemberEntry, NodeId, Role, RoomId, Round};
+use tokio::sync::{broadcast, mpsc, watch};
+use wire::{MemberEntry, NodeId, Role, RoomId};
+
+/// What a participant handed over that whoever looks in has not seen yet: a round has two of them.
+const CONTRIBUTIONS: usize = 16;
 
 /// Time given to the data space at the end to hand over what was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -94,7 +97,7 @@ pub struct Parts {
     models: Arc<Models>,
     learner: Arc<Learner>,
     windows: Arc<Mutex<Windows>>,
-    updates: watch::Sender<Option<(Round, u64)>>,
+    updates: broadcast::Sender<Contribution>,
     gateway: Arc<Gateway>,
     served: Served,
     directory: Arc<Directory>,
@@ -315,7 +318,7 @@ impl Parts {
             models,
             learner,
             windows,
-            updates: watch::Sender::new(None),
+            updates: broadcast::Sender::new(CONTRIBUTIONS),
             gateway,
             served,
             letters,

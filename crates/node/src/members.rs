@@ -209,6 +209,7 @@ impl Roll {
         };
         Some(SecureRound {
             cluster: state.cluster.clone()?,
+            aggregator: opened.record.proposer.clone(),
             entry: Digest::of(&wire::encode(&*opened.record)),
             members: cohort.iter().map(member).collect::<Option<_>>()?,
             missed,

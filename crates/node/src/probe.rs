@@ -3,6 +3,7 @@
 
 use crate::board::Board;
 use crate::control::Control;
+use crate::effects::Contribution;
 use crate::models::Models;
 use crate::space::SealedSpace;
 use cluster::Cluster;
@@ -10,7 +11,7 @@ use cluster::noise::EpochTable;
 use replica::Ledger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::broadcast;
 use wire::control::{Answer, Ask};
 use wire::status::Status;
 use wire::{Digest, KeyEpoch, NodeId, Round};
@@ -23,7 +24,7 @@ pub struct Probe {
     pub(crate) epochs: EpochTable,
     pub(crate) space: Arc<SealedSpace>,
     pub(crate) models: Arc<Models>,
-    pub(crate) updates: watch::Receiver<Option<(Round, u64)>>,
+    pub(crate) updates: broadcast::Sender<Contribution>,
     pub(crate) incarnation: u64,
 }
 
@@ -77,9 +78,9 @@ impl Probe {
             .map(|used| (used.model.round, used.model.digest))
     }
 
-    /// Follows the updates that this node sends as a participant: the round, and the examples behind it.
-    pub fn updates(&self) -> watch::Receiver<Option<(Round, u64)>> {
-        self.updates.clone()
+    /// Follows what this node hands over as a participant.
+    pub fn contributions(&self) -> broadcast::Receiver<Contribution> {
+        self.updates.subscribe()
     }
 
     /// What the status page shows.

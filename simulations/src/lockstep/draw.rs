@@ -31,6 +31,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "a member sends poisoned updates and false models, nodes crash and are cut off",
     ),
     (
+        "secure",
+        "rounds whose aggregator sees sums only, nodes crash and are cut off in them",
+    ),
+    (
         "edges",
         "mail, Kafka and data space: the broker dies and returns, nodes crash and are cut off",
     ),
@@ -72,7 +76,10 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
             peers: &[],
         },
         "edges" | "storm" => Cast {
-            node: Program::Node { feed: true },
+            node: Program::Node {
+                feed: true,
+                secure: false,
+            },
             peers: &[
                 ("gear", Program::Gear),
                 ("broker", Program::Broker),
@@ -80,7 +87,10 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
             ],
         },
         _ => Cast {
-            node: Program::Node { feed: false },
+            node: Program::Node {
+                feed: false,
+                secure: scenario == "secure",
+            },
             peers: &[("gear", Program::Gear)],
         },
     })
@@ -124,6 +134,7 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "crashes" => &[Crash, Crash, Crash, Kill, Pause],
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
+        "secure" => &[Crash, Kill, Kill, Pause, Split, Disconnect],
         "clocks" => &[Clock, Clock, Kill],
         "liars" => &[Poison, Poison, Crash, Kill, Split],
         "members" => &[Evict, Choose, Damage, Crash, Kill, Split],

@@ -55,6 +55,8 @@ pub enum Program {
     Node {
         /// There is a mainframe to feed from.
         feed: bool,
+        /// Rounds are secure.
+        secure: bool,
     },
     /// The embedded Kafka broker.
     Broker,
@@ -236,6 +238,13 @@ pub enum Seen {
         round: u64,
         /// Training examples behind it.
         examples: u64,
+        /// Where it moves the model to (`invariants::shadow`), times a billion; `None`: to no place.
+        moves: Option<i64>,
+    },
+    /// A participant of a secure round revealed shares.
+    Shares {
+        /// Members of whom it revealed both.
+        both: usize,
     },
     /// The house's consumers have committed this Kafka offset: the next to read.
     Committed {

@@ -8,8 +8,8 @@
 use super::draw::CALM_MS;
 use super::invariants::{
     ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
-    HOLDERS_ARE_MEMBERS, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER, PROVABLE,
-    ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
+    HOLDERS_ARE_MEMBERS, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER, ONE_SHARE,
+    PROVABLE, ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
 };
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, Fault, Plan, What};
@@ -145,6 +145,18 @@ pub fn stage(mistake: Mistake) -> Stage {
                 };
                 draw.add(FIRST_MS + 1_000, cut);
                 let (at_ms, down_ms) = (FIRST_MS + 7_000 + draw.below(2_500), draw.down());
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
+        Mistake::BothSharesRevealed => Stage {
+            scenario: "secure",
+            nodes: 5,
+            rules: &[ONE_SHARE],
+            budget: 2,
+            reason: "every secure round shows it, and the first closes as soon as there are examples",
+            faults: |draw| {
+                let (at_ms, node, down_ms) =
+                    (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
                 draw.add(at_ms, What::Kill { node, down_ms });
             },
         },
@@ -305,6 +317,7 @@ mod tests {
             Mistake::NoFailoverAbandon,
             Mistake::WatermarkEarly,
             Mistake::UnboundedQueue,
+            Mistake::BothSharesRevealed,
         ] {
             let stage = stage(mistake);
             for seed in 1..=stage.budget {

@@ -57,6 +57,7 @@ rules! {
     SECRETS_AGREE "CUSTODY-2" "all holders of a key epoch hold the same secrets";
     LEDGER_FIRST "CUSTODY-3" "no key epoch starts at a node before its replica has it";
     ONE_MODEL "FEDERATION-1" "a model is published only as the one its round was closed with";
+    HONEST "FEDERATION-7" "among honest nodes nobody finds the protocol of a secure round broken";
     COUNTED_ONCE "FEDERATION-2" "a closed round counts each participant's examples exactly once";
     TRAINED_ONCE "FEDERATION-3" "a node trains at most once for a round in one life";
     OPEN_FIRST "FEDERATION-4" "nobody is asked to train before the ledger opened the round";

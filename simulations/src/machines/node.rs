@@ -83,7 +83,11 @@ impl Node {
             life,
             leads: false,
             aggregator: Aggregator::new(name(n), config),
-            participant: Participant::new(name(n)),
+            participant: Participant::new(name(n)).with_identity(
+                Arc::new(identity(n)),
+                dice.bytes(),
+                Config::default().max_norm,
+            ),
             custodian: Custodian::new(
                 name(n),
                 identity(n),

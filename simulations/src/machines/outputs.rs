@@ -77,6 +77,9 @@ impl World {
                         },
                     );
                 }
+                Output::SendSecure { to, message } => {
+                    self.send(n, number(&to), Frame::Secure(Box::new(message)));
+                }
                 Output::NeedModel(digest) => self.look_for_model(n, digest),
                 Output::StageModel {
                     round,
@@ -125,6 +128,9 @@ impl World {
                 }
                 ParticipantOutput::CancelTraining { round } => {
                     self.nodes[n].training.remove(&round);
+                }
+                ParticipantOutput::Propose(act) => {
+                    rule::HONEST.check(false, n, || format!("{act:?}"))?
                 }
                 ParticipantOutput::Send { to, frame } => self.send(n, number(&to), frame),
                 ParticipantOutput::Note(note) => self.log(&format!("n{n} participant: {note}")),

@@ -3,12 +3,13 @@
 
 use super::invariants::{self as rule, Violation};
 use super::network::Event;
-use super::node::{examples, name, number, roster};
+use super::node::{examples, identity, name, number, roster};
 use super::world::{Checked, World};
 use federation::ParticipantInput;
+use federation::secagg::{MIN_COHORT, Member, SecureRound};
 use ledger::{Applied, State, invariants::Step};
 use std::sync::Arc;
-use wire::{Act, Digest, Record};
+use wire::{Act, Digest, NodeId, Record};
 
 impl World {
     /// The leader takes a proposal if it still is one with a majority.
@@ -197,6 +198,30 @@ impl World {
         Ok(())
     }
 
+    /// Every other round is a secure one, so that they take turns.
+    fn secure_round(
+        &self,
+        n: usize,
+        record: &Record,
+        cohort: &[NodeId],
+    ) -> Option<Arc<SecureRound>> {
+        let even = record.act.round().is_some_and(|round| round.0 % 2 == 0);
+        if !even || cohort.len() < MIN_COHORT {
+            return None;
+        }
+        let member = |node: &NodeId| Member {
+            node: node.clone(),
+            identity: identity(number(node)).verifying_key().to_bytes(),
+        };
+        Some(Arc::new(SecureRound {
+            cluster: "simulated".to_owned(),
+            aggregator: record.proposer.clone(),
+            entry: Digest::of(&wire::encode(record)),
+            members: cohort.iter().map(member).collect(),
+            missed: !self.nodes[n].caught_up,
+        }))
+    }
+
     pub(crate) fn applied(
         &mut self,
         n: usize,
@@ -220,10 +245,12 @@ impl World {
                 },
                 Applied::Effective,
             ) => {
+                let secure = self.secure_round(n, record, &cohort);
                 let opened = ParticipantInput::Opened {
                     round,
                     model,
                     cohort: cohort.clone(),
+                    secure: secure.clone(),
                 };
                 self.feed_participant(n, opened)?;
                 let by = record.proposer.clone();
@@ -234,6 +261,7 @@ impl World {
                         model,
                         cohort,
                         by,
+                        secure,
                     },
                 )
             }

@@ -117,6 +117,8 @@ struct Job {
     answer: Option<Frame>,
     /// The learner has finished, and a secure round goes on.
     trained: bool,
+    /// It is one.
+    secure: bool,
 }
 
 impl Job {
@@ -183,6 +185,9 @@ impl Participant {
 
     fn train(&mut self, request: Request, out: &mut Vec<ParticipantOutput>) {
         if let Some(job) = self.job.as_mut().filter(|job| job.round == request.round) {
+            if job.secure && job.from != request.from {
+                return;
+            }
             job.from = request.from;
             let frame = job.answer.clone();
             let advertised = self.secure.as_ref().and_then(Secure::advertised);
@@ -228,6 +233,16 @@ impl Participant {
                 request.model
             ));
         }
+        if let Some(secure) = open
+            .secure
+            .as_ref()
+            .filter(|secure| secure.aggregator != request.from)
+        {
+            return Some(format!(
+                "the ledger has {} aggregate this round, not {}",
+                secure.aggregator, request.from
+            ));
+        }
         let found = model_digest(&request.parameters);
         (found != model)
             .then(|| format!("the parameters sent have digest {found:?} instead of {model:?}"))
@@ -240,6 +255,7 @@ impl Participant {
         out: &mut Vec<ParticipantOutput>,
     ) {
         self.cancel(out);
+        let is_secure = secure.is_some();
         // Keys are agreed on and shares are dealt while the learner is at work.
         let keys = match secure
             .map(|secure| self.join(&request, &secure))
@@ -269,6 +285,7 @@ impl Participant {
             from,
             answer: None,
             trained: false,
+            secure: is_secure,
         });
     }
 

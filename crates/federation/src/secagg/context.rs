@@ -21,6 +21,8 @@ pub struct Member {
 pub struct SecureRound {
     /// Name of the cluster.
     pub cluster: String,
+    /// Who opened the round, and nobody else, aggregates it.
+    pub aggregator: NodeId,
     /// Digest of the entry that opened the round.
     pub entry: Digest,
     /// The cohort with its identities as they were then.

@@ -63,6 +63,7 @@ impl Parts {
                 ledger: ledger.clone(),
                 aggregator: aggregator.clone(),
                 sent: updates.clone(),
+                made: Arc::default(),
                 learner: learner.clone(),
                 windows: windows.clone(),
                 config: TrainConfig {

@@ -239,7 +239,7 @@ impl Parts {
             epochs: self.epochs.clone(),
             space: self.space.clone(),
             models: self.models.clone(),
-            updates: self.updates.subscribe(),
+            updates: self.updates.clone(),
             incarnation: self.incarnation.number,
         }
     }

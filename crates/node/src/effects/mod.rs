@@ -8,8 +8,8 @@ mod participant;
 pub use aggregator::AggregatorEffects;
 pub use custodian::{CustodianEffects, Served};
 pub use monitor::MonitorEffects;
-pub use participant::ParticipantEffects;
 pub(crate) use participant::aggregator_input;
+pub use participant::{Contribution, ParticipantEffects};
 
 use cluster::Cluster;
 use std::sync::Arc;

@@ -9,8 +9,10 @@ use ractor::ActorProcessingErr;
 use replica::Ledger;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::broadcast;
+use wire::secure::{Secret, SecureStep};
 use wire::{Frame, NodeId, Round};
 
 /// Performs for [`Participant`].
@@ -23,8 +25,10 @@ pub struct ParticipantEffects {
     pub ledger: Ledger,
     /// To the one on this node.
     pub aggregator: Address<<Aggregator as Machine>::Input>,
-    /// Which update was sent last: the round and the examples behind it.
-    pub sent: watch::Sender<Option<(Round, u64)>>,
+    /// What is sent, for whoever looks in.
+    pub sent: broadcast::Sender<Contribution>,
+    /// What training made last, while somebody looks in: in a secure round it leaves this node masked.
+    pub made: Arc<Mutex<Option<Contribution>>>,
     /// libtorch.
     pub learner: Arc<Learner>,
     /// The rows.
@@ -33,6 +37,27 @@ pub struct ParticipantEffects {
     pub config: TrainConfig,
     /// Fewest rows to take part with.
     pub min_examples: usize,
+}
+
+/// What a participant hands over in a round.
+#[derive(Clone, Debug)]
+pub enum Contribution {
+    /// Its update, be it masked or not.
+    Update {
+        /// For which round.
+        round: Round,
+        /// Examples behind it.
+        examples: u64,
+        /// The update.
+        delta: Arc<Vec<f32>>,
+    },
+    /// Shares of others.
+    Shares {
+        /// The round is secure, and known by this.
+        context: wire::Digest,
+        /// Members of whom it revealed both shares.
+        both: usize,
+    },
 }
 
 impl ParticipantEffects {
@@ -60,6 +85,7 @@ impl ParticipantEffects {
         }
         let runtime = tokio::runtime::Handle::current();
         let answer = to.clone();
+        let made = (self.sent.receiver_count() > 0).then(|| self.made.clone());
         let config = TrainConfig {
             seed: round.0,
             ..self.config
@@ -69,6 +95,14 @@ impl ParticipantEffects {
             rows,
             config,
             Box::new(move |result| {
+                if let (Some(made), Ok(trained)) = (&made, &result) {
+                    *made.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(Contribution::Update {
+                            round,
+                            examples: trained.examples,
+                            delta: Arc::new(trained.delta.clone()),
+                        });
+                }
                 let input = match result {
                     Ok(trained) => ParticipantInput::Trained {
                         round,
@@ -91,13 +125,50 @@ impl ParticipantEffects {
         }
     }
 
-    async fn send(&self, to: &NodeId, frame: Frame) {
-        if let Frame::Update {
-            round, examples, ..
-        } = &frame
-        {
-            self.sent.send_replace(Some((*round, *examples)));
+    /// To whoever looks in.
+    fn show(&self, frame: &Frame) {
+        let shown = match frame {
+            Frame::Update { .. } => self.made(),
+            Frame::Secure(message) => match &message.step {
+                SecureStep::Masked(_) => self.made(),
+                SecureStep::Reveal(shares) => {
+                    let of = |secret| {
+                        let of = shares.iter().filter(move |share| share.secret == secret);
+                        of.map(|share| share.owner).collect::<BTreeSet<_>>()
+                    };
+                    Some(Contribution::Shares {
+                        context: message.context,
+                        both: of(Secret::Seed).intersection(&of(Secret::Key)).count(),
+                    })
+                }
+                SecureStep::Advertise(_)
+                | SecureStep::Keys(_)
+                | SecureStep::Shares(_)
+                | SecureStep::Inbox(_)
+                | SecureStep::Survivors(_)
+                | SecureStep::Consent(_)
+                | SecureStep::Unmask(_) => None,
+            },
+            Frame::Train { .. }
+            | Frame::Decline { .. }
+            | Frame::Model { .. }
+            | Frame::Checkpoint { .. } => None,
+        };
+        if let Some(shown) = shown {
+            // Nobody need look.
+            let _ = self.sent.send(shown);
         }
+    }
+
+    fn made(&self) -> Option<Contribution> {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn send(&self, to: &NodeId, frame: Frame) {
+        self.show(&frame);
         if *to != self.me {
             if let Err(error) = self.cluster.cast(to, frame) {
                 tracing::debug!("answer not sent to {to}: {error}");

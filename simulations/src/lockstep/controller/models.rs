@@ -1,7 +1,7 @@
 //! The models that nodes keep on their disks: the one in use, for the next start, and a few before it.
 
 use super::world::World;
-use crate::lockstep::invariants::Kept;
+use crate::lockstep::invariants::{Kept, shadow};
 use crate::lockstep::protocol::Program;
 use node::models::store;
 use std::path::Path;
@@ -38,5 +38,6 @@ fn read(path: &Path, round: Round, name: Digest) -> Option<Kept> {
         name: name.0,
         digest: federation::model_digest(&parameters).0,
         norm: squares.sum::<f64>().sqrt(),
+        place: shadow(&parameters),
     })
 }

@@ -2,7 +2,9 @@
 
 use super::network::Place as At;
 use super::world::World;
-use crate::lockstep::invariants::{self, BOUNDED, Broken, INTENSITY, LEVEL_SPOKEN, Rule};
+use crate::lockstep::invariants::{
+    self, BOUNDED, Broken, INTENSITY, LEVEL_SPOKEN, ONE_SHARE, Rule,
+};
 use crate::lockstep::protocol::Seen;
 use crate::outcome::Kind;
 use wire::Level;
@@ -78,7 +80,17 @@ impl World<'_> {
                 let holds = self.checks.holders(&name, epoch, &holders);
                 self.record.check(holds);
             }
-            Seen::Update { round, examples } => self.checks.update(&name, round, examples),
+            Seen::Update {
+                round,
+                examples,
+                moves,
+            } => self.checks.update(&name, round, examples, moves),
+            Seen::Shares { both } => {
+                let holds = ONE_SHARE.check(both == 0, || {
+                    format!("{name} revealed both shares of {both} members")
+                });
+                self.record.check(holds);
+            }
             Seen::Committed { offset } => {
                 let holds = self.checks.committed(offset);
                 self.record.check(holds);
@@ -151,6 +163,7 @@ impl World<'_> {
             Seen::Gauge { .. } => "gauge",
             Seen::Holders { .. } => "holders",
             Seen::Update { .. } => "update",
+            Seen::Shares { .. } => "shares",
             Seen::Committed { .. } => "committed",
             Seen::Restarts { .. } => "restarts",
             Seen::Mail { acknowledged, .. } => {

@@ -2,8 +2,7 @@
 //! with what the processes show. Pure, so that anything else that can show the same can use them.
 //!
 //! Besides these every leaf of every replica passes `ledger::invariants` when the directories are
-//! verified at the end. There is no rule about shares of secret values: the product does not
-//! aggregate securely yet, so there are no shares.
+//! verified at the end.
 //!
 //! | module | rules about |
 //! |---|---|
@@ -18,7 +17,7 @@ mod log;
 mod rounds;
 
 use super::protocol::Fact;
-pub use rounds::Kept;
+pub use rounds::{Kept, shadow};
 
 /// A rule with a stable id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +83,8 @@ rules! {
     ONE_MODEL "ROUND-1" "a round makes one model at most";
     COUNTED_ONCE "ROUND-2" "a round counts each participant once at most";
     SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
+    MODEL_OF_UPDATES "ROUND-4" "a model is its predecessor moved by the plain mean of the updates of its participants";
+    ONE_SHARE "ROUND-5" "nobody reveals both shares of a member";
     MODEL_NAMED "MODEL-1" "a node uses no model but the one that the ledger names for its round";
     MODEL_BOUNDED "MODEL-2" "a model is finite, and no further off than its rounds' updates may move it";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
@@ -154,8 +155,8 @@ impl Checks {
     }
 
     /// `node` sent an update.
-    pub fn update(&mut self, node: &str, round: u64, examples: u64) {
-        self.rounds.update(node, round, examples);
+    pub fn update(&mut self, node: &str, round: u64, examples: u64, moves: Option<i64>) {
+        self.rounds.update(node, round, examples, moves);
     }
 
     /// Leaf `index` is this proposal, and it took effect.
@@ -193,7 +194,7 @@ impl Checks {
     }
 
     /// `node` keeps this model for its next start: it is the one in use.
-    pub fn model(&self, node: &str, kept: &Kept) -> Result<(), Broken> {
+    pub fn model(&mut self, node: &str, kept: &Kept) -> Result<(), Broken> {
         self.rounds.model(node, kept)
     }
 

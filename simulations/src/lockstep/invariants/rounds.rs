@@ -1,6 +1,8 @@
 //! Rules about rounds: the model, and what it stands on.
 
-use super::{Broken, COUNTED_ONCE, MODEL_BOUNDED, MODEL_NAMED, ONE_MODEL, SUM_OF_UPDATES};
+use super::{
+    Broken, COUNTED_ONCE, MODEL_BOUNDED, MODEL_NAMED, MODEL_OF_UPDATES, ONE_MODEL, SUM_OF_UPDATES,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// L2 norm of the model that all begin with, at most: some thousand weights, most of them far below one.
@@ -19,6 +21,23 @@ pub struct Kept {
     pub digest: [u8; 32],
     /// Their L2 norm.
     pub norm: f64,
+    /// Their shadow.
+    pub place: Option<i64>,
+}
+
+/// What is lost where a model's parameters are rounded to f32, times a billion: some thousand of them,
+/// each by 6e-8 of its size, and far below what one participant moves.
+const ROUNDED: i64 = 20_000;
+
+/// A vector's shadow on one fixed direction, times a billion: the shadow of a mean is the mean of shadows, so a
+/// number stands for a model. `None`: it is none.
+pub fn shadow(vector: &[f32]) -> Option<i64> {
+    let weight = |at: usize| (at * 7_919 % 201) as f64 / 100.0 - 1.0;
+    let parts = vector.iter().enumerate();
+    let sum: f64 = parts
+        .map(|(at, value)| weight(at) * f64::from(*value))
+        .sum();
+    (sum.is_finite() && sum.abs() < 1e9).then_some((sum * 1e9) as i64)
 }
 
 /// What was seen of rounds.
@@ -28,12 +47,23 @@ pub(super) struct Rounds {
     /// For each round and participant, the least and the most examples of an update that it sent: after
     /// a restart it trains anew, and either update may be the one that counts.
     updates: BTreeMap<(u64, String), (u64, u64)>,
+    /// For each of them examples and shadow; `None`: not known, or there are several.
+    moves: BTreeMap<(u64, String), Option<(u64, i64)>>,
+    /// Participants of closed rounds.
+    closed: BTreeMap<u64, Vec<String>>,
+    /// Shadows of models, by the round that made them.
+    places: BTreeMap<u64, i64>,
     /// Nodes whose disks were damaged.
     damaged: BTreeSet<String>,
 }
 
 impl Rounds {
-    pub(super) fn update(&mut self, node: &str, round: u64, examples: u64) {
+    pub(super) fn update(&mut self, node: &str, round: u64, examples: u64, moves: Option<i64>) {
+        let known = moves.map(|moves| (examples, moves));
+        let entry = self.moves.entry((round, node.to_owned())).or_insert(known);
+        if *entry != known {
+            *entry = None;
+        }
         let sent = self.updates.entry((round, node.to_owned()));
         let (least, most) = sent.or_insert((examples, examples));
         *least = examples.min(*least);
@@ -57,6 +87,7 @@ impl Rounds {
         COUNTED_ONCE.check(once.len() == participants.len(), || {
             format!("round {round} counts {participants:?}")
         })?;
+        self.closed.insert(round, participants.to_vec());
         self.sum(round, participants, examples)
     }
 
@@ -85,7 +116,7 @@ impl Rounds {
         self.damaged.insert(node.to_owned());
     }
 
-    pub(super) fn model(&self, node: &str, kept: &Kept) -> Result<(), Broken> {
+    pub(super) fn model(&mut self, node: &str, kept: &Kept) -> Result<(), Broken> {
         if self.damaged.contains(node) {
             // What its disk made of it is no model of the node's; it finds that out itself.
             return Ok(());
@@ -102,6 +133,34 @@ impl Rounds {
             format!(
                 "the model of round {round} on {node} has norm {norm:.1}, {most:.1} can be reached"
             )
+        })?;
+        if let Some(place) = kept.place {
+            self.places.insert(*round, place);
+            self.moved(*round, place)?;
+        }
+        Ok(())
+    }
+
+    /// A round's model against what its participants made, where all of it was seen.
+    fn moved(&self, round: u64, place: i64) -> Result<(), Broken> {
+        let before = self.models.range(..round).next_back();
+        let base = before.and_then(|(before, _)| self.places.get(before));
+        let (Some(base), Some(participants)) = (base, self.closed.get(&round)) else {
+            return Ok(());
+        };
+        let moves = participants.iter().map(|node| {
+            let known = self.moves.get(&(round, node.clone()))?;
+            known.map(|(examples, moves)| (i128::from(examples), i128::from(moves)))
+        });
+        let Some(moves) = moves.collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        let examples: i128 = moves.iter().map(|(examples, _)| examples).sum();
+        let sum: i128 = moves.iter().map(|(examples, moves)| examples * moves).sum();
+        let expected = i128::from(*base) + sum / examples.max(1);
+        let off = (expected - i128::from(place)).abs();
+        MODEL_OF_UPDATES.check(off <= i128::from(ROUNDED), || {
+            format!("the model of round {round} is {off} billionths off what {participants:?} made")
         })
     }
 
@@ -127,8 +186,8 @@ mod tests {
     /// Two participants have sent their updates of 10 and 20 examples.
     fn answered() -> Checks {
         let mut checks = Checks::default();
-        checks.update("a", 1, 10);
-        checks.update("b", 1, 20);
+        checks.update("a", 1, 10, None);
+        checks.update("b", 1, 20, None);
         checks
     }
 
@@ -168,7 +227,7 @@ mod tests {
     fn whoever_trained_anew_counts_with_either_update() {
         let sum = |examples| {
             let mut checks = answered();
-            checks.update("b", 1, 25);
+            checks.update("b", 1, 25, None);
             close(&mut checks, 0, &closed(1, &["a", "b"], examples))
         };
         assert_eq!(sum(30), None);
@@ -178,9 +237,39 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_moved_by_the_mean_of_its_updates() {
+        let at = |round: u64, place| Kept {
+            round,
+            name: [round as u8; 32],
+            digest: [round as u8; 32],
+            norm: 1.0,
+            place: Some(place),
+        };
+        let run = |place| {
+            let mut checks = Checks::default();
+            for round in [1, 2] {
+                checks.update("a", round, 10, Some(3_000_000));
+                checks.update("b", round, 20, Some(6_000_000));
+                let fact = Fact::Closed {
+                    round,
+                    model: [round as u8; 32],
+                    participants: vec!["a".to_owned(), "b".to_owned()],
+                    examples: 30,
+                };
+                let leaf = [round as u8; 32];
+                checks.leaf("a", round - 1, leaf, leaf, &fact).unwrap();
+            }
+            checks.model("a", &at(1, 7_000_000)).unwrap();
+            checks.model("a", &at(2, place))
+        };
+        run(12_000_000).unwrap();
+        assert_eq!(run(13_000_000).unwrap_err().rule, MODEL_OF_UPDATES);
+    }
+
+    #[test]
     fn updates_of_another_round_do_not_count() {
         let mut checks = Checks::default();
-        checks.update("a", 2, 10);
+        checks.update("a", 2, 10, None);
         let other = close(&mut checks, 0, &closed(1, &["a"], 10));
         assert_eq!(other, Some(SUM_OF_UPDATES));
     }
@@ -194,9 +283,10 @@ mod tests {
             name: [1; 32],
             digest: [1; 32],
             norm: 150.0,
+            place: None,
         };
         checks.model("a", &good).unwrap();
-        let broken = |kept: Kept| checks.model("a", &kept).unwrap_err().rule;
+        let mut broken = |kept: Kept| checks.model("a", &kept).unwrap_err().rule;
         let other = [2; 32];
         let swapped = Kept {
             digest: other,

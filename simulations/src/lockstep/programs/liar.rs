@@ -68,6 +68,7 @@ fn poison(probe: &Probe, round: Round, base: Digest, parameters: usize) {
     see(Seen::Update {
         round: round.0,
         examples: CLAIMED,
+        moves: None,
     });
 }
 

@@ -67,7 +67,7 @@ fn run(boot: Boot) -> Result<(), Failure> {
     runtime.block_on(async {
         match boot.program {
             Program::Ledger => ledger::run(boot).await,
-            Program::Node { feed } => node::run(boot, feed).await,
+            Program::Node { feed, secure } => node::run(boot, feed, secure).await,
             Program::Broker => broker::run(boot).await,
             Program::Mainframe => broker::mainframe(boot).await,
             Program::Gear => devices::run(boot).await,

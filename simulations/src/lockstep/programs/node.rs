@@ -7,7 +7,7 @@ use super::space::SimSpace;
 use super::{Failure, broker, liar};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
-use crate::lockstep::invariants::KEYS_EXPIRE;
+use crate::lockstep::invariants::{KEYS_EXPIRE, shadow};
 use crate::lockstep::protocol::{Boot, Seen, Wish};
 use crate::outcome::Kind;
 use config::Config;
@@ -15,6 +15,7 @@ use edge::mailer::{Letter, MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
 use learn::Learner;
+use node::effects::Contribution;
 use node::probe::Probe;
 use node::surroundings::{MailDoor, Surroundings};
 use std::collections::BTreeMap;
@@ -41,8 +42,8 @@ const LETTERS: usize = 8;
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
-    let config = configuration(&boot, feed)?;
+pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Failure> {
+    let config = configuration(&boot, feed, secure)?;
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
@@ -68,7 +69,7 @@ pub(super) async fn run(boot: Boot, feed: bool) -> Result<(), Failure> {
 
 /// What a node is told in a file, and the files that this names. They lie beside its disk: an
 /// operator puts them there, and no power loss of this run takes them.
-fn configuration(boot: &Boot, feed: bool) -> Result<Config, Failure> {
+fn configuration(boot: &Boot, feed: bool, secure: bool) -> Result<Config, Failure> {
     let etc = boot.dir.with_extension("etc");
     fs::create_dir_all(&etc)?;
     let secret = etc.join("identity");
@@ -96,7 +97,8 @@ key = "mailbox-key.pem"
 [dds]
 domain = 1
 [learning]
-min_cohort = 2
+min_cohort = {cohort}
+secure_aggregation = {secure}
 min_examples = 4
 pause_ms = 4000
 round_timeout_ms = 5000
@@ -107,6 +109,7 @@ grace_epochs = 100
 grace_ms = {GRACE_MS}
 "#,
         level = boot.level,
+        cohort = if secure { 3 } else { 2 },
         name = boot.name,
         data = boot.dir.display(),
     );
@@ -218,11 +221,20 @@ async fn epochs(probe: Probe) {
 
 /// What this node tells about the rounds that it takes part in.
 async fn updates(probe: Probe) {
-    let mut updates = probe.updates();
-    while updates.changed().await.is_ok() {
-        if let Some((Round(round), examples)) = *updates.borrow_and_update() {
-            see(Seen::Update { round, examples });
-        }
+    let mut contributions = probe.contributions();
+    while let Ok(contribution) = contributions.recv().await {
+        see(match contribution {
+            Contribution::Update {
+                round: Round(round),
+                examples,
+                delta,
+            } => Seen::Update {
+                round,
+                examples,
+                moves: shadow(&delta),
+            },
+            Contribution::Shares { both, .. } => Seen::Shares { both },
+        });
     }
 }
 

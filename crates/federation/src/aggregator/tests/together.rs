@@ -377,6 +377,7 @@ impl World {
                 let secure = self.secure.then(|| {
                     Arc::new(SecureRound {
                         cluster: "test".to_owned(),
+                        aggregator: name(by),
                         entry,
                         members: cohort.iter().map(member).collect(),
                         missed: self.nodes[n].catching_up,
