@@ -11,6 +11,7 @@
 use crate::data::{Machine, rows};
 use crate::detect::{Scores, standardised_residuals, top};
 use federation::fedavg::{self, AggregateError, Contribution, ServerOptimizer};
+use federation::robust::Rule;
 use gear::smd::{METRICS, Values};
 use learn::{Model, Row, Shape, TrainConfig};
 
@@ -181,6 +182,7 @@ fn federated(
     told: &mut dyn FnMut(u32),
 ) -> Result<Model, TrainingError> {
     let mut model = plan.initial()?;
+    let mut moments = None;
     for round in 0..plan.rounds {
         let trained = shards
             .iter()
@@ -194,11 +196,11 @@ fn federated(
                 loss: update.loss_before,
             })
             .collect();
-        let next = fedavg::aggregate(
-            ServerOptimizer::default(),
-            &model.parameters(),
-            &contributions,
-        )?;
+        let base = model.parameters();
+        let mean = fedavg::combine((Rule::Mean, 0), base.len(), &contributions)?;
+        let (next, remembered) =
+            fedavg::step(ServerOptimizer::default(), &base, &mean, moments.as_ref())?;
+        moments = Some(remembered);
         model.set_parameters(&next.parameters)?;
         told(round + 1);
     }
