@@ -131,7 +131,7 @@ impl Stragglers {
         self.missed.iter().map(|(node, (count, _))| (node, *count))
     }
 
-    /// Forgets who is no member any more.
+    /// Forgets who is not there any more: who returns begins anew.
     pub fn retain(&mut self, members: &BTreeSet<NodeId>) {
         self.missed.retain(|node, _| members.contains(node));
     }

@@ -259,7 +259,7 @@ impl State {
         Ok(())
     }
 
-    /// Counts a private round for each of its participants. `figures`: all that must be numbers above 0.
+    /// Counts a private round for each of its participants. `figures`: its bound, δ and ε; only ε may be 0.
     pub(crate) fn privacy_spent(
         &mut self,
         round: Round,
@@ -280,11 +280,9 @@ impl State {
         if let Some(outsider) = participants.iter().find(|node| !open.cohort.contains(node)) {
             return refuse(format!("{outsider} is not in the cohort of round {round}"));
         }
-        if noise_milli == 0
-            || !figures
-                .iter()
-                .all(|figure| figure.is_finite() && *figure > 0.0)
-        {
+        let [bound, delta, epsilon] = figures;
+        let proper = figures.iter().all(|figure| figure.is_finite());
+        if noise_milli == 0 || !proper || bound <= 0.0 || delta <= 0.0 || epsilon < 0.0 {
             return refuse(format!(
                 "round {round} is charged with a figure that is no number above 0"
             ));

@@ -441,6 +441,7 @@ fn private_rounds_are_paid_for_before_they_close() {
             (figure(f64::NAN, 1e-5, 1.0), Not("no number above 0")),
             (figure(1.0, 0.0, 1.0), Not("no number above 0")),
             (figure(1.0, 1e-5, f64::INFINITY), Not("no number above 0")),
+            (figure(1.0, 1e-5, -0.5), Not("no number above 0")),
             (spend(1, "a b", 1_000), Done),
             (spend(1, "a b", 1_000), Not("charged for already")),
             (close(1, "a", 1.0), Not("with others than those")),

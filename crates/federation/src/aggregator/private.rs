@@ -66,6 +66,8 @@ pub(super) struct Made {
     pub(super) moments: Moments,
     /// The clipping bound of the next round.
     bound: Option<f64>,
+    /// The cost is to be on the ledger by then: an act that the fold refuses would be repeated for ever.
+    pub(super) until: Instant,
 }
 
 /// Why a private round makes no model.
@@ -192,6 +194,7 @@ impl Aggregator {
             aggregate,
             moments,
             bound: next,
+            until: now + self.config.deadline,
         });
         self.phase = Phase::Charging { proposal, made };
     }
@@ -245,6 +248,7 @@ impl Aggregator {
                 aggregate,
                 moments,
                 bound: _,
+                until: _,
             } = *made;
             self.close(now, (round, participants), (aggregate, moments), out);
         }

@@ -12,6 +12,9 @@ use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
 use wire::{Act, NodeId, Round};
 
+/// Why a private round whose cost is not to be had on the ledger ends.
+const UNCHARGED: &str = "what it tells of its participants did not come to be on the ledger in time, so its model is shown to nobody";
+
 impl Aggregator {
     /// Take the next step, if its time has come.
     pub(super) fn pursue(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -31,6 +34,10 @@ impl Aggregator {
                     };
                     self.begin(now, out);
                 }
+            }
+            Phase::Charging { proposal, made } if proposal.due <= now && made.until <= now => {
+                let (round, reason) = (made.round, UNCHARGED.to_owned());
+                self.abandon(now, round, reason, out);
             }
             Phase::Charging { proposal, made: _ } | Phase::Ending { proposal } => {
                 if proposal.due <= now {

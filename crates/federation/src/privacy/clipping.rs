@@ -11,6 +11,10 @@
 
 use super::noise::Noise;
 
+/// Where the bound stays: updates of a model that learns nothing any more shrink for ever, and a bound that
+/// followed them to 0 would end all rounds.
+const BOUNDS: (f64, f64) = (1e-6, 1e6);
+
 /// How the bound follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantile {
@@ -50,7 +54,8 @@ impl Quantile {
         let variance = (2.0 * self.deviation).powi(2).ceil() as u64;
         let noisy = (sum + noise.gaussian(variance)) as f64;
         let fraction = (noisy / total as f64 + 1.0) / 2.0;
-        bound * (-self.learning_rate * (fraction - self.target)).exp()
+        let next = bound * (-self.learning_rate * (fraction - self.target)).exp();
+        next.clamp(BOUNDS.0, BOUNDS.1)
     }
 }
 
@@ -85,5 +90,8 @@ mod tests {
             assert!((bound - 2.0).abs() < 0.2, "from {start}: {bound}");
         }
         assert_eq!(quantile.next(1.0, 0, 0, &mut noise), 1.0);
+        let (low, high) = BOUNDS;
+        assert_eq!(quantile.next(low, 1_000, 1_000, &mut noise), low);
+        assert_eq!(quantile.next(high, 0, 1_000, &mut noise), high);
     }
 }

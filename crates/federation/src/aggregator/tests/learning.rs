@@ -31,6 +31,8 @@ pub(super) struct House {
     pub(super) silent: BTreeSet<usize>,
     /// The first so many answer the opposite of what they trained, tenfold.
     pub(super) liars: usize,
+    /// The fold has something against charges.
+    pub(super) refuses_charges: bool,
 }
 
 impl House {
@@ -50,6 +52,7 @@ impl House {
             losses: Vec::new(),
             silent: BTreeSet::new(),
             liars: 0,
+            refuses_charges: false,
         };
         let parameters = Arc::new(house.model.clone());
         let digest = crate::model_digest(&parameters);
@@ -129,6 +132,7 @@ impl House {
             }),
             Act::RoundClosed { round, model, .. } => self.feed(Input::Closed { round, model }),
             Act::RoundAbandoned { round, .. } => self.feed(Input::Abandoned { round }),
+            Act::PrivacySpent { .. } if self.refuses_charges => {}
             Act::PrivacySpent {
                 round,
                 participants,

@@ -129,6 +129,26 @@ fn an_uncharged_model_goes_nowhere() {
     assert_eq!(late, []);
 }
 
+/// The fold may refuse the charge for good: the round must not hang on it.
+#[test]
+fn a_round_that_cannot_be_charged_is_abandoned() {
+    let mut house = House::new(3, config(100.0));
+    house.refuses_charges = true;
+    house.lead();
+    house.run(1);
+    let kinds = kinds(&house.acts);
+    assert_eq!(kinds[0], "opened");
+    let end = kinds
+        .iter()
+        .position(|kind| *kind == "abandoned")
+        .expect("an end");
+    assert!(
+        end > 2 && kinds[1..end].iter().all(|kind| *kind == "spent"),
+        "{kinds:?}"
+    );
+    assert!(house.losses.is_empty());
+}
+
 #[test]
 fn training_stops_when_the_budget_is_spent() {
     let mut house = House::new(3, config(5.0));
