@@ -42,6 +42,9 @@ pub enum Mistake {
     /// `node::mailbox`: the journal's mark moves before the digest is on the ledger. Against it: every
     /// mail answered 250 is counted on the ledger in the end.
     WatermarkEarly,
+    /// `custody`: a payload that was opened before opens again. Against it: of a writer's samples of a
+    /// device a reader takes each once, in their order.
+    ReplayAccepted,
 }
 
 /// Whether this mistake is being made.
@@ -72,7 +75,7 @@ mod chosen {
     }
 
     /// All of them.
-    pub const ALL: [Mistake; 11] = [
+    pub const ALL: [Mistake; 12] = [
         Mistake::DoubleVote,
         Mistake::LostFsync,
         Mistake::CommitBeforePersist,
@@ -84,6 +87,7 @@ mod chosen {
         Mistake::DuplicateProposal,
         Mistake::NoFailoverAbandon,
         Mistake::WatermarkEarly,
+        Mistake::ReplayAccepted,
     ];
 
     impl Mistake {
@@ -101,6 +105,7 @@ mod chosen {
                 Self::DuplicateProposal => "duplicate-proposal",
                 Self::NoFailoverAbandon => "no-failover-abandon",
                 Self::WatermarkEarly => "watermark-early",
+                Self::ReplayAccepted => "replay-accepted",
             }
         }
 
@@ -130,6 +135,7 @@ mod chosen {
                 Self::WatermarkEarly => {
                     "the journal's mark moves before the mails' digest is on the ledger"
                 }
+                Self::ReplayAccepted => "a sample that was opened before opens again",
             }
         }
     }
