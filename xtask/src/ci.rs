@@ -14,10 +14,11 @@ use crate::steps::{self, Step};
 /// Seeds of the pure machines: about a minute on two cores.
 const SEEDS: &str = "1..50";
 
-/// Whole nodes in lockstep: links and ledger alone, the fastest scenario, for many seeds twice (two to
-/// three minutes on two cores); whole houses for a few.
-const LOCKSTEP: [&str; 5] = [
+/// Nodes in lockstep: links and ledger alone, for many seeds twice (two to three minutes on two cores), the
+/// data space alone for some; whole houses for a few.
+const LOCKSTEP: [&str; 6] = [
     "--scenario ledger --minutes 1 --seeds 1..50 --twice",
+    "--scenario space --minutes 1 --seeds 1..20 --twice",
     "--scenario storm --minutes 1 --seeds 3..6",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",

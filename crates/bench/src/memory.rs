@@ -1,7 +1,8 @@
-//! Resident memory of a process.
+//! Resident memory and processor time of a process.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// Resident set of `pid` in MiB; `None` when it is gone.
 pub fn resident(pid: u32) -> Option<f64> {
@@ -12,6 +13,32 @@ pub fn resident(pid: u32) -> Option<f64> {
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
 }
+
+/// Processor time that `pid` has used, its threads' together; `None` when it is gone.
+pub fn processor(pid: u32) -> Option<Duration> {
+    // `utime` and `stime`.
+    times(pid, 11)
+}
+
+/// Processor time of the children of this process that have ended.
+pub fn processor_of_the_ended() -> Duration {
+    // `cutime` and `cstime`.
+    times(std::process::id(), 13).unwrap_or_default()
+}
+
+/// Two neighbouring fields of `/proc/PID/stat` together, counted from 0 behind the name (proc(5)).
+fn times(pid: u32, first: usize) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(first);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis((next()? + next()?) * TICK_MS))
+}
+
+/// What the kernel counts processor time in for user space: a hundredth of a second on every architecture
+/// that it runs on here (`USER_HZ`).
+const TICK_MS: u64 = 10;
 
 /// Processes that run `program` with `word` somewhere in their arguments: those that a launcher
 /// started for us in a directory that only we know.
@@ -36,6 +63,14 @@ mod tests {
     fn this_process_has_memory_and_is_found() {
         let me = std::process::id();
         assert!(resident(me).is_some_and(|mib| mib > 0.5));
+        let before = processor(me).unwrap();
+        let spin = std::time::Instant::now();
+        while processor(me).unwrap() < before + Duration::from_millis(20) {
+            assert!(
+                spin.elapsed() < Duration::from_secs(30),
+                "no time was counted"
+            );
+        }
         let exe = std::env::current_exe().unwrap();
         assert!(running(&exe, "").contains(&me));
         assert!(!running(&exe, "no argument of this test").contains(&me));

@@ -1,8 +1,10 @@
 //! The data space between two processes on loopback, and Cyclone's own `ddsperf` doing the same.
 
 mod ddsperf;
+mod seal;
 
 pub use ddsperf::{DdsPerf, Trip};
+pub use seal::{Seal, seal};
 
 use crate::Failure;
 use crate::lines::{Led, obey};
@@ -106,6 +108,40 @@ pub struct Ours {
     other: Led,
 }
 
+/// Samples and what they took.
+#[derive(Clone, Copy, Debug)]
+pub struct Flood {
+    /// Samples a second.
+    pub rate: f64,
+    /// Processor time of both ends for one of them, in microseconds.
+    pub cost: f64,
+    /// Resident memory of the receiving end afterwards, in MiB.
+    pub resident: f64,
+}
+
+/// How long a new participant takes to be matched with the readers of `count` processes that are there.
+pub async fn discover(count: u32) -> Result<Duration, Failure> {
+    let tag = format!("discover-{}", std::process::id());
+    let mut others = Vec::new();
+    for _ in 0..count {
+        others.push(Led::start(&[WORD.into(), "--tag".into(), tag.clone()]).await?);
+    }
+    let start = Instant::now();
+    let space = join(&tag)?;
+    let mut events = space.events();
+    space.publish(&topic("bench_flood")?, ROOM, sample(0, 1))?;
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let SpaceEvent::ReaderMatched { readers, .. } = events.recv().await?
+                && readers >= count
+            {
+                return Ok(start.elapsed());
+            }
+        }
+    })
+    .await?
+}
+
 impl Ours {
     /// Starts the other end and waits until both have met.
     pub async fn start() -> Result<Self, Failure> {
@@ -125,6 +161,12 @@ impl Ours {
     /// Resident memory of the other end, in MiB.
     pub fn resident(&self) -> Option<f64> {
         crate::memory::resident(self.other.pid()?)
+    }
+
+    fn processor(&self) -> Duration {
+        let pids = [Some(std::process::id()), self.other.pid()];
+        let used = pids.into_iter().flatten();
+        used.filter_map(crate::memory::processor).sum()
     }
 
     /// Round trips of `size` bytes for `span`, one at a time.
@@ -159,7 +201,8 @@ impl Ours {
     }
 
     /// Samples of `size` bytes a second, from the first to the last one's arrival.
-    pub async fn flood(&mut self, size: usize, count: u64) -> Result<f64, Failure> {
+    pub async fn flood(&mut self, size: usize, count: u64) -> Result<Flood, Failure> {
+        let before = self.processor();
         let topic = topic("bench_flood")?;
         let (space, start) = (&self.space, Instant::now());
         let publishing = async {
@@ -174,6 +217,13 @@ impl Ours {
         let (published, counted) = tokio::join!(publishing, self.other.order(&order));
         published?;
         counted?;
-        Ok(count as f64 / start.elapsed().as_secs_f64())
+        let rate = count as f64 / start.elapsed().as_secs_f64();
+        let used = self.processor().saturating_sub(before);
+        let cost = 1e6 * used.as_secs_f64() / count as f64;
+        Ok(Flood {
+            rate,
+            cost,
+            resident: self.resident().ok_or("the other end is gone")?,
+        })
     }
 }

@@ -2,20 +2,13 @@
 
 mod common;
 
+use common::port::{Spaces, contract, topic};
 use common::{LIMIT, event, next, next_sample, publish_all, sample};
-use dds::{CycloneSpace, DataSpace, Delivery, Durability, MemoryDomain, Overflow, Qos, Sample};
+use dds::{Delivery, Durability, Overflow, Qos, Sample};
 use dds::{SpaceEvent, SubscribeError, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-type Space = Box<dyn DataSpace>;
-/// Makes spaces that meet each other.
-type Spaces<'a> = &'a dyn Fn() -> Space;
-
-fn topic(name: &str, qos: Qos) -> Topic {
-    Topic::new(name, qos).expect("a DDS name")
-}
 
 async fn order_is_kept_per_key(spaces: Spaces<'_>) {
     let (writer, reader, topic) = (spaces(), spaces(), topic("order", Qos::TELEMETRY));
@@ -443,26 +436,6 @@ async fn what_breaks_a_rule_is_refused_in_words(spaces: Spaces<'_>) {
         Err(SubscribeError::Partition { .. })
     ));
     assert!(Topic::new("9 lives", Qos::STATE).is_none());
-}
-
-/// Every promise, for every implementation.
-macro_rules! contract {
-    ($($promise:ident),* $(,)?) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let domain = super::MemoryDomain::new();
-                super::$promise(&|| Box::new(domain.join())).await;
-            })*
-        }
-        mod cyclone {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let config = super::common::config();
-                super::$promise(&|| Box::new(super::CycloneSpace::join(&config).expect("joined"))).await;
-            })*
-        }
-    };
 }
 
 contract!(

@@ -2,23 +2,16 @@
 
 mod common;
 
+use common::port::{Spaces, contract, topic};
 use common::{LIMIT, event, next_sample, publish_all, sample};
 use dds::{
-    CycloneSpace, DataSpace, Durability, Liveliness, MemoryDomain, Ownership, Promise,
-    PublishError, Qos, Reliability, SpaceEvent, SubscribeError, Topic,
+    CycloneSpace, DataSpace, Durability, Liveliness, Ownership, Promise, PublishError, Qos,
+    Reliability, SpaceEvent, SubscribeError, Topic,
 };
 use std::time::Duration;
 
-type Space = Box<dyn DataSpace>;
-/// Makes spaces that meet each other.
-type Spaces<'a> = &'a dyn Fn() -> Space;
-
 /// Long against a scheduling delay of a busy machine, short for a test.
 const SPAN: Duration = Duration::from_millis(400);
-
-fn topic(name: &str, qos: Qos) -> Topic {
-    Topic::new(name, qos).expect("a DDS name")
-}
 
 /// Publishes sample 0 until `subscription` has it: then both ends have matched.
 async fn meet(space: &dyn DataSpace, topic: &Topic, subscription: &mut dds::Subscription) {
@@ -262,26 +255,6 @@ async fn a_peer_without_an_address_is_told_in_words() {
     let refused = CycloneSpace::join(&nowhere).err().expect("nobody to meet");
     let sentence = refused.to_string();
     assert!(sentence.contains("no-such-host.invalid"), "{sentence}");
-}
-
-/// Every promise, for every implementation.
-macro_rules! contract {
-    ($($promise:ident),* $(,)?) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let domain = super::MemoryDomain::new();
-                super::$promise(&|| Box::new(domain.join())).await;
-            })*
-        }
-        mod cyclone {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let config = super::common::config();
-                super::$promise(&|| Box::new(super::CycloneSpace::join(&config).expect("joined"))).await;
-            })*
-        }
-    };
 }
 
 contract!(

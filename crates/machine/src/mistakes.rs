@@ -45,6 +45,9 @@ pub enum Mistake {
     /// `federation::secagg`: asked to unmask, a participant reveals both shares that it holds of each member.
     /// Against it: nobody reveals both shares of one member in a round.
     BothSharesRevealed,
+    /// `custody`: a payload that was opened before opens again. Against it: of a writer's samples of a
+    /// device a reader takes each once, in their order.
+    ReplayAccepted,
 }
 
 /// Whether this mistake is being made.
@@ -88,6 +91,7 @@ mod chosen {
         Mistake::NoFailoverAbandon,
         Mistake::WatermarkEarly,
         Mistake::BothSharesRevealed,
+        Mistake::ReplayAccepted,
     ];
 
     impl Mistake {
@@ -106,6 +110,7 @@ mod chosen {
                 Self::NoFailoverAbandon => "no-failover-abandon",
                 Self::WatermarkEarly => "watermark-early",
                 Self::BothSharesRevealed => "both-shares-revealed",
+                Self::ReplayAccepted => "replay-accepted",
             }
         }
 
@@ -138,6 +143,7 @@ mod chosen {
                 Self::BothSharesRevealed => {
                     "a participant reveals both of the shares that it holds of a member"
                 }
+                Self::ReplayAccepted => "a sample that was opened before opens again",
             }
         }
     }

@@ -43,6 +43,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "nodes of an older level are upgraded one by one, crash and are cut off",
     ),
     (
+        "space",
+        "the data space alone: readers and writers die, are cut off, slow, and their clocks step",
+    ),
+    (
         "ledger",
         "links and ledger alone, under every fault there is",
     ),
@@ -73,6 +77,10 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
     known.then_some(match scenario {
         "ledger" => Cast {
             node: Program::Ledger,
+            peers: &[],
+        },
+        "space" => Cast {
+            node: Program::Space,
             peers: &[],
         },
         "edges" | "storm" => Cast {
@@ -131,6 +139,9 @@ fn kinds(scenario: &str) -> &'static [Kind] {
             Damage,
         ],
         "edges" => &[Broker, Crash, Kill, Split, Disconnect],
+        "space" => &[
+            Kill, Kill, Crash, Pause, Split, Slow, Slow, Disconnect, Clock,
+        ],
         "crashes" => &[Crash, Crash, Crash, Kill, Pause],
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],

@@ -58,6 +58,8 @@ pub enum Program {
         /// Rounds are secure.
         secure: bool,
     },
+    /// What a node has of the data space, and nothing else of it.
+    Space,
     /// The embedded Kafka broker.
     Broker,
     /// The mainframe, which writes to it.
@@ -250,6 +252,31 @@ pub enum Seen {
     Committed {
         /// It.
         offset: u64,
+    },
+    /// A sample goes onto the data space.
+    Wrote {
+        /// About which device.
+        device: String,
+        /// Which of its samples, from 1 in each life of the writer.
+        number: u64,
+    },
+    /// A stranger wrote a sample of this node once more.
+    WroteAgain {
+        /// About which device.
+        device: String,
+        /// Which of its samples.
+        number: u64,
+    },
+    /// A sample was taken from the data space.
+    Read {
+        /// Who wrote it.
+        writer: String,
+        /// In which of its lives.
+        life: u64,
+        /// About which device.
+        device: String,
+        /// Which of its samples.
+        number: u64,
     },
     /// A broken invariant that only the process itself could see.
     Broken {

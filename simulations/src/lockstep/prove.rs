@@ -8,8 +8,8 @@
 use super::draw::CALM_MS;
 use super::invariants::{
     ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
-    HOLDERS_ARE_MEMBERS, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER, ONE_SHARE,
-    PROVABLE, ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
+    HOLDERS_ARE_MEMBERS, IN_ORDER_ONCE, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER,
+    ONE_SHARE, PROVABLE, REPLAYS_COUNTED, ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
 };
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, Fault, Plan, What};
@@ -159,6 +159,14 @@ pub fn stage(mistake: Mistake) -> Stage {
                     (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
                 draw.add(at_ms, What::Kill { node, down_ms });
             },
+        },
+        Mistake::ReplayAccepted => Stage {
+            scenario: "space",
+            nodes: 3,
+            rules: &[IN_ORDER_ONCE, REPLAYS_COUNTED],
+            budget: 2,
+            reason: "a stranger writes again what was written, every other second",
+            faults: |_| {},
         },
         Mistake::UnboundedQueue => Stage {
             scenario: "crashes",
@@ -318,6 +326,7 @@ mod tests {
             Mistake::WatermarkEarly,
             Mistake::UnboundedQueue,
             Mistake::BothSharesRevealed,
+            Mistake::ReplayAccepted,
         ] {
             let stage = stage(mistake);
             for seed in 1..=stage.budget {

@@ -32,6 +32,10 @@ const FLOODS: [(usize, u64); 3] = [(256, 150_000), (1_024, 100_000), (65_536, 8_
 const READING: usize = 256;
 const BATCH: usize = 32_768;
 const BATCHES: u64 = 10_000;
+/// What is sealed: a size, and whether it is signed.
+const SEALS: [(usize, bool); 3] = [(256, false), (1_024, false), (256, true)];
+/// Participants that are there when another joins.
+const CROWDS: [u32; 2] = [3, 50];
 
 fn main() -> Result<(), Failure> {
     scaffold::run(|Part::End(end)| space::run(&end), measure)
@@ -44,7 +48,12 @@ struct Reached {
     p99: Vec<Vec<f64>>,
     floods: Vec<Vec<f64>>,
     batched: Vec<f64>,
+    costs: Vec<Vec<f64>>,
     memory: Vec<f64>,
+    memory_at_rate: Vec<Vec<f64>>,
+    discovery: Vec<Vec<f64>>,
+    sealing: Vec<Vec<f64>>,
+    opening: Vec<Vec<f64>>,
 }
 
 fn put(all: &mut Vec<Vec<f64>>, at: usize, value: f64) {
@@ -73,12 +82,31 @@ async fn measure(plan: &Plan) -> Result<(), Failure> {
             }
         }
         for (at, (size, count)) in FLOODS.into_iter().enumerate() {
-            put(&mut ours.floods, at, pair.flood(size, count).await?);
-            put(&mut cyclone.floods, at, tool.flood(size, span)?);
+            let flood = pair.flood(size, count).await?;
+            put(&mut ours.floods, at, flood.rate);
+            put(&mut ours.costs, at, flood.cost);
+            put(&mut ours.memory_at_rate, at, flood.resident);
+            let flood = tool.flood(size, span)?;
+            put(&mut cyclone.floods, at, flood.rate);
+            put(&mut cyclone.costs, at, flood.cost);
+            put(&mut cyclone.memory_at_rate, at, flood.resident);
         }
         let per_batch = (BATCH / READING) as f64;
         ours.batched
-            .push(per_batch * pair.flood(BATCH, BATCHES).await?);
+            .push(per_batch * pair.flood(BATCH, BATCHES).await?.rate);
+        drop(pair);
+        cyclone.memory.push(tool.at_rest()?);
+        for (at, (size, signed)) in SEALS.into_iter().enumerate() {
+            let took = space::seal(size, signed)?;
+            put(&mut ours.sealing, at, took.seal);
+            put(&mut ours.opening, at, took.open);
+        }
+        for (at, count) in CROWDS.into_iter().enumerate() {
+            let took = space::discover(count).await?;
+            put(&mut ours.discovery, at, 1e3 * took.as_secs_f64());
+            let took = tool.discover(count as usize)?;
+            put(&mut cyclone.discovery, at, 1e3 * took.as_secs_f64());
+        }
         eprintln!("repetition {repetition} of {} done", plan.repetitions);
     }
     report(plan, machine, &ours, &cyclone, &listeners).publish()
@@ -123,6 +151,38 @@ fn report(
         &ours.batched,
         vec![("Cyclone, one a sample", cyclone.floods[0].as_slice())],
     );
+    let costs = FLOODS.iter().enumerate().map(|(at, (size, _))| {
+        let peers = vec![("Cyclone", cyclone.costs[at].as_slice())];
+        case(format!("{size} B"), &ours.costs[at], peers)
+    });
+    let mut memory = vec![case(
+        "at rest".to_owned(),
+        &ours.memory,
+        vec![("Cyclone", cyclone.memory.as_slice())],
+    )];
+    for (at, (size, _)) in FLOODS.iter().enumerate() {
+        let peers = vec![("Cyclone", cyclone.memory_at_rate[at].as_slice())];
+        let label = format!("reader after {size} B at full rate");
+        memory.push(case(label, &ours.memory_at_rate[at], peers));
+    }
+    let seals = |what: &str, values: &[Vec<f64>]| -> Vec<Case> {
+        let named = SEALS.iter().zip(values).map(|((size, signed), values)| {
+            let signed = if *signed { ", signed" } else { "" };
+            case(format!("{what} {size} B{signed}"), values, Vec::new())
+        });
+        named.collect()
+    };
+    let sealing = [seals("seal", &ours.sealing), seals("open", &ours.opening)].concat();
+    let discovery = CROWDS.iter().enumerate().map(|(at, count)| {
+        case(
+            format!("{count} participants"),
+            &ours.discovery[at],
+            vec![(
+                "Cyclone, with its start, participants only",
+                cyclone.discovery[at].as_slice(),
+            )],
+        )
+    });
     Report {
         name: "dds",
         notes: vec![
@@ -148,9 +208,24 @@ fn report(
                 cases: vec![batched],
             },
             Section {
-                title: "resident memory at rest (MiB)".to_owned(),
+                title: "processor time of both ends, a sample at full rate (µs)".to_owned(),
                 better: Better::Lower,
-                cases: vec![case("a participant".to_owned(), &ours.memory, Vec::new())],
+                cases: costs.collect(),
+            },
+            Section {
+                title: "resident memory of a participant (MiB)".to_owned(),
+                better: Better::Lower,
+                cases: memory,
+            },
+            Section {
+                title: "the seal of a sample, not in any figure above (µs)".to_owned(),
+                better: Better::Lower,
+                cases: sealing,
+            },
+            Section {
+                title: "joining until the readers of all are met (ms)".to_owned(),
+                better: Better::Lower,
+                cases: discovery.collect(),
             },
         ],
     }

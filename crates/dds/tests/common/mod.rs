@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod net;
+pub(crate) mod port;
 
 use dds::{DataSpace, Delivery, DomainConfig, Sample, SpaceEvent, Subscription};
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -118,6 +118,24 @@ impl World<'_> {
                     self.record.tell(&name, || Kind::Edge(what));
                 }
             }
+            Seen::Wrote { device, number } => {
+                let writer = (name, self.places[at].life.into());
+                self.checks.wrote(writer, &device, number);
+            }
+            Seen::WroteAgain { device, number } => {
+                let writer = (name, self.places[at].life.into());
+                self.checks.wrote_again(writer, device, number);
+            }
+            Seen::Read {
+                writer,
+                life,
+                device,
+                number,
+            } => {
+                let reader = (name, self.places[at].life.into());
+                let holds = self.checks.read(reader, (writer, life), &device, number);
+                self.record.check(holds);
+            }
             Seen::Broken { id, detail } => {
                 let rule = invariants::ALL.iter().find(|rule| rule.id == id);
                 let rule = rule.copied().unwrap_or(Rule {
@@ -173,6 +191,9 @@ impl World<'_> {
                     "mail sent"
                 }
             }
+            Seen::Wrote { .. } => "wrote",
+            Seen::WroteAgain { .. } => "wrote again",
+            Seen::Read { .. } => "read",
             Seen::Broken { .. } => "broken",
         };
         let act = match seen {

@@ -3,7 +3,7 @@
 use super::place::State;
 use super::world::World;
 use crate::lockstep::invariants::{
-    CONVERGED, GOES_ON, LEVEL_RISES, ONE_VIEW, PROVABLE, ROUNDS_GO_ON,
+    CONVERGED, GOES_ON, LEVEL_RISES, Life, ONE_VIEW, PROVABLE, ROUNDS_GO_ON,
 };
 use crate::lockstep::protocol::Program;
 use replica::VerifyOptions;
@@ -23,6 +23,9 @@ impl World<'_> {
         // A run that was broken off by a broken rule owes nothing.
         if !self.record.violations.is_empty() {
             return;
+        }
+        if self.places[0].program == Program::Space {
+            return self.verdict_on_space();
         }
         let nodes = usize::from(self.plan.nodes);
         let size = self.checks.size();
@@ -78,6 +81,19 @@ impl World<'_> {
         for at in members {
             self.prove(at);
         }
+    }
+
+    /// Where nothing runs but the data space.
+    fn verdict_on_space(&mut self) {
+        let mut living: Vec<Life> = Vec::new();
+        for place in &self.places {
+            let runs = matches!(place.state, State::Running(_));
+            let up = CONVERGED.check(runs, || format!("{} does not run", place.name));
+            self.record.check(up);
+            living.push((place.name.clone(), place.life.into()));
+        }
+        let retained = dds::Qos::TELEMETRY.retained.into();
+        self.record.check(self.checks.retained(&living, retained));
     }
 
     /// The directory of a node, proved from the outside.

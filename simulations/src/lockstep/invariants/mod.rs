@@ -10,14 +10,17 @@
 //! | `keys` | key epochs and who holds them |
 //! | `rounds` | models, what they stand on, and which are in use |
 //! | `edges` | mails and Kafka's offsets |
+//! | `space` | samples on the data space |
 
 mod edges;
 mod keys;
 mod log;
 mod rounds;
+mod space;
 
 use super::protocol::Fact;
 pub use rounds::{Kept, shadow};
+pub use space::Life;
 
 /// A rule with a stable id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,10 @@ rules! {
     MAIL_ONCE "MAIL-2" "no mail is counted twice";
     OFFSETS_BEHIND "KAFKA-1" "a committed offset is never ahead of what the ledger accounts for";
     NO_GAP "KAFKA-2" "the ledger accounts for every record: no offset is passed over";
+    IN_ORDER_ONCE "SPACE-1" "of a writer's samples of a device a reader takes each once, in their order";
+    ONLY_WRITTEN "SPACE-2" "a reader takes nothing but what was written";
+    RETAINED "SPACE-3" "after the faults every reader has what every living writer retains";
+    REPLAYS_COUNTED "SPACE-4" "a sample that comes again is refused and counted";
     CONVERGED "LIVE-1" "after the faults all nodes are up and hold the same ledger";
     GOES_ON "LIVE-2" "after the faults acts are committed again";
     ONE_VIEW "LIVE-3" "after the faults all nodes name the same leader";
@@ -105,6 +112,7 @@ pub struct Checks {
     keys: keys::Keys,
     rounds: rounds::Rounds,
     edges: edges::Edges,
+    space: space::Space,
 }
 
 impl Checks {
@@ -167,6 +175,32 @@ impl Checks {
     /// `node` says who holds the keys of an epoch.
     pub fn holders(&self, node: &str, epoch: u64, holders: &[String]) -> Result<(), Broken> {
         self.keys.holders(node, epoch, holders)
+    }
+
+    /// A sample was written.
+    pub fn wrote(&mut self, writer: Life, device: &str, number: u64) {
+        self.space.wrote(writer, device, number);
+    }
+
+    /// A stranger wrote a sample once more.
+    pub fn wrote_again(&mut self, writer: Life, device: String, number: u64) {
+        self.space.wrote_again(writer, device, number);
+    }
+
+    /// A sample was taken.
+    pub fn read(
+        &mut self,
+        reader: Life,
+        writer: Life,
+        device: &str,
+        number: u64,
+    ) -> Result<(), Broken> {
+        self.space.read(reader, writer, device, number)
+    }
+
+    /// At the end: who lives has the last `retained` samples of each device of whoever lives.
+    pub fn retained(&self, living: &[Life], retained: u64) -> Result<(), Broken> {
+        self.space.retained(living, retained)
     }
 
     /// The house's consumers have committed this offset.

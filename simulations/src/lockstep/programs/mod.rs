@@ -7,6 +7,7 @@ mod ledger;
 mod liar;
 mod log;
 mod node;
+mod readers;
 mod space;
 
 use super::guest::{self, core, raw};
@@ -68,6 +69,7 @@ fn run(boot: Boot) -> Result<(), Failure> {
         match boot.program {
             Program::Ledger => ledger::run(boot).await,
             Program::Node { feed, secure } => node::run(boot, feed, secure).await,
+            Program::Space => readers::run(boot).await,
             Program::Broker => broker::run(boot).await,
             Program::Mainframe => broker::mainframe(boot).await,
             Program::Gear => devices::run(boot).await,

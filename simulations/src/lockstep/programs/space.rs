@@ -9,15 +9,16 @@
 use super::Failure;
 use crate::lockstep::guest::net::{Door, Stream, dial};
 use dds::{
-    Counters, DataSpace, DrainError, MemoryDomain, MemorySpace, PublishError, Qos, Sample,
-    SpaceEvent, SpaceFuture, SubscribeError, Subscription, Topic,
+    Counters, DataSpace, DrainError, Durability, MemoryDomain, MemorySpace, PublishError, Qos,
+    Sample, SpaceEvent, SpaceFuture, SubscribeError, Subscription, Topic,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::sync::{Notify, broadcast};
+use tokio::task::AbortHandle;
 
 /// The door of samples.
 const DOOR: &str = "space";
@@ -111,6 +112,7 @@ impl Shared {
         let mut written = self.written();
         match &item {
             Item::Alive => {}
+            Item::Write(..) if qos.durability == Durability::Volatile => {}
             Item::Write(place, sample) => {
                 let key = (place.clone(), sample.key.clone());
                 let kept = written.retained.entry(key).or_default();
@@ -162,17 +164,36 @@ impl SimSpace {
 
 /// Takes in what peers write.
 async fn listen(door: Door, domain: MemoryDomain) {
+    let mut streams: BTreeMap<String, AbortHandle> = BTreeMap::new();
     loop {
-        let (stream, _) = door.accept().await;
+        let (stream, peer) = door.accept().await;
         let domain = domain.clone();
-        tokio::spawn(async move { take(stream, &domain).await });
+        let task = tokio::spawn(async move { take(stream, &domain).await });
+        // What is still under way on a former stream would come after what followed it.
+        if let Some(former) = streams.insert(peer, task.abort_handle()) {
+            former.abort();
+        }
     }
 }
 
-/// One writer, until it is not heard any more.
-async fn take(mut stream: Stream, domain: &MemoryDomain) {
+/// One writer, until it is not heard any more. It hears meanwhile that it is read: a connection that only
+/// one end believes in is noticed by both.
+async fn take(stream: Stream, domain: &MemoryDomain) {
+    let (mut incoming, mut outgoing) = split(stream);
+    let life = async {
+        while send_in_time(&mut outgoing, &Item::Alive).await.is_ok() {
+            tokio::time::sleep(LIFE).await;
+        }
+    };
+    tokio::select! {
+        () = take_in(&mut incoming, domain) => {}
+        () = life => {}
+    }
+}
+
+async fn take_in(stream: &mut ReadHalf<Stream>, domain: &MemoryDomain) {
     let writer = domain.join();
-    while let Ok(Some(item)) = tokio::time::timeout(LEASE, receive(&mut stream)).await {
+    while let Ok(Some(item)) = tokio::time::timeout(LEASE, receive(stream)).await {
         // A full queue is the local readers' business: what they cannot take they lose, oldest first.
         let _ = match item {
             Item::Alive => Ok(()),
@@ -188,7 +209,7 @@ async fn take(mut stream: Stream, domain: &MemoryDomain) {
     }
 }
 
-async fn receive(stream: &mut Stream) -> Option<Item> {
+async fn receive(stream: &mut ReadHalf<Stream>) -> Option<Item> {
     let len = stream
         .read_u32()
         .await
@@ -199,7 +220,7 @@ async fn receive(stream: &mut Stream) -> Option<Item> {
     postcard::from_bytes(&bytes).ok()
 }
 
-async fn send(stream: &mut Stream, item: &Item) -> Result<(), Failure> {
+async fn send(stream: &mut WriteHalf<Stream>, item: &Item) -> Result<(), Failure> {
     let bytes = postcard::to_stdvec(item)?;
     let mut whole = u32::try_from(bytes.len())?.to_be_bytes().to_vec();
     whole.extend(bytes);
@@ -222,15 +243,22 @@ async fn feed(peer: String, shared: Arc<Shared>) {
                 let first: VecDeque<Item> = retained.collect();
                 written.queues.insert(peer.clone(), first);
             }
-            // It ends with the stream.
-            let _ = write(stream, &peer, &shared).await;
+            let (mut incoming, outgoing) = split(stream);
+            let is_read = async {
+                while let Ok(Some(_)) = tokio::time::timeout(LEASE, receive(&mut incoming)).await {}
+            };
+            // It ends with the stream, and with its reader.
+            tokio::select! {
+                _ = write(outgoing, &peer, &shared) => {}
+                () = is_read => {}
+            }
             shared.written().queues.remove(&peer);
         }
         tokio::time::sleep(REDIAL).await;
     }
 }
 
-async fn write(mut stream: Stream, peer: &str, shared: &Shared) -> Result<(), Failure> {
+async fn write(mut stream: WriteHalf<Stream>, peer: &str, shared: &Shared) -> Result<(), Failure> {
     loop {
         let news = shared.news.notified();
         let next = shared
@@ -250,7 +278,7 @@ async fn write(mut stream: Stream, peer: &str, shared: &Shared) -> Result<(), Fa
 }
 
 /// A reader that takes nothing for the lease is gone.
-async fn send_in_time(stream: &mut Stream, item: &Item) -> Result<(), Failure> {
+async fn send_in_time(stream: &mut WriteHalf<Stream>, item: &Item) -> Result<(), Failure> {
     tokio::time::timeout(LEASE, send(stream, item)).await?
 }
 
