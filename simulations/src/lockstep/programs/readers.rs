@@ -105,7 +105,7 @@ pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
                 tokio::time::sleep(SETTLE).await;
                 count(&board, &before);
             }
-            Wish::Evict(_) | Wish::Poison => {}
+            Wish::Evict(_) | Wish::Choose { .. } | Wish::Poison => {}
         }
     }
 }
