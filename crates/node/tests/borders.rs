@@ -190,6 +190,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
                 };
                 crossed.push(("model".to_owned(), wire::encode(&frame)));
             }
+            Output::SendSecure { .. } => panic!("the round is a plain one"),
             Output::NeedModel(_) | Output::Note(_) => {}
         }
     }

@@ -213,4 +213,84 @@ mod tests {
         assert!(!Places(vec![1, 0]).is_canonical());
         assert!(Places::default().is_subset(&set) && !set.is_subset(&Places::default()));
     }
+
+    #[test]
+    fn encodings_are_pinned() {
+        let frame = |step| {
+            let context = Digest([7; 32]);
+            let frame = crate::Frame::Secure(Box::new(SecureMessage { context, step }));
+            hex::encode(crate::encode(&frame))
+        };
+        let head = format!("0105{}", "07".repeat(32));
+        let set: Places = [0, 9].into_iter().collect();
+        let keys = AdvertisedKeys {
+            sealing: [1; 32],
+            masking: [2; 32],
+            signature: Signature(vec![3; 64]),
+        };
+        let (one, two, three) = ("01".repeat(32), "02".repeat(32), "03".repeat(64));
+        let keys_bytes = format!("{one}{two}40{three}");
+        let dealt = DealtShare {
+            place: 5,
+            seed: Digest([1; 32]),
+            key: Digest([2; 32]),
+            sealed: vec![9, 9],
+        };
+        let dealt_bytes = format!("05{one}{two}020909");
+        let cases = [
+            (
+                SecureStep::Advertise(keys.clone()),
+                format!("00{keys_bytes}"),
+            ),
+            (
+                SecureStep::Keys(KeyList {
+                    advertised: set.clone(),
+                    keys: vec![(300, keys)],
+                }),
+                format!("0102010201ac02{keys_bytes}"),
+            ),
+            (
+                SecureStep::Shares(Deal {
+                    seed: Digest([1; 32]),
+                    shares: vec![dealt.clone()],
+                }),
+                format!("02{one}01{dealt_bytes}"),
+            ),
+            (
+                SecureStep::Inbox(Inbox {
+                    dealt: set.clone(),
+                    shares: vec![dealt],
+                }),
+                format!("0302010201{dealt_bytes}"),
+            ),
+            (
+                SecureStep::Masked(vec![0xff; 8]),
+                "0408ffffffffffffffff".to_owned(),
+            ),
+            (SecureStep::Survivors(set.clone()), "05020102".to_owned()),
+            (
+                SecureStep::Consent(Signature(vec![3; 64])),
+                format!("0640{three}"),
+            ),
+            (
+                SecureStep::Unmask(UnmaskRequest {
+                    seeds: set,
+                    keys: Places::default(),
+                    consents: vec![(9, Signature(vec![3; 64]))],
+                }),
+                format!("0702010200010940{three}"),
+            ),
+            (
+                SecureStep::Reveal(vec![RevealedShare {
+                    owner: 9,
+                    secret: Secret::Key,
+                    share: [1; 32],
+                }]),
+                format!("08010901{one}"),
+            ),
+        ];
+        for (step, body) in cases {
+            assert_eq!(frame(step), format!("{head}{body}"));
+        }
+    }
 }

@@ -229,3 +229,138 @@ fn the_update_names_the_model_it_started_from() {
     );
     assert_eq!(participant.training(), None);
 }
+
+/// Three members, of whom `me` is a participant under test and `lead` aggregates.
+fn secure_round(missed: bool) -> crate::secagg::SecureRound {
+    let member = |(node, byte): (&str, u8)| crate::secagg::Member {
+        node: node.into(),
+        identity: identity(byte).verifying_key().to_bytes(),
+    };
+    crate::secagg::SecureRound {
+        cluster: "test".to_owned(),
+        aggregator: "lead".into(),
+        entry: Digest::of(b"entry"),
+        members: [("lead", 1), ("me", 2), ("other", 3)].map(member).to_vec(),
+        missed,
+    }
+}
+
+fn identity(byte: u8) -> Arc<ed25519_dalek::SigningKey> {
+    Arc::new(ed25519_dalek::SigningKey::from_bytes(&[byte; 32]))
+}
+
+fn opened_securely(missed: bool) -> ParticipantInput {
+    ParticipantInput::Opened {
+        round: Round(1),
+        model: model().0,
+        cohort: vec!["lead".into(), me(), "other".into()],
+        secure: Some(Arc::new(secure_round(missed))),
+    }
+}
+
+fn securely(inputs: impl IntoIterator<Item = ParticipantInput>) -> Vec<ParticipantOutput> {
+    let mut participant = Participant::new(me()).with_identity(identity(2), [9; 32], 100.0);
+    let mut out = Vec::new();
+    for input in inputs {
+        participant.handle(T, input, &mut out);
+    }
+    out
+}
+
+fn declined(out: &[ParticipantOutput]) -> Vec<String> {
+    out.iter()
+        .filter_map(|output| match output {
+            ParticipantOutput::Send {
+                frame: Frame::Decline { reason, .. },
+                ..
+            } => Some(reason.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_update_of_a_secure_round_never_leaves_in_clear() {
+    let out = securely([opened_securely(false), train(1), trained(1)]);
+    let [
+        ParticipantOutput::StartTraining { .. },
+        ParticipantOutput::Send {
+            to,
+            frame: Frame::Secure(message),
+        },
+    ] = &out[..]
+    else {
+        panic!("{out:?}")
+    };
+    assert_eq!(*to, NodeId::from("lead"));
+    assert!(matches!(message.step, wire::SecureStep::Advertise(_)));
+}
+
+#[test]
+fn who_has_missed_the_opening_or_is_asked_by_another_takes_no_part() {
+    let out = securely([opened_securely(true), train(1)]);
+    assert!(declined(&out)[0].contains("started after the round was opened"));
+    let other = |input| match input {
+        ParticipantInput::Train {
+            round,
+            model,
+            parameters,
+            ..
+        } => ParticipantInput::Train {
+            from: "other".into(),
+            round,
+            model,
+            parameters,
+        },
+        input => input,
+    };
+    let out = securely([opened_securely(false), other(train(1))]);
+    assert_eq!(
+        declined(&out),
+        ["the ledger has lead aggregate this round, not other"]
+    );
+    // Nor does another one become the aggregator by asking again.
+    let out = securely([opened_securely(false), train(1), other(train(1))]);
+    assert_eq!(out.len(), 2, "{out:?}");
+}
+
+#[test]
+fn a_broken_protocol_is_told_to_the_ledger_and_the_round_is_over_for_this_node() {
+    let context = secure_round(false).context(Round(1), model().0, 2).unwrap();
+    let list = wire::SecureStep::Keys(wire::secure::KeyList {
+        advertised: context.everybody(),
+        keys: Vec::new(),
+    });
+    let keys = ParticipantInput::Secure {
+        from: "lead".into(),
+        message: SecureMessage {
+            context: context.digest(),
+            step: list,
+        },
+    };
+    let out = securely([opened_securely(false), train(1), keys, trained(1)]);
+    let reason = "the list of keys has left this node out, or changed what it sent";
+    assert_eq!(declined(&out), [reason]);
+    let proposed = out.iter().find_map(|output| match output {
+        ParticipantOutput::Propose(Act::RoundAbandoned { round, reason }) => {
+            Some((*round, reason.clone()))
+        }
+        _ => None,
+    });
+    assert_eq!(proposed, Some((Round(1), format!("me found: {reason}"))));
+}
+
+#[test]
+fn an_update_beyond_the_bound_is_not_hidden_under_masks() {
+    let far = ParticipantInput::Trained {
+        round: Round(1),
+        delta: vec![90.0, 90.0],
+        examples: 7,
+        loss: 0.25,
+    };
+    let out = securely([opened_securely(false), train(1), far]);
+    assert_eq!(
+        declined(&out),
+        ["the norm of its update is 127.279, over the bound 100.000"]
+    );
+}

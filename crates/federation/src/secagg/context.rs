@@ -7,6 +7,10 @@ use sha2::{Digest as _, Sha256};
 use wire::secure::Places;
 use wire::{Digest, NodeId, Round};
 
+/// Most parameters of a model: at eight bytes each they fit a frame (`wire::codec::MAX_ENCODED`) with room
+/// for what is around them.
+const MOST_PARAMETERS: usize = 2_000_000;
+
 /// A member of the cohort.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -63,6 +67,14 @@ pub enum ContextError {
         /// Members asked.
         found: usize,
     },
+    /// A masked update has to fit a frame.
+    #[error(
+        "a secure round is for models of at most {MOST_PARAMETERS} parameters, this one has {found}"
+    )]
+    Parameters {
+        /// The model's.
+        found: usize,
+    },
     /// A name stands for one participant.
     #[error("{node} is in the cohort twice")]
     Twice {
@@ -88,7 +100,7 @@ impl Context {
     /// many parameters.
     ///
     /// # Errors
-    /// The cohort is too small, too large, or names somebody twice.
+    /// The cohort is too small, too large, or names somebody twice; or the model is too large.
     pub fn new(
         cluster: &str,
         round: Round,
@@ -102,6 +114,9 @@ impl Context {
             return Err(ContextError::Twice {
                 node: pair[0].node.clone(),
             });
+        }
+        if parameters > MOST_PARAMETERS {
+            return Err(ContextError::Parameters { found: parameters });
         }
         let found = members.len();
         let protocol = Parameters::of(found).ok_or(ContextError::Cohort { found })?;

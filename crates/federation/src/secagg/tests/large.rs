@@ -20,8 +20,17 @@ fn a_cohort_of_150_in_neighbourhoods() {
     with_drop_outs(150, 40);
 }
 
-/// Some seconds of X25519, shares and signature checks on two cores, for all thousand of them.
+/// Some twenty seconds of processor time for X25519, shares and signature checks, on two threads.
 #[test]
 fn a_cohort_of_a_thousand_in_neighbourhoods() {
     with_drop_outs(1000, 50);
+}
+
+#[test]
+fn a_million_parameters_of_eight_participants_two_of_whom_drop_out() {
+    let mut last = vec![Last::Everything; 8];
+    (last[1], last[6]) = (Last::Shares, Last::Shares);
+    let mut cohort = Cohort::new(8, 1_000_000);
+    let sum = cohort.run(&last).unwrap();
+    cohort.check(&sum, |n| last[n] == Last::Everything);
 }

@@ -215,6 +215,11 @@ fn cohorts_have_a_smallest_and_a_largest_size() {
         assert_eq!(of(found).unwrap_err(), ContextError::Cohort { found });
     }
     assert!(of(3).is_ok() && of(1000).is_ok());
+    let digest = wire::Digest::of(b"");
+    let members = super::cohort::members(3);
+    let found = 2_000_001;
+    let large = crate::secagg::Context::new("c", Round(1), digest, digest, found, members);
+    assert_eq!(large.unwrap_err(), ContextError::Parameters { found });
     let mut twice = super::cohort::members(3);
     twice.push(twice[1].clone());
     let digest = wire::Digest::of(b"");
