@@ -104,8 +104,11 @@ async fn measure(plan: &Plan) -> Result<(), Failure> {
         for (at, count) in CROWDS.into_iter().enumerate() {
             let took = space::discover(count).await?;
             put(&mut ours.discovery, at, 1e3 * took.as_secs_f64());
-            let took = tool.discover(count as usize)?;
-            put(&mut cyclone.discovery, at, 1e3 * took.as_secs_f64());
+            // On a busy machine fifty of them may not meet while they run.
+            match tool.discover(count as usize) {
+                Ok(took) => put(&mut cyclone.discovery, at, 1e3 * took.as_secs_f64()),
+                Err(error) => eprintln!("not measured: {error}"),
+            }
         }
         eprintln!("repetition {repetition} of {} done", plan.repetitions);
     }
@@ -179,7 +182,7 @@ fn report(
             &ours.discovery[at],
             vec![(
                 "Cyclone, with its start, participants only",
-                cyclone.discovery[at].as_slice(),
+                cyclone.discovery.get(at).map_or(&[][..], Vec::as_slice),
             )],
         )
     });
