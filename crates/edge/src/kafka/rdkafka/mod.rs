@@ -74,11 +74,7 @@ impl session::Session for Session {
         wait: Duration,
     ) -> Result<Vec<Part>, FeedError> {
         if self.out_of_range {
-            // Of where the records that came before have led.
-            let elsewhere = self.elsewhere(wanted).await?;
-            // librdkafka stopped reading the partition, moved or not.
-            self.consumer.read_anew();
-            self.out_of_range = false;
+            let elsewhere = self.look_elsewhere(wanted).await?;
             if !elsewhere.is_empty() {
                 return Ok(elsewhere);
             }
@@ -99,8 +95,12 @@ impl session::Session for Session {
                 next_offset,
             });
         }
-        if parts.is_empty() && !self.out_of_range {
-            parts = self.at_their_ends(wanted);
+        // With records there, it is looked into from where those lead.
+        if parts.is_empty() {
+            parts = match self.out_of_range {
+                true => self.look_elsewhere(wanted).await?,
+                false => self.at_their_ends(wanted),
+            };
         }
         Ok(parts)
     }
@@ -113,7 +113,10 @@ impl session::Session for Session {
 
 impl Session {
     /// Partitions whose position is not there.
-    async fn elsewhere(&self, wanted: &BTreeMap<i32, i64>) -> Result<Vec<Part>, FeedError> {
+    async fn look_elsewhere(
+        &mut self,
+        wanted: &BTreeMap<i32, i64>,
+    ) -> Result<Vec<Part>, FeedError> {
         let mut parts = Vec::new();
         for (partition, offset) in wanted {
             let (first, end) = self.consumer.ends(*partition).await?;
@@ -124,6 +127,9 @@ impl Session {
                 });
             }
         }
+        // librdkafka stopped reading the partition, moved or not.
+        self.consumer.read_anew();
+        self.out_of_range = false;
         Ok(parts)
     }
 
