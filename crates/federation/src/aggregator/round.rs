@@ -106,7 +106,7 @@ impl OpenRound {
     }
 
     pub(super) fn answered(&self, node: &NodeId) -> bool {
-        self.updates.contains_key(node) || self.declined.contains_key(node)
+        self.has_update(node) || self.declined.contains_key(node)
     }
 
     /// Those still to be heard.

@@ -111,6 +111,7 @@ impl Aggregator {
                 Next::Send(letters) => send(letters, out),
                 Next::Sum => return self.end_secure(now, out),
                 Next::Abandon(reason) => {
+                    self.reckon();
                     if let Phase::Collecting(open) = &self.phase {
                         let round = open.round;
                         self.abandon(now, round, reason, out);
@@ -191,6 +192,7 @@ impl Aggregator {
     }
 
     fn end_secure(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.reckon();
         let Phase::Collecting(open) = &mut self.phase else {
             return;
         };

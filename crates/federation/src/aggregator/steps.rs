@@ -124,16 +124,11 @@ impl Aggregator {
 
     /// From collecting: make the model, or say why there is none.
     fn end(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.reckon();
         let Phase::Collecting(open) = &self.phase else {
             return;
         };
         let round = open.round;
-        for node in &open.cohort {
-            match open.answered(node) {
-                true => self.stragglers.answered(node),
-                false => self.stragglers.missed(node, round),
-            }
-        }
         let participants = open.updates.keys().cloned().collect();
         if open.updates.len() < self.config.min_cohort {
             let reason = open.shortfall(self.config.min_cohort);
@@ -149,6 +144,19 @@ impl Aggregator {
         match open.aggregate(&self.config, moments.map(|(_, moments)| moments)) {
             Err(error) => self.abandon(now, round, error.to_string(), out),
             Ok(made) => self.close(now, (round, participants), made, out),
+        }
+    }
+
+    /// From collecting: who has answered and who has not, for the choice of later cohorts.
+    pub(super) fn reckon(&mut self) {
+        let Phase::Collecting(open) = &self.phase else {
+            return;
+        };
+        for node in &open.cohort {
+            match open.answered(node) {
+                true => self.stragglers.answered(node),
+                false => self.stragglers.missed(node, open.round),
+            }
         }
     }
 
