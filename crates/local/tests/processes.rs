@@ -195,6 +195,9 @@ fn serve(socket: &Path) -> mpsc::Receiver<Ask> {
                 | Ask::Deploy { .. }
                 | Ask::Quarantine { .. }
                 | Ask::ReaderKey { .. }
+                | Ask::Publish { .. }
+                | Ask::Rounds { .. }
+                | Ask::Model { .. }
                 | Ask::ReaderKeyAgain { .. } => Answer::Refused {
                     text: "not here".into(),
                 },
