@@ -283,7 +283,7 @@ fn who_may_send_as_whom() {
         let found = match mail.identity.as_ref().map(|identity| identity.proof) {
             Some(Proof::Certificate) => "certificate",
             Some(Proof::Address) => "address",
-            Some(Proof::Sasl | Proof::Sealed) => "something else",
+            Some(Proof::Sasl | Proof::Sealed | Proof::Operator) => "something else",
             None => "nobody",
         };
         assert_eq!(found, proof, "{sender}");
