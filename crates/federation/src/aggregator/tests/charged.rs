@@ -133,6 +133,7 @@ impl World {
                     };
                     self.feed(n, input);
                 }
+                Output::SendSecure { .. } => panic!("private rounds are not secure ones"),
                 Output::Note(_) => {}
             }
         }
@@ -158,6 +159,7 @@ impl World {
                     model,
                     cohort,
                     by,
+                    secure: None,
                 }
             }
             Act::PrivacySpent {
