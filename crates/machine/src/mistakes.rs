@@ -78,7 +78,7 @@ mod chosen {
     }
 
     /// All of them.
-    pub const ALL: [Mistake; 12] = [
+    pub const ALL: [Mistake; 13] = [
         Mistake::DoubleVote,
         Mistake::LostFsync,
         Mistake::CommitBeforePersist,
