@@ -83,7 +83,7 @@ pub fn largest(rows: &[Values]) -> Vec<f64> {
 
 /// The mean of the [`TOP`] largest deviations of each row.
 pub fn top(rows: &[Values]) -> Vec<f64> {
-    rows.iter().map(|row| mean_of_largest(row)).collect()
+    rows.iter().map(mean_of_largest).collect()
 }
 
 fn mean_of_largest(row: &Values) -> f64 {

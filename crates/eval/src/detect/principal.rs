@@ -72,10 +72,11 @@ fn eigen(mut matrix: Square) -> Vec<(f64, Values)> {
                 for row in &mut matrix {
                     rotate(row, p, q, cosine, sine);
                 }
-                for column in 0..METRICS {
-                    let (a, b) = (matrix[p][column], matrix[q][column]);
-                    matrix[p][column] = cosine * a - sine * b;
-                    matrix[q][column] = sine * a + cosine * b;
+                // p < q: the rows of both, at once.
+                let (upper, lower) = matrix.split_at_mut(q);
+                for (first, second) in upper[p].iter_mut().zip(&mut lower[0]) {
+                    let (a, b) = (*first, *second);
+                    (*first, *second) = (cosine * a - sine * b, sine * a + cosine * b);
                 }
                 for row in &mut vectors {
                     rotate(row, p, q, cosine, sine);
