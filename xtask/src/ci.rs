@@ -16,10 +16,11 @@ const SEEDS: &str = "1..50";
 
 /// Nodes in lockstep: links and ledger alone, for many seeds twice (two to three minutes on two cores), the
 /// data space alone for some; whole houses for a few.
-const LOCKSTEP: [&str; 6] = [
-    "--scenario ledger --minutes 1 --seeds 1..50 --twice",
+const LOCKSTEP: [&str; 7] = [
+    "--scenario ledger --minutes 1 --seeds 1..30 --twice",
     "--scenario space --minutes 1 --seeds 1..20 --twice",
     "--scenario storm --minutes 1 --seeds 3..6",
+    "--scenario secure --nodes 5 --minutes 1 --seeds 1..2",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",
     "--scenario upgrades --minutes 1 --seeds 1..3",
