@@ -738,7 +738,9 @@ fn a_leader_dies_in_each_phase_and_the_next_one_opens_the_round_anew() {
 /// Two of seven die when the first message of a kind is under way, once participants of a secure round.
 #[test]
 fn participants_die_in_each_phase_and_the_round_closes_without_them() {
-    let kinds: [(fn(&SecureStep) -> bool, usize); 4] = [
+    /// Which message, and how many updates are counted then.
+    type Phase = (fn(&SecureStep) -> bool, usize);
+    let kinds: [Phase; 4] = [
         (|step| matches!(step, SecureStep::Keys(_)), 5),
         (|step| matches!(step, SecureStep::Inbox(_)), 5),
         (|step| matches!(step, SecureStep::Survivors(_)), 7),
