@@ -5,7 +5,7 @@
 //! * [`Shape`]: the layers. Two nodes can average their models only if their shapes are equal.
 //! * [`Model`]: parameters as one flat vector, [`train`](Model::train) to a delta,
 //!   [`residuals`](Model::residuals) to score by.
-//! * [`file`]: a model as a safetensors file, which Python reads, too.
+//! * [`mod@file`]: a model as a safetensors file, which Python reads, too.
 //! * [`Learner`]: the thread. Jobs in by a bounded queue, results out by callback.
 //!
 //! Deliberately absent: scores, thresholds and alerts (pure, in `telemetry`); averaging of

@@ -10,7 +10,7 @@ const MOST_BUFFER: usize = 200;
 const THRESHOLDS: usize = 250;
 
 /// The volume under precision, recall and buffer (Paparrizos et al. 2022), with buffers of 0 to
-/// [`MOST_BUFFER`] rows. The label of a row `d` rows outside of a stretch is √(1 − d/buffer) within the
+/// `MOST_BUFFER` rows. The label of a row `d` rows outside of a stretch is √(1 − d/buffer) within the
 /// buffer; recall counts how many stretches are hit at all.
 pub fn volume_under_surface(scores: &[f64], labels: &Labels) -> f64 {
     if labels.segments.is_empty() {
