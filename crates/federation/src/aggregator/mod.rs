@@ -150,6 +150,12 @@ impl Aggregator {
         self.stragglers.counts()
     }
 
+    /// What the optimiser remembers of a model; nothing of one that another leader made.
+    fn moments_of(&self, model: Digest) -> Option<&Moments> {
+        let moments = self.moments.as_ref().filter(|(of, _)| *of == model);
+        moments.map(|(_, moments)| moments)
+    }
+
     /// Whether the model to start from is in memory.
     fn base(&self) -> Option<&Model> {
         self.held

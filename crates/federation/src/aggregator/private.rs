@@ -170,8 +170,7 @@ impl Aggregator {
         let participants: Vec<NodeId> = open.updates.keys().cloned().collect();
         let bound = self.private.bound.unwrap_or(privacy.bound);
         let made = self.private.mean(privacy, open).and_then(|(mean, next)| {
-            let moments = self.moments.as_ref().filter(|(of, _)| *of == base.digest);
-            let moments = moments.map(|(_, moments)| moments);
+            let moments = self.moments_of(base.digest);
             let stepped = fedavg::step(self.config.optimizer, &base.parameters, &mean, moments)?;
             Ok((stepped, next))
         });

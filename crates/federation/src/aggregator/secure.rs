@@ -201,12 +201,11 @@ impl Aggregator {
         };
         let round = open.round;
         let participants = secure.server.survivors();
-        let made = match secure.server.sum() {
+        let (sum, base) = (secure.server.sum(), open.base.clone());
+        let made = match sum {
             Ok(mean) => {
-                let moments = self.moments.as_ref();
-                let moments = moments.filter(|(of, _)| *of == open.base.digest);
-                let moments = moments.map(|(_, moments)| moments);
-                fedavg::step(self.config.optimizer, &open.base.parameters, &mean, moments)
+                let moments = self.moments_of(base.digest);
+                fedavg::step(self.config.optimizer, &base.parameters, &mean, moments)
                     .map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),

@@ -137,11 +137,8 @@ impl Aggregator {
         if let Some(privacy) = self.config.privacy {
             return self.end_private(now, &privacy, out);
         }
-        let moments = self
-            .moments
-            .as_ref()
-            .filter(|(of, _)| *of == open.base.digest);
-        match open.aggregate(&self.config, moments.map(|(_, moments)| moments)) {
+        let moments = self.moments_of(open.base.digest);
+        match open.aggregate(&self.config, moments) {
             Err(error) => self.abandon(now, round, error.to_string(), out),
             Ok(made) => self.close(now, (round, participants), made, out),
         }
