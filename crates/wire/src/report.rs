@@ -2,6 +2,7 @@
 
 use crate::{DeviceId, NodeId, RoomId, Severity, UnixMillis};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One message's or one window's worth of readings of one device at one moment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,6 +35,14 @@ pub struct Reading {
     pub value: f64,
     /// SenML unit symbol (RFC 8428 §12.1) where known.
     pub unit: Option<String>,
+}
+
+/// `battery.charge=98.5 %`.
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.value)?;
+        self.unit.iter().try_for_each(|unit| write!(f, " {unit}"))
+    }
 }
 
 /// An event told by a device, e.g. "on battery".

@@ -151,17 +151,7 @@ fn said(device: &Device, reports: &[Report]) -> Result<String, String> {
         ));
     }
     let readings = reports.iter().flat_map(|report| &report.readings);
-    let all: Vec<String> = readings
-        .map(|reading| {
-            let unit = reading.unit.as_deref().map(|unit| format!(" {unit}"));
-            format!(
-                "{}={}{}",
-                reading.name,
-                reading.value,
-                unit.unwrap_or_default()
-            )
-        })
-        .collect();
+    let all: Vec<String> = readings.map(ToString::to_string).collect();
     match all.as_slice() {
         [] => Err("there is no reading in it".to_owned()),
         [first, second, third, rest @ ..] if !rest.is_empty() => Ok(format!(

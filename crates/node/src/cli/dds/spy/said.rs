@@ -151,15 +151,7 @@ fn said(topic: &str, plaintext: &[u8]) -> Result<Said, String> {
 
 fn readings(reports: &[wire::Report]) -> String {
     let each = reports.iter().map(|report| {
-        let values = report.readings.iter().map(|reading| {
-            let unit = reading.unit.as_deref().map(|unit| format!(" {unit}"));
-            format!(
-                "{}={}{}",
-                reading.name,
-                reading.value,
-                unit.unwrap_or_default()
-            )
-        });
+        let values = report.readings.iter().map(ToString::to_string);
         let event = report.event.iter().map(|event| {
             let ends = if event.clears { " ends" } else { "" };
             format!("{}{ends}: {}", event.condition, event.text)
