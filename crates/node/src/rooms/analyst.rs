@@ -136,7 +136,7 @@ impl Analyst {
     /// chose is put to use.
     pub(super) fn model(&mut self, used: &InUse) {
         let trial = (!used.chosen).then(|| Trial {
-            rows: self.trial_rows(),
+            rows: self.lock_windows().sample(TRIAL_ROWS),
             worst_ratio: WORST_RATIO,
         });
         let (answers, round) = (self.answers.clone(), used.model.round);
@@ -145,22 +145,6 @@ impl Analyst {
         if let Err(error) = self.learner.set_model(parameters, trial, reply) {
             tracing::warn!("the model of round {round} is not used for scoring: {error}");
         }
-    }
-
-    /// Normal rows of all devices, as evenly as they come.
-    fn trial_rows(&self) -> Vec<Row> {
-        let calibration = self.lock_windows().calibration();
-        let all = calibration
-            .iter()
-            .map(|(_, rows)| rows.len())
-            .sum::<usize>();
-        let step = all.div_ceil(TRIAL_ROWS).max(1);
-        calibration
-            .iter()
-            .flat_map(|(_, rows)| rows.iter())
-            .step_by(step)
-            .map(row)
-            .collect()
     }
 
     /// Only these devices are this node's to judge.

@@ -78,6 +78,13 @@ impl Windows {
             .collect()
     }
 
+    /// At most so many calibration rows of all devices, spread evenly over them.
+    pub fn sample(&self, most: usize) -> Vec<learn::Row> {
+        let rows = || self.devices.values().flat_map(|window| &window.calibrate);
+        let step = rows().count().div_ceil(most.max(1)).max(1);
+        rows().step_by(step).map(row).collect()
+    }
+
     /// Calibration rows of one device.
     pub fn calibration_len(&self, device: &DeviceId) -> usize {
         self.devices
@@ -129,5 +136,29 @@ mod tests {
         }
         windows.retain(&BTreeSet::from(["b".into()]));
         assert_eq!((windows.devices(), windows.examples()), (1, 1));
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_all_devices_and_bounded() {
+        let mut windows = Windows::new(200);
+        assert!(windows.sample(10).is_empty());
+        for i in 0..60u8 {
+            windows.keep(example("a", f32::from(i)));
+            windows.keep(example("b", 100.0 + f32::from(i)));
+        }
+        let all: usize = windows
+            .calibration()
+            .iter()
+            .map(|(_, rows)| rows.len())
+            .sum();
+        assert_eq!(windows.sample(1_000).len(), all);
+        let few = windows.sample(7);
+        assert!((4..=7).contains(&few.len()), "{}", few.len());
+        let of_a = few.iter().filter(|row| row.values[0] < 100.0).count();
+        assert!(
+            of_a.abs_diff(few.len() - of_a) <= 1,
+            "{of_a} of {}",
+            few.len()
+        );
     }
 }
