@@ -2,7 +2,7 @@
 
 use super::rounds::learning;
 use super::{ASK_LIMIT, Outcome, done};
-use crate::models::store;
+use crate::models::{name, store};
 use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -141,14 +141,13 @@ fn short(digest: &wire::Digest) -> String {
 
 fn export(config: &Path, name: &str, to: &Path) -> Outcome {
     let learning = learning(config, ALL)?;
-    let wanted = name.to_ascii_lowercase();
-    let named = |(entry, model): &(&RoundEntry, &ModelEntry)| {
-        name.parse() == Ok(entry.round.0)
-            || (name.len() >= 8 && model.model.to_string().starts_with(&wanted))
-    };
-    let (entry, model) = made(&learning).filter(named).last().ok_or_else(|| {
-        format!("`{name}` is neither a round that made a model nor the first 8 or more digits of one; `glasshouse models list` shows them")
-    })?;
+    let named: Vec<_> = made(&learning)
+        .map(|(entry, model)| (entry.round, model.model))
+        .collect();
+    let (round, _) = name::resolve(name, &named, [])?;
+    let (entry, model) = made(&learning)
+        .find(|(entry, _)| entry.round == round)
+        .ok_or("the model was made by none of the rounds that are remembered")?;
     let dir = config::load(config)?.node.data_dir.join("models");
     let here = store::list(&dir);
     let (_, _, path) = here

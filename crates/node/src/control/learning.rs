@@ -2,13 +2,10 @@
 
 use super::{Control, refused};
 use crate::effects::fetch_model;
-use crate::models::{Models, Published};
+use crate::models::{Models, Published, name};
 use ledger::{RoundOutcome, Rounds};
 use wire::control::{Answer, Learning, ModelEntry, ModelJob, RoundEnd, RoundEntry};
 use wire::{Act, Digest, Level, Round};
-
-/// Fewest hexadecimal digits that name a model: fewer are easily those of two.
-const MIN_DIGITS: usize = 8;
 
 pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
     let ended = rounds.history.iter().map(|ended| RoundEntry {
@@ -65,40 +62,38 @@ impl Control {
                 Level::LEARNING
             ));
         }
-        let (model, act, done) = match job {
+        let (name, back) = match job {
             ModelJob::Unpin => {
                 let done = "rows are scored by the newest model again.";
                 return self
                     .act(Act::ModelUnpinned { reason }, done.to_owned())
                     .await;
             }
-            ModelJob::Pin { model } => match resolve(&state.rounds, model) {
-                Ok((round, model)) => (
-                    (round, model),
-                    Act::ModelPinned { model, reason },
-                    format!("rows are scored by the model of round {round} until it is unpinned."),
-                ),
-                Err(why) => return refused(why),
-            },
-            ModelJob::RollBack { model } => match resolve(&state.rounds, model) {
-                Ok((round, model)) => (
-                    (round, model),
-                    Act::ModelRolledBack { model, reason },
-                    format!(
-                        "learning goes on from the model of round {round}; rows are scored by it."
-                    ),
-                ),
-                Err(why) => return refused(why),
-            },
+            ModelJob::Pin { model } => (model, false),
+            ModelJob::RollBack { model } => (model, true),
         };
-        if let Err(why) = self.secure_model(model).await {
+        let (round, model) = match named(&state.rounds, name) {
+            Ok(found) => found,
+            Err(why) => return refused(why),
+        };
+        if let Err(why) = self.secure_model(round, model).await {
             return refused(why);
         }
+        let (act, done) = match back {
+            false => (
+                Act::ModelPinned { model, reason },
+                format!("rows are scored by the model of round {round} until it is unpinned."),
+            ),
+            true => (
+                Act::ModelRolledBack { model, reason },
+                format!("learning goes on from the model of round {round}; rows are scored by it."),
+            ),
+        };
         self.act(act, done).await
     }
 
     /// Before the ledger names a model, this node has it on disk: what nobody has would stop learning.
-    async fn secure_model(&self, (round, digest): (Round, Digest)) -> Result<(), String> {
+    async fn secure_model(&self, round: Round, digest: Digest) -> Result<(), String> {
         let found = match self.models.find(digest) {
             Some(model) => Some(model.parameters),
             None => fetch_model(&self.links, digest).await,
@@ -121,34 +116,17 @@ impl Control {
     }
 }
 
-/// A model by the number of the round that made it, or by the first digits of its digest.
-fn resolve(rounds: &Rounds, name: &str) -> Result<(Round, Digest), String> {
-    let mut known: Vec<Digest> = Vec::new();
-    for ended in &rounds.history {
-        if let RoundOutcome::Closed { model, .. } = ended.outcome {
-            if name.parse() == Ok(ended.round.0) {
-                return Ok((ended.round, model));
-            }
-            known.push(model);
-        }
-        known.push(ended.base);
-    }
-    known.sort();
-    known.dedup();
-    let digits = name.len() >= MIN_DIGITS && name.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let wanted = name.to_ascii_lowercase();
-    let mut matching = known
-        .into_iter()
-        .filter(|model| digits && model.to_string().starts_with(&wanted));
-    match (matching.next(), matching.next()) {
-        (Some(model), None) => Ok((rounds.maker(&model).unwrap_or_default(), model)),
-        (Some(_), Some(_)) => Err(format!("two models begin with {name}; give more digits")),
-        (None, _) => Err(format!(
-            "`{name}` is neither one of the last {} rounds that made a model nor the first {MIN_DIGITS} or more digits of \
-             such a model; `glasshouse models list` shows them",
-            ledger::MAX_HISTORY
-        )),
-    }
+/// The model of that name, among those of the rounds that the ledger's state remembers.
+fn named(rounds: &Rounds, name: &str) -> Result<(Round, Digest), String> {
+    let made = rounds
+        .history
+        .iter()
+        .filter_map(|ended| match ended.outcome {
+            RoundOutcome::Closed { model, .. } => Some((ended.round, model)),
+            RoundOutcome::Abandoned(_) => None,
+        });
+    let bases = rounds.history.iter().map(|ended| ended.base);
+    name::resolve(name, &made.collect::<Vec<_>>(), bases)
 }
 
 #[cfg(test)]
@@ -183,18 +161,16 @@ mod tests {
         rounds
     }
 
+    /// `models::name` has the rule.
     #[test]
-    fn a_model_has_the_name_of_its_round_or_of_its_first_digits() {
+    fn models_of_remembered_rounds_and_what_they_started_from_can_be_chosen() {
         let rounds = rounds();
         let two = (Round(2), Digest([2; 32]));
-        assert_eq!(resolve(&rounds, "2"), Ok(two));
-        assert_eq!(resolve(&rounds, "02020202"), Ok(two));
-        assert_eq!(
-            resolve(&rounds, "00000000"),
-            Ok((Round(0), Digest([0; 32])))
-        );
+        assert_eq!(named(&rounds, "2"), Ok(two));
+        assert_eq!(named(&rounds, "02020202"), Ok(two));
+        assert_eq!(named(&rounds, "00000000"), Ok((Round(0), Digest([0; 32]))));
         for wrong in ["3", "0202", "zz", "ffffffff", "-1", ""] {
-            let why = resolve(&rounds, wrong).unwrap_err();
+            let why = named(&rounds, wrong).unwrap_err();
             assert!(why.contains("models list"), "{wrong}: {why}");
         }
     }

@@ -1,6 +1,7 @@
 //! The cluster's models as this node has them: the one rows are scored by, the newest ones in memory for
 //! rounds, and a few on disk for the next start and for people who want one back.
 
+pub mod name;
 pub mod store;
 
 use learn::{Model, Shape};

@@ -99,16 +99,13 @@ fn name(round: Round, digest: Digest) -> String {
     format!("{:0ROUND_DIGITS$x}-{digest}.safetensors", round.0)
 }
 
-fn parse(name: &str) -> Option<(Round, Digest)> {
-    let (round, digest) = name.strip_suffix(".safetensors")?.split_once('-')?;
+fn parse(file: &str) -> Option<(Round, Digest)> {
+    let (round, digest) = file.strip_suffix(".safetensors")?.split_once('-')?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(digest, &mut bytes).ok()?;
-    let round = u64::from_str_radix(round, 16).ok()?;
-    (round_name_is_whole(name, round)).then_some((Round(round), Digest(bytes)))
-}
-
-fn round_name_is_whole(name: &str, round: u64) -> bool {
-    name.starts_with(&format!("{round:0ROUND_DIGITS$x}-"))
+    let model = (Round(u64::from_str_radix(round, 16).ok()?), Digest(bytes));
+    // One name for each model.
+    (name(model.0, model.1) == file).then_some(model)
 }
 
 #[cfg(test)]
