@@ -13,7 +13,8 @@ use crate::detect::{Scores, standardised_residuals, top};
 use federation::fedavg::{self, AggregateError, Contribution, ServerOptimizer};
 use federation::robust::Rule;
 use gear::smd::{METRICS, Values};
-use learn::{Model, Row, Shape, TrainConfig};
+use learn::{Model, Row, Series, Shape, TrainConfig};
+use std::slice::from_ref;
 
 /// Every this many training rows one is learned from: neighbours in time say nearly the same.
 const STRIDE: usize = 4;
@@ -45,8 +46,10 @@ pub enum TrainingError {
 }
 
 /// Settings of a comparison.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
+    /// The model's layers.
+    pub shape: Shape,
     /// Rounds, and passes of the ways without rounds.
     pub rounds: u32,
     /// Of initial weights and the order of rows.
@@ -64,7 +67,7 @@ impl Plan {
     }
 
     fn initial(&self) -> Result<Model, learn::Error> {
-        Model::initial(Shape::default(), self.seed)
+        Model::initial(self.shape.clone(), self.seed)
     }
 }
 
@@ -87,32 +90,31 @@ impl Cohort {
         }
     }
 
-    fn shard(&self, machine: usize) -> Vec<Row> {
-        self.train[machine]
-            .iter()
-            .step_by(STRIDE)
-            .copied()
-            .collect()
+    fn shard(&self, machine: usize) -> Series {
+        let mut shard = Series::default();
+        for (index, row) in self.train[machine].iter().enumerate() {
+            shard.push(*row, index.is_multiple_of(STRIDE));
+        }
+        shard
     }
 
     /// The model of each machine after each of the ways asked for, by `told` informed of every pass.
     pub fn train(
         &self,
         way: Way,
-        plan: Plan,
+        plan: &Plan,
         told: &mut dyn FnMut(u32),
     ) -> Result<Vec<Model>, TrainingError> {
-        let shards: Vec<Vec<Row>> = (0..self.train.len()).map(|m| self.shard(m)).collect();
+        let shards: Vec<Series> = (0..self.train.len()).map(|m| self.shard(m)).collect();
         match way {
             Way::Centralised => {
-                let pooled: Vec<Row> = shards.concat();
-                let model = alone(plan.initial()?, &pooled, plan, plan.rounds, told)?;
+                let model = alone(plan.initial()?, &shards, plan, plan.rounds, told)?;
                 copies(&model, shards.len())
             }
             Way::Local => {
                 let each = shards
                     .iter()
-                    .map(|shard| alone(plan.initial()?, shard, plan, plan.rounds, told));
+                    .map(|shard| alone(plan.initial()?, from_ref(shard), plan, plan.rounds, told));
                 each.collect()
             }
             Way::Federated => copies(&federated(&shards, plan, told)?, shards.len()),
@@ -121,7 +123,7 @@ impl Cohort {
                 let each = shards.iter().map(|shard| {
                     let copy =
                         Model::with_parameters(shared.shape().clone(), &shared.parameters())?;
-                    alone(copy, shard, plan, PERSONAL_PASSES, &mut |_| {})
+                    alone(copy, from_ref(shard), plan, PERSONAL_PASSES, &mut |_| {})
                 });
                 each.collect()
             }
@@ -131,7 +133,7 @@ impl Cohort {
     /// Standardised residuals by the machine's model, the mean of the largest of each row.
     pub fn scores(&self, machine: usize, model: &Model) -> Result<Scores, learn::Error> {
         let left = |rows: &[Row]| -> Result<Vec<Values>, learn::Error> {
-            let residuals = model.residuals(rows)?;
+            let residuals = model.residuals(&[rows.to_vec().into()])?;
             let values = |r: &[f32; learn::SLOTS]| -> Values {
                 std::array::from_fn(|metric| f64::from(r[metric]))
             };
@@ -154,8 +156,8 @@ fn copies(model: &Model, count: usize) -> Result<Vec<Model>, TrainingError> {
 
 fn alone(
     mut model: Model,
-    rows: &[Row],
-    plan: Plan,
+    rows: &[Series],
+    plan: &Plan,
     passes: u32,
     told: &mut dyn FnMut(u32),
 ) -> Result<Model, TrainingError> {
@@ -177,8 +179,8 @@ fn alone(
 }
 
 fn federated(
-    shards: &[Vec<Row>],
-    plan: Plan,
+    shards: &[Series],
+    plan: &Plan,
     told: &mut dyn FnMut(u32),
 ) -> Result<Model, TrainingError> {
     let mut model = plan.initial()?;
@@ -186,7 +188,7 @@ fn federated(
     for round in 0..plan.rounds {
         let trained = shards
             .iter()
-            .map(|shard| model.train(shard, plan.config(u64::from(round))))
+            .map(|shard| model.train(from_ref(shard), plan.config(u64::from(round))))
             .collect::<Result<Vec<_>, _>>()?;
         let contributions: Vec<Contribution<'_>> = trained
             .iter()

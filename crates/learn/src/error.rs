@@ -48,10 +48,12 @@ pub enum Error {
         limit: usize,
     },
     /// A shape out of bounds.
-    #[error("hidden layers {hidden:?} are not a usable shape: {rule}")]
+    #[error("hidden layers {hidden:?} with a kernel of {kernel} are not a usable shape: {rule}")]
     Shape {
         /// The widths asked for.
         hidden: Vec<usize>,
+        /// The kernel asked for.
+        kernel: usize,
         /// What would be right.
         rule: &'static str,
     },

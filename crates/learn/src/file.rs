@@ -2,7 +2,8 @@
 //! header. The names are those of a `torch.nn.Sequential` of `Linear` layers with an activation between each
 //! two, so that Python takes the file with `load_state_dict(safetensors.torch.load_file(path))`.
 //!
-//! The header's metadata says what else one must know: `activation`, and whatever the writer adds.
+//! The header's metadata says what else one must know: `activation`, `kernel` (1 unless it is there), and
+//! whatever the writer adds.
 
 use crate::{Activation, Error, SLOTS, Shape};
 use safetensors::tensor::{Dtype, TensorView};
@@ -50,6 +51,7 @@ pub fn encode(
         "activation".to_owned(),
         name_of(shape.activation).to_owned(),
     );
+    metadata.insert("kernel".to_owned(), shape.kernel.to_string());
     serialize(tensors, &Some(metadata)).map_err(broken)
 }
 
@@ -90,7 +92,19 @@ pub fn decode(bytes: &[u8]) -> Result<Stored, Error> {
             "its last layer does not have {SLOTS} outputs"
         )));
     }
-    let shape = Shape { hidden, activation };
+    let kernel = match about.get("kernel") {
+        None => 1,
+        Some(kernel) => kernel.parse().map_err(|_| {
+            Error::File(format!(
+                "its metadata has the kernel {kernel:?}; a number of rows belongs there"
+            ))
+        })?,
+    };
+    let shape = Shape {
+        hidden,
+        activation,
+        kernel,
+    };
     shape.check()?;
     let mut parameters = Vec::with_capacity(shape.parameter_count());
     for (name, dimensions) in tensors_of(&shape) {
@@ -143,12 +157,13 @@ mod tests {
         Shape {
             hidden: vec![3, 2],
             activation: Activation::Relu,
+            kernel: 1,
         }
     }
 
     #[test]
     fn what_was_written_is_read() {
-        for shape in [Shape::default(), small()] {
+        for shape in [Shape::default(), small(), Shape::temporal()] {
             let parameters = Model::initial(shape.clone(), 3).unwrap().parameters();
             let about = BTreeMap::from([("round".to_owned(), "7".to_owned())]);
             let bytes = encode(&shape, &parameters, &about).unwrap();

@@ -1,23 +1,17 @@
-//! Tensors: the dense layers and what goes in and out of them.
+//! Tensors: the layers and what goes in and out of them.
 //!
 //! `tch` panics where libtorch reports an error. The shapes here are right by construction and
 //! inputs were checked before, so what can remain is a lack of memory or a defect; the
 //! [`Learner`](crate::Learner) turns such a panic into an error of the job.
 
-use crate::{Activation, CLIP, Row, SLOTS, Shape};
+use crate::{Activation, CLIP, Row, SLOTS, Series, Shape};
 use std::cell::Cell;
 use tch::{Kind, Tensor};
 
-/// One dense layer, y = x·Wᵀ + b.
+/// One layer, y = x·Wᵀ + b.
 pub(crate) struct Dense {
     pub(crate) weight: Tensor, // [outputs, inputs]
     pub(crate) bias: Tensor,   // [outputs]
-}
-
-/// Rows as tensors.
-pub(crate) struct Batch {
-    pub(crate) input: Tensor, // [rows, 2·SLOTS]: clipped values, 0 where absent; then the mask
-    pub(crate) mask: Tensor,  // [rows, SLOTS], 0 or 1
 }
 
 /// One intra-op thread for libtorch, set before a thread's first operation: two of its threads
@@ -69,48 +63,94 @@ pub(crate) fn tensors(layers: &[Dense]) -> impl Iterator<Item = &Tensor> {
     layers.iter().flat_map(|layer| [&layer.weight, &layer.bias])
 }
 
-pub(crate) fn batch(rows: &[Row]) -> Batch {
-    use_one_thread();
-    let mut flat = Vec::with_capacity(rows.len() * Shape::INPUT);
-    for row in rows {
-        // Selected, not multiplied: NaN · 0 would be NaN.
-        let clipped = |slot: usize| {
-            if row.mask[slot] {
-                row.values[slot].clamp(-CLIP, CLIP)
-            } else {
-                0.0
-            }
-        };
-        flat.extend((0..SLOTS).map(clipped));
-        flat.extend(row.mask.iter().map(|&present| f32::from(u8::from(present))));
-    }
-    let input = Tensor::from_slice(&flat).reshape([rows.len() as i64, Shape::INPUT as i64]);
-    let mask = input.narrow(1, SLOTS as i64, SLOTS as i64).contiguous();
-    Batch { input, mask }
+/// Rows as one tensor, and where those that are asked for stand in it.
+pub(crate) struct Data {
+    input: Tensor,       // [rows, 2·SLOTS]: clipped values, 0 where absent; then the mask
+    positions: Vec<i64>, // of the rows asked for
+    reach: i64,
 }
 
-impl Batch {
-    /// The rows at `indices`.
-    pub(crate) fn select(&self, indices: &[i64]) -> Self {
-        let indices = Tensor::from_slice(indices);
+/// Rows to rebuild, each with those before it.
+pub(crate) struct Batch {
+    input: Tensor,  // [rows · reach, 2·SLOTS], the oldest of each first
+    values: Tensor, // [rows, SLOTS]
+    mask: Tensor,   // [rows, SLOTS], 0 or 1
+}
+
+impl Data {
+    /// In front of each series stand as many empty rows as a model looks back: what came before is not known.
+    pub(crate) fn new(series: &[Series], shape: &Shape) -> Self {
+        use_one_thread();
+        let before = shape.reach() - 1;
+        let mut flat: Vec<f32> = Vec::new();
+        let mut positions = Vec::new();
+        for series in series {
+            flat.resize(flat.len() + before * Shape::INPUT, 0.0);
+            for (row, asked) in series.iter() {
+                if *asked {
+                    positions.push((flat.len() / Shape::INPUT) as i64);
+                } else if before == 0 {
+                    continue;
+                }
+                write(row, &mut flat);
+            }
+        }
+        let rows = (flat.len() / Shape::INPUT) as i64;
         Self {
-            input: self.input.index_select(0, &indices),
-            mask: self.mask.index_select(0, &indices),
+            input: Tensor::from_slice(&flat).reshape([rows, Shape::INPUT as i64]),
+            positions,
+            reach: shape.reach() as i64,
         }
     }
 
-    fn values(&self) -> Tensor {
-        self.input.narrow(1, 0, SLOTS as i64)
+    /// How many rows are asked for.
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// The rows asked for at `indices` of all that are.
+    pub(crate) fn select(&self, indices: impl Iterator<Item = usize>) -> Batch {
+        let newest: Vec<i64> = indices.map(|index| self.positions[index]).collect();
+        let all: Vec<i64> = newest
+            .iter()
+            .flat_map(|newest| newest - self.reach + 1..=*newest)
+            .collect();
+        let input = self.input.index_select(0, &Tensor::from_slice(&all));
+        let slots = SLOTS as i64;
+        let last = input
+            .view([newest.len() as i64, self.reach, Shape::INPUT as i64])
+            .select(1, self.reach - 1);
+        Batch {
+            values: last.narrow(1, 0, slots),
+            mask: last.narrow(1, slots, slots),
+            input,
+        }
     }
 }
 
-/// The network's reconstruction, [rows, SLOTS].
-pub(crate) fn forward(layers: &[Dense], activation: Activation, batch: &Batch) -> Tensor {
+fn write(row: &Row, flat: &mut Vec<f32>) {
+    // Selected, not multiplied: NaN · 0 would be NaN.
+    let clipped = |slot: usize| {
+        if row.mask[slot] {
+            row.values[slot].clamp(-CLIP, CLIP)
+        } else {
+            0.0
+        }
+    };
+    flat.extend((0..SLOTS).map(clipped));
+    flat.extend(row.mask.iter().map(|&present| f32::from(u8::from(present))));
+}
+
+/// The network's reconstruction, [rows, SLOTS]. A unit's inputs lie side by side, so that a convolution whose
+/// steps are as long as its kernel is a matrix product.
+pub(crate) fn forward(layers: &[Dense], shape: &Shape, batch: &Batch) -> Tensor {
     let mut x = batch.input.shallow_clone();
-    for (index, layer) in layers.iter().enumerate() {
-        x = x.linear(&layer.weight, Some(&layer.bias));
+    for (index, (layer, (inputs, _))) in layers.iter().zip(shape.layers()).enumerate() {
+        x = x
+            .view([-1, inputs as i64])
+            .linear(&layer.weight, Some(&layer.bias));
         if index + 1 < layers.len() {
-            x = match activation {
+            x = match shape.activation {
                 Activation::Elu => x.elu(),
                 Activation::Relu => x.relu(),
             };
@@ -121,12 +161,8 @@ pub(crate) fn forward(layers: &[Dense], activation: Activation, batch: &Batch) -
 
 /// Sum of squared errors over present slots, and their number. Sums in f64: a mean over
 /// millions of slots in f32 loses digits.
-pub(crate) fn squared_error(
-    layers: &[Dense],
-    activation: Activation,
-    batch: &Batch,
-) -> (Tensor, Tensor) {
-    let error = (forward(layers, activation, batch) - batch.values()) * &batch.mask;
+pub(crate) fn squared_error(layers: &[Dense], shape: &Shape, batch: &Batch) -> (Tensor, Tensor) {
+    let error = (forward(layers, shape, batch) - &batch.values) * &batch.mask;
     (
         error.square().sum(Kind::Double),
         batch.mask.sum(Kind::Double),

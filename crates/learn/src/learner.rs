@@ -7,7 +7,7 @@
 //! In a simulation nothing may happen beside the one thread of the node: there a job is done while
 //! it is handed over ([`Learner::inline`]), and takes no time on the node's clock.
 
-use crate::{Error, Model, Row, SLOTS, Shape, TrainConfig, Trained};
+use crate::{Error, Model, SLOTS, Series, Shape, TrainConfig, Trained};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -27,7 +27,7 @@ pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Trial {
     /// Normal rows of the devices at hand; none: it passes.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Series>,
     /// Its mean squared error on them may be so many times that of the model in use.
     pub worst_ratio: f64,
 }
@@ -57,12 +57,12 @@ enum Job {
     },
     Train {
         base: Vec<f32>,
-        rows: Vec<Row>,
+        rows: Vec<Series>,
         config: TrainConfig,
         reply: Reply<Trained>,
     },
     Residuals {
-        rows: Vec<Row>,
+        rows: Vec<Series>,
         reply: Reply<Vec<[f32; SLOTS]>>,
     },
 }
@@ -139,7 +139,7 @@ impl Learner {
     pub fn train(
         &self,
         base: Vec<f32>,
-        rows: Vec<Row>,
+        rows: Vec<Series>,
         config: TrainConfig,
         reply: Reply<Trained>,
     ) -> Result<(), Error> {
@@ -152,7 +152,7 @@ impl Learner {
     }
 
     /// Residuals of `rows` by the scoring model, see [`Model::residuals`].
-    pub fn residuals(&self, rows: Vec<Row>, reply: Reply<Vec<[f32; SLOTS]>>) -> Result<(), Error> {
+    pub fn residuals(&self, rows: Vec<Series>, reply: Reply<Vec<[f32; SLOTS]>>) -> Result<(), Error> {
         self.submit(Job::Residuals { rows, reply })
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Row;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ fn shape() -> Shape {
     }
 }
 
-fn rows(count: usize) -> Vec<Row> {
-    (0..count)
-        .map(|i| Row::dense(&[(i as f32 * 0.37).sin(), (i as f32 * 0.37).cos(), 0.5]))
-        .collect()
+fn rows(count: usize) -> Vec<Series> {
+    let rows = (0..count)
+        .map(|i| Row::dense(&[(i as f32 * 0.37).sin(), (i as f32 * 0.37).cos(), 0.5]));
+    vec![rows.collect::<Vec<Row>>().into()]
 }
 
 /// A reply and where its result arrives.

@@ -1,8 +1,9 @@
 //! Learning on libtorch: an autoencoder for masked, standardised readings, and the one thread
 //! that owns it. The only crate that knows `tch`.
 //!
-//! * [`Row`]: what a device looked like at one moment; slots that it lacks are masked out.
-//! * [`Shape`]: the layers. Two nodes can average their models only if their shapes are equal.
+//! * [`Row`]: what a device looked like at one moment; slots that it lacks are masked out. [`Series`]: over time.
+//! * [`Shape`]: the layers, of one row (dense) or of the last ones (temporal). Two nodes can average their models
+//!   only if their shapes are equal.
 //! * [`Model`]: parameters as one flat vector, [`train`](Model::train) to a delta,
 //!   [`residuals`](Model::residuals) to score by.
 //! * [`mod@file`]: a model as a safetensors file, which Python reads, too.
@@ -25,7 +26,7 @@ mod train;
 
 pub use error::Error;
 pub use learner::{Learner, QUEUE, Reply, Trial, Verdict};
-pub use model::{MAX_ROWS, Model};
-pub use row::{CLIP, Row, SLOTS};
-pub use shape::{Activation, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shape};
+pub use model::Model;
+pub use row::{CLIP, MAX_ROWS, Row, SLOTS, Series};
+pub use shape::{Activation, MAX_HIDDEN_LAYERS, MAX_KERNEL, MAX_REACH, MAX_WIDTH, Shape};
 pub use train::{MAX_BATCH, MAX_EPOCHS, TrainConfig, Trained};

@@ -1,17 +1,15 @@
 //! The autoencoder as a value: parameters in, residuals out.
 
-use crate::layers::{self, Dense};
+use crate::layers::{self, Data, Dense};
 use crate::random::SplitMix;
-use crate::{Error, Row, SLOTS, Shape, row};
+use crate::{Error, SLOTS, Series, Shape, row};
+use std::ops::Range;
 
-/// Most rows in one job: as tensors they take 64 MB.
-pub const MAX_ROWS: usize = 200_000;
-
-/// Rows that go through the network at once when no gradient is needed: bounds the memory of
-/// the hidden layers without costing speed.
+/// Rows that go through the network at once when no gradient is needed, those looked back at included: bounds
+/// the memory of the hidden layers without costing speed.
 const CHUNK: usize = 4096;
 
-/// A dense autoencoder of a [`Shape`].
+/// An autoencoder of a [`Shape`].
 pub struct Model {
     pub(crate) shape: Shape,
     pub(crate) layers: Vec<Dense>,
@@ -64,64 +62,58 @@ impl Model {
         Ok(())
     }
 
-    /// Mean squared error over the present slots of all rows, values clipped at
+    /// Mean squared error over the present slots of all rows asked for, values clipped at
     /// [`CLIP`](crate::CLIP); 0 when no slot is present.
-    pub fn loss(&self, rows: &[Row]) -> Result<f64, Error> {
-        check_rows(rows)?;
-        Ok(self.mean_squared_error(rows))
+    pub fn loss(&self, series: &[Series]) -> Result<f64, Error> {
+        row::check(series)?;
+        Ok(self.mean_squared_error(&Data::new(series, &self.shape)))
     }
 
-    /// Value minus reconstruction, per row and slot; 0 where the slot is absent.
-    pub fn residuals(&self, rows: &[Row]) -> Result<Vec<[f32; SLOTS]>, Error> {
-        check_rows(rows)?;
-        let mut all = Vec::with_capacity(rows.len());
-        let mut flat = Vec::new();
-        for chunk in rows.chunks(CHUNK) {
-            flat.resize(chunk.len() * SLOTS, 0.0);
-            let batch = layers::batch(chunk);
+    /// Value minus reconstruction, per row asked for and slot; 0 where the slot is absent.
+    pub fn residuals(&self, series: &[Series]) -> Result<Vec<[f32; SLOTS]>, Error> {
+        row::check(series)?;
+        let data = Data::new(series, &self.shape);
+        let mut rebuilt = vec![0.0; data.len() * SLOTS];
+        for (chunk, place) in self.chunks(&data).zip(rebuilt.chunks_mut(self.chunk() * SLOTS)) {
+            let batch = data.select(chunk);
+            let count = place.len();
             tch::no_grad(|| {
-                layers::forward(&self.layers, self.shape.activation, &batch)
-                    .copy_data(&mut flat, chunk.len() * SLOTS);
+                layers::forward(&self.layers, &self.shape, &batch).copy_data(place, count);
             });
-            all.extend(
-                chunk
-                    .iter()
-                    .zip(flat.chunks(SLOTS))
-                    .map(|(row, reconstruction)| {
-                        std::array::from_fn(|slot| {
-                            if row.mask[slot] {
-                                row.values[slot] - reconstruction[slot]
-                            } else {
-                                0.0
-                            }
-                        })
-                    }),
-            );
         }
-        Ok(all)
+        let asked = series.iter().flat_map(Series::iter).filter(|(_, asked)| *asked);
+        let residuals = asked.zip(rebuilt.chunks(SLOTS)).map(|((row, _), rebuilt)| {
+            std::array::from_fn(|slot| {
+                if row.mask[slot] {
+                    row.values[slot] - rebuilt[slot]
+                } else {
+                    0.0
+                }
+            })
+        });
+        Ok(residuals.collect())
     }
 
-    pub(crate) fn mean_squared_error(&self, rows: &[Row]) -> f64 {
+    pub(crate) fn mean_squared_error(&self, data: &Data) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
-        for chunk in rows.chunks(CHUNK) {
-            let batch = layers::batch(chunk);
+        for chunk in self.chunks(data) {
+            let batch = data.select(chunk);
             let (error, present) =
-                tch::no_grad(|| layers::squared_error(&self.layers, self.shape.activation, &batch));
+                tch::no_grad(|| layers::squared_error(&self.layers, &self.shape, &batch));
             sum += error.double_value(&[]);
             count += present.double_value(&[]);
         }
         if count == 0.0 { 0.0 } else { sum / count }
     }
-}
 
-pub(crate) fn check_rows(rows: &[Row]) -> Result<(), Error> {
-    if rows.len() > MAX_ROWS {
-        return Err(Error::TooManyRows {
-            rows: rows.len(),
-            limit: MAX_ROWS,
-        });
+    fn chunk(&self) -> usize {
+        (CHUNK / self.shape.reach()).max(1)
     }
-    row::check(rows)
+
+    fn chunks(&self, data: &Data) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (len, chunk) = (data.len(), self.chunk());
+        (0..len).step_by(chunk).map(move |start| start..(start + chunk).min(len))
+    }
 }
 
 fn check_parameters(shape: &Shape, parameters: &[f32]) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! The input: one device at one moment.
+//! The input: devices over time.
 
 use crate::Error;
 
@@ -11,8 +11,8 @@ pub const SLOTS: usize = 40;
 /// against the unclipped value, so the broken sensor still stands out.
 pub const CLIP: f32 = 10.0;
 
-/// Standardised values with their presence. What stands in an absent slot never matters, NaN
-/// included.
+/// One device at one moment: standardised values with their presence. What stands in an absent slot never
+/// matters, NaN included.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Row {
     /// Standardised values: about zero mean and unit spread per slot and device.
@@ -32,11 +32,67 @@ impl Row {
         row.mask[..values.len()].fill(true);
         row
     }
+
+    fn is_empty(&self) -> bool {
+        !self.mask.contains(&true)
+    }
 }
 
-/// Refuses non-finite values in present slots.
-pub(crate) fn check(rows: &[Row]) -> Result<(), Error> {
-    for (index, row) in rows.iter().enumerate() {
+/// Rows of one device, the oldest first. A job is about those that are *asked for*; the others say what came
+/// before them, which matters to a model that looks back ([`Shape::reach`](crate::Shape::reach)).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Series(Vec<(Row, bool)>);
+
+impl Series {
+    /// Takes a row: `asked` for, or what came before.
+    pub fn push(&mut self, row: Row, asked: bool) {
+        self.0.push((row, asked));
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many are asked for.
+    pub fn asked(&self) -> usize {
+        self.0.iter().filter(|(_, asked)| *asked).count()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Row, bool)> {
+        self.0.iter()
+    }
+
+    /// The same, empty rows never asked for: they have no gradient, and would only thin out the batches.
+    pub(crate) fn without_empty(&self) -> Self {
+        let rows = self.0.iter();
+        Self(
+            rows.map(|(row, asked)| (*row, *asked && !row.is_empty()))
+                .collect(),
+        )
+    }
+}
+
+/// All are asked for.
+impl From<Vec<Row>> for Series {
+    fn from(rows: Vec<Row>) -> Self {
+        Self(rows.into_iter().map(|row| (row, true)).collect())
+    }
+}
+
+/// Most rows in one job: as tensors they take 64 MB.
+pub const MAX_ROWS: usize = 200_000;
+
+/// Refuses too many rows, and values that are not finite in present slots.
+pub(crate) fn check(series: &[Series]) -> Result<(), Error> {
+    let rows = series.iter().map(Series::rows).sum();
+    if rows > MAX_ROWS {
+        return Err(Error::TooManyRows {
+            rows,
+            limit: MAX_ROWS,
+        });
+    }
+    for (index, (row, _)) in series.iter().flat_map(Series::iter).enumerate() {
         for (slot, (&value, &present)) in row.values.iter().zip(&row.mask).enumerate() {
             if present && !value.is_finite() {
                 return Err(Error::NonFiniteValue {

@@ -1,9 +1,8 @@
 //! Local training: from a base model to a delta.
 
-use crate::layers::{self, Batch, Dense};
-use crate::model::check_rows;
+use crate::layers::{self, Batch, Data, Dense};
 use crate::random::SplitMix;
-use crate::{Error, Model, Row};
+use crate::{Error, Model, Series, row};
 use tch::nn::{self, OptimizerConfig as _};
 use tch::{Device, Kind, Tensor};
 
@@ -81,37 +80,32 @@ impl TrainConfig {
 }
 
 impl Model {
-    /// Trains on `rows` with Adam, starting from the model's parameters. The model itself is
+    /// Trains on the rows asked for with Adam, starting from the model's parameters. The model itself is
     /// left as it was: the caller decides what becomes of the delta.
-    pub fn train(&self, rows: &[Row], config: TrainConfig) -> Result<Trained, Error> {
-        self.train_while(rows, config, &|| true)
+    pub fn train(&self, series: &[Series], config: TrainConfig) -> Result<Trained, Error> {
+        self.train_while(series, config, &|| true)
     }
 
     /// As [`train`](Self::train), but ends with [`Error::Stopped`] after the step in which `go`
     /// turned false.
     pub(crate) fn train_while(
         &self,
-        rows: &[Row],
+        series: &[Series],
         config: TrainConfig,
         go: &dyn Fn() -> bool,
     ) -> Result<Trained, Error> {
         config.check()?;
-        check_rows(rows)?;
-        // An empty row has no gradient; it would only thin out the batches.
-        let given = rows.len();
-        let rows: Vec<Row> = rows
-            .iter()
-            .filter(|row| row.mask.contains(&true))
-            .copied()
-            .collect();
-        if rows.is_empty() {
-            return Err(Error::NothingToLearn { rows: given });
+        row::check(series)?;
+        let filled: Vec<Series> = series.iter().map(Series::without_empty).collect();
+        let data = Data::new(&filled, &self.shape);
+        if data.len() == 0 {
+            let rows = series.iter().map(Series::asked).sum();
+            return Err(Error::NothingToLearn { rows });
         }
         let base = self.parameters();
-        let loss_before = self.mean_squared_error(&rows);
-        let data = layers::batch(&rows);
+        let loss_before = self.mean_squared_error(&data);
         let mut training = Training::new(self, &config)?;
-        let mut order: Vec<i64> = (0..rows.len() as i64).collect();
+        let mut order: Vec<usize> = (0..data.len()).collect();
         let mut random = SplitMix::new(config.seed);
         for epoch in 1..=config.epochs {
             random.shuffle(&mut order);
@@ -119,7 +113,7 @@ impl Model {
                 if !go() {
                     return Err(Error::Stopped);
                 }
-                training.step(&data.select(indices));
+                training.step(&data.select(indices.iter().copied()));
             }
             if !training
                 .model
@@ -140,12 +134,12 @@ impl Model {
             .zip(&base)
             .map(|(new, old)| new - old)
             .collect();
-        let loss_after = work.mean_squared_error(&rows);
+        let loss_after = work.mean_squared_error(&data);
         Ok(Trained {
             delta,
             loss_before,
             loss_after,
-            examples: rows.len() as u64,
+            examples: data.len() as u64,
         })
     }
 }
@@ -186,7 +180,7 @@ impl Training {
 
     fn step(&mut self, batch: &Batch) {
         let (error, present) =
-            layers::squared_error(&self.model.layers, self.model.shape.activation, batch);
+            layers::squared_error(&self.model.layers, &self.model.shape, batch);
         let mut loss = error / present;
         if let Some((anchor, mu)) = &self.anchor {
             let pairs = layers::tensors(&self.model.layers).zip(anchor);
@@ -200,13 +194,13 @@ impl Training {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shape;
+    use crate::{Row, Shape};
     use std::cell::Cell;
 
     #[test]
     fn a_stop_ends_training_within_the_step() {
         let model = Model::initial(Shape::default(), 1).unwrap();
-        let rows = [Row::dense(&[1.0, -1.0]); 10];
+        let rows = [Series::from(vec![Row::dense(&[1.0, -1.0]); 10])];
         let config = TrainConfig {
             epochs: 100,
             batch: 2,

@@ -49,17 +49,22 @@ fn python_reads_an_exported_model_and_finds_the_same_residuals() {
         })
         .collect();
     let shown = serde_json::to_string(&shown).unwrap();
-    for activation in [Activation::Elu, Activation::Relu] {
+    for (activation, kernel) in [
+        (Activation::Elu, 1),
+        (Activation::Relu, 1),
+        (Activation::Elu, 2),
+    ] {
         let shape = Shape {
             hidden: vec![12, 5],
             activation,
+            kernel,
         };
         let model = Model::initial(shape.clone(), 9).unwrap();
         let bytes = file::encode(&shape, &model.parameters(), &BTreeMap::new()).unwrap();
         let place = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(place.path(), bytes).unwrap();
         let theirs = residuals_in_python(place.path(), &shown);
-        let ours = model.residuals(&rows).unwrap();
+        let ours = model.residuals(&[rows.clone().into()]).unwrap();
         for ((theirs, ours), row) in theirs.iter().zip(&ours).zip(&rows) {
             for slot in 0..SLOTS {
                 match theirs[slot] {

@@ -8,6 +8,7 @@ use eval::product;
 use eval::report::{self, Line};
 use eval::together::{Cohort, Plan, Way};
 use gear::seed::Seed;
+use learn::Shape;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -198,10 +199,11 @@ fn together(
         let (mut alone, mut joined) = (Vec::new(), Vec::new());
         for seed in 1..=options.seeds {
             let plan = Plan {
+                shape: Shape::default(),
                 rounds: options.rounds,
                 seed,
             };
-            let models = cohort.train(way, plan, &mut |_| {})?;
+            let models = cohort.train(way, &plan, &mut |_| {})?;
             let scores = models
                 .iter()
                 .enumerate()

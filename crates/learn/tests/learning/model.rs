@@ -1,7 +1,7 @@
 //! What the model must be able to do, on data that every machine makes for itself.
 
-use crate::support::{PRESENT, Random, auc, round, score, synthetic};
-use learn::{Activation, Error, Model, Row, SLOTS, Shape, TrainConfig};
+use crate::support::{PRESENT, Random, auc, round, score, series, synthetic};
+use learn::{Activation, Error, Model, Row, SLOTS, Series, Shape, TrainConfig};
 
 fn model(seed: u64) -> Model {
     Model::initial(Shape::default(), seed).unwrap()
@@ -36,7 +36,7 @@ fn loss_falls_and_is_what_training_reports() {
         )
         .unwrap();
         let base = model.parameters();
-        let trained = model.train(&rows, config(8)).unwrap();
+        let trained = model.train(&series(&rows), config(8)).unwrap();
         assert_eq!(
             model.parameters(),
             base,
@@ -48,14 +48,14 @@ fn loss_falls_and_is_what_training_reports() {
             trained.loss_before,
             trained.loss_after
         );
-        assert_eq!(model.loss(&rows).unwrap(), trained.loss_before);
+        assert_eq!(model.loss(&series(&rows)).unwrap(), trained.loss_before);
         let new: Vec<f32> = base
             .iter()
             .zip(&trained.delta)
             .map(|(b, d)| b + d)
             .collect();
         model.set_parameters(&new).unwrap();
-        assert!((model.loss(&rows).unwrap() - trained.loss_after).abs() < 1e-4);
+        assert!((model.loss(&series(&rows)).unwrap() - trained.loss_after).abs() < 1e-4);
     }
 }
 
@@ -65,7 +65,7 @@ fn parameters_survive_the_round_trip_bit_for_bit() {
     let two = Model::with_parameters(Shape::default(), &one.parameters()).unwrap();
     assert_eq!(one.parameters(), two.parameters());
     let rows = synthetic(5, 3);
-    assert_eq!(one.residuals(&rows).unwrap(), two.residuals(&rows).unwrap());
+    assert_eq!(one.residuals(&series(&rows)).unwrap(), two.residuals(&series(&rows)).unwrap());
 }
 
 #[test]
@@ -74,6 +74,7 @@ fn parameters_have_the_documented_order() {
     let shape = Shape {
         hidden: vec![1],
         activation: Activation::Relu,
+        kernel: 1,
     };
     let mut flat = vec![0.0; shape.parameter_count()];
     flat[2] = 1.0; // first weight [1, 80]: input 2
@@ -85,7 +86,7 @@ fn parameters_have_the_documented_order() {
         values: [3.0; SLOTS],
         mask: [true; SLOTS],
     };
-    let residuals = model.residuals(&[row]).unwrap()[0];
+    let residuals = model.residuals(&series(&[row])).unwrap()[0];
     for (slot, residual) in residuals.iter().enumerate() {
         let reconstruction = [0.0, 3.0, 0.25][usize::from(slot == 5) + 2 * usize::from(slot == 6)];
         assert_eq!(*residual, 3.0 - reconstruction, "slot {slot}");
@@ -102,7 +103,7 @@ fn the_same_seed_gives_the_same_bits_and_another_one_does_not() {
         };
         (
             model(init).parameters(),
-            model(init).train(&rows, config).unwrap().delta,
+            model(init).train(&series(&rows), config).unwrap().delta,
         )
     };
     assert_eq!(run(1, 1), run(1, 1));
@@ -129,16 +130,16 @@ fn masked_slots_do_not_influence_anything() {
         .collect();
     let model = model(1);
     assert_eq!(
-        model.residuals(&clean).unwrap(),
-        model.residuals(&dirty).unwrap()
+        model.residuals(&series(&clean)).unwrap(),
+        model.residuals(&series(&dirty)).unwrap()
     );
     assert_eq!(
-        model.train(&clean, config(1)).unwrap(),
-        model.train(&dirty, config(1)).unwrap()
+        model.train(&series(&clean), config(1)).unwrap(),
+        model.train(&series(&dirty), config(1)).unwrap()
     );
     assert!(
         model
-            .residuals(&dirty)
+            .residuals(&series(&dirty))
             .unwrap()
             .iter()
             .all(|r| r[PRESENT..] == [0.0; SLOTS - PRESENT])
@@ -151,7 +152,7 @@ fn the_mask_tells_an_absent_slot_from_a_zero() {
     let mut absent = zero;
     absent.mask[1] = false;
     let model = model(1);
-    let residuals = model.residuals(&[zero, absent]).unwrap();
+    let residuals = model.residuals(&series(&[zero, absent])).unwrap();
     assert_ne!(residuals[0][0], residuals[1][0]);
 }
 
@@ -162,7 +163,7 @@ fn federated_averaging_comes_close_to_centralised_training() {
     // Unequal shards, so that the weighting matters.
     let shards = [&all[..300], &all[300..900], &all[900..]];
     let mut federated = model(1);
-    let initial = federated.loss(&all).unwrap();
+    let initial = federated.loss(&series(&all)).unwrap();
     for number in 0..ROUNDS {
         let config = TrainConfig {
             seed: u64::from(number),
@@ -171,8 +172,8 @@ fn federated_averaging_comes_close_to_centralised_training() {
         let parameters = round(&federated, &shards, config);
         federated.set_parameters(&parameters).unwrap();
     }
-    let federated = federated.loss(&all).unwrap();
-    let centralised = model(1).train(&all, config(2 * ROUNDS)).unwrap().loss_after;
+    let federated = federated.loss(&series(&all)).unwrap();
+    let centralised = model(1).train(&series(&all), config(2 * ROUNDS)).unwrap().loss_after;
     assert!(
         federated < 0.2 * initial,
         "from {initial} to only {federated}"
@@ -189,7 +190,7 @@ fn the_proximal_term_holds_the_model_near_its_base() {
     let distance = |proximal| {
         let trained = model(1)
             .train(
-                &rows,
+                &series(&rows),
                 TrainConfig {
                     proximal,
                     ..config(3)
@@ -212,7 +213,7 @@ fn the_proximal_term_holds_the_model_near_its_base() {
 fn a_broken_correlation_stands_out() {
     let model = {
         let mut model = model(1);
-        let trained = model.train(&synthetic(3_000, 7), config(15)).unwrap();
+        let trained = model.train(&series(&synthetic(3_000, 7)), config(15)).unwrap();
         let new: Vec<f32> = model
             .parameters()
             .iter()
@@ -237,7 +238,7 @@ fn a_broken_correlation_stands_out() {
         .collect();
     let scores = |rows: &[Row]| {
         model
-            .residuals(rows)
+            .residuals(&series(rows))
             .unwrap()
             .iter()
             .map(score)
@@ -252,9 +253,9 @@ fn a_wild_value_moves_the_shared_model_little_and_stands_out_fully() {
     let model = model(1);
     let mut row = synthetic(1, 9)[0];
     row.values[3] = 1e6;
-    let residual = model.residuals(&[row]).unwrap()[0];
+    let residual = model.residuals(&series(&[row])).unwrap()[0];
     assert!(residual[3] > 9e5);
-    assert!(model.loss(&[row]).unwrap() < 100.0, "clipped in the loss");
+    assert!(model.loss(&series(&[row])).unwrap() < 100.0, "clipped in the loss");
 }
 
 #[test]
@@ -282,15 +283,15 @@ fn bad_input_is_refused_with_a_sentence() {
     rows[2].values[4] = f32::INFINITY;
     let sentence =
         "row 2 has inf in slot 4: present values must be finite; mask the slot or drop the row";
-    check(model.residuals(&rows).map(drop), sentence);
-    check(model.train(&rows, config(1)).map(drop), sentence);
+    check(model.residuals(&series(&rows)).map(drop), sentence);
+    check(model.train(&series(&rows), config(1)).map(drop), sentence);
     check(
         model
             .train(
-                &[Row {
+                &series(&[Row {
                     values: [1.0; SLOTS],
                     mask: [false; SLOTS],
-                }],
+                }]),
                 config(1),
             )
             .map(drop),
@@ -299,7 +300,7 @@ fn bad_input_is_refused_with_a_sentence() {
     check(
         model
             .train(
-                &synthetic(3, 1),
+                &series(&synthetic(3, 1)),
                 TrainConfig {
                     epochs: 0,
                     ..config(1)
@@ -317,7 +318,7 @@ fn bad_input_is_refused_with_a_sentence() {
             1,
         )
         .map(drop),
-        "hidden layers [0] are not a usable shape: every hidden layer must be 1 to 1024 wide",
+        "hidden layers [0] with a kernel of 1 are not a usable shape: every hidden layer must be 1 to 1024 wide",
     );
     assert!(model.residuals(&[]).unwrap().is_empty());
 }
@@ -337,7 +338,7 @@ fn divergence_is_an_error_not_a_model() {
         &parameters,
     )
     .unwrap();
-    let error = model.train(&rows, config(1)).unwrap_err();
+    let error = model.train(&series(&rows), config(1)).unwrap_err();
     assert_eq!(
         error,
         Error::Diverged {
@@ -345,4 +346,65 @@ fn divergence_is_an_error_not_a_model() {
             learning_rate: 3e-3
         }
     );
+}
+
+/// A temporal model rebuilds the newest row from the last sixteen, and looks neither farther back nor ahead.
+#[test]
+fn a_temporal_model_looks_back_as_far_as_it_says() {
+    let shape = Shape::temporal();
+    assert_eq!((shape.reach(), shape.parameter_count()), (16, 19_640));
+    let model = Model::initial(shape, 1).unwrap();
+    let rows = synthetic(40, 3);
+    let residual = |rows: &[Row], of: usize| model.residuals(&series(rows)).unwrap()[of];
+    let whole = residual(&rows, 25);
+    for (changed, matters) in [(9, false), (10, true), (24, true), (26, false)] {
+        let mut rows = rows.clone();
+        rows[changed].values[0] += 1.0;
+        assert_eq!(residual(&rows, 25) != whole, matters, "row {changed}");
+    }
+    // What is not asked for is what came before, and what is not known is empty.
+    let mut asked = Series::default();
+    for (index, row) in rows[10..26].iter().enumerate() {
+        asked.push(*row, index == 15);
+    }
+    let near = |a: &[f32; SLOTS], b: &[f32; SLOTS]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let alone = model.residuals(&[asked]).unwrap();
+    assert!(alone.len() == 1 && near(&alone[0], &whole), "{alone:?}");
+    let empty = Row {
+        values: [f32::NAN; SLOTS],
+        mask: [false; SLOTS],
+    };
+    let mut padded = vec![empty; 15];
+    padded.extend_from_slice(&rows[..3]);
+    assert!(near(
+        &residual(&rows[..3], 2),
+        &residual(&padded, 17)
+    ));
+    // Two devices' rows are not each other's past.
+    let two = [rows[..9].to_vec().into(), rows[9..].to_vec().into()];
+    let apart = model.residuals(&two).unwrap();
+    assert!(near(&apart[8], &residual(&rows, 8)) && !near(&apart[9], &residual(&rows, 9)));
+}
+
+/// Three metrics, two of them the first one's past: they fit through one number only for who remembers the ones
+/// before it.
+#[test]
+fn a_temporal_model_learns_what_no_single_row_tells() {
+    let mut random = Random(9);
+    let first: Vec<f32> = (0..2_000).map(|_| random.normal()).collect();
+    let rows: Vec<Row> = first
+        .windows(9)
+        .map(|last| Row::dense(&[last[8], last[4], last[0]]))
+        .collect();
+    let left = |kernel: usize| {
+        let shape = Shape {
+            hidden: vec![16, 1, 16],
+            kernel,
+            ..Shape::default()
+        };
+        let model = Model::initial(shape, 1).unwrap();
+        model.train(&series(&rows), config(20)).unwrap().loss_after
+    };
+    let (dense, temporal) = (left(1), left(2));
+    assert!(dense > 0.4 && temporal < 0.3, "{dense} {temporal}");
 }

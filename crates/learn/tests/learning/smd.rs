@@ -2,7 +2,7 @@
 //! machines train together without pooling their rows, and the model they make finds the
 //! labelled faults better than chance. Without the data the same is asked of generated machines.
 
-use crate::support::{Random, auc, round, score, synthetic};
+use crate::support::{Random, auc, round, score, series, synthetic};
 use learn::{Model, Row, SLOTS, Shape, TrainConfig};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ fn learn_together(machines: &[Machine]) -> (f64, f64, Vec<f64>) {
     let loss = |model: &Model| {
         shards
             .iter()
-            .map(|rows| model.loss(rows).unwrap())
+            .map(|rows| model.loss(&series(rows)).unwrap())
             .sum::<f64>()
             / shards.len() as f64
     };
@@ -115,7 +115,7 @@ fn learn_together(machines: &[Machine]) -> (f64, f64, Vec<f64>) {
         model.set_parameters(&parameters).unwrap();
     }
     let areas = machines.iter().map(|machine| {
-        let residuals = model.residuals(&machine.test).unwrap();
+        let residuals = model.residuals(&series(&machine.test)).unwrap();
         let scores = |faulty: bool| -> Vec<f64> {
             let chosen = residuals
                 .iter()

@@ -1,6 +1,6 @@
 //! Data and measures that the learning tests share.
 
-use learn::{Row, SLOTS};
+use learn::{Row, SLOTS, Series};
 
 /// A tiny generator (xorshift64*), so that the data are the same on every machine.
 pub(crate) struct Random(pub(crate) u64);
@@ -40,6 +40,11 @@ pub(crate) fn synthetic(count: usize, seed: u64) -> Vec<Row> {
     rows.collect()
 }
 
+/// All of them asked for.
+pub(crate) fn series(rows: &[Row]) -> [Series; 1] {
+    [rows.to_vec().into()]
+}
+
 /// Sum of squared residuals: the plainest score.
 pub(crate) fn score(residuals: &[f32; SLOTS]) -> f64 {
     residuals.iter().map(|&r| f64::from(r) * f64::from(r)).sum()
@@ -76,7 +81,7 @@ pub(crate) fn round(
     let mut parameters = model.parameters();
     let trained: Vec<_> = shards
         .iter()
-        .map(|rows| model.train(rows, config).unwrap())
+        .map(|rows| model.train(&series(rows), config).unwrap())
         .collect();
     let total: u64 = trained.iter().map(|t| t.examples).sum();
     for update in &trained {
