@@ -465,6 +465,18 @@ impl Config {
             learning.window,
             "between learning.min_examples and 100000",
         );
+        found.require(
+            learning.personal_epochs <= 20,
+            "learning.personal_epochs",
+            learning.personal_epochs,
+            "at most 20; beyond it a node unlearns what it has from the others",
+        );
+        found.require(
+            (1e-9..=0.1).contains(&learning.false_alarm_rate),
+            "learning.false_alarm_rate",
+            learning.false_alarm_rate,
+            "between 0.000000001 and 0.1 false alarms per example",
+        );
         learning.check_algorithms(found);
         found.require(
             self.keys.grace_epochs >= 1,

@@ -10,6 +10,17 @@ use federation::privacy::clipping::Quantile;
 use federation::robust::Rule;
 use serde::{Deserialize, Serialize};
 
+/// What the shared model looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// One row.
+    #[default]
+    Dense,
+    /// The last sixteen rows of a device.
+    Temporal,
+}
+
 /// How the server turns a round's mean into a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
-use crate::learning::{OptimizerKind, Privacy, Robust};
+use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -322,6 +322,13 @@ pub struct Learning {
     pub min_examples: usize,
     /// Examples kept per device.
     pub window: usize,
+    /// What the shared model looks at; the same on all nodes.
+    pub model: ModelKind,
+    /// Passes over a node's own examples by which it makes each shared model its own; 0: none. What it makes never
+    /// leaves it, and is used only where it explains the node's other examples better.
+    pub personal_epochs: usize,
+    /// False alarms per example that thresholds are set for.
+    pub false_alarm_rate: f64,
     /// Nobody sees single updates, only their sum; the same on all nodes. Absent: yes where `min_cohort`
     /// is at least three and neither `robust` nor `privacy` asks to see updates. The sum of two would tell
     /// each of them the other's update.
@@ -452,6 +459,9 @@ impl Default for Learning {
             learning_rate: 2e-3,
             min_examples: 64,
             window: 2_000,
+            model: ModelKind::default(),
+            personal_epochs: 0,
+            false_alarm_rate: 1e-4,
             secure_aggregation: None,
             optimizer: OptimizerKind::default(),
             server_learning_rate: None,

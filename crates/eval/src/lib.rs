@@ -10,4 +10,5 @@ pub mod detect;
 pub mod metrics;
 pub mod product;
 pub mod report;
+pub mod thresholds;
 pub mod together;

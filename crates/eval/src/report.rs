@@ -1,6 +1,7 @@
 //! What an evaluation says: a table, a JSON file and a picture.
 
 use crate::metrics::Measures;
+use crate::thresholds::Kept;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -106,7 +107,7 @@ pub fn table(lines: &[Line]) -> String {
 }
 
 /// Everything, for programs.
-pub fn json(machines: &[String], lines: &[Line]) -> Value {
+pub fn json(machines: &[String], lines: &[Line], kept: &[Kept]) -> Value {
     let line = |line: &Line| {
         let figures = FIGURES.iter().map(|(title, figure)| {
             let all = line.summary(*figure, &|_| true);
@@ -126,7 +127,17 @@ pub fn json(machines: &[String], lines: &[Line]) -> Value {
         let figures: serde_json::Map<String, Value> = figures.collect();
         json!({ "detector": line.name, "seeds": line.runs.len(), "figures": figures })
     };
-    json!({ "dataset": "SMD", "detectors": lines.iter().map(line).collect::<Vec<_>>() })
+    let kept = kept.iter().map(|kept| {
+        json!({
+            "stated": kept.stated, "middle": kept.middle, "mean": kept.mean,
+            "faults": kept.faults, "rows": kept.rows,
+        })
+    });
+    json!({
+        "dataset": "SMD",
+        "detectors": lines.iter().map(line).collect::<Vec<_>>(),
+        "thresholds": kept.collect::<Vec<_>>(),
+    })
 }
 
 const LABEL: f64 = 250.0;

@@ -32,11 +32,31 @@ pub struct Trial {
     pub worst_ratio: f64,
 }
 
+/// How a node makes the shared model its own: some passes over its own rows. It stays the shared model's
+/// starting point for nobody: rounds train what is shared.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tuning {
+    /// Rows to learn from.
+    pub rows: Vec<Series>,
+    /// How.
+    pub config: TrainConfig,
+    /// Normal rows it was not fitted to: if it does not explain them better than the shared model does, or cannot
+    /// be trained at all, the shared one is used as it is.
+    pub judged_by: Vec<Series>,
+}
+
 /// What came of a model.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Verdict {
     /// It is in use.
     InUse,
+    /// It is in use, made this node's own.
+    Tuned {
+        /// Mean squared error of the shared model on the rows that judged.
+        shared: f64,
+        /// Mean squared error of the tuned one.
+        tuned: f64,
+    },
     /// The former one stays: the new one explains the trial's rows too badly.
     Worse {
         /// Mean squared error of the model in use.
@@ -53,6 +73,7 @@ enum Job {
     SetModel {
         parameters: Vec<f32>,
         trial: Option<Trial>,
+        tuning: Option<Tuning>,
         reply: Reply<Verdict>,
     },
     Train {
@@ -91,6 +112,7 @@ impl Learner {
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             shape,
+            shared: None,
             scoring: None,
             stop: Arc::clone(&stop),
         };
@@ -112,6 +134,7 @@ impl Learner {
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             shape,
+            shared: None,
             scoring: None,
             stop: Arc::clone(&stop),
         };
@@ -121,16 +144,18 @@ impl Learner {
 
     /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters, or a trial that
     /// it does not stand, leave the former model in place. Without a former one there is nothing to
-    /// compare with, and any is better than none.
+    /// compare with, and any is better than none. A trial compares shared models, whatever they were tuned to.
     pub fn set_model(
         &self,
         parameters: Vec<f32>,
         trial: Option<Trial>,
+        tuning: Option<Tuning>,
         reply: Reply<Verdict>,
     ) -> Result<(), Error> {
         self.submit(Job::SetModel {
             parameters,
             trial,
+            tuning,
             reply,
         })
     }
@@ -152,7 +177,11 @@ impl Learner {
     }
 
     /// Residuals of `rows` by the scoring model, see [`Model::residuals`].
-    pub fn residuals(&self, rows: Vec<Series>, reply: Reply<Vec<[f32; SLOTS]>>) -> Result<(), Error> {
+    pub fn residuals(
+        &self,
+        rows: Vec<Series>,
+        reply: Reply<Vec<[f32; SLOTS]>>,
+    ) -> Result<(), Error> {
         self.submit(Job::Residuals { rows, reply })
     }
 
@@ -200,6 +229,9 @@ impl Drop for Learner {
 
 struct Worker {
     shape: Shape,
+    /// The model of the cluster.
+    shared: Option<Model>,
+    /// What was made of it here; none: it is used as it is.
     scoring: Option<Model>,
     stop: Arc<AtomicBool>,
 }
@@ -217,19 +249,13 @@ impl Worker {
             Job::SetModel {
                 parameters,
                 trial,
+                tuning,
                 reply,
             } => {
-                let tried = self.guarded(|worker| {
-                    let model = Model::with_parameters(worker.shape.clone(), &parameters)?;
-                    let verdict = match (&worker.scoring, &trial) {
-                        (Some(former), Some(trial)) => trial.judge(former, &model)?,
-                        (_, None) | (None, _) => Verdict::InUse,
-                    };
-                    Ok((model, verdict))
-                });
-                let verdict = tried.map(|(model, verdict)| {
-                    if verdict == Verdict::InUse {
-                        self.scoring = Some(model);
+                let tried = self.guarded(|worker| worker.tried(&parameters, trial, tuning));
+                let verdict = tried.map(|(models, verdict)| {
+                    if let Some((shared, tuned)) = models {
+                        (self.shared, self.scoring) = (Some(shared), tuned);
                     }
                     verdict
                 });
@@ -243,21 +269,43 @@ impl Worker {
             } => {
                 let trained = self.guarded(|worker| {
                     let model = Model::with_parameters(worker.shape.clone(), &base)?;
-                    model.train_while(&rows, config, &|| !worker.stop.load(Ordering::Relaxed))
+                    model.train_while(&rows, config, &|| worker.goes_on())
                 });
                 answer(reply, trained)
             }
             Job::Residuals { rows, reply } => {
                 let residuals = self.guarded(|worker| {
-                    worker
-                        .scoring
-                        .as_ref()
-                        .ok_or(Error::NoModel)?
-                        .residuals(&rows)
+                    let scoring = worker.scoring.as_ref().or(worker.shared.as_ref());
+                    scoring.ok_or(Error::NoModel)?.residuals(&rows)
                 });
                 answer(reply, residuals)
             }
         }
+    }
+
+    /// The model, and what was made of it here, if it is to be used.
+    #[expect(clippy::type_complexity, reason = "taken apart by its one caller")]
+    fn tried(
+        &self,
+        parameters: &[f32],
+        trial: Option<Trial>,
+        tuning: Option<Tuning>,
+    ) -> Result<(Option<(Model, Option<Model>)>, Verdict), Error> {
+        let model = Model::with_parameters(self.shape.clone(), parameters)?;
+        if let (Some(former), Some(trial)) = (&self.shared, &trial)
+            && let worse @ Verdict::Worse { .. } = trial.judge(former, &model)?
+        {
+            return Ok((None, worse));
+        }
+        let tuned = tuning.and_then(|tuning| tuning.of(&model, &|| self.goes_on()).ok()?);
+        Ok(match tuned {
+            Some((own, verdict)) => (Some((model, Some(own))), verdict),
+            None => (Some((model, None)), Verdict::InUse),
+        })
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
     }
 
     /// Runs a job unless the learner was stopped, a panic becoming an error. A job only reads
@@ -278,6 +326,22 @@ impl Trial {
             return Ok(Verdict::InUse);
         }
         Ok(Verdict::Worse { former, tried })
+    }
+}
+
+impl Tuning {
+    /// `None`: the shared model is as good.
+    fn of(&self, shared: &Model, go: &dyn Fn() -> bool) -> Result<Option<(Model, Verdict)>, Error> {
+        let trained = shared.train_while(&self.rows, self.config, go)?;
+        let parameters: Vec<f32> = shared
+            .parameters()
+            .iter()
+            .zip(&trained.delta)
+            .map(|(shared, step)| shared + step)
+            .collect();
+        let own = Model::with_parameters(shared.shape().clone(), &parameters)?;
+        let (shared, tuned) = (shared.loss(&self.judged_by)?, own.loss(&self.judged_by)?);
+        Ok((tuned < shared).then_some((own, Verdict::Tuned { shared, tuned })))
     }
 }
 

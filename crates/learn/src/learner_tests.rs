@@ -13,8 +13,8 @@ fn shape() -> Shape {
 }
 
 fn rows(count: usize) -> Vec<Series> {
-    let rows = (0..count)
-        .map(|i| Row::dense(&[(i as f32 * 0.37).sin(), (i as f32 * 0.37).cos(), 0.5]));
+    let rows =
+        (0..count).map(|i| Row::dense(&[(i as f32 * 0.37).sin(), (i as f32 * 0.37).cos(), 0.5]));
     vec![rows.collect::<Vec<Row>>().into()]
 }
 
@@ -39,7 +39,7 @@ fn jobs_run_in_order_and_answer() {
     );
 
     let (set, set_result) = reply();
-    learner.set_model(initial(), None, set).unwrap();
+    learner.set_model(initial(), None, None, set).unwrap();
     let (score, score_result) = reply();
     learner.residuals(rows(3), score).unwrap();
     let (train, train_result) = reply();
@@ -70,7 +70,7 @@ fn a_refused_model_leaves_the_former_one() {
     for parameters in [initial(), vec![0.0; 3]] {
         let (set, result) = reply();
         let count = parameters.len();
-        learner.set_model(parameters, None, set).unwrap();
+        learner.set_model(parameters, None, None, set).unwrap();
         let expected = if count == 3 {
             Err(Error::ParameterCount {
                 expected: shape().parameter_count(),
@@ -94,7 +94,7 @@ fn hold(learner: &Learner) -> (std::sync::mpsc::Sender<()>, Receiver<()>) {
         entered.send(()).unwrap();
         let _ = released.recv();
     });
-    learner.set_model(initial(), None, block).unwrap();
+    learner.set_model(initial(), None, None, block).unwrap();
     (release, inside)
 }
 
@@ -117,7 +117,12 @@ fn a_full_queue_refuses() {
 fn a_panicking_reply_ends_neither_thread_nor_queue() {
     let learner = Learner::start(shape()).unwrap();
     learner
-        .set_model(initial(), None, Box::new(|_| panic!("a caller's mistake")))
+        .set_model(
+            initial(),
+            None,
+            None,
+            Box::new(|_| panic!("a caller's mistake")),
+        )
         .unwrap();
     let (score, result) = reply();
     learner.residuals(rows(1), score).unwrap();
@@ -128,6 +133,7 @@ fn a_panicking_reply_ends_neither_thread_nor_queue() {
 fn a_panic_inside_a_job_becomes_its_error() {
     let worker = Worker {
         shape: shape(),
+        shared: None,
         scoring: None,
         stop: Arc::default(),
     };
@@ -176,7 +182,7 @@ fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers(
     let mut trained = Vec::new();
     for learner in [&*here, &there] {
         let (set, set_result) = reply();
-        learner.set_model(initial(), None, set).unwrap();
+        learner.set_model(initial(), None, None, set).unwrap();
         let (train, train_result) = reply();
         learner
             .train(initial(), rows(50), TrainConfig::default(), train)
@@ -193,11 +199,16 @@ fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers(
     let (score, score_result) = reply();
     let again = Arc::clone(&here);
     let chained = Box::new(move |_| again.residuals(rows(2), score).unwrap());
-    here.set_model(initial(), None, chained).unwrap();
+    here.set_model(initial(), None, None, chained).unwrap();
     assert_eq!(score_result.try_recv().unwrap().unwrap().len(), 2);
 
-    here.set_model(initial(), None, Box::new(|_| panic!("a caller's mistake")))
-        .unwrap();
+    here.set_model(
+        initial(),
+        None,
+        None,
+        Box::new(|_| panic!("a caller's mistake")),
+    )
+    .unwrap();
     let (score, score_result) = reply();
     here.residuals(rows(1), score).unwrap();
     assert!(score_result.try_recv().unwrap().is_ok());
@@ -230,7 +241,7 @@ fn a_model_that_explains_normal_rows_worse_is_not_put_to_use() {
     };
     let set = |parameters: Vec<f32>, trial: Option<Trial>| {
         let (reply, result) = reply();
-        here.set_model(parameters, trial, reply).unwrap();
+        here.set_model(parameters, trial, None, reply).unwrap();
         result.try_recv().unwrap().unwrap()
     };
     // The first one is better than none.
@@ -250,4 +261,55 @@ fn a_model_that_explains_normal_rows_worse_is_not_put_to_use() {
     );
     // Who insists is not tried.
     assert_eq!(set(initial(), None), Verdict::InUse);
+}
+
+/// What a node makes of the shared model is used where it explains that node's rows better, and the next model
+/// is tried against the shared one.
+#[test]
+fn a_tuned_model_is_used_where_it_is_better() {
+    let here = Learner::inline(shape()).unwrap();
+    let tuning = |learning_rate| {
+        Some(Tuning {
+            rows: rows(200),
+            config: TrainConfig {
+                epochs: 30,
+                learning_rate,
+                ..TrainConfig::default()
+            },
+            judged_by: rows(50),
+        })
+    };
+    let set = |trial: Option<Trial>, tuning: Option<Tuning>| {
+        let (reply, result) = reply();
+        here.set_model(initial(), trial, tuning, reply).unwrap();
+        result.try_recv().unwrap().unwrap()
+    };
+    let residuals = || {
+        let (scored, result) = reply();
+        here.residuals(rows(3), scored).unwrap();
+        result.try_recv().unwrap().unwrap()
+    };
+    let shared = Model::initial(shape(), 1).unwrap();
+    let tuned = set(None, tuning(1e-2));
+    assert!(
+        matches!(tuned, Verdict::Tuned { shared, tuned } if tuned < 0.5 * shared),
+        "{tuned:?}"
+    );
+    assert_ne!(residuals(), shared.residuals(&rows(3)).unwrap());
+    // The same shared model again stands a trial that its tuned form would have made hard.
+    let strict = Trial {
+        rows: rows(100),
+        worst_ratio: 1.0,
+    };
+    assert_eq!(set(Some(strict), None), Verdict::InUse);
+    assert_eq!(residuals(), shared.residuals(&rows(3)).unwrap());
+    // A tuning that makes it worse, or fails, leaves the shared one.
+    assert_eq!(set(None, tuning(1.0)), Verdict::InUse);
+    let nothing = Tuning {
+        rows: Vec::new(),
+        config: TrainConfig::default(),
+        judged_by: rows(5),
+    };
+    assert_eq!(set(None, Some(nothing)), Verdict::InUse);
+    assert_eq!(residuals(), shared.residuals(&rows(3)).unwrap());
 }

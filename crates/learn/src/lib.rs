@@ -25,7 +25,7 @@ mod shape;
 mod train;
 
 pub use error::Error;
-pub use learner::{Learner, QUEUE, Reply, Trial, Verdict};
+pub use learner::{Learner, QUEUE, Reply, Trial, Tuning, Verdict};
 pub use model::Model;
 pub use row::{CLIP, MAX_ROWS, Row, SLOTS, Series};
 pub use shape::{Activation, MAX_HIDDEN_LAYERS, MAX_KERNEL, MAX_REACH, MAX_WIDTH, Shape};

@@ -74,14 +74,20 @@ impl Model {
         row::check(series)?;
         let data = Data::new(series, &self.shape);
         let mut rebuilt = vec![0.0; data.len() * SLOTS];
-        for (chunk, place) in self.chunks(&data).zip(rebuilt.chunks_mut(self.chunk() * SLOTS)) {
+        for (chunk, place) in self
+            .chunks(&data)
+            .zip(rebuilt.chunks_mut(self.chunk() * SLOTS))
+        {
             let batch = data.select(chunk);
             let count = place.len();
             tch::no_grad(|| {
                 layers::forward(&self.layers, &self.shape, &batch).copy_data(place, count);
             });
         }
-        let asked = series.iter().flat_map(Series::iter).filter(|(_, asked)| *asked);
+        let asked = series
+            .iter()
+            .flat_map(Series::iter)
+            .filter(|(_, asked)| *asked);
         let residuals = asked.zip(rebuilt.chunks(SLOTS)).map(|((row, _), rebuilt)| {
             std::array::from_fn(|slot| {
                 if row.mask[slot] {
@@ -112,7 +118,9 @@ impl Model {
 
     fn chunks(&self, data: &Data) -> impl Iterator<Item = Range<usize>> + use<> {
         let (len, chunk) = (data.len(), self.chunk());
-        (0..len).step_by(chunk).map(move |start| start..(start + chunk).min(len))
+        (0..len)
+            .step_by(chunk)
+            .map(move |start| start..(start + chunk).min(len))
     }
 }
 

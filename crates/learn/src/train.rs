@@ -179,8 +179,7 @@ impl Training {
     }
 
     fn step(&mut self, batch: &Batch) {
-        let (error, present) =
-            layers::squared_error(&self.model.layers, &self.model.shape, batch);
+        let (error, present) = layers::squared_error(&self.model.layers, &self.model.shape, batch);
         let mut loss = error / present;
         if let Some((anchor, mu)) = &self.anchor {
             let pairs = layers::tensors(&self.model.layers).zip(anchor);

@@ -48,6 +48,8 @@ pub struct Counters {
     pub scored: AtomicU64,
     /// Models of rounds that explained this node's normal rows too badly to be used here.
     pub models_refused: AtomicU64,
+    /// Metrics that were found to have a new normal.
+    pub drifts: AtomicU64,
     /// Training examples held.
     pub examples: AtomicU64,
     /// Devices being watched.
@@ -192,6 +194,7 @@ impl Board {
         status.learning.scored = count.scored.load(Relaxed);
         status.learning.examples = count.examples.load(Relaxed);
         status.learning.models_refused = count.models_refused.load(Relaxed);
+        status.learning.drifts = count.drifts.load(Relaxed);
         status.learning.devices = count.devices.load(Relaxed);
         status.alerts.raised = count.raised.load(Relaxed);
         status.alerts.cleared = count.cleared.load(Relaxed);

@@ -21,13 +21,12 @@ use crate::mailbox::DoorCounts;
 use crate::members::Gone;
 use crate::models::Models;
 use crate::quarantine::Quarantine;
-use crate::rooms::windows::Windows;
 use crate::space::{Proofs, SealedSpace};
 use crate::surroundings::{MailDoor, Surroundings};
 use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
-use config::Config;
+use config::{Config, ModelKind};
 use configured::{
     Itself, address, configured, devices, export, level, links, mailer, pipeline, registry,
 };
@@ -58,6 +57,7 @@ use telemetry::directory::Directory;
 use telemetry::monitor::Monitor;
 use telemetry::score::Scored;
 use telemetry::transactions::PipelineConfig;
+use telemetry::windows::Windows;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, watch};
 use wire::{MemberEntry, NodeId, Role, RoomId};
@@ -171,7 +171,10 @@ impl Parts {
         let incarnation = incarnation::next(&data)?;
         let board = Board::new(me.clone());
 
-        let shape = Shape::default();
+        let shape = match config.learning.model {
+            ModelKind::Dense => Shape::default(),
+            ModelKind::Temporal => Shape::temporal(),
+        };
         let models = Arc::new(Models::open(data.join("models"), &shape)?);
         let former = data.join("model");
         models.take_over(&former).map_err(|error| {
@@ -180,8 +183,9 @@ impl Parts {
                 former.display()
             )
         })?;
+        let windows = Windows::new(config.learning.window, shape.reach());
         let learner = Arc::new((surroundings.learner)(shape)?);
-        let windows = Arc::new(Mutex::new(Windows::new(config.learning.window)));
+        let windows = Arc::new(Mutex::new(windows));
         let room = surroundings.letters;
         let letters = Letters {
             custodian: Address::of::<Custodian>("custodian", room),

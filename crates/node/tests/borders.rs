@@ -9,10 +9,10 @@ use federation::{
 };
 use learn::{Model, Row, SLOTS, Shape, TrainConfig};
 use machine::{Instant, Machine};
-use node::rooms::windows::Windows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use telemetry::features::{Departure, Example};
+use telemetry::windows::{Purpose, Windows};
 use wire::{Act, Frame, NodeId, Round, UnixMillis};
 
 const ROWS: usize = 200;
@@ -22,20 +22,29 @@ fn reading(row: usize, slot: usize) -> f32 {
     1.000_123 + row as f32 * 0.013_7 + slot as f32 * 0.000_917
 }
 
-fn windows() -> Windows {
-    let mut windows = Windows::new(ROWS);
+/// The rows that a node trains on.
+fn rows() -> Vec<Row> {
+    let mut windows = Windows::new(ROWS, 1);
     for row in 0..ROWS {
         let values = std::array::from_fn(|slot| reading(row, slot));
         let arrival = UnixMillis(1_795_339_447_000 + row as u64);
-        windows.keep(Example {
+        let example = Example {
             device: "secret-device-name".into(),
             arrival,
             values,
             mask: [true; SLOTS],
             departure: Departure::NONE,
-        });
+        };
+        windows.keep(example, true);
     }
-    windows
+    let devices = windows.series(Purpose::Train).into_iter();
+    let examples = devices.flat_map(|(_, rows)| rows);
+    examples
+        .map(|(example, _)| Row {
+            values: example.values,
+            mask: example.mask,
+        })
+        .collect()
 }
 
 fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, Input) {
@@ -88,7 +97,9 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
         seed: 1,
         proximal: None,
     };
-    let trained = base.train(rows, config).expect("finite rows train");
+    let trained = base
+        .train(&[rows.to_vec().into()], config)
+        .expect("finite rows train");
     let done = ParticipantInput::Trained {
         round: Round(1),
         delta: trained.delta,
@@ -240,7 +251,7 @@ const NAME: &[u8] = b"secret-device-name";
 
 #[test]
 fn no_reading_is_in_any_byte_that_learning_hands_to_a_link() {
-    let rows = windows().training();
+    let rows = rows();
     let crossed = what_crosses(&rows);
     let kinds: BTreeSet<&str> = crossed.iter().map(|(kind, _)| kind.as_str()).collect();
     assert!(
@@ -264,7 +275,7 @@ fn no_reading_is_in_any_byte_that_learning_hands_to_a_link() {
 
 #[test]
 fn the_search_would_find_a_reading_if_there_were_one() {
-    let rows = windows().training();
+    let rows = rows();
     let leak = Frame::Update {
         round: Round(1),
         node: "me".into(),

@@ -2,8 +2,8 @@
 //!
 //! The model must mean the same by slot 7 on every node although no node sees the others'
 //! readings. So a slot follows from the metric's name alone, never from what arrived first
-//! elsewhere: see [`SlotLayout`]. What a *value* means does differ between devices, so each
-//! metric of each device is standardised by its own first rows.
+//! elsewhere: see [`SlotLayout`]. What a *value* means does differ between devices, and changes with the
+//! months, so a value is how many deviations its metric lies off its own course.
 
 use std::collections::{BTreeMap, VecDeque};
 use wire::{DeviceId, Reading, Report, UnixMillis};
@@ -11,21 +11,19 @@ use wire::{DeviceId, Reading, Report, UnixMillis};
 use crate::sequence::counts;
 
 mod course;
+mod drift;
 mod layout;
-mod scaler;
 mod seen;
 
 pub use course::Departure;
+pub use drift::{Change, REFERENCE_ROWS};
 pub use layout::SlotLayout;
-pub use scaler::Scaler;
 pub use seen::Seen;
 
 /// Width of an example: the 38 metrics of the Server Machine Dataset and two to spare.
 pub const SLOTS: usize = 40;
 /// Rows of a device before its values are trusted enough to become examples.
 pub const WARMUP_ROWS: u32 = 30;
-/// Rows after which a scaler stands still: later drift must show as drift.
-pub const SCALER_ROWS: u32 = 300;
 /// An example is the mean of this many last values per metric. Faults last minutes, noise one
 /// row; five is what published results on SMD favour and was no worse here than one or ten.
 pub const SMOOTHING_ROWS: usize = 5;
@@ -40,6 +38,9 @@ pub const MAX_CLASSES: usize = 256;
 /// lost answer.
 pub const SEEN_ORIGINS: usize = 65_536;
 
+/// Drifts that wait to be asked for: each report has at most one a metric.
+const MAX_DRIFTED: usize = 1_024;
+
 /// One row of a device, ready for a model.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Example {
@@ -47,7 +48,7 @@ pub struct Example {
     pub device: DeviceId,
     /// Arrival of the report that completed it.
     pub arrival: UnixMillis,
-    /// Standardised, smoothed, within ±[`CLIP`]; 0 where `mask` is false.
+    /// Deviations off each metric's course, smoothed, within ±[`CLIP`]; 0 where `mask` is false.
     pub values: [f32; SLOTS],
     /// Which slots the report filled.
     pub mask: [bool; SLOTS],
@@ -77,12 +78,24 @@ pub enum Assembled {
     Full,
 }
 
+/// A metric of a device has a new normal.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drifted {
+    /// Whose.
+    pub device: DeviceId,
+    /// Which.
+    pub metric: String,
+    /// From what to what.
+    pub change: Change,
+}
+
 /// Turns the reports of many devices into examples.
 #[derive(Debug)]
 pub struct Assembler {
     layouts: BTreeMap<String, SlotLayout>,
     devices: BTreeMap<DeviceId, DeviceRows>,
     seen: Seen,
+    drifted: Vec<Drifted>,
 }
 
 /// A device's metrics by slot.
@@ -96,9 +109,10 @@ struct DeviceRows {
 
 #[derive(Debug, Default)]
 struct Metric {
-    scaler: Scaler,
     course: course::Course,
-    recent: VecDeque<f64>,
+    drift: drift::Drift,
+    /// The last values, in deviations.
+    recent: VecDeque<f32>,
 }
 
 impl Default for Assembler {
@@ -114,6 +128,7 @@ impl Assembler {
             layouts: BTreeMap::new(),
             devices: BTreeMap::new(),
             seen: Seen::new(SEEN_ORIGINS),
+            drifted: Vec::new(),
         }
     }
 
@@ -144,7 +159,12 @@ impl Assembler {
                 metrics: BTreeMap::new(),
                 recent: course::Recent::default(),
             });
-        device.accept(report, layout)
+        device.accept(report, layout, &mut self.drifted)
+    }
+
+    /// What has drifted since it was last asked.
+    pub fn drifted(&mut self) -> Vec<Drifted> {
+        std::mem::take(&mut self.drifted)
     }
 
     /// The name of the metric in a device's slot.
@@ -175,7 +195,12 @@ fn measured(report: &Report) -> impl Iterator<Item = &Reading> {
 }
 
 impl DeviceRows {
-    fn accept(&mut self, report: &Report, layout: &SlotLayout) -> Assembled {
+    fn accept(
+        &mut self,
+        report: &Report,
+        layout: &SlotLayout,
+        drifted: &mut Vec<Drifted>,
+    ) -> Assembled {
         let (mut values, mut mask) = ([0.0; SLOTS], [false; SLOTS]);
         let mut off = [0.0; SLOTS];
         for reading in measured(report) {
@@ -183,15 +208,19 @@ impl DeviceRows {
                 continue;
             };
             let metric = self.metrics.entry(slot).or_default();
-            metric.scaler.learn(reading.value);
-            off[slot] = metric.course.follow(reading.value) as f32;
-            if metric.recent.len() == SMOOTHING_ROWS {
-                metric.recent.pop_front();
+            off[slot] = metric.follow(reading.value);
+            if let Some(change) = metric.drift.follow(reading.value)
+                && drifted.len() < MAX_DRIFTED
+            {
+                drifted.push(Drifted {
+                    device: report.device.clone(),
+                    metric: reading.name.clone(),
+                    change,
+                });
             }
-            metric.recent.push_back(reading.value);
-            values[slot] = metric.standardised();
+            values[slot] = metric.smoothed();
             // A metric that joins late warms up on its own.
-            mask[slot] = metric.scaler.rows() > WARMUP_ROWS.min(self.rows);
+            mask[slot] = metric.course.rows() > WARMUP_ROWS.min(self.rows);
         }
         for slot in (0..SLOTS).filter(|&slot| !mask[slot]) {
             (values[slot], off[slot]) = (0.0, 0.0);
@@ -215,15 +244,19 @@ impl DeviceRows {
 }
 
 impl Metric {
-    fn standardised(&self) -> f32 {
-        let count = self.recent.len().max(1) as f64;
-        let mean = self
-            .recent
-            .iter()
-            .map(|&value| self.scaler.standardise(value))
-            .sum::<f64>()
-            / count;
-        (mean as f32).clamp(-CLIP, CLIP)
+    /// Deviations from the metric's course.
+    fn follow(&mut self, value: f64) -> f32 {
+        let off = self.course.follow(value) as f32;
+        if self.recent.len() == SMOOTHING_ROWS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(off);
+        off
+    }
+
+    fn smoothed(&self) -> f32 {
+        let mean = self.recent.iter().sum::<f32>() / self.recent.len().max(1) as f32;
+        mean.clamp(-CLIP, CLIP)
     }
 }
 

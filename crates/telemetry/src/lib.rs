@@ -24,6 +24,7 @@ pub mod score;
 pub mod sequence;
 pub mod smtp;
 pub mod transactions;
+pub mod windows;
 
 mod cbor;
 mod csv;

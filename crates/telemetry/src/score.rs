@@ -1,16 +1,18 @@
 //! How unusual an example is for its device, in units of the device's own threshold.
 //!
-//! Two detectors compete. The *local* one needs no model: how far the row is off the device's own course
+//! Two detectors look at it. The *local* one needs no model: how far the row is off the device's own course
 //! ([`Departure`](crate::features::Departure)). The *shared model*'s residuals (values minus
 //! reconstruction) are standardised per feature by their mean and deviation on calibration examples; its
-//! statistic is the mean of the three largest |z|, as faults rarely touch one metric alone. Each statistic
-//! is divided by its own threshold, and the larger quotient is the score: whichever detector explains the
-//! device best decides, and neither can drown the other out.
+//! statistic is the mean of the three largest |z|, as faults rarely touch one metric alone. Both are brought to
+//! one scale and added, the shared model with half the local one's weight times the share of the device's
+//! normal rows that it explains: on a device that it does not explain it has no say. The score is the larger
+//! of the sum and the local statistic alone, each in units of its own threshold: what only the device itself
+//! can know is not drowned out by a model that saw nothing.
 //!
 //! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
-//! Siffer et al. 2017): the calibration statistics above their 98% quantile are fitted with a
+//! Siffer et al. 2017): the statistics of normal rows above their 98% quantile are fitted with a
 //! generalised Pareto tail by the method of moments and extrapolated to the rate. As either
-//! detector can raise the alarm, each gets half of the rate.
+//! can raise the alarm, each gets half of the rate.
 
 use std::collections::BTreeMap;
 use wire::{DeviceId, UnixMillis};
@@ -19,8 +21,10 @@ use crate::features::{Example, MAX_DEVICES, SLOTS, SlotLayout};
 
 mod calibration;
 mod history;
+mod residuals;
 mod tail;
 
+use calibration::Histories;
 pub use calibration::{Calibration, Judged, TooFew};
 pub use tail::tail_quantile;
 
@@ -56,7 +60,7 @@ pub struct Scorer {
 #[derive(Debug)]
 struct Known {
     calibration: Calibration,
-    history: history::History,
+    histories: Histories,
 }
 
 impl Default for Scorer {
@@ -77,8 +81,7 @@ impl Scorer {
     /// Sets a device's calibration from examples believed normal (the training window) and the
     /// current model's reconstruction of each, in the same order; `None` while there is no model.
     /// To be repeated whenever the model changes, since residuals change with it, and now and then
-    /// anyway with the latest window: servers drift for good. The local detector's threshold rests on
-    /// all rows that were judged normal since the device is known, so that scores stay comparable. Beyond
+    /// anyway with the latest window: servers drift for good. Thresholds rest on all rows that were judged normal since the device is known, so that scores stay comparable. Beyond
     /// [`MAX_DEVICES`] devices new ones are not taken and the answer is `Ok(false)`.
     pub fn calibrate(
         &mut self,
@@ -91,17 +94,14 @@ impl Scorer {
         }
         if let Some(known) = self.devices.get_mut(device) {
             known.calibration =
-                Calibration::fit(&known.history, examples, reconstructions, self.rate)?;
+                Calibration::fit(&mut known.histories, examples, reconstructions, self.rate)?;
             return Ok(true);
         }
-        let mut history = history::History::default();
-        for example in examples {
-            history.add(f64::from(example.departure.smoothed));
-        }
-        let calibration = Calibration::fit(&history, examples, reconstructions, self.rate)?;
+        let mut histories = Histories::new(examples);
+        let calibration = Calibration::fit(&mut histories, examples, reconstructions, self.rate)?;
         let known = Known {
             calibration,
-            history,
+            histories,
         };
         self.devices.insert(device.clone(), known);
         Ok(true)
@@ -127,10 +127,9 @@ impl Scorer {
         names: &SlotLayout,
     ) -> Option<Scored> {
         let known = self.devices.get_mut(&example.device)?;
-        let judged = known.calibration.judge(example, reconstruction);
-        if judged.score <= 1.0 {
-            known.history.add(f64::from(example.departure.smoothed));
-        }
+        let judged = known
+            .calibration
+            .judge(&mut known.histories, example, reconstruction);
         let because = judged
             .shares
             .into_iter()

@@ -65,7 +65,10 @@ fn parameters_survive_the_round_trip_bit_for_bit() {
     let two = Model::with_parameters(Shape::default(), &one.parameters()).unwrap();
     assert_eq!(one.parameters(), two.parameters());
     let rows = synthetic(5, 3);
-    assert_eq!(one.residuals(&series(&rows)).unwrap(), two.residuals(&series(&rows)).unwrap());
+    assert_eq!(
+        one.residuals(&series(&rows)).unwrap(),
+        two.residuals(&series(&rows)).unwrap()
+    );
 }
 
 #[test]
@@ -173,7 +176,10 @@ fn federated_averaging_comes_close_to_centralised_training() {
         federated.set_parameters(&parameters).unwrap();
     }
     let federated = federated.loss(&series(&all)).unwrap();
-    let centralised = model(1).train(&series(&all), config(2 * ROUNDS)).unwrap().loss_after;
+    let centralised = model(1)
+        .train(&series(&all), config(2 * ROUNDS))
+        .unwrap()
+        .loss_after;
     assert!(
         federated < 0.2 * initial,
         "from {initial} to only {federated}"
@@ -213,7 +219,9 @@ fn the_proximal_term_holds_the_model_near_its_base() {
 fn a_broken_correlation_stands_out() {
     let model = {
         let mut model = model(1);
-        let trained = model.train(&series(&synthetic(3_000, 7)), config(15)).unwrap();
+        let trained = model
+            .train(&series(&synthetic(3_000, 7)), config(15))
+            .unwrap();
         let new: Vec<f32> = model
             .parameters()
             .iter()
@@ -255,7 +263,10 @@ fn a_wild_value_moves_the_shared_model_little_and_stands_out_fully() {
     row.values[3] = 1e6;
     let residual = model.residuals(&series(&[row])).unwrap()[0];
     assert!(residual[3] > 9e5);
-    assert!(model.loss(&series(&[row])).unwrap() < 100.0, "clipped in the loss");
+    assert!(
+        model.loss(&series(&[row])).unwrap() < 100.0,
+        "clipped in the loss"
+    );
 }
 
 #[test]
@@ -367,7 +378,8 @@ fn a_temporal_model_looks_back_as_far_as_it_says() {
     for (index, row) in rows[10..26].iter().enumerate() {
         asked.push(*row, index == 15);
     }
-    let near = |a: &[f32; SLOTS], b: &[f32; SLOTS]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let near =
+        |a: &[f32; SLOTS], b: &[f32; SLOTS]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
     let alone = model.residuals(&[asked]).unwrap();
     assert!(alone.len() == 1 && near(&alone[0], &whole), "{alone:?}");
     let empty = Row {
@@ -376,10 +388,7 @@ fn a_temporal_model_looks_back_as_far_as_it_says() {
     };
     let mut padded = vec![empty; 15];
     padded.extend_from_slice(&rows[..3]);
-    assert!(near(
-        &residual(&rows[..3], 2),
-        &residual(&padded, 17)
-    ));
+    assert!(near(&residual(&rows[..3], 2), &residual(&padded, 17)));
     // Two devices' rows are not each other's past.
     let two = [rows[..9].to_vec().into(), rows[9..].to_vec().into()];
     let apart = model.residuals(&two).unwrap();

@@ -16,6 +16,18 @@ use telemetry::monitor::Monitor;
 const BATCH: usize = 64;
 
 impl Parts {
+    /// How models are trained here.
+    pub(super) fn training(&self) -> TrainConfig {
+        let learning = &self.config.learning;
+        TrainConfig {
+            epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
+            batch: BATCH,
+            learning_rate: learning.learning_rate,
+            seed: 0,
+            proximal: (learning.proximal_mu > 0.0).then_some(learning.proximal_mu),
+        }
+    }
+
     /// The custodian, fresh at each start: its group state is never taken up again after a crash.
     pub fn custodian(&self) -> ChildSpec {
         let (me, identity) = (self.me.clone(), self.identity.clone());
@@ -54,7 +66,8 @@ impl Parts {
             self.learner.clone(),
             self.windows.clone(),
         );
-        let (learning, updates) = (self.config.learning.clone(), self.updates.clone());
+        let (training, min_examples) = (self.training(), self.config.learning.min_examples);
+        let updates = self.updates.clone();
         let (identity, ledger) = (self.identity.clone(), self.ledger.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
             let effects = ParticipantEffects {
@@ -66,14 +79,8 @@ impl Parts {
                 made: Arc::default(),
                 learner: learner.clone(),
                 windows: windows.clone(),
-                config: TrainConfig {
-                    epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
-                    batch: BATCH,
-                    learning_rate: learning.learning_rate,
-                    seed: 0,
-                    proximal: (learning.proximal_mu > 0.0).then_some(learning.proximal_mu),
-                },
-                min_examples: learning.min_examples,
+                config: training,
+                min_examples,
             };
             // Fresh at each start: what was said in a secure round is forgotten, and the round with it.
             let participant = Participant::new(me.clone()).with_identity(

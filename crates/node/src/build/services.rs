@@ -11,10 +11,11 @@ use crate::mailbox::Mailbox;
 use crate::members::{Gone, MembersFeed};
 use crate::postman::Postman;
 use crate::probe::Probe;
-use crate::rooms::Rooms;
+use crate::rooms::{Judging, Rooms};
 use crate::steward::Steward;
 use crate::tail::Tail;
 use crate::tree;
+use learn::TrainConfig;
 use ledger::Wanted;
 use ledger::watch::WatchConfig;
 use runtime::service::ServiceError;
@@ -54,9 +55,23 @@ impl Parts {
             windows: self.windows.clone(),
             held: self.rooms_held.subscribe(),
             open_alerts: Arc::new(move || ledger.state().alerts.values().cloned().collect()),
+            judging: self.judging(),
             heartbeats: Arc::new(heartbeats(&self.config)),
             scores: self.export.as_ref().map(|export| export.scores.clone()),
             announced: self.announced.clone(),
+        }
+    }
+
+    /// As configured.
+    fn judging(&self) -> Judging {
+        let learning = &self.config.learning;
+        let epochs = u32::try_from(learning.personal_epochs).unwrap_or(0);
+        Judging {
+            false_alarm_rate: learning.false_alarm_rate,
+            tuning: (epochs > 0).then(|| TrainConfig {
+                epochs,
+                ..self.training()
+            }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The participant's deeds: training on the learner's thread, answers to the aggregator.
 
-use crate::rooms::windows::Windows;
+use crate::rooms::series::training;
 use cluster::Cluster;
 use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput, Update};
 use learn::{Learner, TrainConfig};
@@ -11,6 +11,7 @@ use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use telemetry::windows::Windows;
 use tokio::sync::broadcast;
 use wire::secure::{Secret, SecureStep};
 use wire::{Frame, NodeId, Round};
@@ -63,23 +64,18 @@ pub enum Contribution {
 impl ParticipantEffects {
     fn start(&self, to: Address<ParticipantInput>, round: Round, parameters: &[f32]) {
         let failed = |reason: String| ParticipantInput::TrainingFailed { round, reason };
-        let rows = self
-            .windows
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .training();
+        let (examples, rows) = {
+            let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            (windows.examples(), training(&windows))
+        };
         let post = |to: Address<ParticipantInput>, input| {
             tokio::spawn(async move {
                 // A participant that is being restarted is asked again by the aggregator.
                 let _ = to.post(input).await;
             });
         };
-        if rows.len() < self.min_examples {
-            let reason = format!(
-                "{} examples here, {} are needed",
-                rows.len(),
-                self.min_examples
-            );
+        if examples < self.min_examples {
+            let reason = format!("{examples} examples here, {} are needed", self.min_examples);
             post(to, failed(reason));
             return;
         }

@@ -1,11 +1,12 @@
 //! From taken reports to judgements: features, model, scores. One analyst per node; libtorch
 //! works on the learner's thread, results come back by channel.
 
-use super::windows::{Windows, row};
+use super::Rooms;
+use super::series::{sample, series, training};
 use crate::board::Board;
 use crate::herald::RoomScore;
 use crate::models::InUse;
-use learn::{Learner, Row, SLOTS, Trial, Verdict};
+use learn::{Learner, SLOTS, Series, TrainConfig, Trial, Tuning, Verdict};
 use runtime::mailbox::Address;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +15,7 @@ use telemetry::features::{Assembled, Assembler, Example};
 use telemetry::monitor;
 use telemetry::score::{Scored, Scorer};
 use telemetry::sequence::Sequence;
+use telemetry::windows::{Purpose, Windows};
 use tokio::sync::mpsc;
 use wire::{DeviceId, Report, RoomId, Round};
 
@@ -24,10 +26,6 @@ const BATCH: usize = 256;
 /// A device is judged once this many calibration rows are there: more than the scorer's own minimum,
 /// since a threshold from sixty neighbouring rows is one from a single hour's mood.
 const CALIBRATION_ROWS: usize = telemetry::score::MIN_CALIBRATION * 5 / 2;
-/// False alarms per row that thresholds are set for. Rows of one device resemble their neighbours, so
-/// alarms come in runs; a rate that counts rows as independent has to be small.
-const FALSE_ALARM_RATE: f64 = 1e-6;
-
 /// A model may explain this node's normal rows so many times worse than the one in use. Means of unlike rooms
 /// swing by a tenth or two from round to round; what a poisoned update or a step too long makes is far beyond.
 const WORST_RATIO: f64 = 2.0;
@@ -49,6 +47,15 @@ pub(super) enum Answer {
     ModelSet(Round, Result<Verdict, learn::Error>),
 }
 
+/// How it judges, as configured.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Judging {
+    /// False alarms per row that thresholds are set for.
+    pub false_alarm_rate: f64,
+    /// How the node makes a shared model its own, if it does.
+    pub tuning: Option<TrainConfig>,
+}
+
 /// The node's analyst.
 pub(super) struct Analyst {
     board: Arc<Board>,
@@ -57,6 +64,7 @@ pub(super) struct Analyst {
     windows: Arc<Mutex<Windows>>,
     assembler: Assembler,
     scorer: Scorer,
+    tuning: Option<TrainConfig>,
     has_model: bool,
     waiting: VecDeque<Example>,
     scoring: bool,
@@ -72,30 +80,23 @@ pub(super) struct Analyst {
 
 impl Analyst {
     /// `answers` is unbounded because at most three jobs are out at a time, each answered once.
-    pub(super) fn new(
-        board: Arc<Board>,
-        learner: Arc<Learner>,
-        monitor: Address<monitor::Input>,
-        windows: Arc<Mutex<Windows>>,
-        answers: mpsc::UnboundedSender<Answer>,
-        scores: Option<mpsc::Sender<Scored>>,
-        announced: mpsc::Sender<RoomScore>,
-    ) -> Self {
+    pub(super) fn new(rooms: &Rooms, answers: mpsc::UnboundedSender<Answer>) -> Self {
         Self {
-            board,
-            learner,
-            monitor,
-            windows,
+            board: rooms.board.clone(),
+            learner: rooms.learner.clone(),
+            monitor: rooms.monitor.clone(),
+            windows: rooms.windows.clone(),
             assembler: Assembler::new(),
-            scorer: Scorer::new(FALSE_ALARM_RATE),
+            scorer: Scorer::new(rooms.judging.false_alarm_rate),
+            tuning: rooms.judging.tuning,
             has_model: false,
             waiting: VecDeque::new(),
             scoring: false,
             calibrating: false,
             calibrated_with: BTreeMap::new(),
             answers,
-            scores,
-            announced,
+            scores: rooms.scores.clone(),
+            announced: rooms.announced.clone(),
             rooms: BTreeMap::new(),
         }
     }
@@ -110,6 +111,17 @@ impl Analyst {
         .await;
         let assembled = self.assembler.accept(&report);
         let fresh = !matches!(assembled, Assembled::Duplicate);
+        for drifted in self.assembler.drifted() {
+            self.board.count.drifts.fetch_add(1, Relaxed);
+            tracing::info!(
+                "{} of {} has a new normal: {:.4} over the last {} values, {:.4} before",
+                drifted.metric,
+                drifted.device,
+                drifted.change.to,
+                drifted.change.rows,
+                drifted.change.from
+            );
+        }
         if let Assembled::Example(example) = assembled {
             self.rooms
                 .insert(report.device.clone(), report.room.clone());
@@ -135,14 +147,27 @@ impl Analyst {
     /// The cluster has a new model. What a round made is tried on this node's normal rows first; what somebody
     /// chose is put to use.
     pub(super) fn model(&mut self, used: &InUse) {
-        let trial = (!used.chosen).then(|| Trial {
-            rows: self.lock_windows().sample(TRIAL_ROWS),
-            worst_ratio: WORST_RATIO,
-        });
+        let (trial, tuning) = {
+            let windows = self.lock_windows();
+            let normal = || sample(&windows, TRIAL_ROWS);
+            let trial = (!used.chosen).then(|| Trial {
+                rows: normal(),
+                worst_ratio: WORST_RATIO,
+            });
+            let tuning = self.tuning.map(|config| Tuning {
+                rows: training(&windows),
+                config: TrainConfig {
+                    seed: used.model.round.0,
+                    ..config
+                },
+                judged_by: normal(),
+            });
+            (trial, tuning)
+        };
         let (answers, round) = (self.answers.clone(), used.model.round);
         let reply = Box::new(move |result| drop(answers.send(Answer::ModelSet(round, result))));
         let parameters = used.model.parameters.to_vec();
-        if let Err(error) = self.learner.set_model(parameters, trial, reply) {
+        if let Err(error) = self.learner.set_model(parameters, trial, tuning, reply) {
             tracing::warn!("the model of round {round} is not used for scoring: {error}");
         }
     }
@@ -161,6 +186,13 @@ impl Analyst {
     pub(super) async fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::ModelSet(_, Ok(Verdict::InUse)) => {
+                self.has_model = true;
+                self.calibrate();
+            }
+            Answer::ModelSet(round, Ok(Verdict::Tuned { shared, tuned })) => {
+                tracing::debug!(
+                    "the model of round {round} is tuned to this node: error {tuned:.4}, {shared:.4} as it came"
+                );
                 self.has_model = true;
                 self.calibrate();
             }
@@ -203,13 +235,15 @@ impl Analyst {
             return;
         }
         let count = self.waiting.len().min(BATCH);
-        let batch: Vec<Example> = self.waiting.drain(..count).collect();
+        let mut batch: Vec<Example> = self.waiting.drain(..count).collect();
         if !self.has_model {
             // No model yet: rows only fill the window. Judged they are from the first model on.
-            self.keep(batch);
+            self.keep(batch.into_iter().map(|example| (example, true)).collect());
             return;
         }
-        let rows: Vec<Row> = batch.iter().map(row).collect();
+        // Answers come device by device; each device's rows stay in their order.
+        batch.sort_by(|one, other| one.device.cmp(&other.device));
+        let rows = self.with_those_before(&batch);
         let (answers, examples) = (self.answers.clone(), batch.clone());
         let reply = Box::new(move |result| drop(answers.send(Answer::Scored(examples, result))));
         match self.learner.residuals(rows, reply) {
@@ -222,18 +256,32 @@ impl Analyst {
         }
     }
 
-    fn keep(&mut self, examples: Vec<Example>) {
+    /// Rows to judge, sorted by device, each device's behind the last ones that it had.
+    fn with_those_before(&self, batch: &[Example]) -> Vec<Series> {
+        let windows = self.lock_windows();
+        let devices = batch.chunk_by(|one, other| one.device == other.device);
+        let of_device = |rows: &[Example]| {
+            let before = windows
+                .before(&rows[0].device)
+                .map(|example| (example, false));
+            series(before.chain(rows.iter().map(|example| (example, true))))
+        };
+        devices.map(of_device).collect()
+    }
+
+    /// Each with whether nothing speaks against it.
+    fn keep(&mut self, examples: Vec<(Example, bool)>) {
         let mut windows = self.lock_windows();
         examples
             .into_iter()
-            .for_each(|example| windows.keep(example));
+            .for_each(|(example, normal)| windows.keep(example, normal));
         let count = &self.board.count;
         count.examples.store(windows.examples() as u64, Relaxed);
         count.devices.store(windows.devices() as u64, Relaxed);
     }
 
     async fn judge(&mut self, examples: Vec<Example>, residuals: Option<&Residuals>) {
-        let mut normal = Vec::with_capacity(examples.len());
+        let mut judged_rows = Vec::with_capacity(examples.len());
         let mut grown = false;
         for (index, example) in examples.into_iter().enumerate() {
             let reconstruction = residuals
@@ -245,13 +293,11 @@ impl Analyst {
             });
             let Some(scored) = judged else {
                 grown = true;
-                normal.push(example);
+                judged_rows.push((example, true));
                 continue;
             };
             self.board.count.scored.fetch_add(1, Relaxed);
-            if scored.score <= 1.0 {
-                normal.push(example);
-            }
+            judged_rows.push((example, scored.score <= 1.0));
             if let Some(scores) = &self.scores
                 && scores.try_send(scored.clone()).is_err()
             {
@@ -263,7 +309,7 @@ impl Analyst {
             }
             self.tell(monitor::Input::Scored(scored)).await;
         }
-        self.keep(normal);
+        self.keep(judged_rows);
         if grown {
             self.calibrate();
         }
@@ -274,23 +320,30 @@ impl Analyst {
         if self.calibrating || !self.has_model {
             return;
         }
-        let examples: Vec<_> = self
-            .lock_windows()
-            .calibration()
-            .into_iter()
-            .filter(|(_, rows)| rows.len() >= CALIBRATION_ROWS)
-            .collect();
+        let (examples, rows) = self.calibration();
         if examples.is_empty() {
             return;
         }
-        let rows: Vec<Row> = examples
-            .iter()
-            .flat_map(|(_, rows)| rows.iter().map(row))
-            .collect();
         let answers = self.answers.clone();
         let reply =
             Box::new(move |result| drop(answers.send(Answer::Calibrated(examples, result))));
         self.calibrating = self.learner.residuals(rows, reply).is_ok();
+    }
+
+    /// Calibration rows of the devices that have enough, alone and as a model takes them.
+    fn calibration(&self) -> (Vec<(DeviceId, Vec<Example>)>, Vec<Series>) {
+        let windows = self.lock_windows();
+        let enough =
+            |device: &DeviceId| windows.count(device, Purpose::Calibrate) >= CALIBRATION_ROWS;
+        let devices = windows.series(Purpose::Calibrate).into_iter();
+        devices
+            .filter(|(device, _)| enough(device))
+            .map(|(device, rows)| {
+                let asked = rows.iter().filter(|(_, asked)| *asked);
+                let examples = asked.map(|(example, _)| (*example).clone()).collect();
+                ((device.clone(), examples), series(rows))
+            })
+            .unzip()
     }
 
     fn set_thresholds(&mut self, examples: &[(DeviceId, Vec<Example>)], residuals: &Residuals) {

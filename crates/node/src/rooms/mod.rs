@@ -1,14 +1,15 @@
 //! The rooms this node holds: subscriptions on the data space and the analyst behind them.
 
 mod analyst;
+pub mod series;
 mod signs;
-pub mod windows;
 
 use crate::board::Board;
 use crate::herald::RoomScore;
 use crate::models::Models;
 use crate::space::{RoomReader, SealedSpace, Taken};
 use analyst::Analyst;
+pub use analyst::Judging;
 use dds::Topic;
 use learn::Learner;
 use runtime::clock;
@@ -19,9 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::monitor;
 use telemetry::score::Scored;
+use telemetry::windows::Windows;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use windows::Windows;
 use wire::{Alert, DeviceId, Origin, RoomId};
 
 /// Reports taken and not yet looked at, over all rooms. Behind it the subscriptions fill, and
@@ -56,6 +57,8 @@ pub struct Rooms {
     pub scores: Option<mpsc::Sender<Scored>>,
     /// Where they go to be announced.
     pub announced: mpsc::Sender<RoomScore>,
+    /// How rows are judged.
+    pub judging: Judging,
     /// Whom to miss.
     pub heartbeats: Arc<Heartbeats>,
 }
@@ -65,15 +68,7 @@ impl Rooms {
     pub async fn run(mut self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let (answers, mut answered) = mpsc::unbounded_channel();
         let (taken, mut reports) = mpsc::channel::<Taken>(TAKEN_MAX);
-        let mut analyst = Analyst::new(
-            self.board.clone(),
-            self.learner.clone(),
-            self.monitor.clone(),
-            self.windows.clone(),
-            answers,
-            self.scores.clone(),
-            self.announced.clone(),
-        );
+        let mut analyst = Analyst::new(&self, answers);
         let mut readers = Readers {
             tasks: BTreeMap::new(),
         };

@@ -8,7 +8,7 @@
 //! chosen: on one half of the machines, reported on the other).
 
 use super::SLOTS;
-use super::scaler::{MAX_MAGNITUDE, deviation_of};
+use super::drift::{MAX_MAGNITUDE, deviation_of};
 use std::collections::VecDeque;
 
 /// Rows after which half of a lasting change of the level counts as normal: a day of minutes. Servers drift
@@ -56,7 +56,12 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// |z| of a value, which is learned afterwards. 0 while the first rows come.
+    /// Values followed so far.
+    pub(super) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Deviations of a value from the level, learned afterwards. 0 while the first rows come.
     pub(super) fn follow(&mut self, value: f64) -> f64 {
         let value = value.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE);
         if self.rows == 0 {
@@ -83,7 +88,7 @@ impl Course {
         self.variance += weight(SPREAD_HALF_LIFE) * (square - self.variance);
         self.level += weight(LEVEL_HALF_LIFE) * within(LEVEL_WINSOR);
         if warm {
-            (off / deviation).abs().min(MAX_Z)
+            (off / deviation).clamp(-MAX_Z, MAX_Z)
         } else {
             0.0
         }
@@ -95,8 +100,9 @@ impl Course {
 pub(super) struct Recent(VecDeque<f64>);
 
 impl Recent {
-    /// Of the |z| of a row's metrics.
+    /// Of the deviations of a row's metrics.
     pub(super) fn departure(&mut self, slots: [f32; SLOTS], present: usize) -> Departure {
+        let slots = slots.map(f32::abs);
         let mut largest = slots;
         largest.sort_by(|a, b| b.total_cmp(a));
         let count = TOP.min(present).max(1);

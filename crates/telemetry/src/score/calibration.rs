@@ -1,28 +1,24 @@
 //! What is normal for one device.
 
+use super::MIN_CALIBRATION;
 use super::history::History;
+use super::residuals::{Residuals, Row};
 use super::tail::tail_quantile_of;
-use super::{MIN_CALIBRATION, tail_quantile};
 use crate::features::{Example, SLOTS};
 
-/// Deviation of a feature never counts as less than this, in standardised units: a feature that
-/// did not move during calibration must move visibly before it matters.
-const MIN_DEVIATION: f64 = 0.1;
-/// Largest |z| that counts.
-const MAX_Z: f64 = 1_000.0;
-/// Features in the mean of the largest deviations from a reconstruction.
-const TOP: usize = 3;
-/// The tail of one stretch of rows is thinner than that of the next: load moves in hours and days, and
-/// calibration has seen minutes. Thresholds stand this much above what calibration alone would say.
-const MARGIN: f64 = 1.5;
-/// The same for departures, whose history is all rows since the device is known and whose level follows the
-/// hours: what is left is the season.
-const MARGIN_OF_COURSE: f64 = 1.3;
-/// A threshold of residuals never lies below this many deviations, however calm the calibration was.
-const MIN_THRESHOLD: f64 = 3.0;
-/// The same for departures, half of which is their largest: one metric alone, four deviations off for five
-/// rows, has to count.
+/// Thresholds stand this much above what the rows seen so far say: load moves in hours and days, and what is
+/// left is the season.
+const MARGIN: f64 = 1.3;
+/// A threshold of departures never lies below this many deviations, however calm the device was: half of a
+/// departure is its largest, and one metric alone, four deviations off for five rows, has to count.
 const MIN_DEPARTURE: f64 = 2.5;
+/// Both detectors are brought to one scale by what one in a thousand normal rows exceeds …
+const UNIT_QUANTILE: f64 = 0.999;
+/// … which is never less than this many deviations.
+const MIN_UNIT: f64 = 2.0;
+/// Weight of the shared model beside the local detector, for a device that it explains wholly. One that it
+/// does not explain it has nothing to say about.
+const SHARED_WEIGHT: f64 = 0.5;
 
 /// Too few examples to set a threshold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,20 +30,35 @@ pub struct TooFew {
     pub found: usize,
 }
 
-/// Per-feature statistics and thresholds of one device.
+/// How often what was how large on one device's normal rows, for as long as it is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Histories {
+    local: History,
+    shared: History,
+    together: History,
+}
+
+/// Thresholds of one device, and how the shared model's residuals count on it.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// Threshold of the departure from the device's own course.
     local: f64,
-    shared: Option<Detector>,
+    shared: Option<Shared>,
 }
 
-/// The shared model's residuals on one device.
+/// Both detectors together.
 #[derive(Clone, Debug)]
-struct Detector {
-    mean: [f64; SLOTS],
-    deviation: [f64; SLOTS],
+struct Shared {
+    residuals: Residuals,
+    weights: Weights,
     threshold: f64,
+}
+
+/// What makes one number of two.
+#[derive(Clone, Copy, Debug)]
+struct Weights {
+    local: f64,
+    shared: f64,
 }
 
 /// An example's score with the share of each feature, largest first.
@@ -59,70 +70,89 @@ pub struct Judged {
     pub shares: Vec<(usize, f64)>,
 }
 
+impl Histories {
+    /// Of a device that is new: all that is known of it are its calibration examples.
+    pub(super) fn new(examples: &[Example]) -> Self {
+        let mut new = Self::default();
+        examples
+            .iter()
+            .for_each(|example| new.local.add(departure(example)));
+        new
+    }
+}
+
 impl Calibration {
-    /// From what the device's course was like, from normal examples and, where there is a model, its
+    /// From what the device was like, from normal examples and, where there is a model, its
     /// reconstructions of them.
     pub(super) fn fit(
-        history: &History,
+        histories: &mut Histories,
         examples: &[Example],
         reconstructions: Option<&[[f32; SLOTS]]>,
         rate: f64,
     ) -> Result<Self, TooFew> {
-        let residuals: Option<Vec<Row>> = reconstructions.map(|reconstructions| {
-            examples
-                .iter()
-                .zip(reconstructions)
-                .map(|(e, r)| Row::new(e, r))
-                .collect()
-        });
-        let fewest = residuals
-            .as_ref()
-            .map_or(examples.len(), |r| r.len().min(examples.len()));
-        if fewest < MIN_CALIBRATION {
-            return Err(TooFew { found: fewest });
+        let found = reconstructions.map_or(examples.len(), |r| r.len().min(examples.len()));
+        if found < MIN_CALIBRATION {
+            return Err(TooFew { found });
         }
-        let each = if residuals.is_some() {
-            rate / 2.0
-        } else {
-            rate
+        let Some(reconstructions) = reconstructions else {
+            return Ok(Self {
+                local: local_threshold(histories, rate),
+                shared: None,
+            });
         };
+        // Either can raise the alarm.
+        let each = rate / 2.0;
         Ok(Self {
-            local: threshold(
-                MARGIN_OF_COURSE,
-                tail_quantile_of(&history.sizes().collect::<Vec<_>>(), each),
-                MIN_DEPARTURE,
-            ),
-            shared: residuals.map(|rows| Detector::fit(&rows, each)),
+            local: local_threshold(histories, each),
+            shared: Some(Shared::fit(
+                histories,
+                &examples[..found],
+                reconstructions,
+                each,
+            )),
         })
     }
 
-    /// The score of one example.
-    pub fn judge(&self, example: &Example, reconstruction: Option<&[f32; SLOTS]>) -> Judged {
-        let local = self.off_course(example);
-        let shared = self
-            .shared
-            .as_ref()
-            .zip(reconstruction)
-            .map(|(detector, r)| detector.judge(&Row::new(example, r)));
-        match shared {
-            Some(shared) if shared.score > local.score => shared,
-            Some(_) | None => local,
+    /// The score of one example; what is normal is remembered.
+    pub(super) fn judge(
+        &self,
+        histories: &mut Histories,
+        example: &Example,
+        reconstruction: Option<&[f32; SLOTS]>,
+    ) -> Judged {
+        let local = departure(example) / self.local;
+        let shared = self.shared.as_ref().zip(reconstruction);
+        let Some((shared, reconstruction)) = shared else {
+            if local <= 1.0 {
+                histories.local.add(departure(example));
+            }
+            return Judged {
+                score: local,
+                shares: shares(example, &example.departure.slots.map(f64::from)),
+            };
+        };
+        let row = Row::new(example, reconstruction);
+        let statistic = shared.residuals.statistic(&row);
+        let together = shared.weights.of(departure(example), statistic);
+        let score = local.max(together / shared.threshold);
+        if score <= 1.0 {
+            histories.local.add(departure(example));
+            histories.shared.add(statistic);
+            histories.together.add(together);
         }
-    }
-
-    fn off_course(&self, example: &Example) -> Judged {
-        let mut off: Vec<(usize, f64)> = (0..SLOTS)
-            .filter(|&slot| example.mask[slot])
-            .map(|slot| (slot, f64::from(example.departure.slots[slot])))
-            .collect();
-        off.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let off = shared.residuals.deviations(&row);
+        let by_slot = std::array::from_fn(|slot| {
+            shared
+                .weights
+                .of(f64::from(example.departure.slots[slot]), off[slot])
+        });
         Judged {
-            score: f64::from(example.departure.smoothed) / self.local,
-            shares: shares(off),
+            score,
+            shares: shares(example, &by_slot),
         }
     }
 
-    /// Thresholds of the local and the shared detector, in deviations.
+    /// Thresholds of the local detector, in deviations, and of both together, in units.
     pub fn thresholds(&self) -> (f64, Option<f64>) {
         (
             self.local,
@@ -131,85 +161,66 @@ impl Calibration {
     }
 }
 
-fn threshold(margin: f64, quantile: f64, least: f64) -> f64 {
-    (margin * quantile).max(least)
+impl Shared {
+    fn fit(
+        histories: &mut Histories,
+        examples: &[Example],
+        reconstructions: &[[f32; SLOTS]],
+        rate: f64,
+    ) -> Self {
+        let rows = examples.iter().zip(reconstructions);
+        let rows: Vec<Row> = rows.map(|(e, r)| Row::new(e, r)).collect();
+        let residuals = Residuals::of(examples, &rows);
+        let statistics = || rows.iter().map(|row| residuals.statistic(row));
+        let first = histories.shared.is_empty();
+        if first {
+            statistics().for_each(|statistic| histories.shared.add(statistic));
+        }
+        let unit = |history: &History| history.quantile(UNIT_QUANTILE).max(MIN_UNIT);
+        let weights = Weights {
+            local: 1.0 / unit(&histories.local),
+            shared: SHARED_WEIGHT * residuals.explained() / unit(&histories.shared),
+        };
+        if first {
+            for (example, statistic) in examples.iter().zip(statistics()) {
+                histories
+                    .together
+                    .add(weights.of(departure(example), statistic));
+            }
+        }
+        let tail = tail_quantile_of(&histories.together.sizes().collect::<Vec<_>>(), rate);
+        Self {
+            threshold: (MARGIN * tail).max(1.0),
+            residuals,
+            weights,
+        }
+    }
 }
 
-/// Deviations as shares of their sum.
-fn shares(z: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
-    let sum: f64 = z.iter().map(|(_, z)| z).sum();
+impl Weights {
+    fn of(self, local: f64, shared: f64) -> f64 {
+        self.local * local + self.shared * shared
+    }
+}
+
+fn departure(example: &Example) -> f64 {
+    f64::from(example.departure.smoothed)
+}
+
+fn local_threshold(histories: &Histories, rate: f64) -> f64 {
+    let sizes: Vec<(f64, f64)> = histories.local.sizes().collect();
+    (MARGIN * tail_quantile_of(&sizes, rate)).max(MIN_DEPARTURE)
+}
+
+/// What each metric of the example adds, as shares of the sum, largest first.
+fn shares(example: &Example, by_slot: &[f64; SLOTS]) -> Vec<(usize, f64)> {
+    let present = (0..SLOTS).filter(|&slot| example.mask[slot]);
+    let mut off: Vec<(usize, f64)> = present.map(|slot| (slot, by_slot[slot])).collect();
+    off.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let sum: f64 = off.iter().map(|(_, z)| z).sum();
     if sum > 0.0 {
-        z.into_iter().map(|(slot, z)| (slot, z / sum)).collect()
+        off.into_iter().map(|(slot, z)| (slot, z / sum)).collect()
     } else {
         Vec::new()
     }
-}
-
-/// Residuals of one example; `None` where masked or not finite.
-struct Row([Option<f64>; SLOTS]);
-
-impl Row {
-    fn new(example: &Example, reconstruction: &[f32; SLOTS]) -> Self {
-        Self(std::array::from_fn(|slot| {
-            let residual = f64::from(example.values[slot]) - f64::from(reconstruction[slot]);
-            (example.mask[slot] && residual.is_finite()).then_some(residual)
-        }))
-    }
-}
-
-impl Detector {
-    fn fit(rows: &[Row], rate: f64) -> Self {
-        let mut detector = Self {
-            mean: [0.0; SLOTS],
-            deviation: [1.0; SLOTS],
-            threshold: MIN_THRESHOLD,
-        };
-        for slot in 0..SLOTS {
-            let values = || rows.iter().filter_map(|row| row.0[slot]);
-            let count = values().count() as f64;
-            if count > 0.0 {
-                let mean = values().sum::<f64>() / count;
-                let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-                detector.mean[slot] = mean;
-                detector.deviation[slot] = variance.sqrt().max(MIN_DEVIATION);
-            }
-        }
-        let statistics: Vec<f64> = rows
-            .iter()
-            .map(|row| statistic(&detector.deviations(row)))
-            .collect();
-        detector.threshold = threshold(MARGIN, tail_quantile(&statistics, rate), MIN_THRESHOLD);
-        detector
-    }
-
-    /// |z| by slot, largest first.
-    fn deviations(&self, row: &Row) -> Vec<(usize, f64)> {
-        let mut z: Vec<(usize, f64)> = (0..SLOTS)
-            .filter_map(|slot| {
-                let value = row.0[slot]?;
-                Some((
-                    slot,
-                    ((value - self.mean[slot]) / self.deviation[slot])
-                        .abs()
-                        .min(MAX_Z),
-                ))
-            })
-            .collect();
-        z.sort_by(|a, b| b.1.total_cmp(&a.1));
-        z
-    }
-
-    fn judge(&self, row: &Row) -> Judged {
-        let z = self.deviations(row);
-        Judged {
-            score: statistic(&z) / self.threshold,
-            shares: shares(z),
-        }
-    }
-}
-
-/// Mean of the [`TOP`] largest; reports with fewer features are judged by those they have.
-fn statistic(z: &[(usize, f64)]) -> f64 {
-    let count = TOP.min(z.len()).max(1);
-    z.iter().take(count).map(|(_, z)| z).sum::<f64>() / count as f64
 }

@@ -43,6 +43,22 @@ impl History {
         }
     }
 
+    /// Whether no row was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The size that this share of the rows do not exceed; 0 of none.
+    pub(super) fn quantile(&self, share: f64) -> f64 {
+        let wanted = share * self.rows as f64;
+        let mut below = 0.0;
+        let found = self.sizes().find(|(_, rows)| {
+            below += rows;
+            below >= wanted
+        });
+        found.map_or(0.0, |(size, _)| size)
+    }
+
     /// (size, rows of it), rising; a bin's size is its upper edge, so that a threshold errs to the quiet side.
     pub(super) fn sizes(&self) -> impl Iterator<Item = (f64, f64)> {
         let counted = self.counts.iter().enumerate();

@@ -193,6 +193,8 @@ pub struct LearningStatus {
     pub examples: u64,
     /// Models of rounds that explained this node's normal rows too badly to be used here.
     pub models_refused: u64,
+    /// Metrics that were found to have a new normal.
+    pub drifts: u64,
 }
 
 /// Ledger.
