@@ -6,7 +6,7 @@
 //!
 //! An answer is unpacked in portions, one a call: the rest stays packed until the records before were taken.
 
-use super::batch::Budget;
+use super::batch::{Budget, PORTION};
 use super::client::{Client, EARLIEST, LATEST};
 use super::counters::Counters;
 use super::error::code_name;
@@ -58,7 +58,7 @@ impl Session for Fetcher {
             config: config.clone(),
             ahead: BTreeMap::new(),
             rest: VecDeque::new(),
-            budget: Budget::by_portions(),
+            budget: Budget::in_portions_of(PORTION),
             first: 0,
         })
     }
