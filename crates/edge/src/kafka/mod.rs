@@ -10,7 +10,6 @@
 //!
 //! Offsets are committed only by the caller, after the effects of the records are durable.
 
-mod backoff;
 pub mod batch;
 mod client;
 mod config;
