@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs one Apache Kafka node (KRaft, broker and controller in one) in the foreground until its
-# standard input ends; whoever starts it and dies takes it along.
+# standard input ends; whoever starts it and dies takes it along. A line `stop` there lets it leave in order: it gives
+# its partitions to other brokers first.
 #
 #   run.sh LIBS DATA PORT CONTROLLER_PORT [HOST]
 #
@@ -64,4 +65,10 @@ broker=$!
 ) </dev/null &
 watcher=$!
 trap 'kill "$watcher" 2>/dev/null; kill -9 "$broker" 2>/dev/null || true' EXIT
-cat >/dev/null
+while read -r word; do
+    if [ "$word" = stop ]; then
+        kill "$broker"
+        wait "$broker" || true
+        exit
+    fi
+done

@@ -2,7 +2,7 @@
 //! Its jars come by `deploy/kafka/fetch.sh`, and run on the JDK.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -117,6 +117,15 @@ impl Apache {
             // It is our child: waiting for it fails only if somebody else has.
             let _ = child.wait();
         }
+    }
+
+    /// Lets it leave in order, and returns when it has: other brokers lead its partitions before it goes.
+    pub fn stop(&mut self) -> io::Result<ExitStatus> {
+        let mut child = self.child.take().ok_or(io::ErrorKind::NotConnected)?;
+        let mut commands = child.stdin.take().ok_or(io::ErrorKind::NotConnected)?;
+        // The other end of the pipe stays open until it is gone: its script kills it at once when that ends.
+        commands.write_all(b"stop\n")?;
+        child.wait()
     }
 
     /// What it has said so far.

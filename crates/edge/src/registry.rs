@@ -3,6 +3,7 @@
 //! One request at a time, off the caller's threads. What fails is tried again after a pause; until then the caller
 //! holds back what needs the schema.
 
+use crate::backoff::Backoff;
 use base64::Engine as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use telemetry::transactions::Answer;
 use telemetry::transactions::avro::MAX_SCHEMA_BYTES;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Time limit for one request, all of it.
@@ -69,14 +69,10 @@ pub enum RegistryError {
 pub struct Registry {
     config: RegistryConfig,
     asked: Option<(u32, JoinHandle<Result<Answer, String>>)>,
-    failed: Option<Failed>,
+    backoff: Backoff,
+    /// Why the latest request failed, if it did.
+    failed: Option<String>,
     fetched: u64,
-}
-
-struct Failed {
-    reason: String,
-    in_a_row: u32,
-    not_before: Instant,
 }
 
 impl Registry {
@@ -85,6 +81,7 @@ impl Registry {
         Self {
             config,
             asked: None,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             failed: None,
             fetched: 0,
         }
@@ -101,10 +98,10 @@ impl Registry {
             url: config.url.clone(),
         };
         if self.asked.is_none() {
-            if let Some(failed) = &self.failed
-                && Instant::now() < failed.not_before
+            if let Some(reason) = &self.failed
+                && self.backoff.lasts()
             {
-                return Err(self.failure(&failed.reason));
+                return Err(self.failure(reason));
             }
             let config = self.config.clone();
             let asking = tokio::task::spawn_blocking(move || ask(&config, id));
@@ -121,6 +118,7 @@ impl Registry {
         match ended.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(answer) => {
                 self.failed = None;
+                self.backoff.over();
                 self.fetched += 1;
                 match asked == id {
                     true => Ok(answer),
@@ -129,14 +127,9 @@ impl Registry {
                 }
             }
             Err(reason) => {
-                let in_a_row = self.failed.as_ref().map_or(0, |failed| failed.in_a_row);
-                let pause = FIRST_PAUSE.saturating_mul(1 << in_a_row.min(10));
                 let error = self.failure(&reason);
-                self.failed = Some(Failed {
-                    reason,
-                    in_a_row: in_a_row.saturating_add(1),
-                    not_before: Instant::now() + pause.min(LONGEST_PAUSE),
-                });
+                self.failed = Some(reason);
+                self.backoff.longer();
                 Err(error)
             }
         }

@@ -67,7 +67,7 @@ pub(super) async fn exchange<R: ToByte + Sync + Send>(
     request: &R,
 ) -> io::Result<BytesMut> {
     send(connection, request).await?;
-    receive(connection).await
+    receive(connection, BytesMut::new()).await
 }
 
 /// A request behind its length.
@@ -87,8 +87,11 @@ pub(super) async fn send<R: ToByte + Sync + Send>(
     connection.flush().await
 }
 
-/// An answer behind its length. Room for it is made at once and filled as bytes arrive.
-pub(super) async fn receive(connection: &mut Box<dyn Connection>) -> io::Result<BytesMut> {
+/// An answer behind its length. Room for it is made at once, in `room` if that is enough, and filled as bytes arrive.
+pub(super) async fn receive(
+    connection: &mut Box<dyn Connection>,
+    room: BytesMut,
+) -> io::Result<BytesMut> {
     let length = connection.read_u32().await?;
     if length > MAX_ANSWER {
         return Err(io::Error::new(
@@ -97,7 +100,12 @@ pub(super) async fn receive(connection: &mut Box<dyn Connection>) -> io::Result<
         ));
     }
     let mut rest = connection.take(u64::from(length));
-    let mut answer = BytesMut::with_capacity(length as usize);
+    let length = length as usize;
+    let mut answer = match room.capacity() {
+        enough if enough >= length => room,
+        _ => BytesMut::with_capacity(length),
+    };
+    answer.clear();
     while rest.limit() > 0 {
         if rest.read_buf(&mut answer).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

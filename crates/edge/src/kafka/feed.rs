@@ -1,15 +1,20 @@
 //! A feed's positions, and what moves them: the frame of both adapters.
 
-use super::backoff::Backoff;
 use super::counters::{Counters, Snapshot, count};
 use super::session::{Part, Session};
 use super::topic_id::TopicId;
 use super::{Feed, FeedConfig, FeedError, OffsetCommit, OutOfRange, PartitionRecords, StartAt};
+use crate::backoff::Backoff;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// First pause after a fault, doubled each time up to the longest. Short enough for a leader election
+/// (a few seconds) not to grow into a minute, long enough not to hammer a broker that starts.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Before a partition is asked for again whose records are damaged or cannot be read: they may have been on the way, and
 /// if it is the broker's disk, somebody has to come.
@@ -42,7 +47,7 @@ impl<S: Session> FeedOn<S> {
             positions: BTreeMap::new(),
             moved: BTreeSet::new(),
             held: BTreeMap::new(),
-            backoff: Backoff::default(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         }
     }
 

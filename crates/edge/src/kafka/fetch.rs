@@ -1,10 +1,12 @@
 //! The response to Fetch, versions 4 and 13 (<https://kafka.apache.org/protocol.html>): pure, bounded.
 
+mod packed;
 mod request;
 
+pub(super) use packed::Packed;
 pub(super) use request::FetchById;
 
-use super::batch::{self, BatchError, Budget, Control, Record};
+use super::batch::{BatchError, Budget, Record};
 use super::reader::{Malformed, Reader};
 use super::topic_id::TopicId;
 use bytes::Bytes;
@@ -35,22 +37,6 @@ pub struct Response<Part = Fetched> {
     pub error: i16,
     /// By partition.
     pub partitions: Vec<Part>,
-}
-
-/// One partition's part of a response, its records still packed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Packed {
-    pub(super) partition: i32,
-    /// Kafka's error code; 0 is none.
-    pub(super) error: i16,
-    pub(super) high_watermark: i64,
-    /// One past the last offset that readers of committed records get.
-    last_stable: i64,
-    /// The offset asked for.
-    pub(super) from: i64,
-    /// First offset and producer of each aborted transaction.
-    aborted: Vec<(i64, i64)>,
-    set: Bytes,
 }
 
 /// One partition's part of a response.
@@ -92,7 +78,9 @@ pub fn decode(
     let partitions = response.partitions.into_iter();
     Ok(Response {
         error: response.error,
-        partitions: partitions.map(|part| part.unpack(&mut budget)).collect(),
+        partitions: partitions
+            .map(|mut part| part.unpack(&mut budget))
+            .collect(),
     })
 }
 
@@ -168,6 +156,7 @@ fn partition(
         aborted.push((reader.i64("aborted first offset")?, producer));
         end_of_struct(reader, dialect)?;
     }
+    aborted.sort_unstable_by(|one, other| other.cmp(one));
     let set = match dialect {
         Dialect::Named => reader.sized("record set")?,
         Dialect::ById => {
@@ -183,79 +172,9 @@ fn partition(
         last_stable,
         from,
         aborted,
+        aborting: BTreeSet::new(),
         set,
     })
-}
-
-impl Packed {
-    /// Where to go on, if the records can be read.
-    pub(super) fn end(&self) -> i64 {
-        batch::end_of(&self.set).map_or(self.from, |end| end.max(self.from))
-    }
-
-    /// The broker has more of it, at once.
-    pub(super) fn goes_on(&self) -> bool {
-        self.end() < self.last_stable
-    }
-
-    pub(super) fn unpack(self, budget: &mut Budget) -> Fetched {
-        let mut next_offset = self.from;
-        let mut records = Vec::new();
-        let (set, aborted, next) = (self.set, self.aborted, &mut next_offset);
-        let read = read_set(set, aborted, self.from, next, &mut records, budget);
-        let records = match read {
-            Ok(()) => Ok(records),
-            Err(error) if next_offset == self.from => Err(error),
-            Err(_) => {
-                // What the broken batch began with is not taken: it comes again, and is told then.
-                records.retain(|record: &Record| record.offset < next_offset);
-                Ok(records)
-            }
-        };
-        Fetched {
-            partition: self.partition,
-            error: self.error,
-            high_watermark: self.high_watermark,
-            next_offset,
-            records,
-        }
-    }
-}
-
-/// All batches of a record set. Aborted transactions are left out: a producer's batches are from the
-/// first offset of its aborted transaction up to its abort marker (KIP-98).
-fn read_set(
-    mut set: Bytes,
-    mut aborted: Vec<(i64, i64)>,
-    from: i64,
-    next_offset: &mut i64,
-    records: &mut Vec<Record>,
-    budget: &mut Budget,
-) -> Result<(), BatchError> {
-    aborted.sort_unstable();
-    let mut aborted = aborted.into_iter().peekable();
-    let mut aborting = BTreeSet::new();
-    // A batch that is cut off at the end is legal: it comes again with the next fetch.
-    while let Some(batch) = batch::next(&mut set)? {
-        let last = batch.last_offset();
-        while let Some((_, producer)) = aborted.next_if(|(first, _)| *first <= last) {
-            aborting.insert(producer);
-        }
-        if batch.is_control() {
-            match batch.control(budget)? {
-                Some(Control::Abort) => {
-                    aborting.remove(&batch.producer());
-                }
-                Some(Control::Commit) | None => {}
-            }
-        } else if last >= from
-            && !(batch.is_transactional() && aborting.contains(&batch.producer()))
-        {
-            batch.records(budget, from, records)?;
-        }
-        *next_offset = (*next_offset).max(last + 1);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! While a broker has more to give, the next Fetch is on its way before the records of the former answer are
 //! unpacked: where they end is known from the batches' headers. A link whose answer had nothing behind it, or an error in it, is
 //! left alone, so nothing waits at a broker that nobody asked to wait.
+//!
+//! An answer is unpacked in portions, one a call: the rest stays packed until the records before were taken.
 
-use super::batch::Budget;
+use super::batch::{Budget, PORTION};
 use super::client::{Client, EARLIEST, LATEST};
 use super::counters::Counters;
 use super::error::code_name;
@@ -15,7 +17,7 @@ use super::session::{Part, Session};
 use super::{FeedConfig, FeedError, OffsetCommit, StartAt, TopicId};
 use futures::future::try_join_all;
 use samsa::prelude::protocol::FetchRequest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,9 @@ pub struct Fetcher {
     client: Client,
     /// By node: what it was asked for and has not answered yet.
     ahead: BTreeMap<i32, Asked>,
+    /// What was answered and is not unpacked yet.
+    rest: VecDeque<Packed>,
+    budget: Budget,
     /// Partition that stands first in the next request: a broker fills its answer in order, and
     /// the last ones would starve.
     first: usize,
@@ -52,6 +57,8 @@ impl Session for Fetcher {
             client: Client::connect(client, topic, Absent::Refused, counters).await?,
             config: config.clone(),
             ahead: BTreeMap::new(),
+            rest: VecDeque::new(),
+            budget: Budget::in_portions_of(PORTION),
             first: 0,
         })
     }
@@ -91,6 +98,38 @@ impl Session for Fetcher {
         wanted: &BTreeMap<i32, i64>,
         wait: Duration,
     ) -> Result<Vec<Part>, FeedError> {
+        self.rest.retain(|part| wants(wanted, part));
+        if self.rest.is_empty() {
+            self.rest = self.exchange(wanted, wait).await?.into();
+        }
+        self.budget.renew();
+        let mut portion = Vec::new();
+        while !self.budget.is_enough()
+            && let Some(part) = self.rest.pop_front()
+        {
+            portion.push(self.unpack(part)?);
+        }
+        Ok(portion)
+    }
+
+    fn forget(&mut self, partition: i32) {
+        for asked in self.ahead.values_mut() {
+            if let Some(offset) = asked.get_mut(&partition) {
+                *offset = FORGOTTEN;
+            }
+        }
+        self.rest.retain(|part| part.partition != partition);
+    }
+}
+
+/// Its records follow what was taken before.
+fn wants(wanted: &Asked, part: &Packed) -> bool {
+    wanted.get(&part.partition) == Some(&part.from)
+}
+
+impl Fetcher {
+    /// Asks all leaders, and asks ahead where one has more.
+    async fn exchange(&mut self, wanted: &Asked, wait: Duration) -> Result<Vec<Packed>, FeedError> {
         let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         let turn = self.first % wanted.len().max(1);
         self.first = self.first.wrapping_add(1);
@@ -116,34 +155,24 @@ impl Session for Fetcher {
             packed.extend(parts);
             self.ahead.extend(asked.map(|asked| (node, asked)));
         }
-        let mut budget = Budget::default();
-        packed
-            .into_iter()
-            .map(|part| self.unpack(part, &mut budget))
-            .collect()
+        Ok(packed)
     }
 
-    fn forget(&mut self, partition: i32) {
-        for asked in self.ahead.values_mut() {
-            if let Some(offset) = asked.get_mut(&partition) {
-                *offset = FORGOTTEN;
-            }
-        }
-    }
-}
-
-impl Fetcher {
-    fn unpack(&self, part: Packed, budget: &mut Budget) -> Result<Part, FeedError> {
+    /// The next portion of a part; what is left of it comes first the next time.
+    fn unpack(&mut self, mut part: Packed) -> Result<Part, FeedError> {
         let (topic, partition) = (self.config.topic.clone(), part.partition);
         match part.error {
             NO_ERROR => {
-                let part = part.unpack(budget);
-                Ok(match part.records {
+                let fetched = part.unpack(&mut self.budget);
+                if !part.is_done() {
+                    self.rest.push_front(part);
+                }
+                Ok(match fetched.records {
                     Ok(records) => Part::Here {
                         partition,
                         records,
-                        next_offset: part.next_offset,
-                        high_watermark: part.high_watermark,
+                        next_offset: fetched.next_offset,
+                        high_watermark: fetched.high_watermark,
                     },
                     Err(error) => Part::Broken {
                         partition,
@@ -210,7 +239,7 @@ impl Plan<'_> {
         }
         let mut parts = response.partitions;
         let sound = parts.iter().all(|part| part.error == NO_ERROR);
-        parts.retain(|part| self.wanted.get(&part.partition) == Some(&part.from));
+        parts.retain(|part| wants(self.wanted, part));
         if !sound || !parts.iter().any(Packed::goes_on) {
             return Ok((node, parts, None));
         }

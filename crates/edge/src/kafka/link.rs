@@ -11,6 +11,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+/// Room that is kept from one answer to the next: a full fetch. Made anew each time, it would be new to the process, and cost
+/// as much as what arrives in it.
+const MOST_KEPT: usize = 5 << 20;
+
 /// A connection with its address. A call that fails or is cancelled leaves an answer on the way:
 /// the link must then be dropped, and its owner does so.
 pub(super) struct Link {
@@ -20,6 +24,8 @@ pub(super) struct Link {
     limit: Duration,
     correlation: i32,
     counters: Arc<Counters>,
+    /// The latest answer: the next one goes to the same place if nobody holds anything of it any more.
+    latest: Bytes,
 }
 
 impl Link {
@@ -65,6 +71,7 @@ impl Link {
             limit: config.call_limit,
             correlation: 0,
             counters,
+            latest: Bytes::new(),
         })
     }
 
@@ -113,8 +120,13 @@ impl Link {
         call: &'static str,
         limit: Duration,
     ) -> Result<Bytes, FeedError> {
-        let received = tokio::time::timeout(limit, dialer::receive(&mut self.stream)).await;
+        let room = std::mem::take(&mut self.latest).try_into_mut();
+        let receiving = dialer::receive(&mut self.stream, room.unwrap_or_default());
+        let received = tokio::time::timeout(limit, receiving).await;
         let answer = self.ended(call, limit, received)?.freeze();
+        if answer.len() <= MOST_KEPT {
+            self.latest = answer.clone();
+        }
         match answer.get(..4).map(|mut id| id.get_i32()) {
             Some(id) if id == self.correlation => Ok(answer),
             Some(id) => Err(self.failed(

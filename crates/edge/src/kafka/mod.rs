@@ -10,7 +10,6 @@
 //!
 //! Offsets are committed only by the caller, after the effects of the records are durable.
 
-mod backoff;
 pub mod batch;
 mod client;
 mod config;
@@ -87,7 +86,7 @@ pub struct OffsetCommit {
 /// A stream of records from one Kafka topic. Calls may be cancelled at any await: the next one
 /// starts from a new connection and the last position.
 pub trait Feed: Send {
-    /// The next records, at most a few MiB; empty when none came within the configured wait.
+    /// The next records, some hundred KiB where there are many; empty when none came within the configured wait.
     fn poll(&mut self) -> impl Future<Output = Result<Vec<PartitionRecords>, FeedError>> + Send;
 
     /// Makes offsets the place where another process goes on. Call it after the effects of all

@@ -60,6 +60,8 @@ impl Brokers {
                  transaction.state.log.min.isr=2\n\
                  share.coordinator.state.topic.replication.factor=3\n\
                  min.insync.replicas=2\n\
+                 leader.imbalance.check.interval.seconds=1\n\
+                 leader.imbalance.per.broker.percentage=0\n\
                  broker.heartbeat.interval.ms=500\n\
                  broker.session.timeout.ms=3000\n",
                 at + 1,
@@ -119,6 +121,17 @@ impl Brokers {
         .await;
         let mut feed = feed(&config, "ready");
         until_ok(async || feed.committed().await.map(|_| ())).await;
+    }
+
+    /// It leaves in order; returns when it is gone.
+    pub(crate) async fn stop(&mut self, at: usize) {
+        let ended = tokio::task::block_in_place(|| self.nodes[at].stop()).unwrap();
+        // 128 and SIGTERM: how a JVM ends that was asked to.
+        assert!(
+            matches!(ended.code(), Some(0 | 143)),
+            "{ended}: {}",
+            self.nodes[at].log()
+        );
     }
 
     /// `kill -9`.

@@ -80,7 +80,7 @@ async fn the_older_kafka_lets_in_who_has_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_brokers_are_killed_one_after_the_other() {
+async fn three_brokers_are_killed_and_restarted_in_order_one_after_the_other() {
     let _turn = TURN.lock().await;
     rolling::run().await;
 }

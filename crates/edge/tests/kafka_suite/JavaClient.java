@@ -4,20 +4,22 @@
 import java.io.BufferedReader;
 import java.io.FileInputStream;
 import java.io.InputStreamReader;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
-import java.util.Set;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -73,12 +75,6 @@ public class JavaClient {
                 admin.incrementalAlterConfigs(Map.of(
                         new ConfigResource(ConfigResource.Type.TOPIC, topic), settings)).all().get();
             }
-            case "elect" -> {
-                Set<TopicPartition> all = new java.util.HashSet<>();
-                admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions()
-                        .forEach(one -> all.add(new TopicPartition(topic, one.partition())));
-                admin.electLeaders(ElectionType.PREFERRED, all).partitions().get();
-            }
             // produce NAME PARTITION CODEC FIRST COUNT BYTES: values "java CODEC N" padded to BYTES
             case "produce" -> {
                 Map<String, Object> more = new HashMap<>(Map.of("compression.type", words[3], "linger.ms", "20"));
@@ -86,6 +82,25 @@ public class JavaClient {
                     send(producer, topic, Integer.parseInt(words[2]), "java " + words[3],
                             Integer.parseInt(words[4]), Integer.parseInt(words[5]), Integer.parseInt(words[6]));
                     producer.flush();
+                }
+            }
+            // pour NAME PARTITIONS FILE: "java N" to each partition, every two milliseconds, until the file is there; then "end"
+            case "pour" -> {
+                int partitions = Integer.parseInt(words[2]);
+                Path end = Path.of(words[3]);
+                try (KafkaProducer<byte[], byte[]> producer = producer(Map.of("compression.type", "lz4"))) {
+                    for (int n = 0; !Files.exists(end); n++) {
+                        for (int partition = 0; partition < partitions; partition++) {
+                            Future<RecordMetadata> sent = producer.send(record(topic, partition, "java " + n));
+                            // A leader takes the first number it sees of a producer for its beginning: where the first
+                            // batch is refused and the second is not, the first is out of order for ever.
+                            if (n == 0) sent.get();
+                        }
+                        Thread.sleep(2);
+                    }
+                    for (int partition = 0; partition < partitions; partition++) {
+                        producer.send(record(topic, partition, "end")).get();
+                    }
                 }
             }
             // transactions NAME PARTITION COUNT: every second one is aborted; a record of an aborted one stands
@@ -119,6 +134,10 @@ public class JavaClient {
         settings.put("max.request.size", "4194304");
         settings.putAll(more);
         return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
+    }
+
+    static ProducerRecord<byte[], byte[]> record(String topic, int partition, String value) {
+        return new ProducerRecord<>(topic, partition, null, value.getBytes());
     }
 
     static void send(KafkaProducer<byte[], byte[]> producer, String topic, int partition, String words, int first, int count,

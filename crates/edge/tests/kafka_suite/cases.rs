@@ -305,14 +305,15 @@ pub(crate) async fn a_feed_that_catches_up_asks_ahead_and_loses_nothing(config: 
     for partition in 0..PARTITIONS {
         for batch in 0..BATCHES {
             let values: Vec<String> = (0..RECORDS)
-                .map(|n| format!("{} {}", batch * RECORDS + n, "x".repeat(200)))
+                .map(|n| format!("{} {}", batch * RECORDS + n, "x".repeat(2_000)))
                 .collect();
             send(&mut producer, partition, &values).await;
         }
     }
+    // An answer is some portions.
     let mut feed = Reader::new(FeedConfig {
-        max_bytes: 40_000,
-        partition_max_bytes: 15_000,
+        max_bytes: 800_000,
+        partition_max_bytes: 300_000,
         ..FeedConfig::new(config.clone(), "ahead", "ahead-group")
     });
     let mut next = [0i64; PARTITIONS as usize];

@@ -1,6 +1,7 @@
 //! Events to one topic, each until the brokers have it.
 
 use super::Exporter;
+use edge::backoff::Backoff;
 use edge::kafka::{Codec, FeedError, Header, NewRecord, Producer, partition_of};
 use runtime::service::ServiceError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -29,7 +30,7 @@ impl<'a> Pusher<'a> {
 
     /// Returns when all are acknowledged. A fault that only a person can mend ends the service.
     pub(super) async fn push(&mut self, events: &[CloudEvent]) -> Result<(), ServiceError> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut waiting: Vec<&CloudEvent> = events.iter().collect();
         loop {
             match self.try_once(&mut waiting).await {
@@ -41,8 +42,8 @@ impl<'a> Pusher<'a> {
                 Err(error) if error.is_permanent() => return Err(error.into()),
                 Err(error) => tracing::warn!("export to {} waits: {error}", self.topic),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff.longer();
+            backoff.wait().await;
         }
     }
 

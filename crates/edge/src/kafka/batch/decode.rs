@@ -170,9 +170,8 @@ impl Batch {
                 DecompressError::TooLarge => BatchError::TooLarge { offset },
                 DecompressError::Corrupt(reason) => BatchError::Decompress { offset, reason },
             })?;
-        budget.left = budget
-            .left
-            .checked_sub(plain.len())
+        budget
+            .take(plain.len())
             .ok_or(BatchError::TooLarge { offset })?;
         let malformed = |Malformed(item)| BatchError::Malformed { offset, item };
         if self.count > plain.len() / MIN_RECORD {

@@ -23,9 +23,14 @@ const LENGTH_END: usize = 12;
 /// Where the checksummed part begins.
 const CRC_END: usize = 21;
 
-/// Bytes that one response may decompress to. A fetch asks for a few MiB; thirty-fold compression is
+/// Bytes that may be decompressed at a time. A batch is a mebibyte at most unless somebody raised that; thirty-fold compression is
 /// generous for records, and a bomb stops here.
 const MAX_DECOMPRESSED: usize = 128 << 20;
+
+/// After so many bytes of records a reader takes what it has, and the rest of a response stays packed. Small enough for the caches near
+/// the core, and for an allocator to give the same memory again: with a mebibyte at a time glibc's gave it back to the system in
+/// between, and page faults cost more than the decompression.
+pub(super) const PORTION: usize = 256 << 10;
 
 /// One record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,7 +100,7 @@ pub enum BatchError {
     },
     /// Over `MAX_DECOMPRESSED`.
     #[error(
-        "batch at offset {offset} would take a response over {MAX_DECOMPRESSED} bytes of decompressed records; fetch fewer bytes at a time"
+        "batch at offset {offset} takes what is decompressed at a time over {MAX_DECOMPRESSED} bytes; its producer has to send smaller ones"
     )]
     TooLarge {
         /// Its first offset.
@@ -111,9 +116,12 @@ pub enum BatchError {
     },
 }
 
-/// What is left of [`MAX_DECOMPRESSED`] for a response, and what its batches are decompressed with.
+/// What may be decompressed yet, and what batches are decompressed with.
 pub(super) struct Budget {
+    /// Of [`MAX_DECOMPRESSED`].
     left: usize,
+    taken: usize,
+    portion: usize,
     workspace: Workspace,
 }
 
@@ -121,8 +129,35 @@ impl Budget {
     fn of(left: usize) -> Self {
         Self {
             left,
+            taken: 0,
+            portion: usize::MAX,
             workspace: Workspace::default(),
         }
+    }
+
+    /// For one portion after the other, each of the batch that reaches so many bytes and those before.
+    pub(super) fn in_portions_of(portion: usize) -> Self {
+        Self {
+            portion,
+            ..Self::default()
+        }
+    }
+
+    /// The next portion may be unpacked: the one before is in other hands.
+    pub(super) fn renew(&mut self) {
+        (self.left, self.taken) = (MAX_DECOMPRESSED, 0);
+    }
+
+    /// The portion is there.
+    pub(super) const fn is_enough(&self) -> bool {
+        self.taken >= self.portion
+    }
+
+    /// Takes so many bytes; `None` if there are not so many.
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.left = self.left.checked_sub(bytes)?;
+        self.taken += bytes;
+        Some(())
     }
 }
 

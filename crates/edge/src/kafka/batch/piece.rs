@@ -46,7 +46,17 @@ impl<'a> Piece<'a> {
     }
 
     /// Zigzag `VARINT`/`VARLONG` (Protocol Buffers encoding).
+    #[inline]
     pub(super) fn varint(&mut self, item: &'static str) -> Result<i64, Malformed> {
+        // Most numbers of a record are small.
+        if let [byte @ ..0x80, left @ ..] = self.left {
+            self.left = left;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
+        self.long_varint(item)
+    }
+
+    fn long_varint(&mut self, item: &'static str) -> Result<i64, Malformed> {
         let mut value = 0u64;
         for (index, byte) in self.left.iter().take(MOST_BYTES).enumerate() {
             value |= u64::from(byte & 0x7F) << (7 * index);

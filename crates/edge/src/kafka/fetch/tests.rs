@@ -118,8 +118,23 @@ fn named(answer: Bytes, position: impl Fn(i32) -> i64 + Copy) -> Result<Vec<Fetc
         // Where to go on is known before; if a batch is refused, it is not gone so far.
         assert!(read.next_offset <= packed.end());
         assert!(packed.end() == read.next_offset || read.partition == BROKEN);
+        assert_eq!(batch_by_batch(packed.clone()), *read);
     }
     Ok(fetched)
+}
+
+/// Unpacked in the smallest portions.
+fn batch_by_batch(mut packed: Packed) -> Fetched {
+    let mut budget = Budget::in_portions_of(1);
+    let mut all = packed.unpack(&mut budget);
+    while let (Ok(records), false) = (&mut all.records, packed.is_done()) {
+        budget.renew();
+        let more = packed.unpack(&mut budget);
+        // What cannot be read is told when it comes first.
+        records.extend(more.records.unwrap_or_default());
+        all.next_offset = more.next_offset;
+    }
+    all
 }
 
 fn by_id(answer: Bytes, position: impl Fn(i32) -> i64) -> Result<Vec<Fetched>, FetchError> {
@@ -212,6 +227,24 @@ fn aborted_transactions_and_markers_are_left_out() {
             values(&[(0, "plain"), (2, "committed 1"), (5, "later, committed")])
         )
     );
+}
+
+#[test]
+fn a_portion_ends_with_the_batch_that_fills_it() {
+    let set = [data(0, -1, &["a", "b"]), data(2, -1, &["c"])].concat();
+    let position = |_: &Topic, _| Some(1);
+    let parts = parse(response(&[(0, 0, &[], set)]), Dialect::Named, position);
+    let mut part = parts.unwrap().partitions.remove(0);
+    let mut budget = Budget::in_portions_of(1);
+    let first = part.unpack(&mut budget);
+    assert_eq!(told(&first), (0, 2, values(&[(1, "b")])));
+    assert!(budget.is_enough() && !part.is_done());
+    assert_eq!((part.from, part.end()), (2, 3));
+    // Before it is renewed there is no more of it.
+    assert_eq!(told(&part.unpack(&mut budget)), (0, 2, vec![]));
+    budget.renew();
+    assert_eq!(told(&part.unpack(&mut budget)), (0, 3, values(&[(2, "c")])));
+    assert!(part.is_done());
 }
 
 /// The partition that tests break.
