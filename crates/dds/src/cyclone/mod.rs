@@ -20,11 +20,13 @@ pub(crate) mod options;
 mod peers;
 mod reader;
 mod remote;
+mod security;
 mod sys;
 mod threads;
 
 pub use config::DomainConfig;
 pub use domain::{Addresses, JoinError};
+pub use security::Security;
 
 use crate::event::{Counters, Meter, SpaceEvent};
 use crate::lane::{Item, LANES_MAX, Offer, Queue, lock, validate};

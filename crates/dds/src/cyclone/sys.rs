@@ -113,10 +113,15 @@ pub(super) fn create_domain(id: u32, config: &CStr) -> Result<Arc<Entity>, Code>
     Entity::adopt(unsafe { c::dds_create_domain(id, config.as_ptr()) }, &[])
 }
 
-pub(super) fn create_participant(domain: &Arc<Entity>, id: u32) -> Result<Arc<Entity>, Code> {
-    // SAFETY: null QoS and listener mean the defaults.
+pub(super) fn create_participant(
+    domain: &Arc<Entity>,
+    id: u32,
+    qos: Option<&QosSet>,
+) -> Result<Arc<Entity>, Code> {
+    let qos = qos.map_or(ptr::null(), QosSet::as_ptr);
+    // SAFETY: null QoS and listener mean the defaults; a QoS object lives for the call.
     Entity::adopt(
-        unsafe { c::dds_create_participant(id, ptr::null(), ptr::null()) },
+        unsafe { c::dds_create_participant(id, qos, ptr::null()) },
         &[domain],
     )
 }
