@@ -18,8 +18,8 @@
 //! `--participants COUNT` is for a crowd; `--security FOLDER` has what `deploy/dds/security.sh` makes for a node. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
 use dds::{
-    CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Security,
-    Subscription, Topic,
+    CycloneSpace, DataSpace, Delivery, DomainConfig, Durability, Qos, Representation, Sample,
+    Security, Subscription, Topic,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -175,6 +175,8 @@ async fn publish(space: CycloneSpace, partition: &str, count: u64) -> Result<(),
             .publish_wait(&topic, partition, sample(key, sequence, 100))
             .await?;
     }
+    // What waits in the queue is not retained yet.
+    space.drain(Duration::from_secs(60)).await?;
     println!("published");
     std::future::pending().await
 }
@@ -288,8 +290,18 @@ async fn answer(replies: &mut Subscription, sequence: u64) -> Result<(), Box<dyn
     }
 }
 
+/// As readings, with a cache that holds what a starved reader has not taken yet: a sink counts every sample.
+fn flood_topic() -> Result<Topic, Box<dyn Error>> {
+    let qos = Qos {
+        durability: Durability::Volatile,
+        backlog: u16::MAX,
+        ..Qos::TELEMETRY
+    };
+    Ok(topic("peer_flood")?.with_qos(qos))
+}
+
 async fn flood(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<dyn Error>> {
-    let topic = topic("peer_flood")?;
+    let topic = flood_topic()?;
     let mut events = space.events();
     space
         .publish_wait(&topic, "test", sample("key", 0, size))
@@ -311,7 +323,7 @@ async fn flood(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<d
 }
 
 async fn sink(space: CycloneSpace, count: u64) -> Result<(), Box<dyn Error>> {
-    let mut samples = space.subscribe(&topic("peer_flood")?, &["test"])?;
+    let mut samples = space.subscribe(&flood_topic()?, &["test"])?;
     println!("ready");
     // Of what was written before the match only the newest are retained: count from the first seen.
     let mut last = None;
