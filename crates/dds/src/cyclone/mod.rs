@@ -10,6 +10,7 @@
 //! make `publish` refuse. A subscriber that does not read loses the oldest of every key in the cache. We bind the C functions ourselves (`sys`, `options`) on the raw bindings; the
 //! reasons are in `docs/decisions/0004-dds-through-cyclone.md`.
 
+mod cdr;
 mod config;
 mod descriptor;
 mod domain;
