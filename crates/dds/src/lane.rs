@@ -188,10 +188,10 @@ impl Queue {
 
     /// Takes `item` or gives it back; never waits.
     pub(crate) fn offer(&self, item: Item, meter: &Meter) -> Offer {
-        // Freed when the lock is free again.
-        let _spent;
+        // Declared first, so it is freed when the lock is free again.
+        let mut spent = Vec::new();
         let mut state = lock(&self.state);
-        _spent = std::mem::take(&mut state.spent);
+        std::mem::swap(&mut spent, &mut state.spent);
         if state.closed {
             return Offer::Closed;
         }
