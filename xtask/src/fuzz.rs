@@ -14,6 +14,9 @@ const MAX_MEMORY_MB: u32 = 2_048;
 /// Seconds after which an input counts as one that hangs.
 const SLOW_S: u32 = 20;
 
+/// The target that is not of cargo-fuzz.
+const RTPS: &str = "rtps";
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How long each target runs: 60s, 5m, 1h
@@ -42,22 +45,73 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 pub(crate) fn run(place: &Place, arguments: &Arguments) -> Result<(), Failure> {
     let all = targets(&place.root)?;
-    let chosen = chosen(&all, &arguments.targets)?;
+    let mut chosen = chosen(&all, &arguments.targets)?;
+    let mut failed = Vec::new();
+    if let Some(at) = chosen.iter().position(|target| *target == RTPS) {
+        chosen.remove(at);
+        if let Err(failure) = receive_path(place, arguments.span) {
+            eprintln!("fuzz: {failure}");
+            failed.push(RTPS);
+        }
+    }
+    if !chosen.is_empty() {
+        failed.extend(by_cargo_fuzz(place, &chosen, arguments.span)?);
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} failed; the inputs are in fuzz/artifacts, and docs/fuzzing.md says what to do with one",
+        failed.join(", ")
+    )))
+}
+
+/// What libFuzzer is told for every target.
+fn limits(span: u64) -> [String; 4] {
+    [
+        format!("-max_total_time={span}"),
+        format!("-max_len={MAX_INPUT_BYTES}"),
+        format!("-rss_limit_mb={MAX_MEMORY_MB}"),
+        format!("-timeout={SLOW_S}"),
+    ]
+}
+
+/// Cyclone's receive path, in C: neither a nightly compiler nor cargo-fuzz, but clang.
+fn receive_path(place: &Place, span: u64) -> Result<(), Failure> {
+    println!("fuzz: {RTPS}, {span} s");
+    let built = place.root.join("target/fuzz-rtps");
+    let found = place.root.join("target/fuzz-corpus").join(RTPS);
+    let artifacts = place.root.join("fuzz/artifacts").join(RTPS);
+    for folder in [&found, &artifacts] {
+        doing(folder.display(), fs::create_dir_all(folder))?;
+    }
+    let mut build = place.script("fuzz/rtps/build.sh");
+    build.arg(&built).run_unattended()?;
+    let mut command = Command::new(built.join(RTPS));
+    command
+        .folder(&place.root)
+        .arg(&found)
+        .arg(built.join("seeds"))
+        .args(limits(span))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.run_unattended()
+}
+
+/// Those in Rust; the ones that failed.
+fn by_cargo_fuzz<'a>(
+    place: &Place,
+    chosen: &[&'a str],
+    span: u64,
+) -> Result<Vec<&'a str>, Failure> {
     bring_nightly()?;
     let tool = CARGO_FUZZ.bring(place)?;
     let mut failed = Vec::new();
-    for target in chosen {
+    for &target in chosen {
         let stored = place.root.join("fuzz/corpus").join(target);
         // What is found goes here, so that a run changes nothing that is committed.
         let found = place.root.join("target/fuzz-corpus").join(target);
         doing(found.display(), fs::create_dir_all(&found))?;
-        println!("fuzz: {target}, {} s", arguments.span);
-        let limits = [
-            format!("-max_total_time={}", arguments.span),
-            format!("-max_len={MAX_INPUT_BYTES}"),
-            format!("-rss_limit_mb={MAX_MEMORY_MB}"),
-            format!("-timeout={SLOW_S}"),
-        ];
+        println!("fuzz: {target}, {span} s");
         let mut command = Command::new(&tool);
         command
             .folder(&place.root)
@@ -74,19 +128,13 @@ pub(crate) fn run(place: &Place, arguments: &Arguments) -> Result<(), Failure> {
             .arg(&found)
             .arg(&stored)
             .arg("--")
-            .args(limits);
+            .args(limits(span));
         if let Err(failure) = command.run_unattended() {
             eprintln!("fuzz: {failure}");
             failed.push(target);
         }
     }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "{} failed; the inputs are in fuzz/artifacts, and docs/fuzzing.md says what to do with one",
-        failed.join(", ")
-    )))
+    Ok(failed)
 }
 
 /// The Kafka decoders live above libraries that take minutes to build, and that no other target waits for.
@@ -104,6 +152,7 @@ fn targets(root: &Path) -> Result<Vec<String>, Failure> {
                 .and_then(|stem| Some(stem.to_str()?.to_owned())),
         );
     }
+    names.push(RTPS.to_owned());
     names.sort();
     Ok(names)
 }
@@ -143,7 +192,12 @@ mod tests {
     #[test]
     fn targets_are_those_of_the_folder() {
         let all = targets(&Place::find().unwrap().root).unwrap();
-        assert!(all.contains(&"mime_to_reports".to_owned()));
+        assert!(
+            ["mime_to_reports", RTPS]
+                .map(String::from)
+                .iter()
+                .all(|name| all.contains(name))
+        );
         assert_eq!(chosen(&all, &[]).unwrap().len(), all.len());
         let one = ["pattern_file".to_owned()];
         assert_eq!(chosen(&all, &one).unwrap(), ["pattern_file"]);

@@ -133,19 +133,21 @@ fn test(place: &Place, arguments: &[OsString]) -> Result<(), Failure> {
     command.run_unattended()?;
     // A filter is about something, and that is elsewhere or has been tried.
     match arguments {
-        [] => test_second_feed(place),
+        [] => test_options(place),
         [_, ..] => Ok(()),
     }
 }
 
-/// The tests of the feed once more, on librdkafka. Of the workspace, so that the libraries are those of its build: only
-/// `edge` is built again. Without three brokers and without the older Kafka, which cost minutes and are about the
-/// brokers more than about the client; docs/feed.md has the command for all.
-fn test_second_feed(place: &Place) -> Result<(), Failure> {
+/// What is built only on demand: the feed on librdkafka, and DDS Security. Of the workspace, so that the libraries
+/// are those of its build: `edge`, `dds` and Cyclone's C library, which is 70 seconds of processor time, are built
+/// again. Without three brokers and without the older Kafka, which cost minutes and are about the brokers more than
+/// about the client; docs/feed.md has the command for all.
+fn test_options(place: &Place) -> Result<(), Failure> {
     let mut command = place.cargo();
     command.args(["test", "--release", "--workspace"]);
-    command.args(["--features", "edge/rdkafka"]);
+    command.args(["--features", "edge/rdkafka,dds/security"]);
     command.args(["--test", "kafka_embedded", "--test", "kafka_apache"]);
+    command.args(["--test", "security"]);
     command.args(["--", "--skip", "three_brokers", "--skip", "the_older_kafka"]);
     command.run_unattended()
 }

@@ -591,6 +591,9 @@ impl Config {
                 resolve(&mut sasl.password_file);
             }
         }
+        if let Some(security) = &mut self.dds.security {
+            security.paths().into_iter().for_each(resolve);
+        }
         if let Some(alerts) = &mut self.alerts {
             resolve_some(&mut alerts.ca);
         }

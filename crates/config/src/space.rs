@@ -8,6 +8,7 @@ use dds::{
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[dds]`
@@ -36,6 +37,8 @@ pub struct Dds {
     pub participants: u16,
     /// Send the hash of the key with every sample, for readers such as those of Fast DDS 2.
     pub key_hashes: bool,
+    /// Certificates and permissions, where only who has them may join.
+    pub security: Option<Security>,
     /// Topics by their short names, where they differ from the defaults.
     #[serde(rename = "topic")]
     pub topics: BTreeMap<String, TopicQos>,
@@ -57,7 +60,50 @@ impl Default for Dds {
             participant: None,
             participants: base.participants,
             key_hashes: base.key_hashes,
+            security: None,
             topics: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[dds.security]`: the files of DDS Security 1.1, as docs/dds.md has them made.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Certificate of the authority that vouches for participants.
+    pub identity_ca: PathBuf,
+    /// Certificate of the authority that signed the two documents.
+    pub permissions_ca: PathBuf,
+    /// This node's certificate.
+    pub certificate: PathBuf,
+    /// Its private key, readable by its owner only.
+    pub private_key: PathBuf,
+    /// What is protected and how, signed; the same for all.
+    pub governance: PathBuf,
+    /// What this node may read and write, signed.
+    pub permissions: PathBuf,
+}
+
+impl Security {
+    pub(crate) fn paths(&mut self) -> [&mut PathBuf; 6] {
+        [
+            &mut self.identity_ca,
+            &mut self.permissions_ca,
+            &mut self.certificate,
+            &mut self.private_key,
+            &mut self.governance,
+            &mut self.permissions,
+        ]
+    }
+
+    fn files(&self) -> dds::Security {
+        dds::Security {
+            identity_ca: self.identity_ca.clone(),
+            permissions_ca: self.permissions_ca.clone(),
+            certificate: self.certificate.clone(),
+            private_key: self.private_key.clone(),
+            governance: self.governance.clone(),
+            permissions: self.permissions.clone(),
         }
     }
 }
@@ -272,6 +318,7 @@ impl Dds {
             participant: self.participant,
             participants: self.participants,
             key_hashes: self.key_hashes,
+            security: self.security.as_ref().map(Security::files),
         }
     }
 
@@ -290,6 +337,12 @@ impl Dds {
         if let Some(fault) = domain.fault() {
             found.add(format!("dds.{}", fault.field), fault.found, fault.rule);
         }
+        found.require(
+            self.security.is_none() || dds::Security::BUILT_IN,
+            "dds.security",
+            "given",
+            "left out, for this program is built without DDS Security; `cargo build --release --features security` builds it in",
+        );
         let names = Topic::ALL.map(|(name, _)| name);
         for (name, qos) in &self.topics {
             match Topic::known(name) {

@@ -433,3 +433,40 @@ fn rounds_are_secure_where_three_take_part_unless_told_otherwise() {
         "a median needs to see what it compares"
     );
 }
+
+#[test]
+fn dds_security_is_refused_where_it_is_not_built_in() {
+    let files = [
+        "identity_ca",
+        "permissions_ca",
+        "certificate",
+        "private_key",
+        "governance",
+        "permissions",
+    ];
+    let files = files
+        .map(|file| format!("{file} = \"dds/{file}.pem\"\n"))
+        .concat();
+    let mut config: Config =
+        toml::from_str(&format!("{GOOD}\n[dds.security]\n{files}")).expect("a configuration");
+    let problems: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+    if dds::Security::BUILT_IN {
+        assert_eq!(problems, [""; 0]);
+    } else {
+        let told = problems.concat();
+        assert!(told.starts_with("`dds.security` is "), "{told}");
+        assert!(told.contains("--features security"), "{told}");
+    }
+    config.resolve_paths(Path::new("/etc/glasshouse"));
+    let joined = config
+        .dds
+        .domain_config()
+        .security
+        .expect("it is asked for");
+    assert!(
+        joined
+            .files()
+            .iter()
+            .all(|(_, path)| path.starts_with("/etc/glasshouse/dds"))
+    );
+}

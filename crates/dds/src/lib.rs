@@ -28,7 +28,7 @@ mod space;
 mod subscription;
 mod topic;
 
-pub use cyclone::{Addresses, CycloneSpace, DomainConfig, JoinError};
+pub use cyclone::{Addresses, CycloneSpace, DomainConfig, JoinError, Security};
 pub use event::{Counters, Promise, SpaceEvent};
 pub use memory::{MemoryDomain, MemorySpace};
 pub use qos::{Durability, Liveliness, Overflow, Ownership, Qos, Reliability, Representation};

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::port::{Spaces, contract, topic};
-use common::{LIMIT, event, next, next_sample, publish_all, sample};
+use common::port::{Spaces, assert_parts, burst, contract, open, told, topic};
+use common::{LIMIT, next, next_sample, publish_all, sample};
 use dds::{Delivery, Durability, Overflow, Qos, Sample};
 use dds::{SpaceEvent, SubscribeError, Topic};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 async fn order_is_kept_per_key(spaces: Spaces<'_>) {
     let (writer, reader, topic) = (spaces(), spaces(), topic("order", Qos::TELEMETRY));
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &topic);
     let keys = ["ups-1", "pdu-2", "bmc-3"];
     let sent = (1..=400).flat_map(|sequence| keys.map(|key| sample(key, sequence)));
     let publishing = publish_all(&*writer, &topic, "room-a", sent);
@@ -49,7 +49,7 @@ async fn a_late_subscriber_gets_what_is_retained(spaces: Spaces<'_>) {
     let sent = (1..=40).flat_map(|sequence| ["a", "b"].map(|key| sample(key, sequence)));
     publish_all(&*writer, &topic, "room-a", sent).await;
     writer.drain(LIMIT).await.expect("all is written");
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &topic);
     let mut got: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for _ in 0..32 {
         let Sample { key, sequence, .. } = next_sample(&mut subscription).await;
@@ -60,7 +60,7 @@ async fn a_late_subscriber_gets_what_is_retained(spaces: Spaces<'_>) {
         got,
         BTreeMap::from([("a".to_owned(), newest.clone()), ("b".to_owned(), newest)])
     );
-    publish_all(&*writer, &topic, "room-a", [sample("a", 41)]).await;
+    burst(&*writer, &topic, 41..=41).await;
     assert_eq!(next_sample(&mut subscription).await.sequence, 41);
 }
 
@@ -74,27 +74,12 @@ async fn a_volatile_topic_retains_nothing(spaces: Spaces<'_>) {
         },
     );
     let mut events = writer.events();
-    publish_all(
-        &*writer,
-        &topic,
-        "room-a",
-        (1..=5).map(|sequence| sample("a", sequence)),
-    )
-    .await;
+    burst(&*writer, &topic, 1..=5).await;
     writer.drain(LIMIT).await.expect("all is written");
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    event(&mut events, |event| {
-        matches!(event, SpaceEvent::ReaderMatched { .. })
-    })
-    .await;
+    let mut subscription = open(&*reader, &topic);
+    told!(events, SpaceEvent::ReaderMatched { .. });
     // A first sample may pass the match by; the last of these cannot.
-    publish_all(
-        &*writer,
-        &topic,
-        "room-a",
-        (6..=20).map(|sequence| sample("a", sequence)),
-    )
-    .await;
+    burst(&*writer, &topic, 6..=20).await;
     let first = next_sample(&mut subscription).await.sequence;
     assert!(
         first >= 6,
@@ -105,7 +90,7 @@ async fn a_volatile_topic_retains_nothing(spaces: Spaces<'_>) {
 
 async fn partitions_are_separate(spaces: Spaces<'_>) {
     let (writer, reader, topic) = (spaces(), spaces(), topic("partitions", Qos::TELEMETRY));
-    let mut only_a = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut only_a = open(&*reader, &topic);
     let mut both = reader.subscribe(&topic, &["room-?"]).expect("subscribed");
     for sequence in 1..=50 {
         publish_all(&*writer, &topic, "room-a", [sample("in-a", sequence)]).await;
@@ -143,14 +128,8 @@ async fn a_subscriber_that_does_not_read_costs_a_bounded_amount(spaces: Spaces<'
             ..Qos::TELEMETRY
         },
     );
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(
-        &*writer,
-        &topic,
-        "room-a",
-        (1..=2000).map(|sequence| sample("a", sequence)),
-    )
-    .await;
+    let mut subscription = open(&*reader, &topic);
+    burst(&*writer, &topic, 1..=2000).await;
     writer
         .drain(LIMIT)
         .await
@@ -191,7 +170,7 @@ async fn of_a_state_only_the_newest_counts(spaces: Spaces<'_>) {
             .expect("a state is never refused for its own key");
     }
     writer.drain(LIMIT).await.expect("all is written");
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &topic);
     assert_eq!(next_sample(&mut subscription).await.sequence, 2000);
     assert_eq!(writer.counters().accepted, 2000);
 }
@@ -213,13 +192,10 @@ async fn a_disposal_is_seen(spaces: Spaces<'_>) {
 async fn coming_and_going_is_told(spaces: Spaces<'_>) {
     let (writer, reader, topic) = (spaces(), spaces(), topic("coming", Qos::TELEMETRY));
     let (mut at_writer, mut at_reader) = (writer.events(), reader.events());
-    let subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(&*writer, &topic, "room-a", [sample("a", 1)]).await;
+    let subscription = open(&*reader, &topic);
+    burst(&*writer, &topic, 1..=1).await;
     let name = || "coming".to_owned();
-    let matched = event(&mut at_writer, |event| {
-        matches!(event, SpaceEvent::ReaderMatched { .. })
-    })
-    .await;
+    let matched = told!(at_writer, SpaceEvent::ReaderMatched { .. });
     assert_eq!(
         matched,
         SpaceEvent::ReaderMatched {
@@ -228,10 +204,7 @@ async fn coming_and_going_is_told(spaces: Spaces<'_>) {
             readers: 1
         }
     );
-    let matched = event(&mut at_reader, |event| {
-        matches!(event, SpaceEvent::WriterMatched { .. })
-    })
-    .await;
+    let matched = told!(at_reader, SpaceEvent::WriterMatched { .. });
     assert_eq!(
         matched,
         SpaceEvent::WriterMatched {
@@ -240,10 +213,7 @@ async fn coming_and_going_is_told(spaces: Spaces<'_>) {
         }
     );
     drop(subscription);
-    let lost = event(&mut at_writer, |event| {
-        matches!(event, SpaceEvent::ReaderLost { .. })
-    })
-    .await;
+    let lost = told!(at_writer, SpaceEvent::ReaderLost { .. });
     assert_eq!(
         lost,
         SpaceEvent::ReaderLost {
@@ -252,16 +222,10 @@ async fn coming_and_going_is_told(spaces: Spaces<'_>) {
             readers: 0
         }
     );
-    let _again = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    event(&mut at_reader, |event| {
-        matches!(event, SpaceEvent::WriterMatched { .. })
-    })
-    .await;
+    let _again = open(&*reader, &topic);
+    told!(at_reader, SpaceEvent::WriterMatched { .. });
     drop(writer);
-    let lost = event(&mut at_reader, |event| {
-        matches!(event, SpaceEvent::WriterLost { .. })
-    })
-    .await;
+    let lost = told!(at_reader, SpaceEvent::WriterLost { .. });
     assert_eq!(
         lost,
         SpaceEvent::WriterLost {
@@ -282,31 +246,20 @@ async fn profiles_that_do_not_fit_are_told_to_both(spaces: Spaces<'_>) {
     );
     let requested = topic("incompatible", Qos::TELEMETRY);
     let (mut at_writer, mut at_reader) = (writer.events(), reader.events());
-    let mut subscription = reader
-        .subscribe(&requested, &["room-a"])
-        .expect("subscribed");
-    publish_all(&*writer, &offered, "room-a", [sample("a", 1)]).await;
+    let mut subscription = open(&*reader, &requested);
+    burst(&*writer, &offered, 1..=1).await;
     for events in [&mut at_writer, &mut at_reader] {
-        let told = event(events, |event| {
-            matches!(event, SpaceEvent::IncompatibleQos { .. })
-        })
-        .await;
-        let SpaceEvent::IncompatibleQos { sentence, .. } = told else {
-            unreachable!("asked for this variant")
-        };
-        for part in [
-            "topic incompatible",
-            "reader",
-            "writer",
-            "durability",
-            "room-a",
-            "transient-local",
-            "volatile",
-        ] {
-            let expected =
-                sentence.contains(part) || ["transient-local", "volatile"].contains(&part);
-            assert!(expected, "{part:?} is missing in {sentence:?}");
-        }
+        let sentence = told!(*events, SpaceEvent::IncompatibleQos { sentence, .. } => sentence);
+        assert_parts(
+            &sentence,
+            &[
+                "topic incompatible",
+                "reader",
+                "writer",
+                "durability",
+                "room-a",
+            ],
+        );
     }
     writer
         .drain(LIMIT)
@@ -317,8 +270,8 @@ async fn profiles_that_do_not_fit_are_told_to_both(spaces: Spaces<'_>) {
 
 async fn a_space_hears_itself_and_ends_its_subscriptions(spaces: Spaces<'_>) {
     let (space, topic) = (spaces(), topic("itself", Qos::TELEMETRY));
-    let mut subscription = space.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(&*space, &topic, "room-a", [sample("a", 1)]).await;
+    let mut subscription = open(&*space, &topic);
+    burst(&*space, &topic, 1..=1).await;
     assert_eq!(next_sample(&mut subscription).await.sequence, 1);
     let closing = tokio::task::spawn_blocking(move || drop(space));
     assert_eq!(
@@ -332,14 +285,8 @@ async fn a_space_hears_itself_and_ends_its_subscriptions(spaces: Spaces<'_>) {
 
 async fn closing_with_an_unread_subscription_ends(spaces: Spaces<'_>) {
     let (space, topic) = (spaces(), topic("closing", Qos::TELEMETRY));
-    let subscription = space.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(
-        &*space,
-        &topic,
-        "room-a",
-        (1..=1000).map(|sequence| sample("a", sequence)),
-    )
-    .await;
+    let subscription = open(&*space, &topic);
+    burst(&*space, &topic, 1..=1000).await;
     let closing = tokio::task::spawn_blocking(move || drop(space));
     tokio::time::timeout(LIMIT, closing)
         .await
@@ -351,7 +298,7 @@ async fn closing_with_an_unread_subscription_ends(spaces: Spaces<'_>) {
 async fn samples_of_any_size_keep_their_order(spaces: Spaces<'_>) {
     let (writer, reader) = (spaces(), spaces());
     let topic = topic("sizes", Qos::TELEMETRY);
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &topic);
     // Small ones that find the lane at rest are written at once, large ones and bursts by its thread.
     for sequence in 1..=300 {
         let length = [1, 20_000, 300, 1, 8_193][sequence as usize % 5];
@@ -390,12 +337,12 @@ async fn whatever_is_dropped_while_samples_arrive_ends(spaces: Spaces<'_>) {
     for _ in 0..3 {
         let reader = spaces();
         for _ in 0..8 {
-            let mut short = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+            let mut short = open(&*reader, &topic);
             next_sample(&mut short).await;
             // Dropped with a waker in the reader's listener, or with samples that nobody took.
             let _ = tokio::time::timeout(Duration::ZERO, short.recv()).await;
         }
-        let mut waiting = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+        let mut waiting = open(&*reader, &topic);
         next_sample(&mut waiting).await;
         let waiting = tokio::spawn(async move { while waiting.recv().await.is_some() {} });
         let closing = tokio::task::spawn_blocking(move || drop(reader));

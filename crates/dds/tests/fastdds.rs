@@ -3,10 +3,9 @@
 
 mod common;
 
-use common::Peer;
 use common::net::Net;
-use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use common::{Peer, built};
+use std::path::PathBuf;
 
 /// Samples per key that a late reader gets of either side.
 const RETAINED: u64 = 16;
@@ -19,26 +18,14 @@ enum Discovery {
     Addresses,
 }
 
-/// Where `deploy/tools/build-fastdds-peer.sh` puts the program.
+/// What `deploy/tools/build-fastdds-peer.sh` builds.
 fn program() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cache = match set("GLASSHOUSE_CACHE") {
-        Some(cache) => root.join(cache),
-        None => PathBuf::from(set("HOME").expect("HOME is set")).join(".cache/glasshouse"),
-    };
-    let source = Sha256::new()
-        .chain_update(include_bytes!("peers/fastdds.cpp"))
-        .chain_update(include_bytes!("../idl/glasshouse.idl"))
-        .chain_update(include_bytes!("peers/newer.idl"))
-        .finalize();
-    let program = cache.join("fastdds-peer").join(hex::encode(&source[..8]));
-    assert!(
-        program.exists(),
-        "the Fast DDS peer {} is missing: `cargo xtask setup` installs libfastrtps-dev and fastddsgen, and builds it",
-        program.display()
-    );
-    program
+    let sources: [&[u8]; 3] = [
+        include_bytes!("peers/fastdds.cpp"),
+        include_bytes!("../idl/glasshouse.idl"),
+        include_bytes!("peers/newer.idl"),
+    ];
+    built("fastdds-peer", &sources, "libfastrtps-dev and fastddsgen")
 }
 
 /// Fast DDS on host 2; `arguments` start with options, if any.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::port::{Spaces, contract, topic};
-use common::{LIMIT, event, next_sample, publish_all, sample};
+use common::port::{Spaces, assert_parts, burst, contract, open, told, topic};
+use common::{LIMIT, next_sample, publish_all, sample};
 use dds::{
     CycloneSpace, DataSpace, Durability, Liveliness, Ownership, Promise, PublishError, Qos,
     Reliability, SpaceEvent, SubscribeError, Topic,
@@ -31,32 +31,20 @@ async fn best_effort_meets_whoever_asks_for_no_more(spaces: Spaces<'_>) {
     let status = topic("status", Qos::STATUS);
     let mut events = reader.events();
     let reliable = topic("status", Qos::TELEMETRY);
-    let mut unmet = reader
-        .subscribe(&reliable, &["room-a"])
-        .expect("subscribed");
-    let mut met = reader.subscribe(&status, &["room-a"]).expect("subscribed");
+    let mut unmet = open(&*reader, &reliable);
+    let mut met = open(&*reader, &status);
     meet(&*writer, &status, &mut met).await;
     assert_eq!(unmet.try_recv(), None, "nothing unreliable came");
-    let told = event(&mut events, |event| {
-        matches!(event, SpaceEvent::IncompatibleQos { .. })
-    })
-    .await;
-    let SpaceEvent::IncompatibleQos { sentence, .. } = told else {
-        unreachable!("asked for this variant")
-    };
-    for part in [
+    let sentence = told!(events, SpaceEvent::IncompatibleQos { sentence, .. } => sentence);
+    let parts = [
         "topic status",
         "reliability",
         "reliable",
         "best-effort",
         "room-a",
         "process",
-    ] {
-        assert!(
-            sentence.contains(part),
-            "{part:?} is missing in {sentence:?}"
-        );
-    }
+    ];
+    assert_parts(&sentence, &parts);
 }
 
 async fn a_silent_key_is_told_to_both_ends(spaces: Spaces<'_>) {
@@ -67,28 +55,22 @@ async fn a_silent_key_is_told_to_both_ends(spaces: Spaces<'_>) {
     };
     let topic = topic("deadline", qos);
     let (mut at_writer, mut at_reader) = (writer.events(), reader.events());
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(&*writer, &topic, "room-a", [sample("a", 1)]).await;
+    let mut subscription = open(&*reader, &topic);
+    burst(&*writer, &topic, 1..=1).await;
     assert_eq!(next_sample(&mut subscription).await.sequence, 1);
-    let missed = event(&mut at_reader, |event| {
-        matches!(event, SpaceEvent::DeadlineMissed { total: 1.., .. })
-    })
-    .await;
-    let SpaceEvent::DeadlineMissed { key, deadline, .. } = missed else {
-        unreachable!("asked for this variant")
-    };
-    assert_eq!((key.as_deref(), deadline), (Some("a"), SPAN));
-    event(&mut at_writer, |event| {
-        matches!(
-            event,
-            SpaceEvent::PromiseBroken {
-                promise: Promise::Deadline,
-                total: 1..,
-                ..
-            }
-        )
-    })
-    .await;
+    let missed = told!(
+        at_reader,
+        SpaceEvent::DeadlineMissed { total: 1.., key, deadline, .. } => (key, deadline)
+    );
+    assert_eq!(missed, (Some("a".to_owned()), SPAN));
+    told!(
+        at_writer,
+        SpaceEvent::PromiseBroken {
+            promise: Promise::Deadline,
+            total: 1..,
+            ..
+        }
+    );
 }
 
 async fn a_writer_that_stops_working_loses_its_liveliness(spaces: Spaces<'_>) {
@@ -99,13 +81,10 @@ async fn a_writer_that_stops_working_loses_its_liveliness(spaces: Spaces<'_>) {
     };
     let topic = topic("liveliness", qos);
     let (mut at_writer, mut at_reader) = (writer.events(), reader.events());
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
-    publish_all(&*writer, &topic, "room-a", [sample("a", 1)]).await;
+    let mut subscription = open(&*reader, &topic);
+    burst(&*writer, &topic, 1..=1).await;
     assert_eq!(next_sample(&mut subscription).await.sequence, 1);
-    let lost = event(&mut at_reader, |event| {
-        matches!(event, SpaceEvent::LivelinessLost { .. })
-    })
-    .await;
+    let lost = told!(at_reader, SpaceEvent::LivelinessLost { .. });
     let silent = SpaceEvent::LivelinessLost {
         topic: "liveliness".into(),
         partitions: "room-a".into(),
@@ -113,28 +92,22 @@ async fn a_writer_that_stops_working_loses_its_liveliness(spaces: Spaces<'_>) {
         silent: 1,
     };
     assert_eq!(lost, silent);
-    event(&mut at_writer, |event| {
-        matches!(
-            event,
-            SpaceEvent::PromiseBroken {
-                promise: Promise::Liveliness,
-                ..
-            }
-        )
-    })
-    .await;
-    publish_all(&*writer, &topic, "room-a", [sample("a", 2)]).await;
-    event(&mut at_reader, |event| {
-        matches!(
-            event,
-            SpaceEvent::LivelinessRegained {
-                alive: 1,
-                silent: 0,
-                ..
-            }
-        )
-    })
-    .await;
+    told!(
+        at_writer,
+        SpaceEvent::PromiseBroken {
+            promise: Promise::Liveliness,
+            ..
+        }
+    );
+    burst(&*writer, &topic, 2..=2).await;
+    told!(
+        at_reader,
+        SpaceEvent::LivelinessRegained {
+            alive: 1,
+            silent: 0,
+            ..
+        }
+    );
     assert_eq!(next_sample(&mut subscription).await.sequence, 2);
 }
 
@@ -150,7 +123,7 @@ async fn a_sample_past_its_lifespan_is_not_delivered(spaces: Spaces<'_>) {
     // Nobody tells when a retained sample ends: only time does it.
     tokio::time::sleep(SPAN + SPAN / 4).await;
     publish_all(&*writer, &topic, "room-a", [sample("new", 2)]).await;
-    let mut subscription = reader.subscribe(&topic, &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &topic);
     assert_eq!(next_sample(&mut subscription).await, sample("new", 2));
 }
 
@@ -161,10 +134,8 @@ async fn a_time_filter_lets_one_sample_of_a_key_pass(spaces: Spaces<'_>) {
         time_filter: Some(4 * SPAN),
         ..Qos::TELEMETRY
     });
-    let mut all = reader.subscribe(&offered, &["room-a"]).expect("subscribed");
-    let mut few = reader
-        .subscribe(&filtered, &["room-a"])
-        .expect("subscribed");
+    let mut all = open(&*reader, &offered);
+    let mut few = open(&*reader, &filtered);
     meet(&*writer, &offered, &mut all).await;
     assert_eq!(next_sample(&mut few).await.key, "meet");
     let burst = (1..=20).map(|sequence| sample("a", sequence));
@@ -185,7 +156,7 @@ async fn of_an_exclusive_key_the_strongest_live_writer_counts(spaces: Spaces<'_>
         };
         topic("ownership", qos)
     };
-    let mut subscription = reader.subscribe(&with(0), &["room-a"]).expect("subscribed");
+    let mut subscription = open(&*reader, &with(0));
     meet(&*weak, &with(1), &mut subscription).await;
     meet(&*strong, &with(9), &mut subscription).await;
     publish_all(&*strong, &with(9), "room-a", [sample("a", 1)]).await;
@@ -200,10 +171,7 @@ async fn of_an_exclusive_key_the_strongest_live_writer_counts(spaces: Spaces<'_>
     tokio::task::spawn_blocking(move || drop(strong))
         .await
         .expect("the stronger one leaves");
-    event(&mut events, |event| {
-        matches!(event, SpaceEvent::WriterLost { .. })
-    })
-    .await;
+    told!(events, SpaceEvent::WriterLost { .. });
     publish_all(&*weak, &with(1), "room-a", [sample("a", 4)]).await;
     assert_eq!(next_sample(&mut subscription).await, sample("a", 4));
 }

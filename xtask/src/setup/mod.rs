@@ -58,6 +58,11 @@ const SCRIPTS: &[(Need, &str, &str)] = &[
     ),
     (
         Need::Tests,
+        "a DDS peer with DDS Security (Cyclone DDS in C)",
+        "deploy/tools/build-cyclone-peer.sh",
+    ),
+    (
+        Need::Tests,
         "a reader of model files (safetensors)",
         "deploy/tools/fetch-safetensors.sh",
     ),

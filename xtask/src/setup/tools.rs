@@ -165,9 +165,30 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "ddsperf",
-        wanted: &[(Need::Bench, "the data space is measured beside it")],
+        wanted: &[
+            (
+                Need::Tests,
+                "its library is one that ours speaks DDS Security with",
+            ),
+            (Need::Bench, "the data space is measured beside it"),
+        ],
         probe: Probe::Program(&["ddsperf"]),
         packages: &["cyclonedds-tools"],
+    },
+    Tool {
+        name: "openssl",
+        wanted: &[(
+            Need::Tests,
+            "deploy/dds/security.sh makes certificates and signs documents with it",
+        )],
+        probe: Probe::Program(&["openssl"]),
+        packages: &["openssl"],
+    },
+    Tool {
+        name: "OpenSSL's headers",
+        wanted: &[(Need::Tests, "the plugins of DDS Security are built on it")],
+        probe: Probe::File("/usr/include/openssl/ssl.h"),
+        packages: &["libssl-dev"],
     },
 ];
 

@@ -15,16 +15,17 @@
 //! Before the mode, `--interface ADDRESS`, `--peer HOST` (repeatable) and `--multicast` say how to join (without
 //! them it is loopback), and `--older` makes `feed` write what implementations of older
 //! standards read: XCDR1, and hashes of keys; `--state` has it keep only the newest sample of a key;
-//! `--participants COUNT` is for a crowd. Every mode ends when its standard input closes, so that none outlives the test that started it.
+//! `--participants COUNT` is for a crowd; `--security FOLDER` has what `deploy/dds/security.sh` makes for a node. Every mode ends when its standard input closes, so that none outlives the test that started it.
 
 use dds::{
-    CycloneSpace, DataSpace, Delivery, DomainConfig, Qos, Representation, Sample, Subscription,
-    Topic,
+    CycloneSpace, DataSpace, Delivery, DomainConfig, Durability, Qos, Representation, Sample,
+    Security, Subscription, Topic,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, Read as _};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Round trips before measuring: discovery, page faults and caches settle.
@@ -74,6 +75,7 @@ struct Network {
     state: bool,
     /// Of a crowd.
     participants: usize,
+    security: Option<Security>,
 }
 
 impl Network {
@@ -102,6 +104,10 @@ impl Network {
                     network.state = true;
                     rest
                 }
+                ["--security", folder, rest @ ..] => {
+                    network.security = Some(security(Path::new(folder)));
+                    rest
+                }
                 ["--participants", count, rest @ ..] => {
                     network.participants = count.parse()?;
                     rest
@@ -114,12 +120,25 @@ impl Network {
     fn join(&self, domain: &str, tag: &str) -> Result<CycloneSpace, Box<dyn Error>> {
         let mut config = DomainConfig::loopback(domain.parse()?).with_tag(tag);
         config.key_hashes = self.older;
+        config.security.clone_from(&self.security);
         if let Some(interface) = self.interface {
             config.interfaces = vec![interface];
             config.peers.clone_from(&self.peers);
             config.multicast = self.multicast;
         }
         Ok(CycloneSpace::join(&config)?)
+    }
+}
+
+fn security(folder: &Path) -> Security {
+    let file = |name: &str| folder.join(name);
+    Security {
+        identity_ca: file("identity_ca.pem"),
+        permissions_ca: file("permissions_ca.pem"),
+        certificate: file("certificate.pem"),
+        private_key: file("private_key.pem"),
+        governance: file("governance.p7s"),
+        permissions: file("permissions.p7s"),
     }
 }
 
@@ -156,6 +175,8 @@ async fn publish(space: CycloneSpace, partition: &str, count: u64) -> Result<(),
             .publish_wait(&topic, partition, sample(key, sequence, 100))
             .await?;
     }
+    // What waits in the queue is not retained yet.
+    space.drain(Duration::from_secs(60)).await?;
     println!("published");
     std::future::pending().await
 }
@@ -269,8 +290,18 @@ async fn answer(replies: &mut Subscription, sequence: u64) -> Result<(), Box<dyn
     }
 }
 
+/// As readings, with a cache that holds what a starved reader has not taken yet: a sink counts every sample.
+fn flood_topic() -> Result<Topic, Box<dyn Error>> {
+    let qos = Qos {
+        durability: Durability::Volatile,
+        backlog: u16::MAX,
+        ..Qos::TELEMETRY
+    };
+    Ok(topic("peer_flood")?.with_qos(qos))
+}
+
 async fn flood(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<dyn Error>> {
-    let topic = topic("peer_flood")?;
+    let topic = flood_topic()?;
     let mut events = space.events();
     space
         .publish_wait(&topic, "test", sample("key", 0, size))
@@ -292,7 +323,7 @@ async fn flood(space: CycloneSpace, count: u64, size: usize) -> Result<(), Box<d
 }
 
 async fn sink(space: CycloneSpace, count: u64) -> Result<(), Box<dyn Error>> {
-    let mut samples = space.subscribe(&topic("peer_flood")?, &["test"])?;
+    let mut samples = space.subscribe(&flood_topic()?, &["test"])?;
     println!("ready");
     // Of what was written before the match only the newest are retained: count from the first seen.
     let mut last = None;

@@ -1,5 +1,6 @@
 //! How a process joins a DDS domain, and the XML that Cyclone wants to hear.
 
+use super::security::Security;
 use crate::rules::QosFault;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -46,6 +47,8 @@ pub struct DomainConfig {
     /// Send the hash of the key with every sample (RTPS 2.5 §9.6.4.8). Implementations that cannot read
     /// the key of a disposal otherwise, such as Fast DDS 2, learn of disposals by it only.
     pub key_hashes: bool,
+    /// Join only beside participants with certificates and permissions of the same house.
+    pub security: Option<Security>,
 }
 
 impl DomainConfig {
@@ -65,6 +68,7 @@ impl DomainConfig {
             participant: None,
             participants: PARTICIPANTS,
             key_hashes: false,
+            security: None,
         }
     }
 
@@ -155,6 +159,8 @@ impl DomainConfig {
             participant,
             participants,
             key_hashes,
+            // Properties of the participant.
+            security: _,
         } = self;
         let peers = peers.iter().fold(String::new(), |mut text, peer| {
             let _ = write!(text, "<Peer address=\"{peer}\"/>");

@@ -4,6 +4,7 @@ use super::config::DomainConfig;
 use super::log;
 use super::lookup::{Looking, Lookup};
 use super::peers;
+use super::security::Security;
 use super::sys::{self, Entity};
 use crate::lane::lock;
 use std::collections::BTreeMap;
@@ -40,6 +41,16 @@ pub enum JoinError {
         /// Its words.
         reason: String,
     },
+    /// DDS Security refused the participant itself.
+    #[error(
+        "DDS Security keeps this participant out of DDS domain {domain}: {reason}; the log says what is wrong with which file"
+    )]
+    Security {
+        /// The domain.
+        domain: u32,
+        /// Its words.
+        reason: String,
+    },
 }
 
 /// A list of addresses, printed with commas.
@@ -67,6 +78,9 @@ impl Domain {
     pub(super) fn open(config: &DomainConfig) -> Result<Arc<Self>, JoinError> {
         if let Some(fault) = config.fault() {
             return Err(JoinError::Config(format!("DDS domain: {fault}")));
+        }
+        if let Some(fault) = config.security.as_ref().and_then(Security::fault) {
+            return Err(JoinError::Config(fault));
         }
         log::install();
         let peers = reachable(config)?;
@@ -114,8 +128,17 @@ impl Domain {
     }
 
     pub(super) fn participant(&self, config: &DomainConfig) -> Result<Arc<Entity>, JoinError> {
-        sys::create_participant(&self.entity, self.id)
-            .map_err(|code| refused(config, &code.to_string()))
+        let Some(security) = &config.security else {
+            return sys::create_participant(&self.entity, self.id, None)
+                .map_err(|code| refused(config, &code.to_string()));
+        };
+        let properties = security.properties().map_err(JoinError::Config)?;
+        sys::create_participant(&self.entity, self.id, Some(&properties)).map_err(|code| {
+            JoinError::Security {
+                domain: config.domain,
+                reason: code.to_string(),
+            }
+        })
     }
 }
 

@@ -10,6 +10,7 @@
 //! make `publish` refuse. A subscriber that does not read loses the oldest of every key in the cache. We bind the C functions ourselves (`sys`, `options`) on the raw bindings; the
 //! reasons are in `docs/decisions/0004-dds-through-cyclone.md`.
 
+mod cdr;
 mod config;
 mod descriptor;
 mod domain;
@@ -20,11 +21,13 @@ pub(crate) mod options;
 mod peers;
 mod reader;
 mod remote;
+mod security;
 mod sys;
 mod threads;
 
 pub use config::DomainConfig;
 pub use domain::{Addresses, JoinError};
+pub use security::Security;
 
 use crate::event::{Counters, Meter, SpaceEvent};
 use crate::lane::{Item, LANES_MAX, Offer, Queue, lock, validate};
@@ -37,7 +40,7 @@ use domain::Domain;
 use observer::Observer;
 use options::QosSet;
 use reader::{Bell, Feed, Reading};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -306,26 +309,31 @@ enum Written {
 fn write_all(desk: &Desk, meter: &Meter, abandon: &AtomicBool) {
     // What waits is written into shared datagrams, which go out when they are full or when nothing
     // waits any more: a single sample leaves at once, a burst in few packets.
-    let next = || {
-        desk.queue.take_ready().or_else(|| {
+    let more = |batch: &mut VecDeque<Item>| {
+        desk.queue.take_ready(batch) || {
             desk.flush();
-            desk.queue.next(now)
-        })
-    };
-    while let Some(item) = next() {
-        while let Written::NoRoom = desk.write(&item, meter) {
-            if abandon.load(Ordering::Acquire) {
-                let (topic, key) = (&desk.topic, item.key());
-                tracing::warn!(
-                    topic,
-                    key,
-                    "closing with a sample that could not be written"
-                );
-                break;
-            }
-            // Fails when the time is over: then it is tried again.
-            let _ = sys::wait_for_acks(&desk.writer, ROOM_WAIT);
+            desk.queue.next(now, batch)
         }
+    };
+    let (mut batch, mut spent) = (VecDeque::new(), Vec::new());
+    while more(&mut batch) {
+        while let Some(item) = batch.pop_front() {
+            while let Written::NoRoom = desk.write(&item, meter) {
+                if abandon.load(Ordering::Acquire) {
+                    tracing::warn!(
+                        topic = desk.topic,
+                        key = item.key(),
+                        samples = 1 + batch.len(),
+                        "closing with samples that could not be written"
+                    );
+                    return;
+                }
+                // Fails when the time is over: then it is tried again.
+                let _ = sys::wait_for_acks(&desk.writer, ROOM_WAIT);
+            }
+            spent.push(item);
+        }
+        desk.queue.give_back(&mut spent);
     }
 }
 

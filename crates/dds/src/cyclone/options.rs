@@ -33,6 +33,16 @@ impl QosSet {
         set
     }
 
+    /// For a participant.
+    pub(super) fn properties(all: &[(CString, CString)]) -> Self {
+        let set = Self::new();
+        for (name, value) in all {
+            // SAFETY: two live NUL-terminated strings, copied by the call.
+            unsafe { c::dds_qset_prop(set.0, name.as_ptr(), value.as_ptr()) };
+        }
+        set
+    }
+
     /// What reader and writer have in common.
     fn endpoint(qos: &Qos) -> Self {
         let set = Self::new();

@@ -2,18 +2,20 @@
 //!
 //! Soundness rests on: [`Entity`] owns its handle and holds its parents, so no child outlives them;
 //! Cyclone's entity functions are thread-safe and check handles; buffers passed in live for the call;
-//! loans are returned before a call ends.
+//! references to samples taken are given back once.
 #![expect(
     unsafe_code,
     reason = "binding to the C library; each block says why it is sound"
 )]
 
+use super::cdr;
 use super::descriptor::{RawOctets, RawSample, with_descriptor};
 use super::options::QosSet;
 use crate::lane::lock;
 use crate::sample::{NAME_MAX, SEALED_MAX, Sample};
 use cyclonedds_rust_sys as c;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,10 +115,15 @@ pub(super) fn create_domain(id: u32, config: &CStr) -> Result<Arc<Entity>, Code>
     Entity::adopt(unsafe { c::dds_create_domain(id, config.as_ptr()) }, &[])
 }
 
-pub(super) fn create_participant(domain: &Arc<Entity>, id: u32) -> Result<Arc<Entity>, Code> {
-    // SAFETY: null QoS and listener mean the defaults.
+pub(super) fn create_participant(
+    domain: &Arc<Entity>,
+    id: u32,
+    qos: Option<&QosSet>,
+) -> Result<Arc<Entity>, Code> {
+    let qos = qos.map_or(ptr::null(), QosSet::as_ptr);
+    // SAFETY: null QoS and listener mean the defaults; a QoS object lives for the call.
     Entity::adopt(
-        unsafe { c::dds_create_participant(id, ptr::null(), ptr::null()) },
+        unsafe { c::dds_create_participant(id, qos, ptr::null()) },
         &[domain],
     )
 }
@@ -319,67 +326,85 @@ pub(super) enum Taken {
     Malformed,
 }
 
-/// Takes up to a batch from `reader`, appends it to `out`; whether there may be more.
-pub(super) fn take(reader: &Entity, out: &mut Vec<Taken>) -> Result<bool, Code> {
-    let mut loans: [*mut c_void; TAKE_BATCH] = [ptr::null_mut(); TAKE_BATCH];
-    // SAFETY: an all-zero `dds_sample_info` is valid: numbers and a bool.
-    let mut infos: [c::dds_sample_info; TAKE_BATCH] = unsafe { std::mem::zeroed() };
-    // SAFETY: both arrays have the length given; a null first element asks Cyclone for loans.
-    let count = check(unsafe {
-        c::dds_take(
-            reader.handle,
-            loans.as_mut_ptr(),
-            infos.as_mut_ptr(),
-            TAKE_BATCH,
-            TAKE_BATCH as u32,
-        )
-    })?;
-    for (loan, info) in loans.iter().zip(&infos).take(count.max(0) as usize) {
-        // SAFETY: Cyclone filled `count` loans with `RawSample`s of this topic's type; they stay
-        // valid until returned below, and nothing borrowed leaves this loop.
-        let raw = unsafe { &*loan.cast::<RawSample>() };
-        let disposed = info.instance_state == c::DDS_NOT_ALIVE_DISPOSED_INSTANCE_STATE;
-        if info.valid_data {
-            out.push(owned(raw));
+/// A sample in its serialized form, of which Cyclone counts the holders.
+struct Serialized(*mut c::ddsi_serdata);
+
+impl Serialized {
+    fn size(&self) -> usize {
+        // SAFETY: we hold it, so it is alive.
+        unsafe { c::ddsi_serdata_size(self.0) as usize }
+    }
+
+    /// Copies these bytes, of which there are `size`, to the end of `into`, which has room for them.
+    fn append(&self, bytes: Range<usize>, into: &mut Vec<u8>) {
+        let room = &mut into.spare_capacity_mut()[..bytes.len()];
+        if bytes.is_empty() || bytes.end > self.size() {
+            return;
         }
-        // A state change arrives on its own or with the last sample that was not taken yet.
-        if disposed && (!info.valid_data || info.sample_rank == 0) {
-            // SAFETY: the key of a taken sample is a NUL-terminated string, also without data.
-            out.push(unsafe { text(raw.key) }.map_or(Taken::Malformed, Taken::Disposed));
+        // SAFETY: we hold it; the range is within its size; `room` is as long, and Cyclone fills all of it.
+        unsafe {
+            c::ddsi_serdata_to_ser(self.0, bytes.start, bytes.len(), room.as_mut_ptr().cast());
+            into.set_len(into.len() + bytes.len());
         }
     }
-    if count > 0 {
-        // SAFETY: exactly the loans that the take made, returned once.
-        check(unsafe { c::dds_return_loan(reader.handle, loans.as_mut_ptr(), count) })?;
-    }
-    Ok(count.max(0) as usize == TAKE_BATCH)
 }
 
-fn owned(raw: &RawSample) -> Taken {
-    let length = raw.sealed.length as usize;
-    // SAFETY: strings in a deserialized sample are NUL-terminated or null.
-    let (key, writer) = unsafe { (text(raw.key), text(raw.writer)) };
-    match (key, writer) {
-        (Some(key), Some(writer))
-            if length <= SEALED_MAX && (length == 0 || !raw.sealed.buffer.is_null()) =>
-        {
-            let sealed = if length == 0 {
-                Vec::new()
-            } else {
-                // SAFETY: the buffer of a deserialized sequence holds `length` octets.
-                unsafe { std::slice::from_raw_parts(raw.sealed.buffer, length) }.to_vec()
-            };
-            Taken::Sample(Sample {
-                key,
-                writer,
-                sequence: raw.seq,
-                key_epoch: raw.key_epoch,
-                source_time_ns: raw.source_time_ns,
-                sealed,
-            })
-        }
-        _ => Taken::Malformed,
+impl Drop for Serialized {
+    fn drop(&mut self) {
+        // SAFETY: a reference that the take gave us, given back once.
+        unsafe { c::ddsi_serdata_unref(self.0) };
     }
+}
+
+/// Takes up to a batch from `reader`, appends it to `out`; whether there may be more.
+pub(super) fn take(reader: &Entity, out: &mut Vec<Taken>) -> Result<bool, Code> {
+    let mut found: [*mut c::ddsi_serdata; TAKE_BATCH] = [ptr::null_mut(); TAKE_BATCH];
+    // SAFETY: an all-zero `dds_sample_info` is valid: numbers and a bool.
+    let mut infos: [c::dds_sample_info; TAKE_BATCH] = unsafe { std::mem::zeroed() };
+    // SAFETY: both arrays have the length given; a mask of 0 means any state.
+    let count = check(unsafe {
+        c::dds_takecdr(
+            reader.handle,
+            found.as_mut_ptr(),
+            TAKE_BATCH as u32,
+            infos.as_mut_ptr(),
+            0,
+        )
+    })?;
+    let count = count.max(0) as usize;
+    let mut bytes = Vec::with_capacity(cdr::HEAD_MAX);
+    for (data, info) in found.into_iter().zip(&infos).take(count) {
+        let data = Serialized(data);
+        let size = data.size();
+        bytes.clear();
+        data.append(0..size.min(cdr::HEAD_MAX), &mut bytes);
+        let disposed = info.instance_state == c::DDS_NOT_ALIVE_DISPOSED_INSTANCE_STATE;
+        // A state change arrives on its own or with the last sample that was not taken yet.
+        if !info.valid_data {
+            if disposed {
+                out.push(cdr::key(&bytes).map_or(Taken::Malformed, Taken::Disposed));
+            }
+            continue;
+        }
+        let head = cdr::head(&bytes, size).filter(|head| head.sealed.len() <= SEALED_MAX);
+        let Some(head) = head else {
+            out.push(Taken::Malformed);
+            continue;
+        };
+        let mut sealed = Vec::with_capacity(head.sealed.len());
+        data.append(head.sealed, &mut sealed);
+        let gone = (disposed && info.sample_rank == 0).then(|| head.key.clone());
+        out.push(Taken::Sample(Sample {
+            key: head.key,
+            writer: head.writer,
+            sequence: head.sequence,
+            key_epoch: head.key_epoch,
+            source_time_ns: head.source_time_ns,
+            sealed,
+        }));
+        out.extend(gone.map(Taken::Disposed));
+    }
+    Ok(count == TAKE_BATCH)
 }
 
 /// # Safety

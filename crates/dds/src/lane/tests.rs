@@ -27,6 +27,13 @@ fn sequence(item: &Item) -> u64 {
     }
 }
 
+/// What the lane's thread gets; nothing once the queue is closed and empty.
+fn next(queue: &Queue, now: fn() -> Instant) -> Vec<u64> {
+    let mut batch = VecDeque::new();
+    assert_eq!(queue.next(now, &mut batch), !batch.is_empty());
+    batch.iter().map(sequence).collect()
+}
+
 #[test]
 fn a_full_queue_refuses_and_gives_the_item_back() {
     let (queue, meter) = (queue(2, Overflow::Refuse), Meter::default());
@@ -67,7 +74,7 @@ async fn a_waiting_push_goes_on_when_room_is_made_and_ends_when_closed() {
         async move { queue.push(item("a", 2), &meter).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(queue.next(Instant::now).map(|i| sequence(&i)), Some(1));
+    assert_eq!(next(&queue, Instant::now), [1]);
     assert!(waiter.await.expect("the pushing task lives"));
     let closed = tokio::spawn({
         let (queue, meter) = (Arc::clone(&queue), Arc::clone(&meter));
@@ -76,8 +83,8 @@ async fn a_waiting_push_goes_on_when_room_is_made_and_ends_when_closed() {
     tokio::task::yield_now().await;
     queue.close();
     assert!(!closed.await.expect("the pushing task lives"));
-    assert_eq!(queue.next(Instant::now).map(|i| sequence(&i)), Some(2));
-    assert!(queue.next(Instant::now).is_none());
+    assert_eq!(next(&queue, Instant::now), [2]);
+    assert_eq!(next(&queue, Instant::now), [0; 0]);
 }
 
 thread_local! {
@@ -98,19 +105,46 @@ fn who_finds_the_lane_at_rest_writes_himself_and_keeps_the_order() {
     drop(claim);
     CLOCK.set(Some(start + 2 * BURST));
     assert!(queue.claim(clock).is_none(), "something waits");
-    assert_eq!(queue.next(clock).map(|i| sequence(&i)), Some(2));
+    assert_eq!(next(&queue, clock), [2]);
     assert!(queue.claim(clock).is_none(), "the thread writes");
     assert!(queue.try_next().is_none());
     let claim = queue.claim(clock).expect("at rest again");
     assert!(matches!(queue.offer(item("a", 4), &meter), Offer::Accepted));
     claim.hand_over(item("a", 3));
-    for expected in [3, 4] {
-        let next = queue.next(clock).map(|i| sequence(&i));
-        assert_eq!(next, Some(expected), "what found no room is first");
-    }
+    assert_eq!(next(&queue, clock), [3, 4], "what found no room is first");
     queue.close();
-    assert!(queue.next(clock).is_none());
+    assert_eq!(next(&queue, clock), [0; 0]);
     assert!(queue.claim(clock).is_none(), "closed");
+}
+
+#[test]
+fn the_thread_takes_a_batch_at_a_time_and_what_it_wrote_goes_back() {
+    let (queue, meter) = (queue(2 * BATCH, Overflow::Refuse), Meter::default());
+    for number in 0..BATCH as u64 + 3 {
+        queue.offer(item("a", number), &meter);
+    }
+    let mut batch = VecDeque::new();
+    assert!(queue.take_ready(&mut batch));
+    assert_eq!(batch.len(), BATCH);
+    assert_eq!(next(&queue, Instant::now), [64, 65, 66]);
+    let mut spent: Vec<Item> = batch.into();
+    let large = |len| {
+        Item::Write(Sample {
+            sealed: vec![0; len],
+            ..Sample::default()
+        })
+    };
+    spent.push(large(SPENT_MAX));
+    spent.push(large(1));
+    queue.give_back(&mut spent);
+    assert!(spent.is_empty());
+    assert_eq!(
+        lock(&queue.state).spent.len(),
+        BATCH + 1,
+        "as much as is kept"
+    );
+    queue.offer(item("a", 99), &meter);
+    assert!(lock(&queue.state).spent.is_empty(), "the publisher has it");
 }
 
 #[test]

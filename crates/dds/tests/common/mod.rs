@@ -5,7 +5,9 @@ pub(crate) mod net;
 pub(crate) mod port;
 
 use dds::{DataSpace, Delivery, DomainConfig, Sample, SpaceEvent, Subscription};
+use sha2::{Digest as _, Sha256};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -76,6 +78,26 @@ pub(crate) async fn publish_all(
             .await
             .expect("published");
     }
+}
+
+/// A peer that `deploy/tools/build-NAME.sh` builds from `sources`, with these packages.
+pub(crate) fn built(name: &str, sources: &[&[u8]], packages: &str) -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = match set("GLASSHOUSE_CACHE") {
+        Some(cache) => root.join(cache),
+        None => PathBuf::from(set("HOME").expect("HOME is set")).join(".cache/glasshouse"),
+    };
+    let all = sources
+        .iter()
+        .fold(Sha256::new(), |all, source| all.chain_update(source));
+    let program = cache.join(name).join(hex::encode(&all.finalize()[..8]));
+    assert!(
+        program.exists(),
+        "{name} {} is missing: `cargo xtask setup` installs {packages}, and builds it",
+        program.display()
+    );
+    program
 }
 
 /// Another process, ended with its handle; its lines are read on a thread.
