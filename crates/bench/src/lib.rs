@@ -37,6 +37,7 @@ pub mod memory;
 pub mod ports;
 pub mod replica_process;
 pub mod report;
+pub mod rounds;
 pub mod samples;
 pub mod scaffold;
 pub mod service;

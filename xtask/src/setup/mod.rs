@@ -79,6 +79,7 @@ const SCRIPTS: &[(Need, &str, &str)] = &[
         "coboljsonifier",
         "deploy/tools/fetch-coboljsonifier.sh",
     ),
+    (Need::Bench, "Flower", "deploy/tools/fetch-flower.sh"),
     (
         Need::Bench,
         "rdkafka_performance",
