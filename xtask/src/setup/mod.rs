@@ -82,6 +82,11 @@ const SCRIPTS: &[(Need, &str, &str)] = &[
     (Need::Bench, "Flower", "deploy/tools/fetch-flower.sh"),
     (
         Need::Bench,
+        "what Python's torch imports",
+        "deploy/tools/fetch-safetensors.sh",
+    ),
+    (
+        Need::Bench,
         "rdkafka_performance",
         "deploy/tools/fetch-rdkafka-performance.sh",
     ),

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use wire::{Act, Application, Call, Frame, NodeId, Reply, Round, Welcome};
+use wire::{Act, Application, Call, EncodedFrame, Frame, NodeId, Reply, Round, Welcome};
 
 /// Letters that may wait: more than all participants have to say at once.
 const ROOM: usize = 256;
@@ -50,6 +50,7 @@ pub(super) async fn lead(
             let effects = Deeds {
                 cluster: cluster.clone(),
                 proposed: proposed.clone(),
+                asked: None,
             };
             let aggregator = Aggregator::new(me.clone(), config.clone());
             async move { Ok((aggregator, effects)) }
@@ -195,6 +196,8 @@ impl Ledger {
 struct Deeds {
     cluster: Cluster,
     proposed: mpsc::Sender<Act>,
+    /// As in a node: the request to train is encoded once for all.
+    asked: Option<(Round, EncodedFrame)>,
 }
 
 impl Effects<Aggregator> for Deeds {
@@ -214,12 +217,17 @@ impl Effects<Aggregator> for Deeds {
                 model,
                 parameters,
             } => {
-                let frame = Frame::Train {
-                    round,
-                    model,
-                    parameters: parameters.to_vec(),
-                };
-                self.cluster.cast(&to, frame)?;
+                let asked = self.asked.take_if(|(of, _)| *of == round);
+                let (_, frame) = self.asked.insert(asked.unwrap_or_else(|| {
+                    let parameters = parameters.to_vec();
+                    let frame = Frame::Train {
+                        round,
+                        model,
+                        parameters,
+                    };
+                    (round, EncodedFrame::of(&frame))
+                }));
+                self.cluster.cast_encoded(&to, frame)?;
             }
             Output::SendSecure { to, message } => {
                 self.cluster.cast(&to, Frame::Secure(Box::new(message)))?;
