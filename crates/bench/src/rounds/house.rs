@@ -88,13 +88,13 @@ impl Processes {
         count: usize,
     ) -> Result<Series, Failure> {
         let before = self.used().await?;
-        let order = format!("rounds {} {dropped} {count}", algorithm.word());
-        let answer = self.aggregator.order(&order).await?;
+        let order = format!("round {} {dropped}", algorithm.word());
+        let mut wall_ms = Vec::new();
+        for _ in 0..count {
+            let micros: f64 = self.aggregator.order(&order).await?.parse()?;
+            wall_ms.push(micros / 1e3);
+        }
         let after = self.used().await?;
-        let wall_ms = answer
-            .split_whitespace()
-            .map(|micros| Ok(micros.parse::<f64>()? / 1e3))
-            .collect::<Result<_, Failure>>()?;
         let mut used = after.iter().zip(before).map(|(now, then)| now.since(then));
         let rounds = count as f64;
         Ok(Series {

@@ -44,6 +44,9 @@ pub(super) async fn lead(
             // A round with two dropouts goes on.
             min_cohort: cohort.saturating_sub(2).max(1),
             pause: Duration::ZERO,
+            // As in `peer.rs`: a busy machine must not make anybody late.
+            deadline: LIMIT,
+            resend: LIMIT,
             ..Config::default()
         };
         ChildSpec::machine(machine, move || {
@@ -90,17 +93,12 @@ async fn obey(
 ) -> Result<String, Failure> {
     match order.split(' ').collect::<Vec<_>>()[..] {
         ["used"] => Ok(peer::used(&bytes)?.line()),
-        ["rounds", algorithm, dropped, count] => {
+        ["round", algorithm, dropped] => {
             let mut ledger = ledger.lock().await;
-            let (algorithm, dropped) = (algorithm.parse()?, dropped.parse()?);
-            let mut took = Vec::new();
-            for _ in 0..count.parse::<usize>()? {
-                let round = ledger.round(algorithm, dropped);
-                let one = tokio::time::timeout(LIMIT, round).await;
-                let one = one.map_err(|_| format!("a round takes more than {LIMIT:?}"))??;
-                took.push(micros(one).to_string());
-            }
-            Ok(took.join(" "))
+            let round = ledger.round(algorithm.parse()?, dropped.parse()?);
+            let took = tokio::time::timeout(LIMIT, round).await;
+            let took = took.map_err(|_| format!("a round takes more than {LIMIT:?}"))??;
+            Ok(micros(took).to_string())
         }
         _ => Err(format!("unknown order {order:?}").into()),
     }
@@ -140,7 +138,13 @@ impl Ledger {
             secure: secure(round, algorithm, self.cohort),
         };
         self.aggregator.send(opened).await?;
-        let closing = self.proposal().await?;
+        let closing = loop {
+            match self.proposal().await? {
+                // A repetition that crossed with the commit.
+                Act::RoundOpened { round: again, .. } if again == round => {}
+                other => break other,
+            }
+        };
         let Act::RoundClosed {
             model,
             ref participants,

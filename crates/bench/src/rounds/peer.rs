@@ -92,7 +92,11 @@ impl House {
             members: Members::new(MemberTable::founding(members.into_iter().map(entry))),
             level: Level::NEWEST,
             admission: None,
-            detection: Detection::default(),
+            // How deaths are noticed is not measured here: a busy machine must not end a link.
+            detection: Detection {
+                silence_limit: LIMIT,
+                ..Detection::default()
+            },
         };
         let transport = Counted::new(TcpTransport::bind(listen).await?, bytes);
         let (cluster, links) = Cluster::new(config, transport, EpochTable::default(), handler)?;
