@@ -21,7 +21,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 60)]
     simulation: u64,
     /// Seconds for its deployment; 0: not measured
-    #[arg(long, default_value_t = 210)]
+    #[arg(long, default_value_t = 190)]
     deployment: u64,
 }
 
@@ -29,7 +29,7 @@ pub struct Plan {
 const SIMULATED: usize = 5;
 const DEPLOYED: usize = 1;
 /// Beyond the time for its rounds: it starts Python nine times over, and Ray; and a case that has begun may end.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(60);
 
 /// A place where it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
