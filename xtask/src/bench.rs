@@ -31,6 +31,9 @@ pub(crate) const EVALUATIONS: Family = Family {
     need: Need::Demo,
 };
 
+/// The package of the measuring programs that run without libtorch.
+const WITHOUT_LIBTORCH: &str = "bench";
+
 /// Not the name of a benchmark: runs them all.
 const ALL: &str = "all";
 
@@ -50,6 +53,9 @@ pub(crate) fn run(
     };
     let chosen = family.chosen(&found, name)?;
     setup::run(place, family.need)?;
+    if chosen.iter().any(|(package, _)| package != WITHOUT_LIBTORCH) {
+        setup::run(place, Need::Demo)?;
+    }
     for (package, binary) in chosen {
         place
             .cargo()

@@ -9,6 +9,7 @@
 //! | `mail` | the mailbox's door with its journal | Postfix, `smtp-sink`, aiosmtpd |
 //! | `feed` | decoding of EBCDIC records | coboljsonifier |
 //! | `dds` | round trips and throughput of the data space | Cyclone's `ddsperf` |
+//! | `rounds` | federated rounds between processes, in clear and secure | Flower's simulation and deployment |
 //! | `cluster` | commits after the leader's death; memory of an idle node | etcd |
 //!
 //! How it is kept fair:
@@ -20,7 +21,7 @@
 //!   least and the greatest, and ratios are taken between neighbours.
 //! - Ours always encrypts between nodes; etcd is taken as it comes, without.
 //!
-//! `mail` and `feed` have peers of another kind; their reports say how they are measured.
+//! `mail`, `feed` and `rounds` have peers of another kind; their reports say how they are measured.
 //!
 //! Each benchmark starts its peers and replicas by executing itself, so one binary is all it needs.
 
@@ -37,6 +38,7 @@ pub mod memory;
 pub mod ports;
 pub mod replica_process;
 pub mod report;
+pub mod rounds;
 pub mod samples;
 pub mod scaffold;
 pub mod service;

@@ -81,7 +81,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
-use wire::{Admission, Call, Frame, NodeId, Reply};
+use traffic::Letter;
+use wire::{Admission, Call, EncodedFrame, Frame, NodeId, Reply};
 
 /// Restarts of the cluster's own actors before the node gives up. They fail only on our own
 /// mistakes or with the machine; a handful of tries tells which.
@@ -136,7 +137,12 @@ impl Cluster {
 
     /// Sends a frame, at most once; returns at once.
     pub fn cast(&self, to: &NodeId, frame: Frame) -> Result<(), CastError> {
-        self.0.cast(to, &frame)
+        self.0.cast(to, Letter::Frame(&frame))
+    }
+
+    /// [`cast`](Self::cast) of a frame that is encoded already: what goes to many is encoded once.
+    pub fn cast_encoded(&self, to: &NodeId, frame: &EncodedFrame) -> Result<(), CastError> {
+        self.0.cast(to, Letter::Encoded(frame))
     }
 
     /// [`cast`](Self::cast) that waits for room in the peer's window, at most for `limit`: then it

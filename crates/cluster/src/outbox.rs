@@ -4,7 +4,7 @@
 use super::flow::{MAX_BATCH, Window};
 use std::collections::VecDeque;
 use wire::codec::MAX_ENCODED;
-use wire::{Batch, Capability, Frame};
+use wire::{Batch, Capability, EncodedFrame, Frame};
 
 /// Why a frame was not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Numbers a frame and takes it in.
     pub(super) fn push(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        self.take_in(|batch| batch.push(frame))
+    }
+
+    /// The same of a frame that is encoded already.
+    pub(super) fn push_encoded(&mut self, frame: &EncodedFrame) -> Result<(), Refusal> {
+        self.take_in(|batch| batch.push_encoded(frame))
+    }
+
+    fn take_in(&mut self, push: impl FnOnce(&mut Batch) -> usize) -> Result<(), Refusal> {
         if self.window.full() {
             return Err(Refusal::Full);
         }
@@ -40,7 +49,7 @@ impl Outbox {
             .waiting
             .pop_back()
             .unwrap_or_else(|| (self.window.next(), Batch::default()));
-        let len = batch.push(frame);
+        let len = push(&mut batch);
         let outcome = if Batch::HEAD + len > MAX_ENCODED {
             Err(Refusal::TooLarge { len })
         } else {

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use wire::codec::MAX_ENCODED;
-use wire::{Call, Cast, Frame, NodeId, Reply, Request};
+use wire::{Call, Cast, EncodedFrame, Frame, Level, NodeId, Reply, Request};
 
 impl Links {
     /// A link that can be used, with the peer's gateway.
@@ -22,7 +22,7 @@ impl Links {
         Some((link, gateway))
     }
 
-    pub(super) fn cast(&self, to: &NodeId, frame: &Frame) -> Result<(), CastError> {
+    pub(super) fn cast(&self, to: &NodeId, frame: Letter<'_>) -> Result<(), CastError> {
         let reached = self.reach(to);
         let (link, gateway) = reached.ok_or_else(|| CastError::NotLinked { node: to.clone() })?;
         let result = cast(&link, &gateway, frame);
@@ -51,7 +51,7 @@ impl Links {
                 let mut room = pin!(link.room.notified());
                 // From here on no credit is missed.
                 room.as_mut().enable();
-                match cast(&link, &gateway, frame) {
+                match cast(&link, &gateway, Letter::Frame(frame)) {
                     Err(CastError::Congested { .. }) => room.await,
                     done => return done,
                 }
@@ -147,8 +147,26 @@ impl Links {
     }
 }
 
-fn cast(link: &Link, gateway: &GatewayRef, frame: &Frame) -> Result<(), CastError> {
-    let needed = frame.level();
+/// A frame on its way to one peer.
+#[derive(Clone, Copy)]
+pub(super) enum Letter<'a> {
+    /// To be encoded.
+    Frame(&'a Frame),
+    /// It is.
+    Encoded(&'a EncodedFrame),
+}
+
+impl Letter<'_> {
+    fn level(self) -> Level {
+        match self {
+            Self::Frame(frame) => frame.level(),
+            Self::Encoded(frame) => frame.level(),
+        }
+    }
+}
+
+fn cast(link: &Link, gateway: &GatewayRef, letter: Letter<'_>) -> Result<(), CastError> {
+    let needed = letter.level();
     if needed > link.level {
         return Err(CastError::NotSpoken {
             node: link.peer.node.clone(),
@@ -159,11 +177,18 @@ fn cast(link: &Link, gateway: &GatewayRef, frame: &Frame) -> Result<(), CastErro
     // Held while encoding and sending: numbers go out in order.
     let mut outbox = link.outbox();
     let outcome = if link.batches() {
-        outbox.push(frame).map(|()| link.send(&mut outbox, gateway))
+        let pushed = match letter {
+            Letter::Frame(frame) => outbox.push(frame),
+            Letter::Encoded(frame) => outbox.push_encoded(frame),
+        };
+        pushed.map(|()| link.send(&mut outbox, gateway))
     } else {
         let (capability, number) = (link.capability_out, outbox.window.next());
         outbox
-            .single(|| Cast::encode_frame(capability, number, frame))
+            .single(|| match letter {
+                Letter::Frame(frame) => Cast::encode_frame(capability, number, frame),
+                Letter::Encoded(frame) => Cast::of_encoded(capability, number, frame),
+            })
             .map(|message| link.hand_over(gateway, message))
     };
     drop(outbox);

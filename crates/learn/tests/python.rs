@@ -8,17 +8,22 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// By deploy/models/residuals.py, with its own safetensors and its own arithmetic.
-fn residuals_in_python(model: &Path, rows: &str) -> Vec<Vec<Option<f64>>> {
+/// By a script of deploy/models: the one with its own safetensors and its own arithmetic, or the one with Python's torch,
+/// which comes with libtorch out of one wheel.
+fn residuals_in_python(script: &str, model: &Path, rows: &str) -> Vec<Vec<Option<f64>>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".tools/safetensors-venv/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run `cargo xtask setup`",
-        python.display()
-    );
+    let torch = root.join(".libtorch/python");
+    for needed in [&python, &torch] {
+        assert!(
+            needed.exists(),
+            "{} is missing: run `cargo xtask setup` (without a LIBTORCH of your own)",
+            needed.display()
+        );
+    }
     let mut child = Command::new(python)
-        .arg(root.join("deploy/models/residuals.py"))
+        .env("PYTHONPATH", torch)
+        .arg(root.join("deploy/models").join(script))
         .arg(model)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -63,20 +68,31 @@ fn python_reads_an_exported_model_and_finds_the_same_residuals() {
         let bytes = file::encode(&shape, &model.parameters(), &BTreeMap::new()).unwrap();
         let place = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(place.path(), bytes).unwrap();
-        let theirs = residuals_in_python(place.path(), &shown);
         let ours = model.residuals(&[rows.clone().into()]).unwrap();
-        for ((theirs, ours), row) in theirs.iter().zip(&ours).zip(&rows) {
-            for slot in 0..SLOTS {
-                match theirs[slot] {
-                    None => assert!(!row.mask[slot]),
-                    Some(left) => {
-                        assert!(row.mask[slot]);
-                        let difference = (left - f64::from(ours[slot])).abs();
-                        assert!(difference < 1e-4, "{left} and {}", ours[slot]);
-                    }
+        // Python's torch takes seconds to start: once for each kind of model is enough.
+        let scripts = match activation {
+            Activation::Elu => &["residuals.py", "residuals_torch.py"][..],
+            Activation::Relu => &["residuals.py"],
+        };
+        for script in scripts {
+            let theirs = residuals_in_python(script, place.path(), &shown);
+            same(&theirs, &ours, &rows);
+        }
+    }
+}
+
+fn same(theirs: &[Vec<Option<f64>>], ours: &[[f32; SLOTS]], rows: &[Row]) {
+    for ((theirs, ours), row) in theirs.iter().zip(ours).zip(rows) {
+        for slot in 0..SLOTS {
+            match theirs[slot] {
+                None => assert!(!row.mask[slot]),
+                Some(left) => {
+                    assert!(row.mask[slot]);
+                    let difference = (left - f64::from(ours[slot])).abs();
+                    assert!(difference < 1e-4, "{left} and {}", ours[slot]);
                 }
             }
         }
-        assert_eq!(theirs.len(), ours.len());
     }
+    assert_eq!(theirs.len(), ours.len());
 }

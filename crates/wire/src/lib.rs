@@ -27,7 +27,9 @@ pub use id::{
     DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis,
 };
 pub use level::Level;
-pub use link::{Batch, Capability, Cast, Certificate, CertificateBody, Hello, Request};
+pub use link::{
+    Batch, Capability, Cast, Certificate, CertificateBody, EncodedFrame, Hello, Request,
+};
 pub use mail::{KnownDevice, Proof, StoredMail};
 pub use membership::{
     Admission, Application, Greeting, Introduction, Invitation, MemberEntry, Purpose, Removal,

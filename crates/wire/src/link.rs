@@ -1,9 +1,10 @@
 //! What two nodes tell each other on a link: who they are, and the wrapping of frames and calls
 //! between their gateways.
 
-use crate::{Call, Frame, NodeId};
+use crate::{Call, Frame, Level, NodeId};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::Arc;
 
 /// A secret that one end of a link hands to the other inside the handshake. Mail that carries it
 /// came over that link: nobody else knows it.
@@ -101,6 +102,14 @@ impl Cast {
         let message = crate::codec::begin(Vec::new());
         crate::codec::extend(&(FRAME_VARIANT, capability, number, frame), message)
     }
+
+    /// The same of a frame that is encoded already.
+    pub fn of_encoded(capability: Capability, number: u64, frame: &EncodedFrame) -> Vec<u8> {
+        let message = crate::codec::begin(Vec::new());
+        let mut message = crate::codec::extend(&(FRAME_VARIANT, capability, number), message);
+        message.extend_from_slice(&frame.bytes);
+        message
+    }
 }
 
 /// A frame can take a few bytes here and a hundred in memory: a peer must not make us allocate
@@ -134,6 +143,28 @@ fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Frame>, D::Error> {
 const FRAME_VARIANT: u32 = 0;
 const BATCH_VARIANT: u32 = 2;
 
+/// A frame as it lies in a message: what goes to many peers is encoded once. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncodedFrame {
+    level: Level,
+    bytes: Arc<[u8]>,
+}
+
+impl EncodedFrame {
+    /// Encodes `frame`.
+    pub fn of(frame: &Frame) -> Self {
+        Self {
+            level: frame.level(),
+            bytes: crate::codec::extend(frame, Vec::new()).into(),
+        }
+    }
+
+    /// The first level that knows this frame.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
 /// Encodes a [`Cast::Batch`] frame by frame, so that a frame is encoded once, when it is cast, and
 /// its sender learns its length.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -155,6 +186,13 @@ impl Batch {
         self.frames = crate::codec::extend(frame, std::mem::take(&mut self.frames));
         self.count += 1;
         self.frames.len() - before
+    }
+
+    /// Adds a frame that is encoded already; gives its length.
+    pub fn push_encoded(&mut self, frame: &EncodedFrame) -> usize {
+        self.frames.extend_from_slice(&frame.bytes);
+        self.count += 1;
+        frame.bytes.len()
     }
 
     /// Takes the last frame off again, into a batch of its own; `len` is what
@@ -289,6 +327,10 @@ mod tests {
             let frames: Vec<Frame> = (0..count).map(frame).collect();
             let mut batch = Batch::default();
             let bytes: usize = frames.iter().map(|frame| batch.push(frame)).sum();
+            let mut other = Batch::default();
+            let encoded = frames.iter().map(EncodedFrame::of);
+            let same: usize = encoded.map(|frame| other.push_encoded(&frame)).sum();
+            assert_eq!((same, &other), (bytes, &batch));
             let last = batch.push(&frame(999));
             assert_eq!(batch.split_last(last).bytes(), last);
             assert_eq!((batch.count(), batch.bytes()), (count, bytes));
@@ -300,6 +342,8 @@ mod tests {
                     frame: Box::new(frame.clone()),
                 };
                 assert!(encode(&cast) == Cast::encode_frame(capability, first, frame));
+                let encoded = EncodedFrame::of(frame);
+                assert!(encode(&cast) == Cast::of_encoded(capability, first, &encoded));
             }
             let encoded = batch.encode(capability, through, first);
             let cast = Cast::Batch {

@@ -1,4 +1,4 @@
-//! libtorch from the PyPI wheel of torch, pinned by hash (docs/decisions/0003).
+//! libtorch from the PyPI wheel of torch, pinned by hash, and out of the same wheel Python's torch (docs/decisions/0003).
 
 use super::apt::Apt;
 use super::tools::find_program;
@@ -15,22 +15,43 @@ const VERSION: &str = "2.13.0";
 /// What comes over the network, in MB; for the progress line only.
 const DOWNLOAD_MB: u64 = 539;
 
-/// The wheel, and two small ones whose libraries `libtorch_cpu.so` names. Any machine gets the
-/// same bytes or nothing.
+/// The wheel for each Python, whose torch is in it. Any machine gets the same bytes as others with its Python, or nothing.
+const TORCH: [(&str, &str); 5] = [
+    (
+        "cp310",
+        "c78b7b4d04461855a764cf01bae9a462bb88bc93defcfa11235cbc8fdf3e12c4",
+    ),
+    (
+        "cp311",
+        "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+    ),
+    (
+        "cp312",
+        "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b",
+    ),
+    (
+        "cp313",
+        "a3a9a21312872af8a26950b2c15680335a386a1f56ed03e780653d78b9607e9e",
+    ),
+    (
+        "cp314",
+        "49f1ea385c754e54919408a9bb3b5a72b0b755bbe2c916c1d6f70afbec4908a2",
+    ),
+];
+
+/// The one whose libtorch is used where the Python is another or none.
+const USUAL: usize = 1;
+
+/// Two small ones whose libraries `libtorch_cpu.so` names.
 const WHEELS: &str = "\
-torch==2.13.0 --hash=sha256:60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7
 nvidia-cuda-runtime==13.0.96 --hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
 nvidia-cuda-cupti==13.0.85 --hash=sha256:4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8
 ";
 
-/// The wheels' tags, said outright: the interpreter that downloads need not match them.
-const TAGS: [&str; 14] = [
+/// The wheels' tags, said outright: the interpreter that downloads need not match them. Beside these, version and ABI.
+const TAGS: [&str; 10] = [
     "--implementation",
     "cp",
-    "--python-version",
-    "3.11",
-    "--abi",
-    "cp311",
     "--abi",
     "none",
     "--platform",
@@ -55,9 +76,10 @@ pub(super) fn bring(place: &Place) -> Result<(), Failure> {
     if complete(&link) {
         return Ok(());
     }
-    let home = place.cache.join(format!("libtorch-{VERSION}"));
+    let (tag, hash) = wheel(&python_tag());
+    let home = place.cache.join(format!("libtorch-{VERSION}-{tag}"));
     if !complete(&home) {
-        fetch(place, &home)?;
+        fetch(place, &home, (tag, hash))?;
     }
     match fs::symlink_metadata(&link) {
         Ok(found) if found.file_type().is_symlink() => {
@@ -78,6 +100,22 @@ pub(super) fn bring(place: &Place) -> Result<(), Failure> {
 fn complete(folder: &Path) -> bool {
     fs::read_to_string(folder.join("build-version")).is_ok_and(|version| version.trim() == VERSION)
         && folder.join("lib/libtorch_cpu.so").is_file()
+        && folder.join("python/torch/lib").join(NO_CUDA).is_file()
+}
+
+/// `cp311` and its like; empty without a Python.
+fn python_tag() -> String {
+    let tag = "import sys; print('cp%d%d' % sys.version_info[:2])";
+    let output = Command::new("python3").args(["-c", tag]).output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+fn wheel(tag: &str) -> (&'static str, &'static str) {
+    let found = TORCH.iter().find(|(of, _)| *of == tag);
+    *found.unwrap_or(&TORCH[USUAL])
 }
 
 fn check_own(folder: &Path) -> Result<(), Failure> {
@@ -91,7 +129,7 @@ fn check_own(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Downloads into a folder beside `home` and moves the result into place when it is whole.
-fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
+fn fetch(place: &Place, home: &Path, (tag, hash): (&str, &str)) -> Result<(), Failure> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(Failure::new(format!(
             "libtorch {VERSION} is pinned for Linux on x86-64 only: on this machine set LIBTORCH to a libtorch {VERSION} of your own"
@@ -106,7 +144,8 @@ fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
     );
     let pip = Pip::find(&staging.0)?;
     let list = staging.0.join("wheels.txt");
-    doing(list.display(), fs::write(&list, WHEELS))?;
+    let wheels = format!("torch=={VERSION} --hash=sha256:{hash}\n{WHEELS}");
+    doing(list.display(), fs::write(&list, wheels))?;
     let mut download = pip.command(&staging.0);
     download.args([
         "download",
@@ -117,6 +156,7 @@ fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
         "--require-hashes",
     ]);
     download
+        .args(["--python-version", &tag[2..], "--abi", tag])
         .args(TAGS)
         .arg("--dest")
         .arg(&staging.0)
@@ -133,6 +173,7 @@ fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
         .arg(&staging.0);
     unpack.run_unattended()?;
     let made = staging.0.join("out/torch");
+    without_cuda(&staging.0, &made.join("python/torch/lib"))?;
     doing(
         made.display(),
         fs::write(made.join("build-version"), format!("{VERSION}\n")),
@@ -146,6 +187,40 @@ fn fetch(place: &Place, home: &Path) -> Result<(), Failure> {
         "setup: libtorch {VERSION} is in place after {:.0} s",
         begin.elapsed().as_secs_f64()
     );
+    Ok(())
+}
+
+/// What stands for CUDA's libraries in Python's torch, and their names, which it is found under.
+const NO_CUDA: &str = "libno_cuda.so";
+const CUDA: [&str; 5] = [
+    "libtorch.so",
+    "libtorch_cuda.so",
+    "libcudnn.so.9",
+    "libcufile.so.0",
+    "libnccl.so.2",
+];
+
+/// Python's torch of the wheel names libraries of 3 GB that nobody calls without a GPU: it gets one that has their
+/// names.
+fn without_cuda(staging: &Path, libraries: &Path) -> Result<(), Failure> {
+    let (names, versions) = (staging.join("no_cuda.s"), staging.join("no_cuda.map"));
+    doing(
+        names.display(),
+        fs::write(&names, include_str!("libtorch/no_cuda.s")),
+    )?;
+    let version = "libcudnn.so.9 { global: cudnnGetProperty; };\n";
+    doing(versions.display(), fs::write(&versions, version))?;
+    let mut link = Command::new("c++");
+    link.args(["-shared", "-nostdlib", "-o"])
+        .arg(libraries.join(NO_CUDA))
+        .arg(format!("-Wl,--version-script={}", versions.display()))
+        .arg(&names)
+        .arg("-lstdc++");
+    link.run_unattended()?;
+    for name in CUDA {
+        let link = libraries.join(name);
+        doing(link.display(), std::os::unix::fs::symlink(NO_CUDA, &link))?;
+    }
     Ok(())
 }
 

@@ -84,6 +84,12 @@ const SCRIPTS: &[(Need, &str, &str)] = &[
         "coboljsonifier",
         "deploy/tools/fetch-coboljsonifier.sh",
     ),
+    (Need::Bench, "Flower", "deploy/tools/fetch-flower.sh"),
+    (
+        Need::Bench,
+        "what Python's torch imports",
+        "deploy/tools/fetch-safetensors.sh",
+    ),
     (
         Need::Bench,
         "rdkafka_performance",

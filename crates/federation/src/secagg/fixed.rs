@@ -128,7 +128,11 @@ pub(super) fn decode(words: &[u64], clients: usize) -> Option<Mean> {
 }
 
 pub(super) fn to_bytes(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    let mut bytes = Vec::with_capacity(words.len() * WORD);
+    for word in words {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 /// Adds words that came as bytes; the caller has checked their number.

@@ -122,6 +122,7 @@ impl Parts {
                 cluster: cluster.clone(),
                 models: models.clone(),
                 participant: participant.clone(),
+                asked: None,
             };
             let private = config.privacy.is_some();
             let mut aggregator = Aggregator::new(me.clone(), config);

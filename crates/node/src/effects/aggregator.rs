@@ -9,7 +9,7 @@ use replica::Ledger;
 use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::sync::Arc;
-use wire::{Act, Digest, Frame, NodeId, Round};
+use wire::{Act, Digest, EncodedFrame, Frame, NodeId, Round};
 
 /// Performs for [`Aggregator`].
 pub struct AggregatorEffects {
@@ -23,6 +23,15 @@ pub struct AggregatorEffects {
     pub models: Arc<Models>,
     /// The participant on this node.
     pub participant: Address<ParticipantInput>,
+    /// What peers were asked last: it goes to each of them, and again to who does not answer.
+    pub asked: Option<Asked>,
+}
+
+/// A request to train, encoded once for all.
+pub struct Asked {
+    round: Round,
+    model: Digest,
+    frame: EncodedFrame,
 }
 
 impl AggregatorEffects {
@@ -60,13 +69,13 @@ impl AggregatorEffects {
 
     /// Casts are at most once: a peer that misses the model asks for it by its digest.
     fn send_model(&self, round: Round, model: Digest, parameters: &Arc<Vec<f32>>) {
+        let frame = EncodedFrame::of(&Frame::Model {
+            round,
+            model,
+            parameters: parameters.to_vec(),
+        });
         for peer in self.cluster.links().into_keys() {
-            let frame = Frame::Model {
-                round,
-                model,
-                parameters: parameters.to_vec(),
-            };
-            if let Err(error) = self.cluster.cast(&peer, frame) {
+            if let Err(error) = self.cluster.cast_encoded(&peer, &frame) {
                 tracing::debug!("model of round {round} not sent to {peer}: {error}");
             }
         }
@@ -103,12 +112,21 @@ impl Effects<Aggregator> for AggregatorEffects {
                 model,
                 parameters,
             } => {
-                let frame = Frame::Train {
+                let asked = self
+                    .asked
+                    .take_if(|asked| (asked.round, asked.model) == (round, model));
+                let asked = asked.unwrap_or_else(|| Asked {
                     round,
                     model,
-                    parameters: parameters.to_vec(),
-                };
-                if let Err(error) = self.cluster.cast(&to, frame) {
+                    frame: EncodedFrame::of(&Frame::Train {
+                        round,
+                        model,
+                        parameters: parameters.to_vec(),
+                    }),
+                });
+                let sent = self.cluster.cast_encoded(&to, &asked.frame);
+                self.asked = Some(asked);
+                if let Err(error) = sent {
                     tracing::debug!("round {round}: {to} was not asked: {error}");
                 }
             }

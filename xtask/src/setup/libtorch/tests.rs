@@ -3,6 +3,9 @@ use super::*;
 fn libtorch_in(folder: &Path, version: &str) {
     fs::create_dir_all(folder.join("lib")).unwrap();
     fs::write(folder.join("lib/libtorch_cpu.so"), "").unwrap();
+    let python = folder.join("python/torch/lib");
+    fs::create_dir_all(&python).unwrap();
+    fs::write(python.join(NO_CUDA), "").unwrap();
     fs::write(folder.join("build-version"), version).unwrap();
 }
 
@@ -16,6 +19,17 @@ fn only_the_pinned_version_with_its_library_is_complete() {
     assert!(complete(folder.path()));
     fs::remove_file(folder.path().join("lib/libtorch_cpu.so")).unwrap();
     assert!(!complete(folder.path()));
+}
+
+#[test]
+fn each_python_gets_its_own_wheel_and_a_foreign_one_the_usual() {
+    for (tag, hash) in TORCH {
+        assert_eq!(wheel(tag), (tag, hash));
+        assert_eq!(hash.len(), 64);
+    }
+    for tag in ["cp27", ""] {
+        assert_eq!(wheel(tag).0, "cp311");
+    }
 }
 
 #[test]
