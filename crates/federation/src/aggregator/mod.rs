@@ -190,9 +190,14 @@ impl Aggregator {
         {
             Some(base) => {
                 let length = base.parameters.len();
+                let private = |secure: &Arc<SecureRound>| secure.terms.treatment.is_private();
+                if self.config.privacy.is_some() && !secure.as_ref().is_none_or(private) {
+                    let reason = "its noise has no place in the terms of the secure round";
+                    return self.abandon(now, round, reason.to_owned(), out);
+                }
                 let secure = secure.map(|secure| {
-                    let context = secure.context(round, model, length);
-                    context.map(|context| SecureOpen::new(context, now, self.config.deadline))
+                    let contexts = secure.contexts(round, model, length);
+                    contexts.map(|contexts| SecureOpen::new(contexts, now, self.config.deadline))
                 });
                 let secure = match secure.transpose() {
                     Ok(secure) => secure,
@@ -403,6 +408,14 @@ impl Machine for Aggregator {
                     out.push(Output::Note(format!(
                         "proposal for round {round} is repeated: {reason}"
                     )));
+                }
+                Phase::Collecting(open) if open.round == round => {
+                    let secure = open.secure.as_mut();
+                    if secure.is_some_and(|secure| secure.charge_failed(now)) {
+                        out.push(Output::Note(format!(
+                            "the cost of round {round} is proposed again: {reason}"
+                        )));
+                    }
                 }
                 Phase::Waiting { .. }
                 | Phase::Opening { .. }

@@ -30,6 +30,13 @@ pub enum ParticipantInput {
         /// The round.
         round: Round,
     },
+    /// `Act::PrivacySpent` took effect: the ledger has what a private round costs.
+    Charged {
+        /// The round.
+        round: Round,
+        /// On whose accounts.
+        participants: Vec<NodeId>,
+    },
     /// `Act::ModelRolledBack` took effect: a round that was open is over.
     RolledBack,
     /// `wire::Frame::Train` came in.
@@ -357,6 +364,7 @@ impl Machine for Participant {
         match input {
             ParticipantInput::Opened { .. }
             | ParticipantInput::Ended { .. }
+            | ParticipantInput::Charged { .. }
             | ParticipantInput::RolledBack
             | ParticipantInput::Trained { .. }
             | ParticipantInput::TrainingFailed { .. } => Overload::Delay,
@@ -386,6 +394,10 @@ impl Machine for Participant {
                 }
             }
             ParticipantInput::Ended { round } => self.end(round, out),
+            ParticipantInput::Charged {
+                round,
+                participants,
+            } => self.charged(round, &participants, out),
             ParticipantInput::RolledBack => {
                 if let Some(open) = &self.open {
                     self.end(open.round, out);

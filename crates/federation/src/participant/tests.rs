@@ -242,6 +242,8 @@ fn secure_round(missed: bool) -> crate::secagg::SecureRound {
         entry: Digest::of(b"entry"),
         members: [("lead", 1), ("me", 2), ("other", 3)].map(member).to_vec(),
         missed,
+        terms: Default::default(),
+        overdrawn: false,
     }
 }
 
@@ -326,7 +328,10 @@ fn who_has_missed_the_opening_or_is_asked_by_another_takes_no_part() {
 
 #[test]
 fn a_broken_protocol_is_told_to_the_ledger_and_the_round_is_over_for_this_node() {
-    let context = secure_round(false).context(Round(1), model().0, 2).unwrap();
+    let context = secure_round(false)
+        .contexts(Round(1), model().0, 2)
+        .unwrap()
+        .remove(0);
     let list = wire::SecureStep::Keys(wire::secure::KeyList {
         advertised: context.everybody(),
         keys: Vec::new(),

@@ -42,6 +42,9 @@ struct State {
     /// After `Inbox`.
     held: Option<Held>,
     masked: Option<Vec<u8>>,
+    /// In a private round: whose cost the ledger has, and the request that came before it did.
+    charged: Option<Places>,
+    uncharged: Option<UnmaskRequest>,
     consented: Option<(Places, Signature)>,
     revealed: Option<(UnmaskRequest, Vec<RevealedShare>)>,
 }
@@ -102,6 +105,8 @@ impl Client {
                 neighbours: None,
                 held: None,
                 masked: None,
+                charged: None,
+                uncharged: None,
                 consented: None,
                 revealed: None,
             }),
@@ -158,7 +163,7 @@ impl Client {
             SecureStep::Keys(list) => state.keys(&context, me, list).map(Some),
             SecureStep::Inbox(inbox) => state.inbox(&context, me, inbox).map(|()| None),
             SecureStep::Survivors(set) => state.survivors(&context, me, identity, set).map(Some),
-            SecureStep::Unmask(request) => state.unmask(&context, me, request).map(Some),
+            SecureStep::Unmask(request) => state.paid_unmask(&context, me, request),
             SecureStep::Advertise(_)
             | SecureStep::Shares(_)
             | SecureStep::Masked(_)
@@ -168,6 +173,32 @@ impl Client {
                 when: "to a participant",
             }),
         }
+    }
+
+    /// The ledger has the cost of this private round, as that of these participants. Nothing is revealed
+    /// before, so that no sum is seen that nobody has accounted for; a request that came early is answered now.
+    ///
+    /// # Errors
+    /// Others are charged than those who are in the sum: as [`hear`](Self::hear).
+    pub fn charged(&mut self, participants: &[NodeId]) -> Result<Option<SecureMessage>, Refusal> {
+        let (context, me) = (Arc::clone(&self.context), self.me);
+        let Ok(state) = &mut self.state else {
+            return Ok(None);
+        };
+        let mut charged = Places::default();
+        let places = participants.iter().filter_map(|node| context.place(node));
+        places.for_each(|place| charged.insert(place));
+        state.charged = Some(charged);
+        let Some(request) = state.uncharged.take() else {
+            return Ok(None);
+        };
+        let answer = state.paid_unmask(&context, me, request);
+        if let Err(refusal) = &answer
+            && refusal.is_accusation()
+        {
+            self.leave(refusal.to_string());
+        }
+        Ok(answer?.map(|step| self.say(step)))
     }
 
     /// Whether an update can be masked.
