@@ -18,7 +18,7 @@ pub use formats::{FormatsError, load_formats, load_function};
 pub use kafka::{
     Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism,
 };
-pub use learning::{OptimizerKind, Privacy, Robust, RuleKind};
+pub use learning::{NoiseKind, OptimizerKind, Privacy, Robust, RuleKind, UpdateCompression};
 pub use schema::{
     Alerts, Cluster, Config, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,

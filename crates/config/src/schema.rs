@@ -1,7 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
-use crate::learning::{OptimizerKind, Privacy, Robust};
+use crate::learning::{OptimizerKind, Privacy, Robust, UpdateCompression};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -326,6 +326,8 @@ pub struct Learning {
     /// is at least three and neither `robust` nor `privacy` asks to see updates. The sum of two would tell
     /// each of them the other's update.
     pub secure_aggregation: Option<bool>,
+    /// Sums that are seen of a secure round, each of a group of three or more: what `robust` compares.
+    pub secure_groups: usize,
     /// The server's step.
     pub optimizer: OptimizerKind,
     /// Its size; absent: 1 for `fedavg`, 0.01 for the others.
@@ -345,6 +347,8 @@ pub struct Learning {
     pub robust: Robust,
     /// Differential privacy; absent: none.
     pub privacy: Option<Privacy>,
+    /// Smaller updates; absent: whole ones.
+    pub compression: Option<UpdateCompression>,
 }
 
 /// `[alerts]`
@@ -453,6 +457,7 @@ impl Default for Learning {
             min_examples: 64,
             window: 2_000,
             secure_aggregation: None,
+            secure_groups: 1,
             optimizer: OptimizerKind::default(),
             server_learning_rate: None,
             server_momentum: None,
@@ -462,6 +467,7 @@ impl Default for Learning {
             over_selection: 1.0,
             robust: Robust::default(),
             privacy: None,
+            compression: None,
         }
     }
 }

@@ -46,6 +46,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             model,
             cohort: cohort.clone(),
             secure: None,
+            codec: None,
         },
         Input::Opened {
             round,

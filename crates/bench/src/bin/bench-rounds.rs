@@ -300,6 +300,7 @@ fn decoded(bytes: &[u8]) -> Result<SecureMessage, Failure> {
         Frame::Secure(message) => Ok(*message),
         Frame::Train { .. }
         | Frame::Update { .. }
+        | Frame::Packed { .. }
         | Frame::Decline { .. }
         | Frame::Model { .. }
         | Frame::Checkpoint { .. } => Err("another frame than a secure round's".into()),

@@ -1,7 +1,7 @@
 //! A participant's part in a secure round, beside its training.
 
 use super::{Participant, ParticipantOutput, Request};
-use crate::secagg::{Client, Context, Refusal, SecureRound, Treatment, Value};
+use crate::secagg::{Charge, Client, Context, Refusal, SecureRound, Treatment, Value};
 use chacha20::ChaCha20Rng;
 use ed25519_dalek::SigningKey;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -96,14 +96,10 @@ impl Secure {
         }
     }
 
-    fn charged(
-        &mut self,
-        round: Round,
-        participants: &[NodeId],
-    ) -> Option<Result<SecureMessage, Refusal>> {
+    fn charged(&mut self, round: Round, charge: &Charge) -> Option<Result<SecureMessage, Refusal>> {
         let client = self.client.as_mut();
         let client = client.filter(|client| client.context().round() == round)?;
-        client.charged(participants).transpose()
+        client.charged(charge).transpose()
     }
 
     /// The masked update, if both are there.
@@ -171,11 +167,11 @@ impl Participant {
     pub(super) fn charged(
         &mut self,
         round: Round,
-        participants: &[NodeId],
+        charge: &Charge,
         out: &mut Vec<ParticipantOutput>,
     ) {
         let secure = self.secure.as_mut();
-        if let Some(answer) = secure.and_then(|secure| secure.charged(round, participants)) {
+        if let Some(answer) = secure.and_then(|secure| secure.charged(round, charge)) {
             self.say(answer, out);
         }
     }
@@ -251,6 +247,7 @@ impl Participant {
             | Refusal::NoAgreement { .. }
             | Refusal::BothShares { .. }
             | Refusal::OthersCharged { .. }
+            | Refusal::WrongCost { .. }
             | Refusal::OtherShares => true,
         };
         if gives_up {

@@ -17,6 +17,7 @@ fn opened(round: u64) -> ParticipantInput {
         model: model().0,
         cohort: vec![me()],
         secure: None,
+        codec: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn trained(round: u64) -> ParticipantInput {
 fn ended(round: u64) -> ParticipantInput {
     ParticipantInput::Ended {
         round: Round(round),
+        counted: true,
     }
 }
 
@@ -89,12 +91,14 @@ fn courses_of_a_round() {
         model: model().0,
         cohort: vec!["other".into()],
         secure: None,
+        codec: None,
     };
     let other_model = ParticipantInput::Opened {
         round: Round(1),
         model: model_digest(&[9.0]),
         cohort: vec![me()],
         secure: None,
+        codec: None,
     };
     let wrong_parameters = ParticipantInput::Train {
         from: "lead".into(),
@@ -257,6 +261,7 @@ fn opened_securely(missed: bool) -> ParticipantInput {
         model: model().0,
         cohort: vec!["lead".into(), me(), "other".into()],
         secure: Some(Arc::new(secure_round(missed))),
+        codec: None,
     }
 }
 
@@ -368,4 +373,44 @@ fn an_update_beyond_the_bound_is_not_hidden_under_masks() {
         declined(&out),
         ["the norm of its update is 127.279, over the bound 100.000"]
     );
+}
+
+#[test]
+fn what_a_counted_update_left_out_is_in_the_next_one() {
+    let opened = |round| ParticipantInput::Opened {
+        round: Round(round),
+        model: model().0,
+        cohort: vec![me()],
+        secure: None,
+        codec: Some(crate::compression::Codec::TopK { keep: 1 }),
+    };
+    let mut participant = Participant::new(me());
+    let mut told = Vec::new();
+    for (round, counted) in [(1, false), (2, true), (3, true)] {
+        let mut out = Vec::new();
+        let ended = ParticipantInput::Ended {
+            round: Round(round),
+            counted,
+        };
+        let trained = ParticipantInput::Trained {
+            round: Round(round),
+            delta: vec![0.5, 0.25],
+            examples: 7,
+            loss: 0.25,
+        };
+        for input in [opened(round), train(round), trained, ended] {
+            participant.handle(T, input, &mut out);
+        }
+        told.extend(out.into_iter().filter_map(|output| match output {
+            ParticipantOutput::Send {
+                frame: Frame::Packed { delta, .. },
+                ..
+            } => Some(crate::compression::decode(&delta, 2).unwrap()),
+            _ => None,
+        }));
+    }
+    // The first update is in no model, so it has left nothing out.
+    assert_eq!(told, [[0.5, 0.0], [0.5, 0.0], [0.5, 0.0]]);
+    let mut out = Vec::new();
+    participant.handle(T, opened(4), &mut out);
 }

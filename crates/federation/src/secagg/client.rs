@@ -7,6 +7,7 @@ use super::error::Refusal;
 use super::keys::{RoundKeys, Shared};
 use super::mask::Seed;
 use super::shares::Pair;
+use super::terms::Charge;
 use chacha20::ChaCha20Rng;
 use ed25519_dalek::SigningKey;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -175,24 +176,17 @@ impl Client {
         }
     }
 
-    /// The ledger has the cost of this private round, as that of these participants. Nothing is revealed
-    /// before, so that no sum is seen that nobody has accounted for; a request that came early is answered now.
+    /// The ledger has the cost of this private round. Nothing is revealed before, so that no sum is seen
+    /// that nobody has accounted for; a request that came early is answered now.
     ///
     /// # Errors
-    /// Others are charged than those who are in the sum: as [`hear`](Self::hear).
-    pub fn charged(&mut self, participants: &[NodeId]) -> Result<Option<SecureMessage>, Refusal> {
+    /// Others are charged than those who are in the sum, or for other noise: as [`hear`](Self::hear).
+    pub fn charged(&mut self, charge: &Charge) -> Result<Option<SecureMessage>, Refusal> {
         let (context, me) = (Arc::clone(&self.context), self.me);
         let Ok(state) = &mut self.state else {
             return Ok(None);
         };
-        let mut charged = Places::default();
-        let places = participants.iter().filter_map(|node| context.place(node));
-        places.for_each(|place| charged.insert(place));
-        state.charged = Some(charged);
-        let Some(request) = state.uncharged.take() else {
-            return Ok(None);
-        };
-        let answer = state.paid_unmask(&context, me, request);
+        let answer = state.charge(&context, me, charge);
         if let Err(refusal) = &answer
             && refusal.is_accusation()
         {

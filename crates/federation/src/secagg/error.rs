@@ -147,6 +147,16 @@ pub enum Refusal {
         /// Signed for.
         survivors: usize,
     },
+    /// The account would not say what the sum tells.
+    #[error(
+        "the ledger charges for noise of {noise_milli}/1000 of a norm of {bound}, and the round goes by another"
+    )]
+    WrongCost {
+        /// Of the charge.
+        noise_milli: u32,
+        /// Of the charge.
+        bound: f64,
+    },
     /// Both secrets of one participant would uncover its update.
     #[error("both shares of {node} are asked for")]
     BothShares {
@@ -183,6 +193,7 @@ impl Refusal {
             | Self::BothShares { .. }
             | Self::TooFew { .. }
             | Self::OthersCharged { .. }
+            | Self::WrongCost { .. }
             | Self::OtherShares => true,
             Self::NotInCohort { .. }
             | Self::Replayed { .. }

@@ -5,7 +5,7 @@ use super::params::Parameters;
 use crate::privacy::{Mechanism, Unusable};
 use crate::random::SplitMix;
 use sha2::{Digest as _, Sha256};
-use wire::Digest;
+use wire::{Digest, NodeId};
 
 /// What a round goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,6 +34,31 @@ pub enum Treatment {
         /// Who adds the noise.
         noise: NoiseBy,
     },
+}
+
+/// What the ledger says that a private round costs, and whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charge {
+    /// On whose accounts.
+    pub participants: Vec<NodeId>,
+    /// Standard deviation of the noise over `bound`, in thousandths.
+    pub noise_milli: u32,
+    /// Norm that updates are clipped to.
+    pub bound: f64,
+}
+
+impl Charge {
+    /// Whether it is for updates that are treated so.
+    pub(super) fn is_for(&self, treatment: &Treatment) -> bool {
+        let charged = Mechanism::new(self.bound, f64::from(self.noise_milli) / 1_000.0);
+        match treatment {
+            Treatment::Weighted | Treatment::Clipped { .. } => true,
+            Treatment::Private {
+                mechanism,
+                noise: _,
+            } => charged.is_ok_and(|charged| charged == *mechanism),
+        }
+    }
 }
 
 /// Who adds the noise of a private round.

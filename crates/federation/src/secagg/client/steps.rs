@@ -6,6 +6,7 @@ use crate::secagg::error::Refusal;
 use crate::secagg::keys::{Agreement, Shared, is_signed, self_mask};
 use crate::secagg::mask::{self, Sign};
 use crate::secagg::shares::{self, Pair, commitment, committed};
+use crate::secagg::terms::Charge;
 use crate::secagg::{Value, fixed};
 use ed25519_dalek::SigningKey;
 use machine::mistakes::{self, Mistake};
@@ -246,7 +247,31 @@ impl State {
         Ok(SecureStep::Consent(signature))
     }
 
-    /// The same, once the ledger has what a private round costs; until then the request waits.
+    /// The ledger has the cost of the round.
+    pub(super) fn charge(
+        &mut self,
+        context: &Context,
+        me: u16,
+        charge: &Charge,
+    ) -> Result<Option<SecureStep>, Refusal> {
+        if !charge.is_for(context.treatment()) {
+            return Err(Refusal::WrongCost {
+                noise_milli: charge.noise_milli,
+                bound: charge.bound,
+            });
+        }
+        let mut charged = Places::default();
+        let places = charge.participants.iter();
+        let places = places.filter_map(|node| context.place(node));
+        places.for_each(|place| charged.insert(place));
+        self.charged = Some(charged);
+        match self.uncharged.take() {
+            Some(request) => self.paid_unmask(context, me, request),
+            None => Ok(None),
+        }
+    }
+
+    /// Shares in clear, once the ledger has what a private round costs; until then the request waits.
     pub(super) fn paid_unmask(
         &mut self,
         context: &Context,
