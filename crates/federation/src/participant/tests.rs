@@ -414,3 +414,21 @@ fn what_a_counted_update_left_out_is_in_the_next_one() {
     let mut out = Vec::new();
     participant.handle(T, opened(4), &mut out);
 }
+
+/// Bytes that nodes of different builds exchange.
+#[test]
+fn a_smaller_update_is_pinned() {
+    let frame = Frame::Packed {
+        round: Round(5),
+        node: "b".into(),
+        base: Digest([1; 32]),
+        delta: vec![7, 8],
+        examples: 300,
+        loss: 0.5,
+    };
+    let mut expected = vec![1, 6, 5, 1, b'b'];
+    expected.extend([1; 32]);
+    expected.extend([2, 7, 8, 0xac, 0x02]);
+    expected.extend(0.5_f64.to_le_bytes());
+    assert_eq!(wire::encode(&frame), expected);
+}

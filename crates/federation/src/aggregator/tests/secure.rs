@@ -103,3 +103,17 @@ fn the_rule_between_groups_sees_their_means() {
         "{reason}"
     );
 }
+
+/// Honest numbers are 0 to 7, so no honest model leaves them. The mean follows whoever pushes.
+#[test]
+fn a_liar_spoils_the_mean_of_its_group_only() {
+    let after = |mode| {
+        let mut world = World::new(GROUPED_NODES, mode);
+        world.liars = [8].into();
+        assert!(world.heal(5), "{mode:?}");
+        world.model()[0]
+    };
+    let (grouped, alone) = (after(Mode::Groups), after(Mode::Secure));
+    assert!((0.0..=7.0).contains(&grouped), "{grouped}");
+    assert!(alone > 20.0, "{alone}");
+}
