@@ -3,11 +3,15 @@
 use crate::Learning;
 use crate::check::Problems;
 use federation::cohort::Selection;
-use federation::combination::{Aggregation, Combination, Compression, Noise};
+use federation::combination::{Aggregation, Combination, Compression, Noise, Refused};
+use federation::compression::{Codec, Rounding};
 use federation::optimizer::{Adaptive, ServerOptimizer};
+use federation::privacy::Unusable;
 use federation::privacy::budget::Budget;
 use federation::privacy::clipping::Quantile;
 use federation::robust::Rule;
+use federation::secagg::params::{LARGEST, Parameters};
+use federation::secagg::{NoiseBy, Terms, Treatment};
 use serde::{Deserialize, Serialize};
 
 /// What the shared model looks at.
@@ -92,6 +96,9 @@ pub struct Privacy {
     /// `clip` is where it begins; from there the norm follows the median of the updates'.
     #[serde(default)]
     pub adaptive: bool,
+    /// Who adds the noise.
+    #[serde(default)]
+    pub noise: NoiseKind,
     /// What each participant may spend in all.
     pub epsilon: f64,
     /// The chance that it is more; well below one in the number of participants.
@@ -103,6 +110,33 @@ fn default_delta() -> f64 {
     1e-5
 }
 
+/// Who adds the noise of differential privacy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoiseKind {
+    /// The aggregator, to the sum.
+    #[default]
+    Central,
+    /// Every participant its part, in secure rounds.
+    Distributed,
+}
+
+/// `learning.compression`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
+pub enum UpdateCompression {
+    /// Every coordinate to so many bits.
+    Quantised {
+        /// 2 to 16.
+        bits: u8,
+    },
+    /// The largest coordinates only.
+    TopK {
+        /// Which part of all.
+        fraction: f64,
+    },
+}
+
 /// Fewest participants of a secure round.
 pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;
 
@@ -110,8 +144,59 @@ impl Learning {
     /// Whether rounds are to be secure, once all members can take part in such.
     pub fn is_secure(&self) -> bool {
         let sums_suffice = self.robust.rule == RuleKind::Mean && self.privacy.is_none();
+        let sums_wanted = self.secure_groups > 1 || self.noise() == Noise::Distributed;
         self.secure_aggregation
-            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT && sums_suffice)
+            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT && (sums_suffice || sums_wanted))
+    }
+
+    fn noise(&self) -> Noise {
+        match self.privacy.map(|privacy| privacy.noise) {
+            None => Noise::None,
+            Some(NoiseKind::Central) => Noise::Central,
+            Some(NoiseKind::Distributed) => Noise::Distributed,
+        }
+    }
+
+    /// What participants of secure rounds do to their updates.
+    ///
+    /// # Errors
+    /// Privacy has no mechanism; a configuration that was checked has one.
+    pub fn terms(&self) -> Result<Terms, Unusable> {
+        let treatment = match (self.privacy(), self.rule().0) {
+            (Some(privacy), _) => Treatment::Private {
+                mechanism: privacy.mechanism(privacy.bound)?,
+                noise: privacy.noise,
+            },
+            (None, Rule::NormClip { bound }) => Treatment::Clipped { bound },
+            (
+                None,
+                Rule::Mean
+                | Rule::Median
+                | Rule::TrimmedMean
+                | Rule::GeometricMedian
+                | Rule::Krum
+                | Rule::MultiKrum
+                | Rule::Bulyan,
+            ) => Treatment::Weighted,
+        };
+        Ok(Terms {
+            groups: self.secure_groups,
+            treatment,
+        })
+    }
+
+    /// How updates of so many parameters are made smaller.
+    pub fn codec(&self, parameters: usize) -> Option<Codec> {
+        self.compression.map(|compression| match compression {
+            UpdateCompression::Quantised { bits } => Codec::Quantised {
+                bits,
+                // What is left out is sent later, and that needs the smaller error.
+                rounding: Rounding::Nearest,
+            },
+            UpdateCompression::TopK { fraction } => Codec::TopK {
+                keep: ((fraction * parameters as f64).ceil() as usize).max(1),
+            },
+        })
     }
 
     /// The server's step.
@@ -168,6 +253,10 @@ impl Learning {
             // Rounded down: what is accounted for is not more than what is added.
             noise_milli: (privacy.noise_multiplier * 1_000.0) as u32,
             bound: privacy.clip,
+            noise: match privacy.noise {
+                NoiseKind::Central => NoiseBy::Aggregator,
+                NoiseKind::Distributed => NoiseBy::Participants,
+            },
             adaptive: privacy
                 .adaptive
                 .then(|| Quantile::for_cohort(self.min_cohort)),
@@ -216,36 +305,77 @@ impl Learning {
             liars,
             cohort: self.min_cohort,
             aggregation: match self.is_secure() {
-                true => Aggregation::Secure { groups: 1 },
+                true => Aggregation::Secure {
+                    groups: self.secure_groups,
+                },
                 false => Aggregation::Clear,
             },
-            noise: match self.privacy {
-                Some(_) => Noise::Central,
-                None => Noise::None,
+            noise: self.noise(),
+            compression: match self.compression {
+                None => Compression::None,
+                Some(UpdateCompression::Quantised { .. }) => Compression::Quantised,
+                Some(UpdateCompression::TopK { .. }) => Compression::TopK,
             },
-            compression: Compression::None,
             buffered: false,
         };
         if let Err(refused) = combination.check() {
+            let (key, value) = self.to_blame(&refused);
             found.add(
-                "learning.robust".to_owned(),
-                format!("{rule} with f = {liars}"),
+                key.to_owned(),
+                value,
                 format!(
                     "one that goes with learning.min_cohort = {} and the rest: {refused}",
                     self.min_cohort
                 ),
             );
         }
-        // Both could be had with a sum: but the one wants updates clipped before they are masked, and so does
-        // the other, and participants do not do that yet.
         found.require(
-            self.secure_aggregation != Some(true)
-                || (self.robust.rule == RuleKind::Mean && self.privacy.is_none()),
-            "learning.secure_aggregation",
-            "true",
-            "false with learning.privacy or a learning.robust.rule other than \"mean\": those are done where updates are seen",
+            self.secure_groups == 1 || self.is_secure(),
+            "learning.secure_groups",
+            self.secure_groups,
+            "1 where rounds are not secure: updates are compared one by one there",
         );
+        self.check_compression(found);
         self.check_privacy(found);
+    }
+
+    /// The key that a refusal is about.
+    fn to_blame(&self, refused: &Refused) -> (&'static str, String) {
+        match refused {
+            Refused::Rule(_)
+            | Refused::Groups(_)
+            | Refused::NeedsUpdates { .. }
+            | Refused::NoisyRule { .. } => {
+                let (rule, liars) = self.rule();
+                ("learning.robust", format!("{rule} with f = {liars}"))
+            }
+            Refused::GroupTooSmall { .. } | Refused::NoiseInGroups => {
+                ("learning.secure_groups", self.secure_groups.to_string())
+            }
+            Refused::NoiseInClear => ("learning.privacy.noise", "distributed".to_owned()),
+            Refused::TopKUnderMasks
+            | Refused::QuantisedUnderMasks
+            | Refused::BufferedUnderMasks
+            | Refused::BufferedNoise => ("learning.compression", format!("{:?}", self.compression)),
+        }
+    }
+
+    fn check_compression(&self, found: &mut Problems) {
+        match self.compression {
+            None => {}
+            Some(UpdateCompression::Quantised { bits }) => found.require(
+                (2..=16).contains(&bits),
+                "learning.compression.bits",
+                bits,
+                "between 2 and 16",
+            ),
+            Some(UpdateCompression::TopK { fraction }) => found.require(
+                fraction > 0.0 && fraction <= 1.0,
+                "learning.compression.fraction",
+                fraction,
+                "above 0 and at most 1",
+            ),
+        }
     }
 
     fn check_privacy(&self, found: &mut Problems) {
@@ -264,6 +394,22 @@ impl Learning {
                 format!("one that makes a mechanism: {unusable}"),
             );
         }
+        // Parts of the noise get smaller with the cohort.
+        if let (Ok(terms), Some(largest)) = (self.terms(), Parameters::of(LARGEST))
+            && let Err(unusable) = terms.treatment.check(largest)
+        {
+            found.add(
+                "learning.privacy.noise_multiplier".to_owned(),
+                privacy.noise_multiplier.to_string(),
+                format!("one that can be made up by a large cohort: {unusable}"),
+            );
+        }
+        found.require(
+            !(privacy.adaptive && self.is_secure()),
+            "learning.privacy.adaptive",
+            privacy.adaptive,
+            "false in secure rounds: participants clip before they mask, and to the configured norm, for the aggregator that would move it is the one they hide from",
+        );
         found.require(
             privacy.epsilon > 0.0 && privacy.epsilon.is_finite(),
             "learning.privacy.epsilon",

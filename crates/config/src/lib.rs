@@ -18,7 +18,9 @@ pub use formats::{FormatsError, load_formats, load_function};
 pub use kafka::{
     Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism,
 };
-pub use learning::{ModelKind, OptimizerKind, Privacy, Robust, RuleKind};
+pub use learning::{
+    ModelKind, NoiseKind, OptimizerKind, Privacy, Robust, RuleKind, UpdateCompression,
+};
 pub use schema::{
     Alerts, Cluster, Config, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,
     Mailbox, Node, Peer, Room,

@@ -1,7 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
-use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust};
+use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust, UpdateCompression};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -333,6 +333,8 @@ pub struct Learning {
     /// is at least three and neither `robust` nor `privacy` asks to see updates. The sum of two would tell
     /// each of them the other's update.
     pub secure_aggregation: Option<bool>,
+    /// Sums that are seen of a secure round, each of a group of three or more: what `robust` compares.
+    pub secure_groups: usize,
     /// The server's step.
     pub optimizer: OptimizerKind,
     /// Its size; absent: 1 for `fedavg`, 0.01 for the others.
@@ -352,6 +354,8 @@ pub struct Learning {
     pub robust: Robust,
     /// Differential privacy; absent: none.
     pub privacy: Option<Privacy>,
+    /// Smaller updates; absent: whole ones.
+    pub compression: Option<UpdateCompression>,
 }
 
 /// `[alerts]`
@@ -463,6 +467,7 @@ impl Default for Learning {
             personal_epochs: 0,
             false_alarm_rate: 1e-4,
             secure_aggregation: None,
+            secure_groups: 1,
             optimizer: OptimizerKind::default(),
             server_learning_rate: None,
             server_momentum: None,
@@ -472,6 +477,7 @@ impl Default for Learning {
             over_selection: 1.0,
             robust: Robust::default(),
             privacy: None,
+            compression: None,
         }
     }
 }

@@ -158,8 +158,62 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[[room]]",
-            "[learning]\nmin_cohort = 3\nsecure_aggregation = true\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0 }\n[[room]]",
-            &["`learning.secure_aggregation`", "where updates are seen"],
+            "[learning]\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0, noise = \"distributed\" }\n[[room]]",
+            &["`learning.privacy.noise`", "turn secure aggregation on"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nsecure_aggregation = true\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0, adaptive = true }\n[[room]]",
+            &["`learning.privacy.adaptive`", "clip before they mask"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nprivacy = { noise_multiplier = 0.001, clip = 1.0, epsilon = 8.0, noise = \"distributed\" }\n[[room]]",
+            &["`learning.privacy.noise_multiplier`", "too little for each"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0, noise = \"mine\" }\n[[room]]",
+            &["learning.privacy.noise", "mine", "distributed"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nsecure_aggregation = true\nrobust = { rule = \"median\", f = 1 }\n[[room]]",
+            &["`learning.robust`", "sum them in groups"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nsecure_groups = 2\n[[room]]",
+            &["`learning.secure_groups`", "at most 1 groups"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nsecure_aggregation = false\nsecure_groups = 2\n[[room]]",
+            &["`learning.secure_groups`", "not secure"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\ncompression = { kind = \"quantised\", bits = 8 }\n[[room]]",
+            &[
+                "`learning.compression`",
+                "64 bits",
+                "secure_aggregation = false",
+            ],
+        ),
+        (
+            "[[room]]",
+            "[learning]\ncompression = { kind = \"quantised\", bits = 1 }\n[[room]]",
+            &["`learning.compression.bits`", "between 2 and 16"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\ncompression = { kind = \"top-k\", fraction = 0.0 }\n[[room]]",
+            &["`learning.compression.fraction`", "at most 1"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\ncompression = { kind = \"top-k\", bits = 3 }\n[[room]]",
+            &["learning.compression", "bits"],
         ),
         (
             "[[room]]",
@@ -426,6 +480,25 @@ fn rounds_are_secure_where_three_take_part_unless_told_otherwise() {
     };
     assert!(learning(3, None).is_secure() && learning(3, Some(true)).is_secure());
     assert!(!learning(2, None).is_secure() && !learning(3, Some(false)).is_secure());
+    let mut groups = learning(9, None);
+    groups.robust.rule = crate::RuleKind::Median;
+    groups.secure_groups = 3;
+    assert!(groups.is_secure(), "means of groups can be compared");
+    assert_eq!(groups.terms().unwrap().groups, 3);
+    let mut noisy = learning(3, None);
+    noisy.privacy = Some(crate::Privacy {
+        noise_multiplier: 1.0,
+        clip: 0.5,
+        adaptive: false,
+        noise: crate::NoiseKind::Distributed,
+        epsilon: 8.0,
+        delta: 1e-5,
+    });
+    assert!(
+        noisy.is_secure(),
+        "parts of the noise hide nothing in clear"
+    );
+    assert!(noisy.terms().unwrap().treatment.is_private());
     let mut robust = learning(3, None);
     robust.robust.rule = crate::RuleKind::Median;
     assert!(

@@ -4,7 +4,7 @@
 //! cohort: anybody can draw it again. Only whom the leader holds for slow is its own knowledge; it is
 //! lost with the leader, and found anew in a few rounds.
 
-use crate::random::SplitMix;
+use crate::random::{SplitMix, shuffle};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Digest, NodeId, Round};
@@ -90,13 +90,6 @@ fn seed(round: Round, model: Digest) -> u64 {
     hash.update(model.0);
     let digest: [u8; 32] = hash.finalize().into();
     u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
-}
-
-/// Fisher and Yates.
-fn shuffle(nodes: &mut [NodeId], random: &mut SplitMix) {
-    for at in (1..nodes.len()).rev() {
-        nodes.swap(at, random.below(at + 1));
-    }
 }
 
 /// Who has not answered, by the rounds of this leader.

@@ -9,7 +9,7 @@
 //! | medians, trimmed mean, Krum, Bulyan | yes | refused | over the groups' means, of which f may be spoilt |
 //! | central noise | yes | yes | refused: made for one sum |
 //! | distributed noise | refused | yes | refused: made for one sum |
-//! | quantisation | yes | yes, on one grid for all | yes, on one grid for all |
+//! | quantisation | yes | refused | refused |
 //! | top-k | yes | refused | refused |
 //! | buffered asynchronous rounds | yes | refused | refused |
 //!
@@ -128,9 +128,14 @@ pub enum Refused {
     NoiseInGroups,
     /// Masks cover every coordinate.
     #[error(
-        "top-k sends other coordinates from every participant, and masks only cancel where all send all; use quantisation instead"
+        "top-k sends other coordinates from every participant, and masks only cancel where all send all; turn compression off, or aggregate in clear (secure_aggregation = false)"
     )]
     TopKUnderMasks,
+    /// Masked words are as wide as the sum needs.
+    #[error(
+        "a masked coordinate has 64 bits however few its update has, since the sum of all must fit and looks random, so fewer would save nothing and cost exactness; turn compression off, or aggregate in clear (secure_aggregation = false)"
+    )]
+    QuantisedUnderMasks,
     /// Masks are agreed on by a cohort.
     #[error(
         "masks cancel within one cohort of one round, and buffered updates have none; run rounds, or aggregate in clear"
@@ -154,6 +159,7 @@ impl Combination {
         };
         match self.compression {
             Compression::TopK if masked => return Err(Refused::TopKUnderMasks),
+            Compression::Quantised if masked => return Err(Refused::QuantisedUnderMasks),
             Compression::None | Compression::Quantised | Compression::TopK => {}
         }
         if self.buffered && masked {
@@ -357,7 +363,11 @@ mod tests {
             packed(Compression::TopK, ONE_SUM),
             Err(Refused::TopKUnderMasks),
         );
-        check(packed(Compression::Quantised, ONE_SUM), Ok(()));
+        check(packed(Compression::Quantised, Aggregation::Clear), Ok(()));
+        check(
+            packed(Compression::Quantised, ONE_SUM),
+            Err(Refused::QuantisedUnderMasks),
+        );
         check(
             Combination {
                 buffered: true,

@@ -24,7 +24,8 @@ pub mod scaffold;
 pub mod secagg;
 
 pub use aggregator::{
-    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, Privacy, RefusedUpdate, Update,
+    Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, PackedUpdate, Privacy,
+    RefusedUpdate, Update,
 };
 pub use participant::{Participant, ParticipantInput, ParticipantOutput};
 

@@ -29,6 +29,13 @@ impl SplitMix {
     }
 }
 
+/// Fisher and Yates.
+pub(crate) fn shuffle<T>(all: &mut [T], random: &mut SplitMix) {
+    for at in (1..all.len()).rev() {
+        all.swap(at, random.below(at + 1));
+    }
+}
+
 #[cfg(test)]
 impl SplitMix {
     /// Nearly normal, mean 0, variance 1: the sum of twelve uniforms. Only sums, so that tests give

@@ -251,12 +251,12 @@ pub const PRIVACY_COUNTED_ONCE: Invariant = Invariant {
         };
         let charged = |rounds: &crate::Rounds| {
             let open = rounds.open.as_ref();
-            open.and_then(|open| open.charged.clone())
-                .unwrap_or_default()
+            open.and_then(|open| open.charged.as_ref())
+                .map_or(0, |(charged, _)| charged.len() as u64)
         };
-        let newly = match charged(before).is_empty() {
-            true => charged(after).len() as u64,
-            false => 0,
+        let newly = match charged(before) {
+            0 => charged(after),
+            _ => 0,
         };
         count(after) == count(before) + newly
     },

@@ -25,7 +25,7 @@ pub use members::{Invited, MAX_INVITATIONS, MAX_MEMBERS, MAX_REMOVED, Member, Re
 pub use models::MAX_MODEL_REASON;
 pub use reader_keys::{MAX_READER_KEY_MS, MAX_READER_NAME};
 pub use rounds::{
-    EndedRound, MAX_HISTORY, MAX_NOISES, OpenRound, RoundOutcome, Rounds, ScoringModel,
+    EndedRound, MAX_HISTORY, MAX_NOISES, OpenRound, PrivacyCost, RoundOutcome, Rounds, ScoringModel,
 };
 pub use seen::{SEEN_WINDOW, SEEN_WINDOW_SHARED};
 pub use state::{Applied, Keys, MAX_OPEN_ALERTS, MAX_ROLES, State, Tally};

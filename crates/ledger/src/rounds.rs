@@ -25,8 +25,21 @@ pub struct OpenRound {
     pub since: u64,
     /// When, by its opener's clock.
     pub at: UnixMillis,
-    /// Who has paid for its model, where the round is private: no others may be in it.
-    pub charged: Option<BTreeSet<NodeId>>,
+    /// Who has paid for its model, and what, where the round is private: no others may be in it.
+    pub charged: Option<(BTreeSet<NodeId>, PrivacyCost)>,
+}
+
+/// What a private round tells of its participants, as its act of the ledger has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrivacyCost {
+    /// Standard deviation of the noise over `bound`, in thousandths.
+    pub noise_milli: u32,
+    /// Norm that updates were clipped to.
+    pub bound: f64,
+    /// δ.
+    pub delta: f64,
+    /// The largest ε that one of its participants has spent with this round.
+    pub epsilon: f64,
 }
 
 /// A round that is over.
@@ -63,6 +76,8 @@ pub enum RoundOutcome {
         examples: u64,
         /// Mean loss of the base model on them.
         loss: f64,
+        /// What it tells of its participants, if it is private.
+        privacy: Option<PrivacyCost>,
     },
     /// None, and why.
     Abandoned(String),
@@ -226,7 +241,7 @@ impl State {
         if let Some(outsider) = participants.iter().find(|node| !open.cohort.contains(node)) {
             return refuse(format!("{outsider} is not in the cohort of round {round}"));
         }
-        let paid = |charged: &BTreeSet<NodeId>| {
+        let paid = |(charged, _): &(BTreeSet<NodeId>, PrivacyCost)| {
             charged.len() == participants.len() && participants.iter().all(|p| charged.contains(p))
         };
         if !open.charged.as_ref().is_none_or(paid) {
@@ -244,6 +259,7 @@ impl State {
             participants: participants.len(),
             examples,
             loss,
+            privacy: open.charged.as_ref().map(|(_, cost)| *cost),
         };
         rounds.end(open, leaf, outcome);
         rounds.last_closed = round;
@@ -303,7 +319,13 @@ impl State {
             *rounds.entry(noise_milli).or_default() += 1;
         }
         if let Some(open) = &mut self.rounds.open {
-            open.charged = Some(charged);
+            let cost = PrivacyCost {
+                noise_milli,
+                bound,
+                delta,
+                epsilon,
+            };
+            open.charged = Some((charged, cost));
         }
         Ok(())
     }

@@ -466,6 +466,16 @@ fn private_rounds_are_paid_for_before_they_close() {
             .collect()
     };
     assert_eq!(of("a"), [(1_000, 2), (2_000, 1)]);
+    // A model's lineage says what it cost.
+    let costs = state
+        .rounds
+        .history
+        .iter()
+        .map(|ended| match ended.outcome {
+            RoundOutcome::Closed { privacy, .. } => privacy.map(|cost| cost.noise_milli),
+            RoundOutcome::Abandoned(_) => None,
+        });
+    assert!(costs.eq([Some(1_000), None, None, Some(2_000)]));
     assert_eq!(of("b"), [(1_000, 1)]);
     assert_eq!(of("c"), [(1_000, 1)]);
 }

@@ -23,6 +23,7 @@ use crate::models::Models;
 use crate::quarantine::Quarantine;
 use crate::space::{Proofs, SealedSpace};
 use crate::surroundings::{MailDoor, Surroundings};
+use crate::tail::RoundSettings;
 use crate::tree;
 use cluster::noise::EpochTable;
 use cluster::{Cluster, Faults, MemberTable, Members, Transport};
@@ -95,6 +96,7 @@ pub struct Parts {
     epochs: EpochTable,
     space: Arc<SealedSpace>,
     models: Arc<Models>,
+    rounds: RoundSettings,
     learner: Arc<Learner>,
     windows: Arc<Mutex<Windows>>,
     updates: broadcast::Sender<Contribution>,
@@ -184,6 +186,14 @@ impl Parts {
             )
         })?;
         let windows = Windows::new(config.learning.window, shape.reach());
+        let rounds = RoundSettings {
+            secure: match config.learning.is_secure() {
+                true => Some(config.learning.terms()?),
+                false => None,
+            },
+            privacy: config.learning.privacy(),
+            codec: config.learning.codec(shape.parameter_count()),
+        };
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(windows));
         let room = surroundings.letters;
@@ -320,6 +330,7 @@ impl Parts {
             epochs,
             space,
             models,
+            rounds,
             learner,
             windows,
             updates: broadcast::Sender::new(CONTRIBUTIONS),

@@ -79,15 +79,16 @@ impl GatewayHandler for Gateway {
                 let input = ParticipantInput::Secure { from, message };
                 self.participant.post(input).await
             }
-            frame @ (Frame::Update { .. } | Frame::Decline { .. } | Frame::Secure(_)) => {
-                match aggregator_input(&from, frame) {
-                    Some(input) => self.aggregator.post(input).await,
-                    None => {
-                        tracing::warn!("{from} sent an answer in another node's name; dropped");
-                        Ok(())
-                    }
+            frame @ (Frame::Update { .. }
+            | Frame::Packed { .. }
+            | Frame::Decline { .. }
+            | Frame::Secure(_)) => match aggregator_input(&from, frame) {
+                Some(input) => self.aggregator.post(input).await,
+                None => {
+                    tracing::warn!("{from} sent an answer in another node's name; dropped");
+                    Ok(())
                 }
-            }
+            },
         };
         if let Err(error) = taken {
             tracing::warn!("frame dropped: {error}");

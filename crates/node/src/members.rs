@@ -1,7 +1,7 @@
 //! From the ledger's members to whoever must know them: the links and the key group.
 
 use cluster::{Cluster, Former, LinkEvent, MemberTable, Members};
-use federation::secagg::SecureRound;
+use federation::secagg::{SecureRound, Terms};
 use ledger::State;
 use replica::{Committed, Ledger};
 use runtime::service::{ServiceError, StopSignal};
@@ -189,8 +189,13 @@ impl Roll {
         counts(&self.0) != before
     }
 
-    /// What a secure round with this cohort goes by, after the entry `opened` it; `None`: not all members
-    /// can take part in one yet.
+    /// After the leaf that it followed last.
+    pub fn state(&self) -> &State {
+        &self.0
+    }
+
+    /// What a secure round with this cohort goes by, after the entry `opened` it, on the usual terms; `None`: not
+    /// all members can take part in one yet.
     pub fn secure_round(
         &self,
         opened: &Committed,
@@ -213,6 +218,8 @@ impl Roll {
             entry: Digest::of(&wire::encode(&*opened.record)),
             members: cohort.iter().map(member).collect::<Option<_>>()?,
             missed,
+            terms: Terms::default(),
+            overdrawn: false,
         })
     }
 

@@ -7,6 +7,8 @@ use crate::members::Roll;
 use crate::models::Models;
 use cluster::Cluster;
 use custody::Input as Custody;
+use federation::compression::Codec;
+use federation::secagg::{Charge, SecureRound, Terms};
 use federation::{Input as Aggregation, ParticipantInput};
 use ledger::Applied;
 use replica::{Committed, Ledger};
@@ -42,8 +44,29 @@ pub struct Tail {
     pub feeds: Arc<watch::Sender<BTreeSet<Role>>>,
     /// For the roles shown.
     pub board: Arc<Board>,
-    /// Rounds are to be secure.
-    pub secure: bool,
+    /// How rounds are run.
+    pub rounds: RoundSettings,
+}
+
+/// What is configured of rounds, as far as their participants go by it.
+#[derive(Clone, Copy)]
+pub struct RoundSettings {
+    /// They are to be secure, on these terms.
+    pub secure: Option<Terms>,
+    /// What a private round costs, and what may be spent in all.
+    pub privacy: Option<federation::Privacy>,
+    /// How updates in clear are made smaller.
+    pub codec: Option<Codec>,
+}
+
+impl RoundSettings {
+    /// Whether one more private round would take this node over its budget.
+    fn overdraws(&self, state: &ledger::State, me: &NodeId) -> bool {
+        self.privacy.is_some_and(|privacy| {
+            let spent = state.rounds.spent.get(me);
+            !privacy.budget.allows(spent, privacy.noise_milli)
+        })
+    }
 }
 
 impl Tail {
@@ -202,17 +225,23 @@ impl Tail {
             } => {
                 let (round, model, cohort) = (*round, *model, cohort.clone());
                 let by = record.proposer.clone();
-                let secure = self
-                    .secure
-                    .then(|| roll.secure_round(committed, &cohort, replayed))
-                    .flatten()
-                    .map(Arc::new);
+                let secure = self.rounds.secure.and_then(|terms| {
+                    let round = roll.secure_round(committed, &cohort, replayed)?;
+                    Some(Arc::new(SecureRound {
+                        terms,
+                        overdrawn: self.rounds.overdraws(roll.state(), &self.me),
+                        ..round
+                    }))
+                });
+                let codec = self.rounds.codec;
+                let codec = codec.filter(|_| roll.state().level >= Level::LEARNING);
                 self.participant
                     .post(ParticipantInput::Opened {
                         round,
                         model,
                         cohort: cohort.clone(),
                         secure: secure.clone(),
+                        codec,
                     })
                     .await?;
                 self.aggregator
@@ -225,17 +254,42 @@ impl Tail {
                     })
                     .await?;
             }
-            Act::PrivacySpent { round, epsilon, .. } => {
+            Act::PrivacySpent {
+                round,
+                epsilon,
+                participants,
+                noise_milli,
+                bound,
+                delta: _,
+            } => {
                 tracing::info!(
                     "round {round} brings what a participant has spent to ε = {epsilon:.3}"
                 );
+                self.participant
+                    .post(ParticipantInput::Charged {
+                        round: *round,
+                        charge: Charge {
+                            participants: participants.clone(),
+                            noise_milli: *noise_milli,
+                            bound: *bound,
+                        },
+                    })
+                    .await?;
                 self.tell_spent(Some(*round)).await?;
             }
             // From this level on private rounds can be accounted for.
             Act::LevelRaised { .. } => self.tell_spent(None).await?,
-            Act::RoundClosed { round, model, .. } => {
+            Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            } => {
                 self.participant
-                    .post(ParticipantInput::Ended { round: *round })
+                    .post(ParticipantInput::Ended {
+                        round: *round,
+                        counted: participants.contains(&self.me),
+                    })
                     .await?;
                 self.aggregator
                     .post(Aggregation::Closed {
@@ -251,7 +305,10 @@ impl Tail {
             Act::RoundAbandoned { round, reason } => {
                 tracing::info!("round {round} is abandoned: {reason}");
                 self.participant
-                    .post(ParticipantInput::Ended { round: *round })
+                    .post(ParticipantInput::Ended {
+                        round: *round,
+                        counted: false,
+                    })
                     .await?;
                 self.aggregator
                     .post(Aggregation::Abandoned { round: *round })

@@ -55,6 +55,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             model,
             cohort: cohort.clone(),
             secure: None,
+            codec: None,
         },
         Input::Opened {
             round,

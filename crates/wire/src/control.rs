@@ -166,6 +166,22 @@ pub struct ModelEntry {
     pub examples: u64,
     /// Mean loss of the base model on them.
     pub loss: f64,
+    /// What it tells of its participants, if the round was private.
+    #[serde(default)]
+    pub privacy: Option<PrivacyEntry>,
+}
+
+/// What a private round tells of its participants.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PrivacyEntry {
+    /// The largest ε that one of them has spent with this round.
+    pub epsilon: f64,
+    /// δ that it goes with.
+    pub delta: f64,
+    /// Standard deviation of the noise over the norm that updates were clipped to.
+    pub noise_multiplier: f64,
+    /// That norm.
+    pub clip: f64,
 }
 
 /// What to do with a node's quarantine.

@@ -56,6 +56,22 @@ pub enum Frame {
     },
     /// Between aggregator and participant: a step of a secure round.
     Secure(Box<SecureMessage>),
+    /// As [`Update`](Self::Update), made smaller.
+    Packed {
+        /// The round.
+        round: Round,
+        /// Who trained.
+        node: NodeId,
+        /// The model it started from.
+        base: Digest,
+        /// New parameters minus base parameters, encoded (`federation::compression`).
+        #[serde(with = "serde_bytes")]
+        delta: Vec<u8>,
+        /// Local examples used; the weight in the mean.
+        examples: u64,
+        /// Mean loss of the base model on the local examples.
+        loss: f64,
+    },
 }
 
 /// Requests that are answered.

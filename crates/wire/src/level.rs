@@ -97,7 +97,7 @@ impl Frame {
             | Self::Decline { .. }
             | Self::Model { .. } => Level::FIRST,
             Self::Checkpoint { .. } => Level::MEMBERSHIP,
-            Self::Secure(_) => Level::LEARNING,
+            Self::Secure(_) | Self::Packed { .. } => Level::LEARNING,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::network::Event;
 use super::node::{examples, identity, name, number, roster};
 use super::world::{Checked, World};
 use federation::ParticipantInput;
-use federation::secagg::{MIN_COHORT, Member, SecureRound};
+use federation::secagg::{MIN_COHORT, Member, SecureRound, Terms};
 use ledger::{Applied, State, invariants::Step};
 use std::sync::Arc;
 use wire::{Act, Digest, NodeId, Record};
@@ -219,6 +219,15 @@ impl World {
             entry: Digest::of(&wire::encode(record)),
             members: cohort.iter().map(member).collect(),
             missed: !self.nodes[n].caught_up,
+            terms: Terms {
+                // Every other one of those in groups, where there are enough.
+                groups: match record.act.round() {
+                    Some(round) if round.0 % 4 == 0 => cohort.len() / MIN_COHORT,
+                    Some(_) | None => 1,
+                },
+                ..Terms::default()
+            },
+            overdrawn: false,
         }))
     }
 
@@ -251,6 +260,7 @@ impl World {
                     model,
                     cohort: cohort.clone(),
                     secure: secure.clone(),
+                    codec: None,
                 };
                 self.feed_participant(n, opened)?;
                 let by = record.proposer.clone();
@@ -281,12 +291,14 @@ impl World {
                 rule::COUNTED_ONCE.check(sum == expected, n, || {
                     format!("round {round}: {sum} examples of {participants:?}")
                 })?;
-                self.feed_participant(n, ParticipantInput::Ended { round })?;
+                let counted = participants.contains(&name(n));
+                self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 self.feed_aggregator(n, federation::Input::Closed { round, model })?;
                 self.feed_custodian(n, custody::Input::RoundClosed { round })
             }
             (Act::RoundAbandoned { round, .. }, Applied::Effective) => {
-                self.feed_participant(n, ParticipantInput::Ended { round })?;
+                let counted = false;
+                self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 self.feed_aggregator(n, federation::Input::Abandoned { round })
             }
             (Act::ModelRolledBack { model, .. }, Applied::Effective) => {

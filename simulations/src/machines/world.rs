@@ -336,6 +336,7 @@ impl World {
         self.log(&format!("n{from} → n{to} frame {digest:?}"));
         match frame.clone() {
             Frame::Checkpoint { .. } => unreachable!("the simulated log signs nothing"),
+            Frame::Packed { .. } => unreachable!("updates travel whole here"),
             Frame::Secure(message) if message.step.is_participants() => {
                 let (node, message) = (name(from), *message);
                 self.feed_aggregator(to, federation::Input::Secure { node, message })

@@ -111,7 +111,7 @@ fn measure(plan: &Plan, network: &Network, rows: &[Row]) -> Result<serde_json::V
     // The first time warms up and is not counted.
     for repetition in 0..=plan.repetitions {
         let begin = Instant::now();
-        model.train(rows, config)?;
+        model.train(&[rows.to_vec().into()], config)?;
         let mine = begin.elapsed().as_secs_f64();
         let (other, _) = python.train(config)?;
         if repetition > 0 {
@@ -146,7 +146,7 @@ fn agree(model: &Model, rows: &[Row], python: &mut Python) -> Result<(), Failure
         batch: rows.len(),
         ..TrainConfig::default()
     };
-    let ours = model.train(rows, config)?.loss_after;
+    let ours = model.train(&[rows.to_vec().into()], config)?.loss_after;
     let (_, theirs) = python.train(config)?;
     if (ours - theirs).abs() > SAME * ours {
         return Err(

@@ -1,5 +1,6 @@
 use super::private::Privacy;
 use crate::cohort::Selection;
+use crate::compression::DecodeError;
 use crate::optimizer::ServerOptimizer;
 use crate::privacy::budget::Spent;
 use crate::robust::Rule;
@@ -69,6 +70,23 @@ pub struct Update {
     pub loss: f64,
 }
 
+/// A participant's answer, as `wire::Frame::Packed` brings it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedUpdate {
+    /// The round.
+    pub round: Round,
+    /// Who trained; the shell has checked it against the link it came by.
+    pub node: NodeId,
+    /// The model it started from.
+    pub base: Digest,
+    /// Trained parameters minus base parameters, encoded.
+    pub delta: Vec<u8>,
+    /// Examples used.
+    pub examples: u64,
+    /// Mean loss of the base model on them.
+    pub loss: f64,
+}
+
 /// What can happen to an aggregator. `Opened`, `Closed` and `Abandoned` are told as the ledger's
 /// fold accepted them, in its order, to every node's aggregator, leading or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +148,8 @@ pub enum Input {
     },
     /// An update came in.
     Update(Update),
+    /// A smaller update came in.
+    Packed(PackedUpdate),
     /// A step of a secure round came in.
     Secure {
         /// From whom; the shell has checked it against the link it came by.
@@ -254,6 +274,9 @@ pub enum RefusedUpdate {
         /// The round.
         round: Round,
     },
+    /// The bytes are none.
+    #[error("it does not unpack: {0}")]
+    Packed(DecodeError),
     /// Trained from another model.
     #[error("it starts from model {found:?}, the round from {expected:?}")]
     WrongBase {

@@ -17,8 +17,9 @@ mod secure;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod updates;
 
-pub use io::{Config, Counters, Input, Output, RefusedUpdate, Update};
+pub use io::{Config, Counters, Input, Output, PackedUpdate, RefusedUpdate, Update};
 pub use private::Privacy;
 
 use crate::cohort::Stragglers;
@@ -26,7 +27,7 @@ use crate::optimizer::Moments;
 use crate::secagg::SecureRound;
 use machine::{Instant, Machine, Overload};
 use private::{Made, Private};
-use round::{Model, OpenRound, Taken};
+use round::{Model, OpenRound};
 use secure::SecureOpen;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -190,9 +191,14 @@ impl Aggregator {
         {
             Some(base) => {
                 let length = base.parameters.len();
+                let private = |secure: &Arc<SecureRound>| secure.terms.treatment.is_private();
+                if self.config.privacy.is_some() && !secure.as_ref().is_none_or(private) {
+                    let reason = "its noise has no place in the terms of the secure round";
+                    return self.abandon(now, round, reason.to_owned(), out);
+                }
                 let secure = secure.map(|secure| {
-                    let context = secure.context(round, model, length);
-                    context.map(|context| SecureOpen::new(context, now, self.config.deadline))
+                    let contexts = secure.contexts(round, model, length);
+                    contexts.map(|contexts| SecureOpen::new(contexts, now, self.config.deadline))
                 });
                 let secure = match secure.transpose() {
                     Ok(secure) => secure,
@@ -264,48 +270,6 @@ impl Aggregator {
             asked: 0,
         };
     }
-
-    fn update(&mut self, update: Update, out: &mut Vec<Output>) {
-        if update.round < self.next && self.open != Some(update.round) {
-            self.counters.late += 1;
-            return;
-        }
-        let node = update.node.clone();
-        let round = update.round;
-        let taken = match &mut self.phase {
-            Phase::Collecting(open) => open.take(update, &self.config),
-            Phase::Charging { proposal, made: _ } | Phase::Ending { proposal }
-                if proposal.round == round =>
-            {
-                self.counters.late += 1;
-                return;
-            }
-            Phase::Waiting { .. }
-            | Phase::Opening { .. }
-            | Phase::Charging { .. }
-            | Phase::Ending { .. } => Err(RefusedUpdate::NotOpen { round }),
-        };
-        match taken {
-            Ok(Taken::Counted) => self.counters.accepted += 1,
-            Ok(Taken::Repeated) => self.counters.repeated += 1,
-            Err(why) => {
-                self.counters.refused += 1;
-                out.push(Output::Note(format!(
-                    "update of {node} for round {round} refused: {why}"
-                )));
-            }
-        }
-    }
-
-    fn decline(&mut self, round: Round, node: NodeId, reason: String) {
-        if let Phase::Collecting(open) = &mut self.phase
-            && open.round == round
-            && open.cohort.contains(&node)
-            && !open.has_update(&node)
-        {
-            open.declined.insert(node, reason);
-        }
-    }
 }
 
 impl Machine for Aggregator {
@@ -328,7 +292,7 @@ impl Machine for Aggregator {
             | Input::RolledBack { .. }
             | Input::Spent { .. }
             | Input::ProposalFailed { .. } => Overload::Delay,
-            Input::Update(_) | Input::Secure { .. } => Overload::Refuse,
+            Input::Update(_) | Input::Packed(_) | Input::Secure { .. } => Overload::Refuse,
             Input::Decline { .. } => Overload::Shed,
         }
     }
@@ -387,6 +351,7 @@ impl Machine for Aggregator {
             Input::RolledBack { model } => self.rolled_back(now, model),
             Input::Spent { round, spent } => self.spent(now, round, spent, out),
             Input::Update(update) => self.update(update, out),
+            Input::Packed(packed) => self.unpack(packed, out),
             Input::Secure { node, message } => self.secure_step(node, message, out),
             Input::Decline {
                 round,
@@ -403,6 +368,14 @@ impl Machine for Aggregator {
                     out.push(Output::Note(format!(
                         "proposal for round {round} is repeated: {reason}"
                     )));
+                }
+                Phase::Collecting(open) if open.round == round => {
+                    let secure = open.secure.as_mut();
+                    if secure.is_some_and(|secure| secure.charge_failed(now)) {
+                        out.push(Output::Note(format!(
+                            "the cost of round {round} is proposed again: {reason}"
+                        )));
+                    }
                 }
                 Phase::Waiting { .. }
                 | Phase::Opening { .. }

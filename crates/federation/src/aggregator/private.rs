@@ -14,10 +14,14 @@ use crate::privacy::budget::{self, Budget, Spent};
 use crate::privacy::clipping::Quantile;
 use crate::privacy::noise::Noise;
 use crate::privacy::{Mechanism, Unusable};
+use crate::secagg::NoiseBy;
 use std::collections::BTreeSet;
 use wire::{Act, NodeId, Round};
 
-/// Differential privacy of the rounds, with noise by the aggregator.
+/// Why a private round whose cost is not to be had on the ledger ends.
+pub(super) const UNCHARGED: &str = "what it tells of its participants did not come to be on the ledger in time, so its model is shown to nobody";
+
+/// Differential privacy of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Privacy {
     /// z in thousandths: the noise's standard deviation over the clipping bound.
@@ -26,6 +30,8 @@ pub struct Privacy {
     pub bound: f64,
     /// How the bound follows the updates' norms; `None`: it stays.
     pub adaptive: Option<Quantile>,
+    /// Who adds the noise. Participants can in secure rounds only, for its parts hide nothing alone.
+    pub noise: NoiseBy,
     /// What each participant may spend.
     pub budget: Budget,
 }
@@ -49,7 +55,7 @@ impl Privacy {
 #[derive(Default)]
 pub(super) struct Private {
     /// `None`: nobody gave a seed, so no round can be private.
-    noise: Option<Noise>,
+    pub(super) noise: Option<Noise>,
     /// As it has come to be; `None`: as configured.
     bound: Option<f64>,
     /// By the ledger; `None`: not heard yet, or the ledger cannot hold it yet.
@@ -75,6 +81,10 @@ pub(super) struct Made {
 enum NoModel {
     #[error("no secret to draw noise from was given to this aggregator")]
     NoNoise,
+    #[error(
+        "its noise is to come from the participants, who add it in secure rounds only, and this one was none"
+    )]
+    Clear,
     #[error(transparent)]
     Unusable(#[from] Unusable),
     #[error(transparent)]
@@ -87,6 +97,10 @@ impl Private {
         privacy: &Privacy,
         open: &OpenRound,
     ) -> Result<(Mean, Option<f64>), NoModel> {
+        match privacy.noise {
+            NoiseBy::Aggregator => {}
+            NoiseBy::Participants => return Err(NoModel::Clear),
+        }
         let noise = self.noise.as_mut().ok_or(NoModel::NoNoise)?;
         let bound = self.bound.unwrap_or(privacy.bound);
         let deltas: Vec<&[f32]> = open
@@ -178,14 +192,7 @@ impl Aggregator {
             Ok(made) => made,
             Err(error) => return self.abandon(now, round, error.to_string(), out),
         };
-        let act = Act::PrivacySpent {
-            round,
-            participants: participants.clone(),
-            noise_milli: privacy.noise_milli,
-            bound,
-            delta: privacy.budget.delta,
-            epsilon: self.dearest(privacy, &participants),
-        };
+        let act = self.cost(privacy, round, participants.clone(), bound);
         let proposal = propose(now, round, act, out);
         let made = Box::new(Made {
             round,
@@ -196,6 +203,24 @@ impl Aggregator {
             until: now + self.config.deadline,
         });
         self.phase = Phase::Charging { proposal, made };
+    }
+
+    /// What a round with these participants costs, as the ledger is told.
+    pub(super) fn cost(
+        &self,
+        privacy: &Privacy,
+        round: Round,
+        participants: Vec<NodeId>,
+        bound: f64,
+    ) -> Act {
+        Act::PrivacySpent {
+            round,
+            noise_milli: privacy.noise_milli,
+            bound,
+            delta: privacy.budget.delta,
+            epsilon: self.dearest(privacy, &participants),
+            participants,
+        }
     }
 
     /// The largest ε that one of them has spent with one more round.
@@ -229,6 +254,12 @@ impl Aggregator {
         // Here, since without anybody to ask nothing is due that would ask.
         if self.leading {
             self.tell_why_stopped(out);
+        }
+        if let Phase::Collecting(open) = &mut self.phase
+            && round == Some(open.round)
+            && let Some(secure) = &mut open.secure
+        {
+            secure.charged();
         }
         let charged =
             matches!(&self.phase, Phase::Charging { made, .. } if round == Some(made.round));

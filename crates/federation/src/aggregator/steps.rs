@@ -1,5 +1,6 @@
 //! What an aggregator does on its own: open, ask again, end, abandon.
 
+use super::private::UNCHARGED;
 use super::round::{Model, OpenRound};
 use super::{
     Aggregator, Instant, MAX_REASON, MODEL_ATTEMPTS, MODEL_PAUSE, Output, PROPOSAL_LIMIT, Phase,
@@ -11,9 +12,6 @@ use crate::optimizer::Moments;
 use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
 use wire::{Act, NodeId, Round};
-
-/// Why a private round whose cost is not to be had on the ledger ends.
-const UNCHARGED: &str = "what it tells of its participants did not come to be on the ledger in time, so its model is shown to nobody";
 
 impl Aggregator {
     /// Take the next step, if its time has come.

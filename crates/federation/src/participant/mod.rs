@@ -1,11 +1,13 @@
 //! The participant: trains when asked by the aggregator and the ledger agrees.
 
+mod packed;
 mod secure;
 #[cfg(test)]
 mod tests;
 
+use crate::compression::{Codec, Feedback};
 use crate::model_digest;
-use crate::secagg::SecureRound;
+use crate::secagg::{Charge, SecureRound};
 use machine::{Instant, Machine, Overload};
 use secure::Secure;
 use std::sync::Arc;
@@ -24,11 +26,22 @@ pub enum ParticipantInput {
         cohort: Vec<NodeId>,
         /// What it takes to aggregate it securely; `None`: updates are sent in clear.
         secure: Option<Arc<SecureRound>>,
+        /// How an update in clear is made smaller; `None`: it is not.
+        codec: Option<Codec>,
     },
     /// A round was closed or abandoned, by the ledger's fold.
     Ended {
         /// The round.
         round: Round,
+        /// It has a model, and this node's update is in it.
+        counted: bool,
+    },
+    /// `Act::PrivacySpent` took effect: the ledger has what a private round costs.
+    Charged {
+        /// The round.
+        round: Round,
+        /// It.
+        charge: Charge,
     },
     /// `Act::ModelRolledBack` took effect: a round that was open is over.
     RolledBack,
@@ -119,6 +132,8 @@ struct Job {
     trained: bool,
     /// It is one.
     secure: bool,
+    /// How its update is made smaller.
+    codec: Option<Codec>,
 }
 
 impl Job {
@@ -133,6 +148,7 @@ struct Open {
     /// Whether this node is asked.
     asked: bool,
     secure: Option<Arc<SecureRound>>,
+    codec: Option<Codec>,
 }
 
 /// Answers rounds; at most one training at a time, never two for one round.
@@ -146,6 +162,8 @@ pub struct Participant {
     early: Option<Request>,
     job: Option<Job>,
     secure: Option<Secure>,
+    /// What compressed updates have left out so far, in this life.
+    feedback: Feedback,
 }
 
 impl Participant {
@@ -158,6 +176,7 @@ impl Participant {
             early: None,
             job: None,
             secure: None,
+            feedback: Feedback::new(),
         }
     }
 
@@ -204,8 +223,8 @@ impl Participant {
             Some(open) if open.round == request.round => match self.objection(&request, open) {
                 Some(reason) => self.decline(&request, reason, out),
                 None => {
-                    let secure = open.secure.clone();
-                    self.start(request, secure, out);
+                    let (secure, codec) = (open.secure.clone(), open.codec);
+                    self.start(request, secure, codec, out);
                 }
             },
             Some(open) if request.round < open.round => {}
@@ -252,6 +271,7 @@ impl Participant {
         &mut self,
         request: Request,
         secure: Option<Arc<SecureRound>>,
+        codec: Option<Codec>,
         out: &mut Vec<ParticipantOutput>,
     ) {
         self.cancel(out);
@@ -286,6 +306,7 @@ impl Participant {
             answer: None,
             trained: false,
             secure: is_secure,
+            codec,
         });
     }
 
@@ -333,7 +354,10 @@ impl Participant {
         });
     }
 
-    fn end(&mut self, round: Round, out: &mut Vec<ParticipantOutput>) {
+    fn end(&mut self, round: Round, counted: bool, out: &mut Vec<ParticipantOutput>) {
+        let ours = |job: &Job| job.round == round;
+        self.feedback
+            .ended(counted && self.job.as_ref().is_some_and(ours));
         self.ended = self.ended.max(round);
         self.open.take_if(|open| open.round <= round);
         if let Some(secure) = &mut self.secure {
@@ -357,6 +381,7 @@ impl Machine for Participant {
         match input {
             ParticipantInput::Opened { .. }
             | ParticipantInput::Ended { .. }
+            | ParticipantInput::Charged { .. }
             | ParticipantInput::RolledBack
             | ParticipantInput::Trained { .. }
             | ParticipantInput::TrainingFailed { .. } => Overload::Delay,
@@ -371,12 +396,14 @@ impl Machine for Participant {
                 model,
                 cohort,
                 secure,
+                codec,
             } => {
                 self.open = Some(Open {
                     round,
                     model,
                     asked: cohort.contains(&self.node),
                     secure,
+                    codec,
                 });
                 if self.job.as_ref().is_some_and(|job| job.round < round) {
                     self.cancel(out);
@@ -385,10 +412,11 @@ impl Machine for Participant {
                     self.train(request, out);
                 }
             }
-            ParticipantInput::Ended { round } => self.end(round, out),
+            ParticipantInput::Ended { round, counted } => self.end(round, counted, out),
+            ParticipantInput::Charged { round, charge } => self.charged(round, &charge, out),
             ParticipantInput::RolledBack => {
                 if let Some(open) = &self.open {
-                    self.end(open.round, out);
+                    self.end(open.round, false, out);
                 }
             }
             ParticipantInput::Train {
@@ -419,17 +447,7 @@ impl Machine for Participant {
                 delta,
                 examples,
                 loss,
-            } => {
-                let update = |node, base| Frame::Update {
-                    round,
-                    node,
-                    base,
-                    delta,
-                    examples,
-                    loss,
-                };
-                self.finish(round, update, out);
-            }
+            } => self.answer(round, (delta, examples, loss), out),
             ParticipantInput::TrainingFailed { round, reason } => {
                 let decline = |node, _| Frame::Decline {
                     round,

@@ -1,7 +1,7 @@
 //! A participant's part in a secure round, beside its training.
 
 use super::{Participant, ParticipantOutput, Request};
-use crate::secagg::{Client, Refusal, SecureRound, Value};
+use crate::secagg::{Charge, Client, Context, Refusal, SecureRound, Treatment, Value};
 use chacha20::ChaCha20Rng;
 use ed25519_dalek::SigningKey;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -60,9 +60,17 @@ impl Secure {
                 "{me} started after the round was opened, and has lost whatever it said in it"
             ));
         }
-        let context = secure
-            .context(request.round, request.model, request.parameters.len())
+        if secure.overdrawn {
+            return Err(format!(
+                "one more round would take {me} over its privacy budget"
+            ));
+        }
+        let contexts = secure
+            .contexts(request.round, request.model, request.parameters.len())
             .map_err(|error| error.to_string())?;
+        let mine = |context: &Context| context.place(me).is_some();
+        let context = contexts.into_iter().find(mine);
+        let context = context.ok_or_else(|| format!("{me} is in no group of the round"))?;
         let mut seed = Zeroizing::new([0; 32]);
         self.rng.fill_bytes(seed.as_mut());
         let identity = Arc::clone(&self.identity);
@@ -73,6 +81,25 @@ impl Secure {
         self.client = Some(client);
         self.update = None;
         Ok(Frame::Secure(Box::new(message)))
+    }
+
+    /// Whether an update of this length is to be hidden: what is clipped may be as long as it likes.
+    fn takes(&self, norm: f64) -> bool {
+        let treatment = self
+            .client
+            .as_ref()
+            .map(|client| *client.context().treatment());
+        match treatment.unwrap_or_default() {
+            Treatment::Weighted => norm <= self.max_norm,
+            // A NaN has no length.
+            Treatment::Clipped { .. } | Treatment::Private { .. } => norm.is_finite(),
+        }
+    }
+
+    fn charged(&mut self, round: Round, charge: &Charge) -> Option<Result<SecureMessage, Refusal>> {
+        let client = self.client.as_mut();
+        let client = client.filter(|client| client.context().round() == round)?;
+        client.charged(charge).transpose()
     }
 
     /// The masked update, if both are there.
@@ -136,6 +163,19 @@ impl Participant {
         }
     }
 
+    /// The ledger has the cost of a private round.
+    pub(super) fn charged(
+        &mut self,
+        round: Round,
+        charge: &Charge,
+        out: &mut Vec<ParticipantOutput>,
+    ) {
+        let secure = self.secure.as_mut();
+        if let Some(answer) = secure.and_then(|secure| secure.charged(round, charge)) {
+            self.say(answer, out);
+        }
+    }
+
     pub(super) fn contribute(
         &mut self,
         round: Round,
@@ -151,8 +191,7 @@ impl Participant {
         job.trained = true;
         let squares = update.0.iter().map(|v| f64::from(*v).powi(2));
         let norm = squares.sum::<f64>().sqrt();
-        // A NaN is over every bound.
-        if !norm.is_finite() || norm > secure.max_norm {
+        if !secure.takes(norm) {
             let reason = format!(
                 "the norm of its update is {norm:.3}, over the bound {:.3}",
                 secure.max_norm
@@ -207,6 +246,8 @@ impl Participant {
             | Refusal::SecondSurvivors { .. }
             | Refusal::NoAgreement { .. }
             | Refusal::BothShares { .. }
+            | Refusal::OthersCharged { .. }
+            | Refusal::WrongCost { .. }
             | Refusal::OtherShares => true,
         };
         if gives_up {

@@ -17,6 +17,7 @@ fn opened(round: u64) -> ParticipantInput {
         model: model().0,
         cohort: vec![me()],
         secure: None,
+        codec: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn trained(round: u64) -> ParticipantInput {
 fn ended(round: u64) -> ParticipantInput {
     ParticipantInput::Ended {
         round: Round(round),
+        counted: true,
     }
 }
 
@@ -89,12 +91,14 @@ fn courses_of_a_round() {
         model: model().0,
         cohort: vec!["other".into()],
         secure: None,
+        codec: None,
     };
     let other_model = ParticipantInput::Opened {
         round: Round(1),
         model: model_digest(&[9.0]),
         cohort: vec![me()],
         secure: None,
+        codec: None,
     };
     let wrong_parameters = ParticipantInput::Train {
         from: "lead".into(),
@@ -242,6 +246,8 @@ fn secure_round(missed: bool) -> crate::secagg::SecureRound {
         entry: Digest::of(b"entry"),
         members: [("lead", 1), ("me", 2), ("other", 3)].map(member).to_vec(),
         missed,
+        terms: Default::default(),
+        overdrawn: false,
     }
 }
 
@@ -255,6 +261,7 @@ fn opened_securely(missed: bool) -> ParticipantInput {
         model: model().0,
         cohort: vec!["lead".into(), me(), "other".into()],
         secure: Some(Arc::new(secure_round(missed))),
+        codec: None,
     }
 }
 
@@ -326,7 +333,10 @@ fn who_has_missed_the_opening_or_is_asked_by_another_takes_no_part() {
 
 #[test]
 fn a_broken_protocol_is_told_to_the_ledger_and_the_round_is_over_for_this_node() {
-    let context = secure_round(false).context(Round(1), model().0, 2).unwrap();
+    let context = secure_round(false)
+        .contexts(Round(1), model().0, 2)
+        .unwrap()
+        .remove(0);
     let list = wire::SecureStep::Keys(wire::secure::KeyList {
         advertised: context.everybody(),
         keys: Vec::new(),
@@ -363,4 +373,62 @@ fn an_update_beyond_the_bound_is_not_hidden_under_masks() {
         declined(&out),
         ["the norm of its update is 127.279, over the bound 100.000"]
     );
+}
+
+#[test]
+fn what_a_counted_update_left_out_is_in_the_next_one() {
+    let opened = |round| ParticipantInput::Opened {
+        round: Round(round),
+        model: model().0,
+        cohort: vec![me()],
+        secure: None,
+        codec: Some(crate::compression::Codec::TopK { keep: 1 }),
+    };
+    let mut participant = Participant::new(me());
+    let mut told = Vec::new();
+    for (round, counted) in [(1, false), (2, true), (3, true)] {
+        let mut out = Vec::new();
+        let ended = ParticipantInput::Ended {
+            round: Round(round),
+            counted,
+        };
+        let trained = ParticipantInput::Trained {
+            round: Round(round),
+            delta: vec![0.5, 0.25],
+            examples: 7,
+            loss: 0.25,
+        };
+        for input in [opened(round), train(round), trained, ended] {
+            participant.handle(T, input, &mut out);
+        }
+        told.extend(out.into_iter().filter_map(|output| match output {
+            ParticipantOutput::Send {
+                frame: Frame::Packed { delta, .. },
+                ..
+            } => Some(crate::compression::decode(&delta, 2).unwrap()),
+            _ => None,
+        }));
+    }
+    // The first update is in no model, so it has left nothing out.
+    assert_eq!(told, [[0.5, 0.0], [0.5, 0.0], [0.5, 0.0]]);
+    let mut out = Vec::new();
+    participant.handle(T, opened(4), &mut out);
+}
+
+/// Bytes that nodes of different builds exchange.
+#[test]
+fn a_smaller_update_is_pinned() {
+    let frame = Frame::Packed {
+        round: Round(5),
+        node: "b".into(),
+        base: Digest([1; 32]),
+        delta: vec![7, 8],
+        examples: 300,
+        loss: 0.5,
+    };
+    let mut expected = vec![1, 6, 5, 1, b'b'];
+    expected.extend([1; 32]);
+    expected.extend([2, 7, 8, 0xac, 0x02]);
+    expected.extend(0.5_f64.to_le_bytes());
+    assert_eq!(wire::encode(&frame), expected);
 }

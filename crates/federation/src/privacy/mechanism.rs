@@ -87,9 +87,7 @@ impl Mechanism {
                 *sum += i64::from(value);
             }
         }
-        for value in &mut sum {
-            *value += noise.gaussian(self.variance);
-        }
+        self.add_noise(&mut sum, noise);
         (self.mean(&sum, updates.len()), within)
     }
 
@@ -101,6 +99,23 @@ impl Mechanism {
         participants: usize,
         noise: &mut Noise,
     ) -> Result<Vec<i64>, Unusable> {
+        let part = self.part(participants)?;
+        let mut values = self.clipped(update);
+        for value in &mut values {
+            *value += noise.gaussian(part);
+        }
+        Ok(values)
+    }
+
+    /// Whether each of `participants` has a part of the noise that is one.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_share(&self, participants: usize) -> Result<(), Unusable> {
+        self.part(participants).map(drop)
+    }
+
+    fn part(&self, participants: usize) -> Result<u64, Unusable> {
         let part = self.variance.div_ceil(participants.max(1) as u64);
         if part < MIN_SHARE || participants == 0 {
             return Err(Unusable::Share {
@@ -108,11 +123,31 @@ impl Mechanism {
                 participants,
             });
         }
+        Ok(part)
+    }
+
+    /// A participant's where the aggregator adds the noise: its update on the grid.
+    pub fn clipped(&self, update: &[f32]) -> Vec<i64> {
         let values = grid::clip(update, self.bound).values;
-        Ok(values
-            .into_iter()
-            .map(|value| i64::from(value) + noise.gaussian(part))
-            .collect())
+        values.into_iter().map(i64::from).collect()
+    }
+
+    /// Adds all of the noise to a sum.
+    pub fn add_noise(&self, sum: &mut [i64], noise: &mut Noise) {
+        for value in sum {
+            // A sum under masks may be anything, if somebody lies.
+            *value = value.saturating_add(noise.gaussian(self.variance));
+        }
+    }
+
+    /// The norm that updates are clipped to.
+    pub fn bound(&self) -> f64 {
+        self.bound
+    }
+
+    /// Of the noise in the sum, in grid units squared.
+    pub fn variance(&self) -> u64 {
+        self.variance
     }
 
     /// From the sum of what `participants` put in, back to the updates' unit.

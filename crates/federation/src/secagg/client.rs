@@ -7,6 +7,7 @@ use super::error::Refusal;
 use super::keys::{RoundKeys, Shared};
 use super::mask::Seed;
 use super::shares::Pair;
+use super::terms::Charge;
 use chacha20::ChaCha20Rng;
 use ed25519_dalek::SigningKey;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -42,6 +43,9 @@ struct State {
     /// After `Inbox`.
     held: Option<Held>,
     masked: Option<Vec<u8>>,
+    /// In a private round: whose cost the ledger has, and the request that came before it did.
+    charged: Option<Places>,
+    uncharged: Option<UnmaskRequest>,
     consented: Option<(Places, Signature)>,
     revealed: Option<(UnmaskRequest, Vec<RevealedShare>)>,
 }
@@ -102,6 +106,8 @@ impl Client {
                 neighbours: None,
                 held: None,
                 masked: None,
+                charged: None,
+                uncharged: None,
                 consented: None,
                 revealed: None,
             }),
@@ -158,7 +164,7 @@ impl Client {
             SecureStep::Keys(list) => state.keys(&context, me, list).map(Some),
             SecureStep::Inbox(inbox) => state.inbox(&context, me, inbox).map(|()| None),
             SecureStep::Survivors(set) => state.survivors(&context, me, identity, set).map(Some),
-            SecureStep::Unmask(request) => state.unmask(&context, me, request).map(Some),
+            SecureStep::Unmask(request) => state.paid_unmask(&context, me, request),
             SecureStep::Advertise(_)
             | SecureStep::Shares(_)
             | SecureStep::Masked(_)
@@ -168,6 +174,25 @@ impl Client {
                 when: "to a participant",
             }),
         }
+    }
+
+    /// The ledger has the cost of this private round. Nothing is revealed before, so that no sum is seen
+    /// that nobody has accounted for; a request that came early is answered now.
+    ///
+    /// # Errors
+    /// Others are charged than those who are in the sum, or for other noise: as [`hear`](Self::hear).
+    pub fn charged(&mut self, charge: &Charge) -> Result<Option<SecureMessage>, Refusal> {
+        let (context, me) = (Arc::clone(&self.context), self.me);
+        let Ok(state) = &mut self.state else {
+            return Ok(None);
+        };
+        let answer = state.charge(&context, me, charge);
+        if let Err(refusal) = &answer
+            && refusal.is_accusation()
+        {
+            self.leave(refusal.to_string());
+        }
+        Ok(answer?.map(|step| self.say(step)))
     }
 
     /// Whether an update can be masked.

@@ -2,7 +2,10 @@
 //! round is worth anything in another one.
 
 use super::params::{LARGEST, Parameters};
+use super::terms::{self, Terms, Treatment};
 use super::{MIN_COHORT, graph};
+use crate::combination::MIN_GROUP;
+use crate::privacy::Unusable;
 use sha2::{Digest as _, Sha256};
 use wire::secure::Places;
 use wire::{Digest, NodeId, Round};
@@ -21,7 +24,7 @@ pub struct Member {
 }
 
 /// What the ledger says of a round that is to be aggregated securely.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct SecureRound {
     /// Name of the cluster.
     pub cluster: String,
@@ -34,32 +37,52 @@ pub struct SecureRound {
     /// It was opened before this process was there to follow it: a process that starts again has lost
     /// its secrets and what it has said, and takes no part in the round.
     pub missed: bool,
+    /// What its participants do to their updates; by the configuration, which has to be the same everywhere.
+    pub terms: Terms,
+    /// One more private round would take this node over its budget, by the ledger.
+    pub overdrawn: bool,
 }
 
 impl SecureRound {
-    /// The round from `model`, which has so many parameters.
+    /// The round from `model`, which has so many parameters: one context for each group.
     ///
     /// # Errors
-    /// See [`Context::new`].
-    pub fn context(
+    /// See [`Context::new`]; or a group would be too small, or its noise.
+    pub fn contexts(
         &self,
         round: Round,
         model: Digest,
         parameters: usize,
-    ) -> Result<Context, ContextError> {
-        Context::new(
-            &self.cluster,
-            round,
-            self.entry,
-            model,
-            parameters,
-            self.members.clone(),
-        )
+    ) -> Result<Vec<Context>, ContextError> {
+        let Terms { groups, treatment } = self.terms;
+        let of = groups.max(1);
+        let found = self.members.len();
+        if of > 1 && found / of < MIN_GROUP {
+            return Err(ContextError::Groups { found, groups });
+        }
+        let mut members = self.members.clone();
+        members.sort_by(|a, b| a.node.cmp(&b.node));
+        let in_groups = terms::groups(found, of, self.entry).into_iter();
+        in_groups
+            .enumerate()
+            .map(|(group, places)| {
+                let places = places.into_iter();
+                let context = Context::new(
+                    &self.cluster,
+                    round,
+                    self.entry,
+                    model,
+                    parameters,
+                    places.map(|place| members[place].clone()).collect(),
+                )?;
+                context.under(treatment, (group, of))
+            })
+            .collect()
     }
 }
 
 /// Why there can be no secure round.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ContextError {
     /// The sum would tell too much, or does not fit.
     #[error("a secure round is for {MIN_COHORT} to {LARGEST} participants, not for {found}")]
@@ -81,10 +104,23 @@ pub enum ContextError {
         /// Who.
         node: NodeId,
     },
+    /// The sum of a group would tell too much.
+    #[error(
+        "{found} participants in {groups} groups leave fewer than {MIN_GROUP} in one; `learning.secure_groups` must be at most a third of `learning.min_cohort`"
+    )]
+    Groups {
+        /// Members asked.
+        found: usize,
+        /// Groups wanted.
+        groups: usize,
+    },
+    /// A participant's part of the noise would be none.
+    #[error(transparent)]
+    Noise(#[from] Unusable),
 }
 
 /// A round, the same for all who are in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Context {
     round: Round,
     words: usize,
@@ -92,6 +128,7 @@ pub struct Context {
     parameters: Parameters,
     /// By place.
     neighbours: Vec<Vec<u16>>,
+    treatment: Treatment,
     digest: Digest,
 }
 
@@ -141,10 +178,37 @@ impl Context {
             round,
             words: parameters + super::fixed::EXTRA,
             neighbours: graph::neighbours(protocol, entry),
+            treatment: Treatment::default(),
             digest: Digest(hash.finalize().into()),
             parameters: protocol,
             members,
         })
+    }
+
+    /// The same round for updates that are treated so, in a group of `of`.
+    ///
+    /// # Errors
+    /// The noise does not go with the size of the cohort.
+    pub fn under(
+        mut self,
+        treatment: Treatment,
+        (group, of): (usize, usize),
+    ) -> Result<Self, ContextError> {
+        treatment.check(self.parameters)?;
+        let mut hash = Sha256::new();
+        hash.update(b"glasshouse secagg terms v1\0");
+        hash.update(self.digest.0);
+        hash.update((group as u64).to_le_bytes());
+        hash.update((of as u64).to_le_bytes());
+        hash.update(treatment.bytes());
+        self.treatment = treatment;
+        self.digest = Digest(hash.finalize().into());
+        Ok(self)
+    }
+
+    /// What its participants put under their masks.
+    pub fn treatment(&self) -> &Treatment {
+        &self.treatment
     }
 
     /// The round.

@@ -24,7 +24,7 @@ pub enum Refusal {
     },
     /// Another round, model, ledger entry or cohort.
     #[error(
-        "the message is about {found:?}, this round about {expected:?}: another model, cohort or round"
+        "the message is about {found:?}, this round about {expected:?}: another model, cohort or round, or other settings of secure rounds"
     )]
     OtherContext {
         /// This participant's.
@@ -137,6 +137,26 @@ pub enum Refusal {
         /// The first whose consent does not match; this node itself if all match.
         other: NodeId,
     },
+    /// The cost of the sum would be on others' accounts.
+    #[error(
+        "the ledger charges {charged} members for the privacy of the round's sum, and others are the {survivors} that are in it"
+    )]
+    OthersCharged {
+        /// By the ledger.
+        charged: usize,
+        /// Signed for.
+        survivors: usize,
+    },
+    /// The account would not say what the sum tells.
+    #[error(
+        "the ledger charges for noise of {noise_milli}/1000 of a norm of {bound}, and the round goes by another"
+    )]
+    WrongCost {
+        /// Of the charge.
+        noise_milli: u32,
+        /// Of the charge.
+        bound: f64,
+    },
     /// Both secrets of one participant would uncover its update.
     #[error("both shares of {node} are asked for")]
     BothShares {
@@ -172,6 +192,8 @@ impl Refusal {
             | Self::NoAgreement { .. }
             | Self::BothShares { .. }
             | Self::TooFew { .. }
+            | Self::OthersCharged { .. }
+            | Self::WrongCost { .. }
             | Self::OtherShares => true,
             Self::NotInCohort { .. }
             | Self::Replayed { .. }
@@ -196,7 +218,7 @@ pub enum Fault {
     },
     /// Another round, model, ledger entry or cohort.
     #[error(
-        "{node} speaks of {found:?}, this round is {expected:?}: another model, cohort or round"
+        "{node} speaks of {found:?}, this round is {expected:?}: another model, cohort or round, or other settings of secure rounds"
     )]
     OtherContext {
         /// Who.
@@ -329,4 +351,7 @@ pub enum SumError {
         /// How many are in it.
         participants: usize,
     },
+    /// The aggregator is to add it, and has none.
+    #[error("no secret to draw the round's noise from was given to this aggregator")]
+    NoNoise,
 }

@@ -12,7 +12,12 @@
 //! the round could not be held against the plain sum.
 
 use super::mask::WORD;
+use super::terms::{NoiseBy, Treatment};
 use crate::fedavg::Mean;
+use crate::privacy::noise::Noise;
+use crate::privacy::{Mechanism, Unusable};
+use crate::robust;
+use std::borrow::Cow;
 
 /// Words besides the parameters: examples and loss.
 pub const EXTRA: usize = 2;
@@ -61,16 +66,62 @@ pub enum EncodeError {
     /// NaN or infinite.
     #[error("the loss of the update is not a number")]
     Loss,
+    /// Its part of the round's noise.
+    #[error(transparent)]
+    Noise(#[from] Unusable),
 }
 
-pub(super) fn encode(value: &Value<'_>, words: usize) -> Result<Vec<u64>, EncodeError> {
-    let expected = words - EXTRA;
-    if value.delta.len() != expected {
-        return Err(EncodeError::Length {
-            expected,
-            found: value.delta.len(),
-        });
+/// What becomes of an update before it is masked. `honest`: so many parts of a noise make up the whole; it is
+/// drawn from `seed`.
+pub(super) fn treat(
+    value: &Value<'_>,
+    words: usize,
+    treatment: &Treatment,
+    (honest, seed): (usize, [u8; 32]),
+) -> Result<Vec<u64>, EncodeError> {
+    match treatment {
+        Treatment::Weighted => encode(value, words),
+        Treatment::Clipped { bound } => {
+            let factor = robust::clip_factor(robust::norm(value.delta), *bound);
+            let delta: Cow<'_, [f32]> = match factor < 1.0 {
+                true => {
+                    let scaled = value.delta.iter().map(|v| (f64::from(*v) * factor) as f32);
+                    scaled.collect()
+                }
+                false => value.delta.into(),
+            };
+            let once = Value {
+                delta: &delta,
+                examples: value.examples.min(1),
+                loss: value.loss,
+            };
+            encode(&once, words)
+        }
+        Treatment::Private { mechanism, noise } => {
+            check_length(value, words)?;
+            let values = match noise {
+                NoiseBy::Aggregator => mechanism.clipped(value.delta),
+                NoiseBy::Participants => {
+                    mechanism.share(value.delta, honest, &mut Noise::from_seed(seed))?
+                }
+            };
+            let values = values.into_iter().map(i64::cast_unsigned);
+            // One example each, and no loss.
+            Ok(values.chain([1, 0]).collect())
+        }
     }
+}
+
+fn check_length(value: &Value<'_>, words: usize) -> Result<(), EncodeError> {
+    let (expected, found) = (words - EXTRA, value.delta.len());
+    match expected == found {
+        true => Ok(()),
+        false => Err(EncodeError::Length { expected, found }),
+    }
+}
+
+fn encode(value: &Value<'_>, words: usize) -> Result<Vec<u64>, EncodeError> {
+    check_length(value, words)?;
     if value.examples == 0 {
         return Err(EncodeError::NoExamples);
     }
@@ -124,6 +175,29 @@ pub(super) fn decode(words: &[u64], clients: usize) -> Option<Mean> {
             .collect(),
         examples,
         loss: number(extra[1]) / LOSS_SCALE,
+    })
+}
+
+/// The same of a private round: every participant is one example, and the aggregator's `noise`, if it is to
+/// add some, is in the integers before they are numbers.
+pub(super) fn decode_private(
+    words: &[u64],
+    clients: usize,
+    mechanism: &Mechanism,
+    noise: Option<&mut Noise>,
+) -> Option<Mean> {
+    let (values, extra) = words.split_at_checked(words.len().checked_sub(EXTRA)?)?;
+    if extra != [clients as u64, 0] {
+        return None;
+    }
+    let mut sum: Vec<i64> = values.iter().map(|word| word.cast_signed()).collect();
+    if let Some(noise) = noise {
+        mechanism.add_noise(&mut sum, noise);
+    }
+    Some(Mean {
+        delta: mechanism.mean(&sum, clients),
+        examples: clients as u64,
+        loss: 0.0,
     })
 }
 

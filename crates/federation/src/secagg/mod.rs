@@ -36,6 +36,7 @@ mod mask;
 pub mod params;
 mod server;
 mod shares;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ pub use error::{Fault, Refusal, Shortfall, SumError};
 pub use fixed::{EncodeError, Value};
 pub use params::Parameters;
 pub use server::{Letters, Missing, Server, Stage};
+pub use terms::{Charge, NoiseBy, Terms, Treatment};
 
 /// Fewest participants of a secure round. The sum of two tells each of them the other's update.
 pub const MIN_COHORT: usize = 3;

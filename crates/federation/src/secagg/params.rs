@@ -70,6 +70,13 @@ impl Parameters {
     pub const fn quorum(&self) -> usize {
         threshold(self.cohort)
     }
+
+    /// Fewest honest survivors there can be: the smallest quorum, if all corrupt members are in it and
+    /// there is one fewer of them than a third of the cohort. Their parts of a noise have to suffice, since the
+    /// others know their own.
+    pub const fn honest(&self) -> usize {
+        self.quorum() - (self.cohort.div_ceil(3) - 1)
+    }
 }
 
 /// More than two thirds.

@@ -7,7 +7,9 @@ use super::error::{Fault, Shortfall, SumError};
 use super::fixed;
 use super::keys::{self, Agreement};
 use super::mask::WORD;
+use super::terms::{NoiseBy, Treatment};
 use crate::fedavg::Mean;
+use crate::privacy::noise::Noise;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::NodeId;
@@ -223,12 +225,21 @@ impl Server {
         }
     }
 
-    /// Takes the masks off: the mean of the survivors' updates, weighted by examples.
+    /// Takes the masks off: the mean of the survivors' updates. `noise`: for the aggregator's part in a private
+    /// round.
     ///
     /// # Errors
-    /// Shares are missing, or some participant has lied about its own.
-    pub fn sum(&mut self) -> Result<Mean, SumError> {
+    /// Shares are missing, or some participant has lied about its own; or there is no noise to add.
+    pub fn sum(&mut self, noise: Option<&mut Noise>) -> Result<Mean, SumError> {
         self.check(&places(self.unmask.heard()))?;
+        let context = Arc::clone(&self.context);
+        let noise = match context.treatment() {
+            Treatment::Private {
+                noise: NoiseBy::Aggregator,
+                ..
+            } => Some(noise.ok_or(SumError::NoNoise)?),
+            Treatment::Weighted | Treatment::Clipped { .. } | Treatment::Private { .. } => None,
+        };
         let mut sum = std::mem::take(&mut self.sum);
         self.unmask.take_off(
             &self.context,
@@ -237,7 +248,14 @@ impl Server {
             &mut sum,
         )?;
         let participants = self.survivors.len();
-        fixed::decode(&sum, participants).ok_or(SumError::Garbage { participants })
+        let mean = match context.treatment() {
+            Treatment::Weighted | Treatment::Clipped { .. } => fixed::decode(&sum, participants),
+            Treatment::Private {
+                mechanism,
+                noise: _,
+            } => fixed::decode_private(&sum, participants, mechanism, noise),
+        };
+        mean.ok_or(SumError::Garbage { participants })
     }
 
     /// Whether the step can end with these.

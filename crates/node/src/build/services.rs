@@ -39,7 +39,7 @@ impl Parts {
             rooms: self.rooms_held.clone(),
             feeds: self.feeds_held.clone(),
             board: self.board.clone(),
-            secure: self.config.learning.is_secure(),
+            rounds: self.rounds,
         }
     }
 

@@ -101,7 +101,7 @@ fn made(learning: &Learning) -> impl Iterator<Item = (&RoundEntry, &ModelEntry)>
 
 fn table(learning: &Learning) -> String {
     let mut text = String::from(
-        "round   model             from              updates  examples  loss of base\n",
+        "round   model             from              updates  examples  loss of base  epsilon\n",
     );
     for (entry, model) in made(learning) {
         let mut marks = Vec::new();
@@ -122,13 +122,17 @@ fn table(learning: &Learning) -> String {
             marks.push("on disk");
         }
         text.push_str(&format!(
-            "{:<7} {:<17} {:<17} {:<8} {:<9} {:<12.4}  {}\n",
+            "{:<7} {:<17} {:<17} {:<8} {:<9} {:<12.4}  {:<8} {}\n",
             entry.round.0,
             short(&model.model),
             short(&entry.base),
             model.participants,
             model.examples,
             model.loss,
+            match &model.privacy {
+                Some(privacy) => format!("{:.3}", privacy.epsilon),
+                None => "-".to_owned(),
+            },
             marks.join(", "),
         ));
     }
@@ -179,7 +183,15 @@ fn export(config: &Path, name: &str, to: &Path) -> Outcome {
 /// Where a model comes from, for whoever finds the file later.
 fn lineage(entry: &RoundEntry, model: &ModelEntry) -> BTreeMap<String, String> {
     let leaf = entry.end.as_ref().map_or(0, |end| end.leaf);
-    [
+    let privacy = model.privacy.iter().flat_map(|privacy| {
+        [
+            ("epsilon", privacy.epsilon.to_string()),
+            ("delta", privacy.delta.to_string()),
+            ("noise_multiplier", privacy.noise_multiplier.to_string()),
+            ("clip", privacy.clip.to_string()),
+        ]
+    });
+    let known = [
         ("round", entry.round.to_string()),
         ("digest", model.model.to_string()),
         ("parent", entry.base.to_string()),
@@ -191,8 +203,9 @@ fn lineage(entry: &RoundEntry, model: &ModelEntry) -> BTreeMap<String, String> {
         ("made_at_unix_ms", entry.at.0.to_string()),
         ("glasshouse", env!("CARGO_PKG_VERSION").to_owned()),
     ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    .into_iter();
+    let all = known.chain(privacy);
+    all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -217,6 +230,12 @@ mod tests {
                     participants: 3,
                     examples: 90,
                     loss: 0.5,
+                    privacy: (round == 1).then_some(wire::control::PrivacyEntry {
+                        epsilon: 4.728_9,
+                        delta: 1e-5,
+                        noise_multiplier: 1.0,
+                        clip: 0.5,
+                    }),
                 }),
             }),
         };
@@ -234,11 +253,23 @@ mod tests {
             lines[1].starts_with("1       0101010101010101  0000000000000000"),
             "{text}"
         );
-        assert!(lines[1].ends_with("scores, pinned, on disk"), "{text}");
-        assert!(lines[2].ends_with("next round starts here"), "{text}");
+        assert!(
+            lines[1].ends_with("0.5000        4.729    scores, pinned, on disk"),
+            "{text}"
+        );
+        assert!(
+            lines[2].ends_with("0.5000        -        next round starts here"),
+            "{text}"
+        );
         let (first, model) = made(&learning).next().unwrap();
         let lineage = lineage(first, model);
         assert_eq!(lineage["parent"], "00".repeat(32));
         assert_eq!(lineage["ledger_leaf"], "2");
+        assert_eq!(
+            ["epsilon", "delta", "clip"].map(|key| lineage[key].as_str()),
+            ["4.7289", "0.00001", "0.5"]
+        );
+        let (second, model) = made(&learning).nth(1).unwrap();
+        assert!(!super::lineage(second, model).contains_key("epsilon"));
     }
 }

@@ -128,8 +128,10 @@ fn line(entry: &RoundEntry, learning: &Learning) -> String {
                 .scoring
                 .is_some_and(|(_, model)| model == made.model);
             let mark = if scores { "  ← scores" } else { "" };
+            let cost = made.privacy.as_ref();
+            let cost = cost.map_or(String::new(), |cost| format!("  ε = {:.3}", cost.epsilon));
             format!(
-                "{:<7} {took:<9} {:<6} {:<9} {:<9} {:<8.4} {:?} {:?}{mark}",
+                "{:<7} {took:<9} {:<6} {:<9} {:<9} {:<8.4} {:?} {:?}{cost}{mark}",
                 entry.round.0,
                 entry.cohort,
                 made.participants,
@@ -169,6 +171,7 @@ mod tests {
                         participants: 2,
                         examples: 120,
                         loss,
+                        privacy: None,
                     })
                     .map_err(str::to_owned),
             }),

@@ -4,7 +4,7 @@ use super::{Control, refused};
 use crate::effects::fetch_model;
 use crate::models::{Models, Published, name};
 use ledger::{RoundOutcome, Rounds};
-use wire::control::{Answer, Learning, ModelEntry, ModelJob, RoundEnd, RoundEntry};
+use wire::control::{Answer, Learning, ModelEntry, ModelJob, PrivacyEntry, RoundEnd, RoundEntry};
 use wire::{Act, Digest, Level, Round};
 
 pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
@@ -23,11 +23,18 @@ pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
                     participants,
                     examples,
                     loss,
+                    privacy,
                 } => Ok(ModelEntry {
                     model: *model,
                     participants: *participants,
                     examples: *examples,
                     loss: *loss,
+                    privacy: privacy.map(|cost| PrivacyEntry {
+                        epsilon: cost.epsilon,
+                        delta: cost.delta,
+                        noise_multiplier: f64::from(cost.noise_milli) / 1_000.0,
+                        clip: cost.bound,
+                    }),
                 }),
                 RoundOutcome::Abandoned(reason) => Err(reason.clone()),
             },
@@ -151,6 +158,12 @@ mod tests {
             participants: 3,
             examples: 9,
             loss: 0.5,
+            privacy: (round == 2).then_some(ledger::PrivacyCost {
+                noise_milli: 1_500,
+                bound: 0.5,
+                delta: 1e-5,
+                epsilon: 2.5,
+            }),
         };
         let mut rounds = Rounds::default();
         rounds.history.push_back(ended(1, closed(1)));
@@ -184,5 +197,8 @@ mod tests {
         assert_eq!(numbers, [2, 3]);
         let end = shown.ended[1].end.as_ref().unwrap();
         assert_eq!(end.made, Err("nobody".to_owned()));
+        let end = shown.ended[0].end.as_ref().unwrap();
+        let privacy = end.made.as_ref().unwrap().privacy.unwrap();
+        assert_eq!((privacy.epsilon, privacy.noise_multiplier), (2.5, 1.5));
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::rooms::series::training;
 use cluster::Cluster;
-use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput, Update};
+use federation::{
+    Aggregator, PackedUpdate, Participant, ParticipantInput, ParticipantOutput, Update,
+};
 use learn::{Learner, TrainConfig};
 use machine::Machine;
 use ractor::ActorProcessingErr;
@@ -124,7 +126,7 @@ impl ParticipantEffects {
     /// To whoever looks in.
     fn show(&self, frame: &Frame) {
         let shown = match frame {
-            Frame::Update { .. } => self.made(),
+            Frame::Update { .. } | Frame::Packed { .. } => self.made(),
             Frame::Secure(message) => match &message.step {
                 SecureStep::Masked(_) => self.made(),
                 SecureStep::Reveal(shares) => {
@@ -198,6 +200,21 @@ pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation
             examples,
             loss,
         })),
+        Frame::Packed {
+            round,
+            node,
+            base,
+            delta,
+            examples,
+            loss,
+        } if node == *from => Some(federation::Input::Packed(PackedUpdate {
+            round,
+            node,
+            base,
+            delta,
+            examples,
+            loss,
+        })),
         Frame::Decline {
             round,
             node,
@@ -215,6 +232,7 @@ pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation
         }
         Frame::Secure(_)
         | Frame::Update { .. }
+        | Frame::Packed { .. }
         | Frame::Decline { .. }
         | Frame::Train { .. }
         | Frame::Model { .. }

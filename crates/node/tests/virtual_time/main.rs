@@ -65,6 +65,8 @@ require_tls = false
 domain = 1
 [learning]
 min_cohort = 3
+# So little noise hides nothing; what is tried is how such rounds go.
+privacy = {{ noise_multiplier = 0.002, clip = 2.0, epsilon = 1e12, noise = "distributed" }}
 min_examples = 8
 pause_ms = 2000
 round_timeout_ms = 5000
@@ -259,6 +261,32 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         },
     )
     .await;
+
+    // All of it in secure rounds with noise by the participants: each is paid for, and its model says so.
+    let state = probes[0].ledger().state();
+    let rounds = &state.rounds;
+    let closed = rounds
+        .history
+        .iter()
+        .filter_map(|ended| match &ended.outcome {
+            RoundOutcome::Closed {
+                privacy,
+                participants,
+                examples,
+                ..
+            } => Some((*privacy, *participants, *examples)),
+            RoundOutcome::Abandoned(_) => None,
+        });
+    let mut before = 0.0;
+    for (cost, participants, examples) in closed {
+        let cost = cost.expect("a private round");
+        assert_eq!((participants, examples, cost.noise_milli), (3, 3, 2));
+        assert!(cost.epsilon > before, "{cost:?} after {before}");
+        before = cost.epsilon;
+    }
+    for name in NAMES {
+        assert!(rounds.spent[&name.into()][&2] >= rounds.closed);
+    }
 
     choose_models(&probes).await;
 

@@ -39,6 +39,8 @@ const GRACE_MS: u64 = 10_000;
 /// Letters that may wait for a machine. Production has room for a thousand, which no load of some minutes
 /// fills; here a node that comes back and reads the ledger fills it, and its senders have to wait.
 const LETTERS: usize = 8;
+/// From so many nodes on secure rounds have two groups.
+const GROUPED: usize = 6;
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,12 @@ fn configuration(boot: &Boot, feed: bool, secure: bool) -> Result<Config, Failur
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
     let names = std::slice::from_ref(&boot.name);
     edge::tls::Certified::load_or_create(&etc, "mailbox", names)?;
+    // Of their sums the model is the mean by examples, as it is of one sum.
+    let groups = if secure && boot.nodes.len() >= GROUPED {
+        2
+    } else {
+        1
+    };
     let mut text = format!(
         r#"
 [node]
@@ -99,6 +107,7 @@ domain = 1
 [learning]
 min_cohort = {cohort}
 secure_aggregation = {secure}
+secure_groups = {groups}
 min_examples = 4
 pause_ms = 4000
 round_timeout_ms = 5000
@@ -109,7 +118,11 @@ grace_epochs = 100
 grace_ms = {GRACE_MS}
 "#,
         level = boot.level,
-        cohort = if secure { 3 } else { 2 },
+        cohort = match (secure, groups) {
+            (true, 1) => 3,
+            (true, _) => GROUPED,
+            (false, _) => 2,
+        },
         name = boot.name,
         data = boot.dir.display(),
     );

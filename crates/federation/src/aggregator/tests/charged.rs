@@ -1,8 +1,8 @@
 //! Two aggregators around one ledger, private rounds; proposals are lost and repeated, leaders change and forget.
 //!
-//! * `FEDERATION-5` no model of a private round leaves its aggregator, and no close is proposed, before the round's
+//! * `FEDERATION-9` no model of a private round leaves its aggregator, and no close is proposed, before the round's
 //!   cost is on the ledger.
-//! * `FEDERATION-6` a round is charged at most once, and a closed one exactly once, to its participants.
+//! * `FEDERATION-10` a round is charged at most once, and a closed one exactly once, to its participants.
 
 use super::super::*;
 use super::learning::name;
@@ -32,6 +32,7 @@ fn born(n: usize) -> Aggregator {
         noise_milli: 1_000,
         bound: 1.0,
         adaptive: None,
+        noise: crate::secagg::NoiseBy::Aggregator,
         budget: Budget {
             epsilon: 1e9,
             delta: 1e-5,
@@ -96,7 +97,7 @@ impl World {
             match output {
                 Output::Propose(act) => {
                     if let Act::RoundClosed { round, .. } = &act {
-                        assert!(self.charged.contains_key(round), "FEDERATION-5: {round}");
+                        assert!(self.charged.contains_key(round), "FEDERATION-9: {round}");
                     }
                     self.proposals.push((n, act));
                 }
@@ -123,7 +124,7 @@ impl World {
                     digest,
                     parameters,
                 } => {
-                    assert!(self.charged.contains_key(&round), "FEDERATION-5: {round}");
+                    assert!(self.charged.contains_key(&round), "FEDERATION-9: {round}");
                     self.models.insert(digest, parameters);
                 }
                 Output::NeedModel(digest) => {
@@ -190,7 +191,7 @@ impl World {
                 assert_eq!(
                     self.charged.get(&round),
                     Some(&participants),
-                    "FEDERATION-6"
+                    "FEDERATION-10"
                 );
                 (self.open, self.last, self.model) = (None, round, Some(model));
                 self.closed += 1;

@@ -275,6 +275,7 @@ fn private_rounds_learn_what_noise_leaves() {
         noise_milli: 500,
         bound: 1.0,
         adaptive: None,
+        noise: crate::secagg::NoiseBy::Aggregator,
         budget: Budget {
             epsilon: 1e6,
             delta: 1e-5,

@@ -2,5 +2,6 @@ mod alone;
 mod charged;
 mod learning;
 mod private;
+mod secure;
 mod selected;
 mod together;

@@ -12,6 +12,7 @@ fn config(epsilon: f64) -> Config {
             noise_milli: 2_000,
             bound: 1.0,
             adaptive: None,
+            noise: crate::secagg::NoiseBy::Aggregator,
             budget: Budget {
                 epsilon,
                 delta: 1e-5,

@@ -6,14 +6,17 @@ use crate::secagg::error::Refusal;
 use crate::secagg::keys::{Agreement, Shared, is_signed, self_mask};
 use crate::secagg::mask::{self, Sign};
 use crate::secagg::shares::{self, Pair, commitment, committed};
+use crate::secagg::terms::Charge;
 use crate::secagg::{Value, fixed};
 use ed25519_dalek::SigningKey;
 use machine::mistakes::{self, Mistake};
+use rand_core::Rng as _;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::secure::{
     AdvertisedKeys, Deal, DealtShare, Inbox, KeyList, Places, RevealedShare, Secret, SecureStep,
     UnmaskRequest,
 };
+use zeroize::Zeroizing;
 
 const KEYS: &str = "the list of keys";
 const INBOX: &str = "the inbox of shares";
@@ -180,7 +183,14 @@ impl State {
         }
         let known = self.neighbours.as_ref().ok_or_else(|| early(UPDATE))?;
         let held = self.held.as_ref().ok_or_else(|| early(UPDATE))?;
-        let mut words = fixed::encode(value, context.words())?;
+        let mut noise = Zeroizing::new([0; 32]);
+        self.rng.fill_bytes(noise.as_mut());
+        let mut words = fixed::treat(
+            value,
+            context.words(),
+            context.treatment(),
+            (context.parameters().honest(), *noise),
+        )?;
         let mut seeds = vec![(self_mask(context, me, &self.seed), Sign::Plus)];
         for other in held.shares.keys().copied().filter(|other| *other != me) {
             let Some(keys) = known.keys.get(&other) else {
@@ -237,8 +247,54 @@ impl State {
         Ok(SecureStep::Consent(signature))
     }
 
+    /// The ledger has the cost of the round.
+    pub(super) fn charge(
+        &mut self,
+        context: &Context,
+        me: u16,
+        charge: &Charge,
+    ) -> Result<Option<SecureStep>, Refusal> {
+        if !charge.is_for(context.treatment()) {
+            return Err(Refusal::WrongCost {
+                noise_milli: charge.noise_milli,
+                bound: charge.bound,
+            });
+        }
+        let mut charged = Places::default();
+        let places = charge.participants.iter();
+        let places = places.filter_map(|node| context.place(node));
+        places.for_each(|place| charged.insert(place));
+        self.charged = Some(charged);
+        match self.uncharged.take() {
+            Some(request) => self.paid_unmask(context, me, request),
+            None => Ok(None),
+        }
+    }
+
+    /// Shares in clear, once the ledger has what a private round costs; until then the request waits.
+    pub(super) fn paid_unmask(
+        &mut self,
+        context: &Context,
+        me: u16,
+        request: UnmaskRequest,
+    ) -> Result<Option<SecureStep>, Refusal> {
+        if context.treatment().is_private() {
+            let (Some(charged), Some((survivors, _))) = (&self.charged, &self.consented) else {
+                self.uncharged = Some(request);
+                return Ok(None);
+            };
+            if charged != survivors {
+                return Err(Refusal::OthersCharged {
+                    charged: charged.len(),
+                    survivors: survivors.len(),
+                });
+            }
+        }
+        self.unmask(context, me, request).map(Some)
+    }
+
     /// Shares of survivors' seeds and of the others' masking keys, never both of one participant.
-    pub(super) fn unmask(
+    fn unmask(
         &mut self,
         context: &Context,
         me: u16,

@@ -496,7 +496,7 @@ fn shares_are_not_revealed_before_the_survivors_are_known() {
     // Nothing has happened: the round goes on.
     cohort.exchange(|_| true);
     cohort.exchange(|_| true);
-    let sum = cohort.server.sum().unwrap();
+    let sum = cohort.server.sum(None).unwrap();
     cohort.check(&sum, |_| true);
 }
 
@@ -560,7 +560,7 @@ fn a_wrong_share_is_its_revealers_and_does_not_count() {
         }
         assert_eq!(faults, [expected]);
         // The right shares are enough.
-        let sum = cohort.server.sum().unwrap();
+        let sum = cohort.server.sum(None).unwrap();
         cohort.check(&sum, |_| true);
     }
 }
@@ -578,7 +578,7 @@ fn a_dealer_of_shares_of_nothing_is_named() {
         cohort.exchange(|n| n != 7 && n != place);
         let owner = name(place);
         assert_eq!(
-            cohort.server.sum().unwrap_err(),
+            cohort.server.sum(None).unwrap_err(),
             SumError::WrongDeal { owner }
         );
     }
@@ -673,7 +673,7 @@ fn an_update_that_is_garbage_is_no_model() {
     cohort.exchange(|n| n > 0);
     let participants = 4;
     assert_eq!(
-        cohort.server.sum().unwrap_err(),
+        cohort.server.sum(None).unwrap_err(),
         SumError::Garbage { participants }
     );
 }

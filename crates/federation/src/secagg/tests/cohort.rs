@@ -171,7 +171,7 @@ impl Cohort {
         let update = [Last::Nothing, Last::Keys, Last::Shares, Last::Update];
         self.exchange(|n| beyond(n, &update));
         self.exchange(|n| last[n] == Last::Everything);
-        self.server.sum()
+        self.server.sum(None)
     }
 
     /// What the plain sum says of those whose update counts.

@@ -4,3 +4,4 @@ mod large;
 mod liar;
 mod parameters;
 mod rounds;
+mod terms;

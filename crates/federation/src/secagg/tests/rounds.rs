@@ -124,7 +124,7 @@ fn messages_again_get_the_same_answers() {
         cohort.server.hear(&to, answer.clone().unwrap()).unwrap();
         cohort.server.hear(&to, answer.unwrap()).unwrap();
     }
-    let sum = cohort.server.sum().unwrap();
+    let sum = cohort.server.sum(None).unwrap();
     cohort.check(&sum, |_| true);
 }
 
@@ -199,7 +199,7 @@ fn only_what_fits_is_masked() {
     }
     cohort.exchange(|_| true);
     cohort.exchange(|_| true);
-    let sum = cohort.server.sum().unwrap();
+    let sum = cohort.server.sum(None).unwrap();
     assert_eq!(sum.delta, [128.0, -128.0]);
     assert_eq!((sum.examples, sum.loss), (3 << 20, 8192.0));
 }
@@ -275,7 +275,7 @@ fn what_a_drop_out_reveals_is_worth_nothing_in_the_next_round() {
             }
         );
     }
-    assert!(matches!(next.server.sum(), Err(SumError::Shortfall(_))));
+    assert!(matches!(next.server.sum(None), Err(SumError::Shortfall(_))));
 }
 
 #[test]
