@@ -211,6 +211,7 @@ impl GatewayHandler for Gateway {
                 }
             }
             Frame::Update { .. }
+            | Frame::Packed { .. }
             | Frame::Decline { .. }
             | Frame::Model { .. }
             | Frame::Checkpoint { .. } => eprintln!("a frame that no participant gets"),

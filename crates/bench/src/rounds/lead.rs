@@ -280,6 +280,7 @@ impl GatewayHandler for Gateway {
                 message: *message,
             },
             Frame::Update { .. }
+            | Frame::Packed { .. }
             | Frame::Decline { .. }
             | Frame::Train { .. }
             | Frame::Model { .. }

