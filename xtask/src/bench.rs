@@ -53,7 +53,10 @@ pub(crate) fn run(
     };
     let chosen = family.chosen(&found, name)?;
     setup::run(place, family.need)?;
-    if chosen.iter().any(|(package, _)| package != WITHOUT_LIBTORCH) {
+    if chosen
+        .iter()
+        .any(|(package, _)| package != WITHOUT_LIBTORCH)
+    {
         setup::run(place, Need::Demo)?;
     }
     for (package, binary) in chosen {

@@ -6,7 +6,7 @@ use super::{Algorithm, Committed, aggregator, identity, participant};
 use crate::Failure;
 use async_trait::async_trait;
 use cluster::{Applicant, Cluster, GatewayHandler};
-use federation::secagg::{Member, SecureRound};
+use federation::secagg::{Member, SecureRound, Terms};
 use federation::{Participant, ParticipantInput, ParticipantOutput};
 use ractor::ActorProcessingErr;
 use runtime::entropy;
@@ -151,10 +151,17 @@ impl Gateway {
                     model,
                     cohort,
                     secure,
+                    codec: None,
                 })
                 .await;
             }
-            Act::RoundClosed { round, .. } => self.post(ParticipantInput::Ended { round }).await,
+            Act::RoundClosed { round, .. } => {
+                self.post(ParticipantInput::Ended {
+                    round,
+                    counted: true,
+                })
+                .await
+            }
             other => eprintln!("an act that no round has: {other:?}"),
         }
     }
@@ -181,6 +188,8 @@ pub(super) fn secure(
             entry: Digest::of(&round.0.to_le_bytes()),
             members: (1..=cohort).map(member).collect(),
             missed: false,
+            terms: Terms::default(),
+            overdrawn: false,
         })),
     }
 }

@@ -79,7 +79,7 @@ fn rows(count: usize) -> Vec<Row> {
         for slot in 0..SLOTS {
             let phase = at as f32 * 0.05 + (slot % 5) as f32;
             row.values[slot] = phase.sin() + ((at * 31 + slot * 17) % 23) as f32 / 50.0;
-            row.mask[slot] = slot < 30 || at % 2 == 0;
+            row.mask[slot] = slot < 30 || at.is_multiple_of(2);
         }
         row
     };
