@@ -22,6 +22,11 @@ use wire::{Act, Digest, Record, UnixMillis};
 
 const PARTITIONS: i32 = 3;
 const KILLS: usize = 10;
+/// How long after its start a node is killed, in milliseconds: anywhere within the second between two accounts, before the first
+/// or after it.
+const BETWEEN_KILLS: std::ops::Range<u64> = 1..1_500;
+/// The seed of the moments, to have a run again.
+const SEED: &str = "GLASSHOUSE_TEST_SEED";
 
 pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -43,6 +48,23 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .unwrap()
+}
+
+/// How long after each start the node is killed: at random, by a seed that is told and may be given.
+fn moments() -> [Duration; KILLS] {
+    let mut seed = match std::env::var(SEED) {
+        Ok(given) => given.parse().unwrap(),
+        Err(_) => getrandom::u64().unwrap(),
+    };
+    eprintln!("moments of the kills: {SEED}={seed}");
+    std::array::from_fn(|_| {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        seed = u64::wrapping_add(seed, 0x9E37_79B9_7F4A_7C15);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let span = BETWEEN_KILLS.end - BETWEEN_KILLS.start;
+        Duration::from_millis(BETWEEN_KILLS.start + (mixed ^ (mixed >> 31)) % span)
+    })
 }
 
 /// Records of ten minutes, in batches by partition.
@@ -102,9 +124,8 @@ fn records_count_once_through_ten_kills() {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     });
-    for kill in 0..KILLS {
-        // Somewhere within its second between two accounts.
-        std::thread::sleep(Duration::from_millis(400 + 137 * kill as u64 % 900));
+    for pause in moments() {
+        std::thread::sleep(pause);
         house.kill();
         house.start();
     }

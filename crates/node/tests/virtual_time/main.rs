@@ -5,12 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod kafka;
 mod world;
 
 use ed25519_dalek::SigningKey;
+use kafka::Consumer;
 use ledger::RoundOutcome;
 use node::probe::Probe;
 use runtime::service::ServiceError;
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +29,14 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often conditions are looked at, in virtual time.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Mails of each device: enough to warm it up and to have something to train on.
+const MAILS: usize = 60;
+/// Of one device, until it is judged: at most so many more, some at a time.
+const MOST_MORE: usize = 1_000;
+const AT_A_TIME: usize = 50;
+/// Judgements that others are to hear of.
+const JUDGED: u64 = 10;
 
 /// A node at work.
 struct Node {
@@ -70,9 +81,15 @@ privacy = {{ noise_multiplier = 0.002, clip = 2.0, epsilon = 1e12, noise = "dist
 min_examples = 8
 pause_ms = 2000
 round_timeout_ms = 5000
+[export]
+brokers = ["{}"]
+alerts = "alerts"
+rounds = "rounds"
+scores = "scores"
 "#,
         link(index),
-        7200 + index
+        7200 + index,
+        kafka::ADDRESS
     );
     for (index, name) in NAMES.iter().enumerate() {
         let key = SigningKey::from_bytes(&seed(index)).verifying_key();
@@ -135,6 +152,87 @@ fn mail(name: &str, number: usize) -> String {
     )
 }
 
+/// One device reports until it is judged; by how many mails, and how often that was.
+async fn score_reports(world: &World, probes: &[Probe]) -> (usize, usize) {
+    let name = NAMES[0];
+    let scored = || -> u64 {
+        let each = probes.iter().map(|probe| probe.status().learning.scored);
+        each.sum()
+    };
+    let mut more = 0;
+    while scored() < JUDGED {
+        assert!(
+            more < MOST_MORE,
+            "{} of {more} reports were judged",
+            scored()
+        );
+        for number in more..more + AT_A_TIME {
+            let from = format!("ups-{name}@hall.example");
+            // Behind the mail that comes after the return of a node.
+            let report = mail(name, MAILS + 1 + number);
+            world.deliver(NAMES[1], &from, &report).await.unwrap();
+        }
+        more += AT_A_TIME;
+        until("the reports are read", || {
+            probes.iter().all(|probe| probe.status().mail.pending == 0)
+        })
+        .await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    (more, usize::try_from(scored()).unwrap())
+}
+
+/// Whatever happened while the broker was away reaches it: every act that others are to hear of, every score.
+async fn others_hear_of_everything(world: &World, dir: &Path, probes: &[Probe], scored: usize) {
+    let leaves = probes[0].ledger().size_and_root().0;
+    let expected = kafka::told_by(&dir.join(probes[0].me().as_str()).join("ledger"), leaves);
+    let mut consumer = Consumer::new(&world.kafka);
+    let begin = Instant::now();
+    let missing = |consumer: &Consumer| -> Vec<String> {
+        let ids = expected.keys();
+        ids.filter(|id| !consumer.events.contains_key(*id))
+            .cloned()
+            .collect()
+    };
+    while !missing(&consumer).is_empty() || consumer.scores() < scored {
+        let (missing, scores) = (missing(&consumer), consumer.scores());
+        assert!(
+            begin.elapsed() < LIMIT,
+            "missing: {missing:?}, {scores} of {scored} scores"
+        );
+        consumer.read().await;
+    }
+    for (id, event) in &expected {
+        assert_eq!(consumer.events[id], *event);
+    }
+    let kinds: BTreeSet<&str> = expected
+        .values()
+        .filter_map(|event| event["type"].as_str())
+        .collect();
+    let all = [
+        "alert.raised",
+        "alert.cleared",
+        "round.closed",
+        "model.pinned",
+        "model.unpinned",
+        "model.rolled-back",
+    ];
+    for kind in all {
+        assert!(
+            kinds.contains(&*format!("glasshouse.{kind}.v1")),
+            "{kind}: {kinds:?}"
+        );
+    }
+    assert!(probes.iter().all(|probe| probe.status().export.shed == 0));
+    println!(
+        "others heard of {} acts and {} scores by {} records, {:?} after the broker was back",
+        expected.len(),
+        consumer.scores(),
+        consumer.records,
+        begin.elapsed()
+    );
+}
+
 /// An alert and its end become a thread in the operator's letterbox; what comes back is counted.
 async fn alert_mail(world: &World, probe: &Probe, name: &str) {
     let from = format!("ups-{name}@hall.example");
@@ -193,7 +291,8 @@ fn probe_index(probe: &Probe) -> usize {
 async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     let wall = std::time::Instant::now();
     let dir = tempfile::tempdir().unwrap();
-    let world = World::default();
+    let world = World::new(dir.path());
+    world.kafka.start();
     let mut nodes = Vec::new();
     for index in 0..NAMES.len() {
         nodes.push(start(&world, dir.path(), index).await);
@@ -218,8 +317,6 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     .await;
 
     // Mail comes in at one node and belongs to the room of another.
-    // Enough of it to warm a device up and to have something to train on.
-    const MAILS: usize = 60;
     for number in 0..MAILS {
         for (index, name) in NAMES.iter().enumerate() {
             let door = NAMES[(index + 1) % NAMES.len()];
@@ -288,6 +385,22 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         assert!(rounds.spent[&name.into()][&2] >= rounds.closed);
     }
 
+    until("others hear of rounds", || {
+        probes
+            .iter()
+            .any(|probe| probe.status().export.acknowledged > 0)
+    })
+    .await;
+    // From here on the broker is away, until everything has happened.
+    world.kafka.kill();
+    let acknowledged = |probes: &[Probe]| -> u64 {
+        let each = probes
+            .iter()
+            .map(|probe| probe.status().export.acknowledged);
+        each.sum()
+    };
+    let heard = acknowledged(&probes);
+    let (more, scored) = score_reports(&world, &probes).await;
     choose_models(&probes).await;
 
     // A leader that stops is replaced, and comes back with everything.
@@ -326,11 +439,16 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         .await
         .unwrap();
     until("the mail after the return is on the ledger", || {
-        probe.status().ledger.mails == 3 * MAILS as u64 + 1
+        probe.status().ledger.mails == (3 * MAILS + more) as u64 + 1
     })
     .await;
 
     alert_mail(&world, &left[0], NAMES[(index + 1) % NAMES.len()]).await;
+
+    let now = [&left[..], &[probe]].concat();
+    assert!(acknowledged(&now) <= heard, "the broker is away");
+    world.kafka.start();
+    others_hear_of_everything(&world, dir.path(), &now, scored).await;
 
     // The probe acts as an operator does.
     let ask = Ask::Evict {

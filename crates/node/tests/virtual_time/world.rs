@@ -5,9 +5,9 @@
     reason = "a test's helper may panic like the test itself"
 )]
 
+use crate::kafka::Kafka;
 use cluster::Transport;
 use dds::{MemoryDomain, MemorySpace};
-use edge::kafka::Reach;
 use edge::mailer::{MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
@@ -17,6 +17,7 @@ use node::surroundings::{MailDoor, Surroundings};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use telemetry::alertmail::Letter;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
@@ -32,15 +33,26 @@ const BACKLOG: usize = 64;
 type Book = Arc<Mutex<BTreeMap<String, mpsc::Sender<DuplexStream>>>>;
 
 /// The world between the nodes.
-#[derive(Default)]
 pub(crate) struct World {
     links: Book,
     doors: Book,
     domain: MemoryDomain,
     pub(crate) letters: Arc<Mutex<Vec<Letter>>>,
+    pub(crate) kafka: Arc<Kafka>,
 }
 
 impl World {
+    /// What it keeps is in `dir`.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            links: Book::default(),
+            doors: Book::default(),
+            domain: MemoryDomain::default(),
+            letters: Arc::default(),
+            kafka: Kafka::new(dir),
+        }
+    }
+
     /// For the node that listens for links at `link` and for mail at `door`.
     pub(crate) fn surroundings(
         &self,
@@ -60,7 +72,7 @@ impl World {
                 name: door.to_owned(),
             }),
             alerts: Some(Arc::new(Letterbox(self.letters.clone()))),
-            kafka: Reach::Sockets,
+            kafka: self.kafka.reach(),
             learner: Learner::inline,
             letters: 64,
             admin: false,
