@@ -359,7 +359,8 @@ impl World {
                 .sum();
             let expected = f64::from(base[at]) + sum / total as f64;
             assert!(
-                (f64::from(*found) - expected).abs() < bound,
+                // An f32 has seven digits.
+                (f64::from(*found) - expected).abs() < bound * expected.abs().max(1.0),
                 "FEDERATION-5: round {round}: {found} instead of {expected}"
             );
         }
@@ -1009,7 +1010,7 @@ fn with_smaller_updates_the_model_settles_in_the_same_place() {
         let mut world = World::new(NODES, Mode::Plain);
         world.codec = Some(codec);
         // It circles its goal: each sends its two coordinates in turn.
-        settles_in(world, 60, 0.2);
+        settles_in(world, 40, 0.2);
     }
 }
 
