@@ -96,6 +96,14 @@ pub enum What {
         /// No reset reaches the peers.
         half_open: bool,
     },
+    /// A node gets another address while it runs: its connections end without a word to anybody, and who dials it
+    /// meets nobody until the name stands for the new address.
+    Move {
+        /// Who.
+        node: Node,
+        /// Until then its name stands for the former address.
+        for_ms: u64,
+    },
     /// The wall clock jumps.
     ClockJump {
         /// Who.
@@ -193,6 +201,7 @@ impl What {
             | Self::Pause { node, .. }
             | Self::Slow { node, .. }
             | Self::Disconnect { node, .. }
+            | Self::Move { node, .. }
             | Self::ClockJump { node, .. }
             | Self::ClockDrift { node, .. }
             | Self::DiskFull { node, .. }

@@ -44,7 +44,7 @@ pub const SCENARIOS: &[(&str, &str)] = &[
     ),
     (
         "space",
-        "the data space alone: readers and writers die, are cut off, slow, and their clocks step",
+        "the data space alone: samples overtake each other, readers and writers die, are cut off, slow, move to other addresses, and their clocks step",
     ),
     (
         "ledger",
@@ -113,6 +113,7 @@ enum Kind {
     Split,
     Slow,
     Disconnect,
+    Move,
     Clock,
     DiskFull,
     DiskSlow,
@@ -126,8 +127,8 @@ enum Kind {
 /// Which faults, the more frequent ones more than once.
 fn kinds(scenario: &str) -> &'static [Kind] {
     use Kind::{
-        Broker, Choose, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Pause,
-        Poison, Slow, Split,
+        Broker, Choose, Clock, Crash, Damage, Disconnect, DiskFull, DiskSlow, Evict, Kill, Move,
+        Pause, Poison, Slow, Split,
     };
     match scenario {
         "storm" => &[
@@ -140,7 +141,7 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         ],
         "edges" => &[Broker, Crash, Kill, Split, Disconnect],
         "space" => &[
-            Kill, Kill, Crash, Pause, Split, Slow, Slow, Disconnect, Clock,
+            Kill, Kill, Crash, Pause, Split, Slow, Slow, Disconnect, Move, Clock,
         ],
         "crashes" => &[Crash, Crash, Crash, Kill, Pause],
         "splits" => &[Split, Split, Slow, Disconnect],
@@ -222,6 +223,7 @@ pub(super) fn lawful(plan: &Plan) -> bool {
             | What::Split { .. }
             | What::Slow { .. }
             | What::Disconnect { .. }
+            | What::Move { .. }
             | What::ClockJump { .. }
             | What::ClockDrift { .. }
             | What::DiskFull { .. }
@@ -306,6 +308,11 @@ impl Draw {
             Kind::Disconnect => What::Disconnect {
                 node,
                 half_open: self.dice.below(2) == 0,
+            },
+            // As long as a node that looks names up every few seconds may take to see it.
+            Kind::Move => What::Move {
+                node,
+                for_ms: self.time(100, 6_000),
             },
             Kind::Clock => self.clock(node),
             Kind::DiskFull => What::DiskFull {

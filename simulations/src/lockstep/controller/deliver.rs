@@ -81,6 +81,13 @@ impl World<'_> {
         let (from, to) = (delivery.from, delivery.to);
         self.note(&delivery);
         let over = matches!(delivery.event, Event::Reset(_) | Event::Refused(_));
+        if matches!(delivery.event, Event::Incoming { .. }) && self.is_sought_elsewhere(to) {
+            // Nobody answers there, as if the machine had no power.
+            if !self.network.try_again(self.now, delivery) {
+                self.pass(to, from, Event::Refused(conn));
+            }
+            return;
+        }
         let ours = self.network.end(conn, to);
         let place = &mut self.places[to];
         match &place.state {

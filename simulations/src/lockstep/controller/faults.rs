@@ -30,6 +30,7 @@ pub(super) enum Lasting {
     Pause(At),
     Split(Vec<(At, At)>),
     Slow(At),
+    Moved(At),
     DiskFull(At),
     DiskSlow(At, u64),
 }
@@ -183,6 +184,10 @@ impl World<'_> {
                 self.lasts(number, for_ms, Lasting::Slow(node.into()));
             }
             What::Disconnect { node, half_open } => self.disconnect(node.into(), half_open),
+            What::Move { node, for_ms } => {
+                self.move_away(node.into());
+                self.lasts(number, for_ms, Lasting::Moved(node.into()));
+            }
             What::ClockJump { node, by_ms } => {
                 let place = &mut self.places[usize::from(node)];
                 place.clocks.wall = place.clocks.wall.saturating_add(by_ms * 1_000_000);
@@ -262,7 +267,8 @@ impl World<'_> {
                 | Lasting::DiskSlow(..)
                 | Lasting::Pause(_)
                 | Lasting::Split(_)
-                | Lasting::Slow(_) => continue,
+                | Lasting::Slow(_)
+                | Lasting::Moved(_) => continue,
             };
             self.places[at].orders.push(order);
         }
@@ -301,6 +307,20 @@ impl World<'_> {
         }
     }
 
+    /// Nobody is told: what is sent to the former address reaches nobody.
+    fn move_away(&mut self, at: At) {
+        let life = self.places[at].life;
+        for conn in self.network.of(network::Endpoint { place: at, life }) {
+            self.network.make_hole(conn);
+        }
+    }
+
+    /// Does its name stand for an address that it has no more?
+    pub(super) fn is_sought_elsewhere(&self, at: At) -> bool {
+        let moved = |lasting: &Lasting| matches!(lasting, Lasting::Moved(whose) if *whose == at);
+        self.lasting.values().any(moved)
+    }
+
     fn undo(&mut self, lasting: Lasting) {
         self.record.event(&("", format!("over: {lasting:?}")));
         let (lane, words) = self.over(&lasting);
@@ -314,6 +334,7 @@ impl World<'_> {
                 self.network.release(self.now);
             }
             Lasting::Slow(at) => self.network.set_slow(at, None),
+            Lasting::Moved(_) => {}
             Lasting::DiskFull(at) => self.order(at, Order::DiskRoom(None)),
             Lasting::DiskSlow(at, _) => self.order(at, Order::DiskSync(0)),
         }
@@ -325,6 +346,7 @@ impl World<'_> {
             Lasting::Split(_) => return (String::new(), "a split is over".to_owned()),
             Lasting::Pause(at) => (at, "goes on"),
             Lasting::Slow(at) => (at, "is not slow any more"),
+            Lasting::Moved(at) => (at, "is found at its new address"),
             Lasting::DiskFull(at) => (at, "has room on its disk again"),
             Lasting::DiskSlow(at, _) => (at, "syncs fast again"),
         };

@@ -3,7 +3,7 @@
 
 use super::follow::follow;
 use super::ledger::identity;
-use super::space::SimSpace;
+use super::space::{Order, SimSpace};
 use super::{Failure, broker, liar};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
@@ -49,7 +49,7 @@ pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Fail
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
-        space: Arc::new(SimSpace::join(&boot.name, &boot.nodes)?),
+        space: Arc::new(SimSpace::join(&boot.name, &boot.nodes, Order::Kept)?),
         door: Arc::new(SimDoor),
         alerts: Some(Arc::new(Letterbox)),
         kafka: broker::reach(),

@@ -6,7 +6,7 @@
 
 use super::Failure;
 use super::ledger::identity;
-use super::space::SimSpace;
+use super::space::{Order, SimSpace};
 use crate::lockstep::guest::{see, wish};
 use crate::lockstep::invariants::REPLAYS_COUNTED;
 use crate::lockstep::protocol::{Boot, Seen, Wish};
@@ -71,7 +71,8 @@ struct Before {
 
 pub(super) async fn run(boot: Boot) -> Result<(), Failure> {
     let me = NodeId::new(boot.name.clone());
-    let port: Arc<dyn DataSpace> = Arc::new(SimSpace::join(&boot.name, &boot.nodes)?);
+    let joined = SimSpace::join(&boot.name, &boot.nodes, Order::Shuffled)?;
+    let port: Arc<dyn DataSpace> = Arc::new(joined);
     let board = Board::new(me.clone());
     let proofs = Proofs {
         key: identity(&boot.name),

@@ -12,6 +12,7 @@ use dds::{
     Counters, DataSpace, DrainError, Durability, MemoryDomain, MemorySpace, PublishError, Qos,
     Sample, SpaceEvent, SpaceFuture, SubscribeError, Subscription, Topic,
 };
+use runtime::entropy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,16 +32,36 @@ const REDIAL: Duration = Duration::from_millis(500);
 /// Items that wait for one peer. More than a topic's queue takes: beyond it the oldest go, as from
 /// a reader that does not keep up.
 const WAITING: usize = 4_096;
+/// Of so many samples one is late in a disorderly network: lost and sent again, or overtaken.
+const LATE_ONE_IN: u64 = 8;
+/// So many others pass it, at most.
+const PASSED_BY: u64 = 12;
 /// Largest item: a sample of the port's largest size with its names.
 const MAX_ITEM: u32 = 2 << 20;
 
-/// What goes over a stream.
+/// Whether samples overtake each other between two processes, as datagrams do. What RTPS restores is restored
+/// at the reader's end, from the number that each has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As they were written.
+    Kept,
+    /// Some come late.
+    Shuffled,
+}
+
+/// What goes over a stream: an item, and which one it is.
+#[derive(Serialize, Deserialize)]
+struct Numbered(u64, Item);
+
 #[derive(Clone, Serialize, Deserialize)]
 enum Item {
     Alive,
     Write(Place, SampleBytes),
     Dispose(Place, String),
 }
+
+/// A sign of life is in no order.
+const ALIVE: Numbered = Numbered(0, Item::Alive);
 
 /// Topic and partition.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,7 +165,7 @@ pub(super) struct SimSpace {
 
 impl SimSpace {
     /// Joins, and finds the other nodes.
-    pub(super) fn join(me: &str, nodes: &[String]) -> Result<Self, Failure> {
+    pub(super) fn join(me: &str, nodes: &[String], order: Order) -> Result<Self, Failure> {
         let domain = MemoryDomain::new();
         let shared = Arc::new(Shared {
             written: Mutex::default(),
@@ -153,7 +174,7 @@ impl SimSpace {
         let door = Door::open(DOOR)?;
         tokio::spawn(listen(door, domain.clone()));
         for peer in nodes.iter().filter(|node| *node != me) {
-            tokio::spawn(feed(peer.clone(), Arc::clone(&shared)));
+            tokio::spawn(feed(peer.clone(), Arc::clone(&shared), order));
         }
         Ok(Self {
             local: domain.join(),
@@ -181,7 +202,7 @@ async fn listen(door: Door, domain: MemoryDomain) {
 async fn take(stream: Stream, domain: &MemoryDomain) {
     let (mut incoming, mut outgoing) = split(stream);
     let life = async {
-        while send_in_time(&mut outgoing, &Item::Alive).await.is_ok() {
+        while send_in_time(&mut outgoing, &ALIVE).await.is_ok() {
             tokio::time::sleep(LIFE).await;
         }
     };
@@ -193,23 +214,36 @@ async fn take(stream: Stream, domain: &MemoryDomain) {
 
 async fn take_in(stream: &mut ReadHalf<Stream>, domain: &MemoryDomain) {
     let writer = domain.join();
-    while let Ok(Some(item)) = tokio::time::timeout(LEASE, receive(stream)).await {
-        // A full queue is the local readers' business: what they cannot take they lose, oldest first.
-        let _ = match item {
-            Item::Alive => Ok(()),
-            Item::Write(Place(name, partition), sample) => match topic(&name) {
-                Some(topic) => writer.publish(&topic, &partition, sample.into()),
-                None => Ok(()),
-            },
-            Item::Dispose(Place(name, partition), key) => match topic(&name) {
-                Some(topic) => writer.dispose(&topic, &partition, &key),
-                None => Ok(()),
-            },
-        };
+    let (mut next, mut early) = (0, BTreeMap::new());
+    while let Ok(Some(Numbered(number, item))) = tokio::time::timeout(LEASE, receive(stream)).await
+    {
+        if matches!(item, Item::Alive) {
+            continue;
+        }
+        early.insert(number, item);
+        while let Some(item) = early.remove(&next) {
+            next += 1;
+            hand_on(&writer, item);
+        }
     }
 }
 
-async fn receive(stream: &mut ReadHalf<Stream>) -> Option<Item> {
+/// A full queue is the local readers' business: what they cannot take they lose, oldest first.
+fn hand_on(writer: &MemorySpace, item: Item) {
+    let _ = match item {
+        Item::Alive => Ok(()),
+        Item::Write(Place(name, partition), sample) => match topic(&name) {
+            Some(topic) => writer.publish(&topic, &partition, sample.into()),
+            None => Ok(()),
+        },
+        Item::Dispose(Place(name, partition), key) => match topic(&name) {
+            Some(topic) => writer.dispose(&topic, &partition, &key),
+            None => Ok(()),
+        },
+    };
+}
+
+async fn receive(stream: &mut ReadHalf<Stream>) -> Option<Numbered> {
     let len = stream
         .read_u32()
         .await
@@ -220,7 +254,7 @@ async fn receive(stream: &mut ReadHalf<Stream>) -> Option<Item> {
     postcard::from_bytes(&bytes).ok()
 }
 
-async fn send(stream: &mut WriteHalf<Stream>, item: &Item) -> Result<(), Failure> {
+async fn send(stream: &mut WriteHalf<Stream>, item: &Numbered) -> Result<(), Failure> {
     let bytes = postcard::to_stdvec(item)?;
     let mut whole = u32::try_from(bytes.len())?.to_be_bytes().to_vec();
     whole.extend(bytes);
@@ -229,7 +263,7 @@ async fn send(stream: &mut WriteHalf<Stream>, item: &Item) -> Result<(), Failure
 }
 
 /// Writes to one peer, for ever.
-async fn feed(peer: String, shared: Arc<Shared>) {
+async fn feed(peer: String, shared: Arc<Shared>, order: Order) {
     loop {
         let dialed = tokio::time::timeout(LEASE, dial(&format!("{peer}:{DOOR}"))).await;
         if let Ok(Ok(stream)) = dialed {
@@ -249,7 +283,7 @@ async fn feed(peer: String, shared: Arc<Shared>) {
             };
             // It ends with the stream, and with its reader.
             tokio::select! {
-                _ = write(outgoing, &peer, &shared) => {}
+                _ = write(outgoing, &peer, &shared, order) => {}
                 () = is_read => {}
             }
             shared.written().queues.remove(&peer);
@@ -258,7 +292,13 @@ async fn feed(peer: String, shared: Arc<Shared>) {
     }
 }
 
-async fn write(mut stream: WriteHalf<Stream>, peer: &str, shared: &Shared) -> Result<(), Failure> {
+async fn write(
+    mut stream: WriteHalf<Stream>,
+    peer: &str,
+    shared: &Shared,
+    order: Order,
+) -> Result<(), Failure> {
+    let (mut number, mut late) = (0, Late::default());
     loop {
         let news = shared.news.notified();
         let next = shared
@@ -266,19 +306,52 @@ async fn write(mut stream: WriteHalf<Stream>, peer: &str, shared: &Shared) -> Re
             .queues
             .get_mut(peer)
             .and_then(VecDeque::pop_front);
-        match next {
-            Some(item) => send_in_time(&mut stream, &item).await?,
-            None => {
-                if tokio::time::timeout(LIFE, news).await.is_err() {
-                    send_in_time(&mut stream, &Item::Alive).await?;
-                }
+        let Some(item) = next else {
+            // What is lost is asked for when nothing else comes.
+            for item in late.all() {
+                send_in_time(&mut stream, &item).await?;
             }
+            if tokio::time::timeout(LIFE, news).await.is_err() {
+                send_in_time(&mut stream, &ALIVE).await?;
+            }
+            continue;
+        };
+        let item = Numbered(number, item);
+        number += 1;
+        if order == Order::Shuffled && entropy::below(LATE_ONE_IN) == 0 {
+            late.hold(number + entropy::below(PASSED_BY), item);
+        } else {
+            send_in_time(&mut stream, &item).await?;
+        }
+        for item in late.due(number) {
+            send_in_time(&mut stream, &item).await?;
         }
     }
 }
 
+/// Samples that others overtake, by the number of the one that they come behind.
+#[derive(Default)]
+struct Late(BTreeMap<(u64, u64), Numbered>);
+
+impl Late {
+    fn hold(&mut self, behind: u64, item: Numbered) {
+        self.0.insert((behind, item.0), item);
+    }
+
+    fn due(&mut self, number: u64) -> Vec<Numbered> {
+        let later = self.0.split_off(&(number, 0));
+        std::mem::replace(&mut self.0, later)
+            .into_values()
+            .collect()
+    }
+
+    fn all(&mut self) -> Vec<Numbered> {
+        std::mem::take(&mut self.0).into_values().collect()
+    }
+}
+
 /// A reader that takes nothing for the lease is gone.
-async fn send_in_time(stream: &mut WriteHalf<Stream>, item: &Item) -> Result<(), Failure> {
+async fn send_in_time(stream: &mut WriteHalf<Stream>, item: &Numbered) -> Result<(), Failure> {
     tokio::time::timeout(LEASE, send(stream, item)).await?
 }
 

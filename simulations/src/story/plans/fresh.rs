@@ -102,9 +102,13 @@ fn what(dice: &mut Dice, nodes: u8) -> What {
             loss_percent: dice.below(30) as u8,
             for_ms: lasts(dice),
         },
-        68..=74 => What::Disconnect {
+        68..=72 => What::Disconnect {
             node,
             half_open: dice.percent(50),
+        },
+        73..=74 => What::Move {
+            node,
+            for_ms: lasts(dice),
         },
         75..=79 => What::ClockJump {
             node,

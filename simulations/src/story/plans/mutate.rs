@@ -106,6 +106,7 @@ fn detail(dice: &mut Dice, plan: &mut Plan) {
         What::Slow { loss_percent, .. } => *loss_percent = dice.below(50) as u8,
         What::Kill { .. }
         | What::Pause { .. }
+        | What::Move { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
         | What::Poison { .. }

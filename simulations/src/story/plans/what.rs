@@ -37,6 +37,7 @@ pub(crate) fn lasts_mut(what: &mut What) -> Option<&mut u64> {
         | What::Pause { for_ms: ms, .. }
         | What::Split { for_ms: ms, .. }
         | What::Slow { for_ms: ms, .. }
+        | What::Move { for_ms: ms, .. }
         | What::DiskFull { for_ms: ms, .. }
         | What::DiskSlow { for_ms: ms, .. }
         | What::BrokerCrash { down_ms: ms } => Some(ms),
@@ -58,6 +59,7 @@ pub(crate) fn lasts(what: &What) -> Option<u64> {
         | What::Pause { for_ms: ms, .. }
         | What::Split { for_ms: ms, .. }
         | What::Slow { for_ms: ms, .. }
+        | What::Move { for_ms: ms, .. }
         | What::DiskFull { for_ms: ms, .. }
         | What::DiskSlow { for_ms: ms, .. }
         | What::BrokerCrash { down_ms: ms } => Some(*ms),
@@ -123,6 +125,12 @@ pub fn describe(what: &What) -> String {
         What::Disconnect { node, half_open } => {
             let how = if *half_open { " (half open)" } else { "" };
             format!("{} is disconnected{how}", lane(*node))
+        }
+        What::Move { node, for_ms } => {
+            format!(
+                "{} gets another address, known after {for_ms} ms",
+                lane(*node)
+            )
         }
         What::ClockJump { node, by_ms } => {
             format!("{}: wall clock jumps by {by_ms:+} ms", lane(*node))

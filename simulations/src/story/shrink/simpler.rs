@@ -61,6 +61,11 @@ pub(super) fn kinds(fault: &Fault) -> Vec<Fault> {
             node,
             half_open: false,
         }],
+        // Its peers are told.
+        What::Move { node, .. } => vec![What::Disconnect {
+            node,
+            half_open: false,
+        }],
         // Then it is new from the beginning.
         What::Upgrade { node, down_ms, .. } => vec![What::Kill { node, down_ms }],
         What::Kill { .. }
@@ -182,6 +187,7 @@ pub(super) fn amounts(fault: &Fault) -> Vec<Fault> {
         | What::Pause { .. }
         | What::Split { .. }
         | What::Disconnect { .. }
+        | What::Move { .. }
         | What::BrokerCrash { .. }
         | What::Evict { .. }
         | What::Choose { .. }
