@@ -90,10 +90,14 @@ impl Cohort {
         }
     }
 
-    fn shard(&self, machine: usize) -> Series {
+    /// What a machine trains on, with the rows between where the model looks back.
+    fn shard(&self, machine: usize, looks_back: bool) -> Series {
         let mut shard = Series::default();
         for (index, row) in self.train[machine].iter().enumerate() {
-            shard.push(*row, index.is_multiple_of(STRIDE));
+            let asked = index.is_multiple_of(STRIDE);
+            if asked || looks_back {
+                shard.push(*row, asked);
+            }
         }
         shard
     }
@@ -105,7 +109,10 @@ impl Cohort {
         plan: &Plan,
         told: &mut dyn FnMut(u32),
     ) -> Result<Vec<Model>, TrainingError> {
-        let shards: Vec<Series> = (0..self.train.len()).map(|m| self.shard(m)).collect();
+        let looks_back = plan.shape.reach() > 1;
+        let shards: Vec<Series> = (0..self.train.len())
+            .map(|m| self.shard(m, looks_back))
+            .collect();
         match way {
             Way::Centralised => {
                 let model = alone(plan.initial()?, &shards, plan, plan.rounds, told)?;

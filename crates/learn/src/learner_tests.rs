@@ -268,12 +268,12 @@ fn a_model_that_explains_normal_rows_worse_is_not_put_to_use() {
 #[test]
 fn a_tuned_model_is_used_where_it_is_better() {
     let here = Learner::inline(shape()).unwrap();
-    let tuning = |learning_rate| {
+    let tuning = |rows_of_here: Vec<Series>| {
         Some(Tuning {
-            rows: rows(200),
+            rows: rows_of_here,
             config: TrainConfig {
                 epochs: 30,
-                learning_rate,
+                learning_rate: 1e-2,
                 ..TrainConfig::default()
             },
             judged_by: rows(50),
@@ -290,7 +290,7 @@ fn a_tuned_model_is_used_where_it_is_better() {
         result.try_recv().unwrap().unwrap()
     };
     let shared = Model::initial(shape(), 1).unwrap();
-    let tuned = set(None, tuning(1e-2));
+    let tuned = set(None, tuning(rows(200)));
     assert!(
         matches!(tuned, Verdict::Tuned { shared, tuned } if tuned < 0.5 * shared),
         "{tuned:?}"
@@ -304,7 +304,8 @@ fn a_tuned_model_is_used_where_it_is_better() {
     assert_eq!(set(Some(strict), None), Verdict::InUse);
     assert_eq!(residuals(), shared.residuals(&rows(3)).unwrap());
     // A tuning that makes it worse, or fails, leaves the shared one.
-    assert_eq!(set(None, tuning(1.0)), Verdict::InUse);
+    let others = vec![vec![Row::dense(&[-8.0, 8.0, -8.0]); 200].into()];
+    assert_eq!(set(None, tuning(others)), Verdict::InUse);
     let nothing = Tuning {
         rows: Vec::new(),
         config: TrainConfig::default(),

@@ -118,6 +118,7 @@ impl Parts {
             pipeline,
             registry: self.registry.clone(),
             read: Arc::default(),
+            aside: Arc::default(),
             held: self.feeds_held.subscribe(),
             space: self.space.clone(),
             ledger: self.ledger.clone(),

@@ -6,6 +6,7 @@
 //! tools that look at consumer groups. Reports carry (topic, partition, offset), so what is read again counts once.
 
 mod account;
+mod aside;
 mod part;
 mod schemas;
 
@@ -14,6 +15,7 @@ use crate::ingest::{self, IngestLog};
 use crate::quarantine::Quarantine;
 use crate::space::{Entered, SealedSpace};
 use account::Account;
+pub use aside::Aside;
 use edge::kafka::{
     Feed as _, FeedConfig, FeedError, KafkaFeed, OffsetCommit, PartitionRecords, Partitions,
     Snapshot, TopicId,
@@ -61,6 +63,8 @@ pub struct Feed {
     /// Which topic the accounts on the ledger are of, as far as this process knows: kept from one time of holding a part
     /// to the next.
     pub read: Arc<Mutex<Option<TopicId>>>,
+    /// What was set aside: kept likewise.
+    pub aside: Arc<Mutex<Aside>>,
     /// Roles of feeds that are this node's.
     pub held: watch::Receiver<BTreeSet<Role>>,
     /// Where reports go.
@@ -268,6 +272,7 @@ impl Feed {
             let offset = first.unwrap_or(records.next_offset);
             tenure.pipeline.restart(now, partition, offset, reports);
             tenure.moved(partition, offset);
+            self.aside().forget();
         }
         for record in &records.records {
             let value = record.value.as_deref();
@@ -309,6 +314,9 @@ impl Feed {
             Some(place) => format!("{value_at} {place}"),
             None => value_at,
         };
+        if self.aside().has(&position) {
+            return Ok(());
+        }
         self.board
             .count
             .kafka_quarantined
@@ -320,7 +328,13 @@ impl Feed {
         }
         tenure.aside += 1;
         let raw = value.get(refused.bytes.clone()).unwrap_or_default();
-        self.put(position, refused.to_string(), raw.to_vec())
+        self.put(position.clone(), refused.to_string(), raw.to_vec())?;
+        self.aside().add(position);
+        Ok(())
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, position: String, reason: String, raw: Vec<u8>) -> Result<(), ServiceError> {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 pub(super) fn options(dir: &Path) -> Options {
     Options {
         time: Duration::from_secs(60),
-        runs: Some(400),
+        runs: Some(1_500),
         jobs: 1,
         dir: dir.into(),
         outline: Outline {
@@ -51,7 +51,7 @@ fn a_search_finds_the_mistake_makes_it_small_and_repeats() {
     let (progress, news) = go(&Toy::default(), &options(one.path()));
     let progress = progress.unwrap();
     assert_eq!(progress.invariants, ["TOY-1"]);
-    assert_eq!(progress.runs, 400);
+    assert_eq!(progress.runs, 1_500);
     assert!(
         progress.corpus > 10 && progress.coverage > progress.corpus,
         "{progress}"

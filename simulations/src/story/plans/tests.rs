@@ -54,7 +54,7 @@ fn every_kind_of_fault_is_drawn() {
             kinds.insert(std::mem::discriminant(&fault.what));
         }
     }
-    assert_eq!(kinds.len(), 15);
+    assert_eq!(kinds.len(), 16);
 }
 
 #[test]
