@@ -17,7 +17,8 @@ pub(super) fn options(dir: &Path) -> Options {
             minutes: 1,
             bugs: Vec::new(),
         },
-        seed: 1,
+        // Four of five seeds find it in so many runs.
+        seed: 7,
     }
 }
 
