@@ -140,7 +140,9 @@ pub fn json(machines: &[String], lines: &[Line], kept: &[Kept]) -> Value {
     })
 }
 
-const LABEL: f64 = 250.0;
+/// The longest name, and the last machine's slanting one.
+const LABEL: f64 = 360.0;
+const MARGIN: f64 = 50.0;
 const CELL: f64 = 52.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 92.0;
@@ -149,7 +151,7 @@ const HEAD: f64 = 92.0;
 pub fn svg(machines: &[String], lines: &[Line], title: &str, figure: Figure) -> String {
     let columns = machines.len() + 1;
     let (width, height) = (
-        LABEL + CELL * columns as f64 + 20.0,
+        LABEL + CELL * columns as f64 + MARGIN,
         HEAD + ROW * lines.len() as f64 + 20.0,
     );
     let mut body = String::new();
