@@ -29,7 +29,7 @@ def loss_of(model, rows):
 
 
 def train(path, rows, epochs, batch, rate):
-    model = network(path)
+    model, _ = network(path)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     begin = time.perf_counter()
     for _ in range(epochs):
@@ -45,7 +45,7 @@ def train(path, rows, epochs, batch, rate):
 
 def main():
     path = sys.argv[1]
-    width = network(path)[0].in_features
+    width = network(path)[0][0].in_features
     rows = torch.from_numpy(np.fromfile(sys.argv[2], dtype="<f4").reshape(-1, width))
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
