@@ -1,7 +1,7 @@
 //! What peers' frames and calls mean here.
 
 use crate::acts::{self, ActError};
-use crate::effects::{Served, aggregator_input};
+use crate::effects::Served;
 use crate::models::Models;
 use crate::steward;
 use async_trait::async_trait;
@@ -82,7 +82,7 @@ impl GatewayHandler for Gateway {
             frame @ (Frame::Update { .. }
             | Frame::Packed { .. }
             | Frame::Decline { .. }
-            | Frame::Secure(_)) => match aggregator_input(&from, frame) {
+            | Frame::Secure(_)) => match federation::Input::from_frame(&from, frame) {
                 Some(input) => self.aggregator.post(input).await,
                 None => {
                     tracing::warn!("{from} sent an answer in another node's name; dropped");

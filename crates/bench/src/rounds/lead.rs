@@ -8,7 +8,7 @@ use crate::samples::micros;
 use crate::{Failure, lines};
 use async_trait::async_trait;
 use cluster::{Applicant, Cluster, GatewayHandler};
-use federation::{Aggregator, Config, Input, Output, Update, model_digest};
+use federation::{Aggregator, Config, Input, Output, model_digest};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use ractor::ActorProcessingErr;
@@ -250,41 +250,8 @@ struct Gateway(Address<Input>);
 #[async_trait]
 impl GatewayHandler for Gateway {
     async fn frame(&self, from: NodeId, frame: Frame) {
-        let input = match frame {
-            Frame::Update {
-                round,
-                node,
-                base,
-                delta,
-                examples,
-                loss,
-            } if node == from => Input::Update(Update {
-                round,
-                node,
-                base,
-                delta,
-                examples,
-                loss,
-            }),
-            Frame::Decline {
-                round,
-                node,
-                reason,
-            } if node == from => Input::Decline {
-                round,
-                node,
-                reason,
-            },
-            Frame::Secure(message) => Input::Secure {
-                node: from,
-                message: *message,
-            },
-            Frame::Update { .. }
-            | Frame::Packed { .. }
-            | Frame::Decline { .. }
-            | Frame::Train { .. }
-            | Frame::Model { .. }
-            | Frame::Checkpoint { .. } => return eprintln!("a frame that no aggregator gets"),
+        let Some(input) = Input::from_frame(&from, frame) else {
+            return eprintln!("a frame that no aggregator gets");
         };
         if let Err(error) = self.0.post(input).await {
             eprintln!("{error}");

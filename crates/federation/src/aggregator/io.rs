@@ -8,7 +8,7 @@ use crate::secagg::SecureRound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{Act, Digest, NodeId, Round, SecureMessage};
+use wire::{Act, Digest, Frame, NodeId, Round, SecureMessage};
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +181,65 @@ pub enum Input {
         /// A sentence.
         reason: String,
     },
+}
+
+impl Input {
+    /// What a frame from `from` means to an aggregator; `None`: nothing. A participant speaks for itself only: a
+    /// frame that names another node is nobody's.
+    pub fn from_frame(from: &NodeId, frame: Frame) -> Option<Self> {
+        match frame {
+            Frame::Update {
+                round,
+                node,
+                base,
+                delta,
+                examples,
+                loss,
+            } if node == *from => Some(Self::Update(Update {
+                round,
+                node,
+                base,
+                delta,
+                examples,
+                loss,
+            })),
+            Frame::Packed {
+                round,
+                node,
+                base,
+                delta,
+                examples,
+                loss,
+            } if node == *from => Some(Self::Packed(PackedUpdate {
+                round,
+                node,
+                base,
+                delta,
+                examples,
+                loss,
+            })),
+            Frame::Decline {
+                round,
+                node,
+                reason,
+            } if node == *from => Some(Self::Decline {
+                round,
+                node,
+                reason,
+            }),
+            Frame::Secure(message) if message.step.is_participants() => Some(Self::Secure {
+                node: from.clone(),
+                message: *message,
+            }),
+            Frame::Secure(_)
+            | Frame::Update { .. }
+            | Frame::Packed { .. }
+            | Frame::Decline { .. }
+            | Frame::Train { .. }
+            | Frame::Model { .. }
+            | Frame::Checkpoint { .. } => None,
+        }
+    }
 }
 
 /// What an aggregator asks of its node. To be done in order.

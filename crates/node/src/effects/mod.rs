@@ -8,7 +8,6 @@ mod participant;
 pub use aggregator::AggregatorEffects;
 pub use custodian::{CustodianEffects, Served};
 pub use monitor::MonitorEffects;
-pub(crate) use participant::aggregator_input;
 pub use participant::{Contribution, ParticipantEffects};
 
 use cluster::Cluster;

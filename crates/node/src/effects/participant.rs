@@ -2,9 +2,7 @@
 
 use crate::rooms::series::training;
 use cluster::Cluster;
-use federation::{
-    Aggregator, PackedUpdate, Participant, ParticipantInput, ParticipantOutput, Update,
-};
+use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput};
 use learn::{Learner, TrainConfig};
 use machine::Machine;
 use ractor::ActorProcessingErr;
@@ -173,70 +171,11 @@ impl ParticipantEffects {
             }
             return;
         }
-        if let Some(input) = aggregator_input(&self.me, frame)
+        if let Some(input) = federation::Input::from_frame(&self.me, frame)
             && let Err(error) = self.aggregator.post(input).await
         {
             tracing::debug!("answer not taken: {error}");
         }
-    }
-}
-
-/// What a frame from `from` means to an aggregator; `None`: nothing. A participant speaks for
-/// itself only: a frame that names another node is nobody's.
-pub(crate) fn aggregator_input(from: &NodeId, frame: Frame) -> Option<federation::Input> {
-    match frame {
-        Frame::Update {
-            round,
-            node,
-            base,
-            delta,
-            examples,
-            loss,
-        } if node == *from => Some(federation::Input::Update(Update {
-            round,
-            node,
-            base,
-            delta,
-            examples,
-            loss,
-        })),
-        Frame::Packed {
-            round,
-            node,
-            base,
-            delta,
-            examples,
-            loss,
-        } if node == *from => Some(federation::Input::Packed(PackedUpdate {
-            round,
-            node,
-            base,
-            delta,
-            examples,
-            loss,
-        })),
-        Frame::Decline {
-            round,
-            node,
-            reason,
-        } if node == *from => Some(federation::Input::Decline {
-            round,
-            node,
-            reason,
-        }),
-        Frame::Secure(message) if message.step.is_participants() => {
-            Some(federation::Input::Secure {
-                node: from.clone(),
-                message: *message,
-            })
-        }
-        Frame::Secure(_)
-        | Frame::Update { .. }
-        | Frame::Packed { .. }
-        | Frame::Decline { .. }
-        | Frame::Train { .. }
-        | Frame::Model { .. }
-        | Frame::Checkpoint { .. } => None,
     }
 }
 

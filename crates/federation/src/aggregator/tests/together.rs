@@ -615,68 +615,16 @@ impl World {
                     },
                 );
             }
-            Frame::Update {
-                round,
-                node,
-                base,
-                delta,
-                examples,
-                loss,
-            } => {
-                self.feed(
-                    to,
-                    Input::Update(Update {
-                        round,
-                        node,
-                        base,
-                        delta,
-                        examples,
-                        loss,
-                    }),
-                );
-            }
-            Frame::Packed {
-                round,
-                node,
-                base,
-                delta,
-                examples,
-                loss,
-            } => {
-                self.feed(
-                    to,
-                    Input::Packed(PackedUpdate {
-                        round,
-                        node,
-                        base,
-                        delta,
-                        examples,
-                        loss,
-                    }),
-                );
+            frame @ (Frame::Update { .. } | Frame::Packed { .. } | Frame::Decline { .. }) => {
+                self.feed_from(from, to, frame);
             }
             Frame::Checkpoint { .. } => unreachable!("no round sends one"),
             Frame::Secure(message) if message.step.is_participants() => {
-                let (node, message) = (name(from), *message);
-                self.feed(to, Input::Secure { node, message });
+                self.feed_from(from, to, Frame::Secure(message));
             }
             Frame::Secure(message) => {
                 let (from, message) = (name(from), *message);
                 self.feed_participant(to, ParticipantInput::Secure { from, message });
-            }
-            Frame::Decline {
-                round,
-                node,
-                reason,
-            } => {
-                self.feed(
-                    to,
-                    Input::Decline {
-                        round,
-                        node,
-                        reason,
-                    },
-                );
             }
             Frame::Model {
                 model, parameters, ..
@@ -684,6 +632,11 @@ impl World {
                 self.nodes[to].models.insert(model, Arc::new(parameters));
             }
         }
+    }
+
+    fn feed_from(&mut self, from: usize, to: usize, frame: Frame) {
+        let input = Input::from_frame(&name(from), frame).expect("each speaks for itself");
+        self.feed(to, input);
     }
 
     /// The toy learner pulls each parameter half-way towards the node's own number.
