@@ -5,17 +5,14 @@
 //! those to judge; the nodes go on learning while they judge, as in a running cluster.
 
 use crate::data::Machine;
-use federation::fedavg::{self, Contribution, ServerOptimizer};
+use crate::together::{TrainingError, average};
 use federation::optimizer::Moments;
-use federation::robust::Rule;
 use gear::smd::Values;
 use learn::{Model, Row, SLOTS, Series, Shape, TrainConfig};
 use telemetry::features::{Assembled, Assembler, Example};
 use telemetry::score::Scorer;
 use telemetry::windows::{Purpose, Windows};
 use wire::{DeviceId, Origin, Reading, Report, UnixMillis};
-
-use crate::together::TrainingError;
 
 /// Training rows a node keeps, passes over them in a round, and the fewest it takes part with: the defaults.
 const WINDOW: usize = 2_000;
@@ -128,21 +125,7 @@ fn train(
     if trained.is_empty() {
         return Ok(());
     }
-    let contributions: Vec<Contribution<'_>> = trained
-        .iter()
-        .map(|update| Contribution {
-            delta: &update.delta,
-            examples: update.examples,
-            loss: update.loss_before,
-        })
-        .collect();
-    let base = model.parameters();
-    let mean = fedavg::combine((Rule::Mean, 0), base.len(), &contributions)?;
-    let (next, remembered) =
-        fedavg::step(ServerOptimizer::default(), &base, &mean, moments.as_ref())?;
-    *moments = Some(remembered);
-    model.set_parameters(&next.parameters)?;
-    Ok(())
+    average(model, &trained, moments)
 }
 
 impl<'m> Node<'m> {
@@ -194,23 +177,11 @@ impl<'m> Node<'m> {
         config: TrainConfig,
         epochs: u32,
     ) -> Result<Model, learn::Error> {
-        let mut own = Model::with_parameters(shared.shape().clone(), &shared.parameters())?;
-        if epochs > 0 && self.windows.examples() >= MIN_EXAMPLES {
-            let step = shared
-                .train(
-                    &self.series(Purpose::Train),
-                    TrainConfig { epochs, ..config },
-                )?
-                .delta;
-            let moved: Vec<f32> = own
-                .parameters()
-                .iter()
-                .zip(step)
-                .map(|(p, d)| p + d)
-                .collect();
-            own.set_parameters(&moved)?;
+        if epochs == 0 || self.windows.examples() < MIN_EXAMPLES {
+            return Model::with_parameters(shared.shape().clone(), &shared.parameters());
         }
-        Ok(own)
+        let config = TrainConfig { epochs, ..config };
+        shared.moved(&shared.train(&self.series(Purpose::Train), config)?)
     }
 
     /// Too few rows leave the former calibration.

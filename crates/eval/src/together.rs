@@ -11,9 +11,10 @@
 use crate::data::{Machine, rows};
 use crate::detect::{Scores, standardised_residuals, top};
 use federation::fedavg::{self, AggregateError, Contribution, ServerOptimizer};
+use federation::optimizer::Moments;
 use federation::robust::Rule;
 use gear::smd::{METRICS, Values};
-use learn::{Model, Row, Series, Shape, TrainConfig};
+use learn::{Model, Row, Series, Shape, TrainConfig, Trained};
 use std::slice::from_ref;
 
 /// Every this many training rows one is learned from: neighbours in time say nearly the same.
@@ -115,22 +116,20 @@ impl Cohort {
             .collect();
         match way {
             Way::Centralised => {
-                let model = alone(plan.initial()?, &shards, plan, plan.rounds, told)?;
+                let model = alone(&plan.initial()?, &shards, plan, plan.rounds, told)?;
                 copies(&model, shards.len())
             }
             Way::Local => {
                 let each = shards
                     .iter()
-                    .map(|shard| alone(plan.initial()?, from_ref(shard), plan, plan.rounds, told));
+                    .map(|shard| alone(&plan.initial()?, from_ref(shard), plan, plan.rounds, told));
                 each.collect()
             }
             Way::Federated => copies(&federated(&shards, plan, told)?, shards.len()),
             Way::Personalised => {
                 let shared = federated(&shards, plan, told)?;
                 let each = shards.iter().map(|shard| {
-                    let copy =
-                        Model::with_parameters(shared.shape().clone(), &shared.parameters())?;
-                    alone(copy, from_ref(shard), plan, PERSONAL_PASSES, &mut |_| {})
+                    alone(&shared, from_ref(shard), plan, PERSONAL_PASSES, &mut |_| {})
                 });
                 each.collect()
             }
@@ -162,7 +161,7 @@ fn copies(model: &Model, count: usize) -> Result<Vec<Model>, TrainingError> {
 }
 
 fn alone(
-    mut model: Model,
+    model: &Model,
     rows: &[Series],
     plan: &Plan,
     passes: u32,
@@ -173,16 +172,9 @@ fn alone(
         epochs: passes,
         ..plan.config(0)
     };
-    let delta = model.train(rows, config)?.delta;
-    let moved: Vec<f32> = model
-        .parameters()
-        .iter()
-        .zip(&delta)
-        .map(|(parameter, step)| parameter + step)
-        .collect();
-    model.set_parameters(&moved)?;
+    let moved = model.moved(&model.train(rows, config)?)?;
     told(passes);
-    Ok(model)
+    Ok(moved)
 }
 
 fn federated(
@@ -197,21 +189,31 @@ fn federated(
             .iter()
             .map(|shard| model.train(from_ref(shard), plan.config(u64::from(round))))
             .collect::<Result<Vec<_>, _>>()?;
-        let contributions: Vec<Contribution<'_>> = trained
-            .iter()
-            .map(|update| Contribution {
-                delta: &update.delta,
-                examples: update.examples,
-                loss: update.loss_before,
-            })
-            .collect();
-        let base = model.parameters();
-        let mean = fedavg::combine((Rule::Mean, 0), base.len(), &contributions)?;
-        let (next, remembered) =
-            fedavg::step(ServerOptimizer::default(), &base, &mean, moments.as_ref())?;
-        moments = Some(remembered);
-        model.set_parameters(&next.parameters)?;
+        average(&mut model, &trained, &mut moments)?;
         told(round + 1);
     }
     Ok(model)
+}
+
+/// The end of a round: the model moves by the updates' mean.
+pub(crate) fn average(
+    model: &mut Model,
+    trained: &[Trained],
+    moments: &mut Option<Moments>,
+) -> Result<(), TrainingError> {
+    let contributions: Vec<Contribution<'_>> = trained
+        .iter()
+        .map(|update| Contribution {
+            delta: &update.delta,
+            examples: update.examples,
+            loss: update.loss_before,
+        })
+        .collect();
+    let base = model.parameters();
+    let mean = fedavg::combine((Rule::Mean, 0), base.len(), &contributions)?;
+    let (next, remembered) =
+        fedavg::step(ServerOptimizer::default(), &base, &mean, moments.as_ref())?;
+    *moments = Some(remembered);
+    model.set_parameters(&next.parameters)?;
+    Ok(())
 }

@@ -333,13 +333,7 @@ impl Tuning {
     /// `None`: the shared model is as good.
     fn of(&self, shared: &Model, go: &dyn Fn() -> bool) -> Result<Option<(Model, Verdict)>, Error> {
         let trained = shared.train_while(&self.rows, self.config, go)?;
-        let parameters: Vec<f32> = shared
-            .parameters()
-            .iter()
-            .zip(&trained.delta)
-            .map(|(shared, step)| shared + step)
-            .collect();
-        let own = Model::with_parameters(shared.shape().clone(), &parameters)?;
+        let own = shared.moved(&trained)?;
         let (shared, tuned) = (shared.loss(&self.judged_by)?, own.loss(&self.judged_by)?);
         Ok((tuned < shared).then_some((own, Verdict::Tuned { shared, tuned })))
     }

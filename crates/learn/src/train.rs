@@ -86,6 +86,16 @@ impl Model {
         self.train_while(series, config, &|| true)
     }
 
+    /// What a training made of it.
+    pub fn moved(&self, by: &Trained) -> Result<Self, Error> {
+        let mut parameters = self.parameters();
+        parameters
+            .iter_mut()
+            .zip(&by.delta)
+            .for_each(|(parameter, step)| *parameter += step);
+        Self::with_parameters(self.shape.clone(), &parameters)
+    }
+
     /// As [`train`](Self::train), but ends with [`Error::Stopped`] after the step in which `go`
     /// turned false.
     pub(crate) fn train_while(
