@@ -8,7 +8,7 @@
 
 use crate::house::House;
 use runtime::journal::{Journal, JournalOptions};
-use std::fs;
+use std::{fs, io};
 use std::path::{Path, PathBuf};
 use wire::{StoredMail, UnixMicros};
 
@@ -32,21 +32,29 @@ fn not_understood() -> Vec<u8> {
     .into_bytes()
 }
 
-/// All files below, with what is in them; sockets have nothing.
+/// All files below, with what is in them; sockets have nothing. A running node replaces files, so one that
+/// was listed may be gone by the time that it is read.
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
-        let (path, kind) = entry
-            .map(|entry| (entry.path(), entry.file_type().unwrap()))
-            .unwrap();
+        let path = entry.unwrap().path();
+        let Some(kind) = if_there(fs::symlink_metadata(&path)) else {
+            continue;
+        };
         if kind.is_dir() {
             found.extend(files(&path));
         } else if kind.is_file() {
-            let content = fs::read(&path).unwrap();
-            found.push((path, content));
+            found.extend(if_there(fs::read(&path)).map(|content| (path, content)));
         }
     }
     found
+}
+
+fn if_there<T>(read: io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read.unwrap()),
+    }
 }
 
 fn with_marker(dir: &Path) -> Vec<PathBuf> {
