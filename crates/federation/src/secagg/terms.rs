@@ -117,7 +117,7 @@ impl Treatment {
 /// Places of a cohort of `n` in `groups`, as equal in size as they can be. The order comes of the ledger
 /// entry that opened the round, so a liar does not choose whom it is summed with, and is with others in
 /// every round.
-pub(super) fn groups(n: usize, groups: usize, entry: Digest) -> Vec<Vec<usize>> {
+pub(crate) fn groups(n: usize, groups: usize, entry: Digest) -> Vec<Vec<usize>> {
     let mut hash = Sha256::new();
     hash.update(b"glasshouse secagg groups v1\0");
     hash.update(entry.0);
