@@ -62,6 +62,7 @@ impl Plan {
         TrainConfig {
             epochs: 1,
             batch: 64,
+            masking: 0.0, // a plain autoencoder, as others measure theirs
             seed: self.seed.wrapping_mul(1_000).wrapping_add(pass),
             ..TrainConfig::default()
         }

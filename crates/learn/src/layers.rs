@@ -128,6 +128,23 @@ impl Data {
     }
 }
 
+impl Batch {
+    /// Hides metrics from the network, as if their device did not report them; what they are is still to be
+    /// rebuilt. `kept` has a number for each slot of each row, 0 for hidden and 1 else.
+    pub(crate) fn hide(&mut self, kept: &[f32]) {
+        let rows = self.values.size()[0];
+        let kept = Tensor::from_slice(kept).view([rows, 1, SLOTS as i64]);
+        let both = kept.repeat([1, 1, 2]); // the value and its place in the mask
+        let input = self.input.view([rows, -1, Shape::INPUT as i64]) * both;
+        self.input = input.view([-1, Shape::INPUT as i64]);
+    }
+
+    /// How many rows are to be rebuilt.
+    pub(crate) fn rows(&self) -> usize {
+        self.values.size()[0] as usize
+    }
+}
+
 fn write(row: &Row, flat: &mut Vec<f32>) {
     // Selected, not multiplied: NaN · 0 would be NaN.
     let clipped = |slot: usize| {

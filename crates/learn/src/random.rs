@@ -15,6 +15,11 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
+    /// Uniform in [0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// Uniform in [-bound, bound).
     pub(crate) fn symmetric(&mut self, bound: f32) -> f32 {
         let unit = (self.next() >> 40) as f32 / (1u32 << 24) as f32;

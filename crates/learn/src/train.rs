@@ -2,7 +2,7 @@
 
 use crate::layers::{self, Batch, Data, Dense};
 use crate::random::SplitMix;
-use crate::{Error, Model, Series, row};
+use crate::{Error, Model, SLOTS, Series, row};
 use tch::nn::{self, OptimizerConfig as _};
 use tch::{Device, Kind, Tensor};
 
@@ -21,11 +21,15 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Adam's step size (Kingma and Ba 2015).
     pub learning_rate: f64,
-    /// Decides the order of the rows, and nothing else.
+    /// Decides the order of the rows and what is masked, and nothing else.
     pub seed: u64,
     /// μ of FedProx (Li et al. 2020): adds μ/2 · ‖w − base‖² to the loss and so holds
     /// participants with unlike data together. `None`: plain FedAvg.
     pub proximal: Option<f64>,
+    /// Share of a row's metrics that the network does not see in a step, drawn anew for each row, though it has to
+    /// rebuild them (masking noise, Vincent et al. 2008). A network that sees everything learns to copy; one that
+    /// does not learns what metrics say of each other.
+    pub masking: f64,
 }
 
 impl Default for TrainConfig {
@@ -36,6 +40,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             seed: 0,
             proximal: None,
+            masking: 0.3,
         }
     }
 }
@@ -69,6 +74,9 @@ impl TrainConfig {
                 self.learning_rate.to_string(),
                 "above 0, at most 1",
             );
+        }
+        if !(0.0..1.0).contains(&self.masking) {
+            return refuse("masking", self.masking.to_string(), "at least 0, below 1");
         }
         match self.proximal {
             Some(mu) if !(mu >= 0.0 && mu.is_finite()) => {
@@ -123,7 +131,13 @@ impl Model {
                 if !go() {
                     return Err(Error::Stopped);
                 }
-                training.step(&data.select(indices.iter().copied()));
+                let mut batch = data.select(indices.iter().copied());
+                if config.masking > 0.0 {
+                    let kept = (0..batch.rows() * SLOTS)
+                        .map(|_| f32::from(u8::from(random.unit() >= config.masking)));
+                    batch.hide(&kept.collect::<Vec<_>>());
+                }
+                training.step(&batch);
             }
             if !training
                 .model

@@ -104,6 +104,7 @@ fn measure(plan: &Plan, network: &Network, rows: &[Row]) -> Result<serde_json::V
     let config = TrainConfig {
         epochs: network.epochs,
         batch: BATCH,
+        masking: 0.0, // random numbers are another's
         ..TrainConfig::default()
     };
     let steps = rows.len().div_ceil(BATCH) as f64 * f64::from(network.epochs);
@@ -145,6 +146,7 @@ fn agree(model: &Model, rows: &[Row], python: &mut Python) -> Result<(), Failure
     let config = TrainConfig {
         epochs: 5,
         batch: rows.len(),
+        masking: 0.0,
         ..TrainConfig::default()
     };
     let ours = model.train(&[rows.to_vec().into()], config)?.loss_after;

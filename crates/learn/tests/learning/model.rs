@@ -215,25 +215,19 @@ fn the_proximal_term_holds_the_model_near_its_base() {
     assert_eq!(distance(Some(0.0)), free);
 }
 
-#[test]
-fn a_broken_correlation_stands_out() {
-    let model = {
-        let mut model = model(1);
-        let trained = model
-            .train(&series(&synthetic(3_000, 7)), config(15))
-            .unwrap();
-        let new: Vec<f32> = model
-            .parameters()
-            .iter()
-            .zip(&trained.delta)
-            .map(|(b, d)| b + d)
-            .collect();
-        model.set_parameters(&new).unwrap();
-        model
+/// How well a model tells rows in which four slots have the values of another moment: every value is usual by
+/// itself, only their relation is not.
+fn tells_broken_correlations(shape: &Shape, masking: f64) -> f64 {
+    let model = Model::initial(shape.clone(), 1).unwrap();
+    let settings = TrainConfig {
+        masking,
+        ..config(15)
     };
+    let trained = model
+        .train(&series(&synthetic(3_000, 7)), settings)
+        .unwrap();
+    let model = model.moved(&trained).unwrap();
     let normal = synthetic(500, 8);
-    // Each fault gives four slots the values of another moment: every value is usual by itself,
-    // only their relation is not.
     let faulty: Vec<Row> = (0..500)
         .map(|i| {
             let mut row = normal[i];
@@ -245,15 +239,32 @@ fn a_broken_correlation_stands_out() {
         })
         .collect();
     let scores = |rows: &[Row]| {
-        model
-            .residuals(&series(rows))
-            .unwrap()
-            .iter()
-            .map(score)
-            .collect::<Vec<_>>()
+        let residuals = model.residuals(&series(rows)).unwrap();
+        residuals.iter().map(score).collect::<Vec<_>>()
     };
-    let area = auc(&scores(&normal), &scores(&faulty));
-    assert!(area > 0.9, "AUC {area}");
+    auc(&scores(&normal), &scores(&faulty))
+}
+
+#[test]
+fn a_broken_correlation_stands_out() {
+    for masking in [0.0, TrainConfig::default().masking] {
+        let area = tells_broken_correlations(&Shape::default(), masking);
+        assert!(area > 0.9, "AUC {area} with {masking} masked");
+    }
+}
+
+#[test]
+fn a_network_wide_enough_to_copy_learns_relations_where_metrics_are_masked() {
+    let wide = Shape {
+        hidden: vec![96, 96],
+        ..Shape::default()
+    };
+    let copies = tells_broken_correlations(&wide, 0.0);
+    let relates = tells_broken_correlations(&wide, TrainConfig::default().masking);
+    assert!(
+        relates > copies + 0.05 && relates > 0.9,
+        "AUC {relates} masked, {copies} not"
+    );
 }
 
 #[test]

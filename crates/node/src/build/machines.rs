@@ -25,6 +25,7 @@ impl Parts {
             learning_rate: learning.learning_rate,
             seed: 0,
             proximal: (learning.proximal_mu > 0.0).then_some(learning.proximal_mu),
+            ..TrainConfig::default()
         }
     }
 
