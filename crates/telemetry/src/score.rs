@@ -2,17 +2,15 @@
 //!
 //! Two detectors look at it. The *local* one needs no model: how far the row is off the device's own course
 //! ([`Departure`](crate::features::Departure)). The *shared model*'s residuals (values minus
-//! reconstruction) are standardised per feature by their mean and deviation on calibration examples; its
-//! statistic is the mean of the three largest |z|, as faults rarely touch one metric alone. Both are brought to
-//! one scale and added, the shared model with half the local one's weight times the share of the device's
-//! normal rows that it explains: on a device that it does not explain it has no say. The score is the larger
-//! of the sum and the local statistic alone, each in units of its own threshold: what only the device itself
-//! can know is not drowned out by a model that saw nothing.
+//! reconstruction) are standardised per feature by their mean and deviation on calibration examples, the deviation
+//! never less than it was over the weeks; its statistic is the mean of the three largest |z|, as faults rarely touch
+//! one metric alone. Both are brought to one scale and added, the shared model with half the local one's weight
+//! times the share of the device's normal rows that it explains: on a device that it does not explain it has no say.
+//! The score is their sum in units of its threshold; without a model, the local statistic in units of its own.
 //!
 //! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
 //! Siffer et al. 2017): the statistics of normal rows above their 98% quantile are fitted with a
-//! generalised Pareto tail by the method of moments and extrapolated to the rate. As either
-//! can raise the alarm, each gets half of the rate.
+//! generalised Pareto tail by the method of moments and extrapolated to the rate.
 
 use std::collections::BTreeMap;
 use wire::{DeviceId, UnixMillis};

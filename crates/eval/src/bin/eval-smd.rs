@@ -30,9 +30,18 @@ struct Options {
     /// Rounds of federated averaging, and passes of the ways without rounds
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Of what is trained only the lines whose name contains this, such as "nodes"
+    #[arg(long)]
+    only: Option<String>,
     /// Where smd.json and the pictures go
     #[arg(long, default_value = "target/eval")]
     out: PathBuf,
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only))
+    }
 }
 
 /// Rows from one round of the nodes to the next: eight hours of minutes. In a cluster rounds are far more
@@ -75,7 +84,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     lines.extend(together(&machines, &own, options, &say)?);
     lines.extend(nodes(&machines, options, &say)?);
-    let kept = at_thresholds(&machines, &say)?;
+    let kept = match options.wants("nodes at their thresholds") {
+        true => at_thresholds(&machines, &say)?,
+        false => Vec::new(),
+    };
 
     let names: Vec<String> = machines
         .iter()
@@ -212,6 +224,9 @@ fn together(
     ];
     let mut lines = Vec::new();
     for (name, way, shape) in ways {
+        if !options.wants(name) {
+            continue;
+        }
         let run = |seed| -> Result<(Vec<Measures>, Vec<Measures>), Failure> {
             let plan = Plan {
                 shape: shape.clone(),
@@ -261,6 +276,9 @@ fn nodes(machines: &[Machine], options: &Options, say: &Say<'_>) -> Result<Vec<L
         runs: vec![judged(machines, &alone)],
     }];
     for (name, model, personal_epochs) in kinds {
+        if !options.wants(name) {
+            continue;
+        }
         let run = |seed| -> Result<Vec<Measures>, Failure> {
             let plan = cluster(model.clone(), personal_epochs, seed);
             let said = product::said(machines, &plan, &mut |_| {})?;

@@ -2,7 +2,7 @@
 
 use super::MIN_CALIBRATION;
 use super::history::History;
-use super::residuals::{Residuals, Row};
+use super::residuals::{Residuals, Row, Spread};
 use super::tail::tail_quantile_of;
 use crate::features::{Example, SLOTS};
 
@@ -36,6 +36,7 @@ pub(super) struct Histories {
     local: History,
     shared: History,
     together: History,
+    spread: Spread,
 }
 
 /// Thresholds of one device, and how the shared model's residuals count on it.
@@ -100,15 +101,13 @@ impl Calibration {
                 shared: None,
             });
         };
-        // Either can raise the alarm.
-        let each = rate / 2.0;
         Ok(Self {
-            local: local_threshold(histories, each),
+            local: local_threshold(histories, rate),
             shared: Some(Shared::fit(
                 histories,
                 &examples[..found],
                 reconstructions,
-                each,
+                rate,
             )),
         })
     }
@@ -120,21 +119,21 @@ impl Calibration {
         example: &Example,
         reconstruction: Option<&[f32; SLOTS]>,
     ) -> Judged {
-        let local = departure(example) / self.local;
         let shared = self.shared.as_ref().zip(reconstruction);
         let Some((shared, reconstruction)) = shared else {
-            if local <= 1.0 {
+            let score = departure(example) / self.local;
+            if score <= 1.0 {
                 histories.local.add(departure(example));
             }
             return Judged {
-                score: local,
+                score,
                 shares: shares(example, &example.departure.slots.map(f64::from)),
             };
         };
         let row = Row::new(example, reconstruction);
         let statistic = shared.residuals.statistic(&row);
         let together = shared.weights.of(departure(example), statistic);
-        let score = local.max(together / shared.threshold);
+        let score = together / shared.threshold;
         if score <= 1.0 {
             histories.local.add(departure(example));
             histories.shared.add(statistic);
@@ -171,6 +170,8 @@ impl Shared {
         let rows = examples.iter().zip(reconstructions);
         let rows: Vec<Row> = rows.map(|(e, r)| Row::new(e, r)).collect();
         let residuals = Residuals::of(examples, &rows);
+        histories.spread.learn(&residuals, histories.local.rows());
+        let residuals = residuals.within(&histories.spread);
         let statistics = || rows.iter().map(|row| residuals.statistic(row));
         let first = histories.shared.is_empty();
         if first {
@@ -179,7 +180,7 @@ impl Shared {
         let unit = |history: &History| history.quantile(UNIT_QUANTILE).max(MIN_UNIT);
         let weights = Weights {
             local: 1.0 / unit(&histories.local),
-            shared: SHARED_WEIGHT * residuals.explained() / unit(&histories.shared),
+            shared: SHARED_WEIGHT * histories.spread.explained() / unit(&histories.shared),
         };
         if first {
             for (example, statistic) in examples.iter().zip(statistics()) {

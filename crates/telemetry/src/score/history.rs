@@ -48,6 +48,11 @@ impl History {
         self.rows == 0
     }
 
+    /// How many rows were counted, less those forgotten.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// The size that this share of the rows do not exceed; 0 of none.
     pub(super) fn quantile(&self, share: f64) -> f64 {
         let wanted = share * self.rows as f64;
