@@ -38,6 +38,8 @@ pub enum OptimizerKind {
     FedYogi,
     /// A step of its own for every parameter.
     FedAdam,
+    /// The mean itself, with control variates that take back how participants' own data pull them apart.
+    Scaffold,
 }
 
 /// How updates become one.
@@ -140,6 +142,11 @@ pub enum UpdateCompression {
 /// Fewest participants of a secure round.
 pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;
 
+/// Adam's, unless configured.
+const ADAM_LEARNING_RATE: f64 = 2e-3;
+/// That of plain gradient descent, unless configured: larger, for it has no step of its own for every parameter.
+const SGD_LEARNING_RATE: f64 = 0.05;
+
 impl Learning {
     /// Whether rounds are to be secure, once all members can take part in such.
     pub fn is_secure(&self) -> bool {
@@ -210,7 +217,7 @@ impl Learning {
         };
         let usual = Adaptive::default().beta1;
         match self.optimizer {
-            OptimizerKind::FedAvg => ServerOptimizer::FedAvg {
+            OptimizerKind::FedAvg | OptimizerKind::Scaffold => ServerOptimizer::FedAvg {
                 learning_rate: self.server_learning_rate.unwrap_or(1.0),
                 momentum: self.server_momentum.unwrap_or(0.0),
             },
@@ -219,6 +226,28 @@ impl Learning {
             OptimizerKind::FedYogi => ServerOptimizer::FedYogi(adaptive(usual)),
             OptimizerKind::FedAdam => ServerOptimizer::FedAdam(adaptive(usual)),
         }
+    }
+
+    /// Whether rounds are to have control variates, once all members can take part in such.
+    pub fn has_variates(&self) -> bool {
+        match self.optimizer {
+            OptimizerKind::Scaffold => true,
+            OptimizerKind::FedAvg
+            | OptimizerKind::FedAdagrad
+            | OptimizerKind::FedYogi
+            | OptimizerKind::FedAdam => false,
+        }
+    }
+
+    /// Step size of Adam, by which rounds train that have no control variates, and a node makes a model its own.
+    pub fn adam_learning_rate(&self) -> f64 {
+        let configured = self.learning_rate.filter(|_| !self.has_variates());
+        configured.unwrap_or(ADAM_LEARNING_RATE)
+    }
+
+    /// Step size of plain gradient descent, by which rounds train that have control variates.
+    pub fn sgd_learning_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(SGD_LEARNING_RATE)
     }
 
     /// How updates become one, and how many of them may be lies.
@@ -317,6 +346,8 @@ impl Learning {
                 Some(UpdateCompression::TopK { .. }) => Compression::TopK,
             },
             buffered: false,
+            variates: self.has_variates(),
+            proximal: self.proximal_mu > 0.0,
         };
         if let Err(refused) = combination.check() {
             let (key, value) = self.to_blame(&refused);
@@ -334,6 +365,12 @@ impl Learning {
             "learning.secure_groups",
             self.secure_groups,
             "1 where rounds are not secure: updates are compared one by one there",
+        );
+        found.require(
+            !self.has_variates() || self.server_momentum.unwrap_or(0.0) == 0.0,
+            "learning.server_momentum",
+            self.server_momentum.unwrap_or_default(),
+            "0 or absent with optimizer = \"scaffold\": momentum would not survive a change of the leader, as the variates do",
         );
         self.check_compression(found);
         self.check_privacy(found);
@@ -356,7 +393,23 @@ impl Learning {
             Refused::TopKUnderMasks
             | Refused::QuantisedUnderMasks
             | Refused::BufferedUnderMasks
-            | Refused::BufferedNoise => ("learning.compression", format!("{:?}", self.compression)),
+            | Refused::BufferedNoise
+            | Refused::VariatesCompressed => {
+                ("learning.compression", format!("{:?}", self.compression))
+            }
+            Refused::VariatesUnderRule { .. } => {
+                let (rule, liars) = self.rule();
+                ("learning.robust", format!("{rule} with f = {liars}"))
+            }
+            Refused::VariatesUnderNoise => {
+                let clip = self.privacy.map(|privacy| privacy.clip);
+                (
+                    "learning.privacy",
+                    format!("clip = {}", clip.unwrap_or_default()),
+                )
+            }
+            Refused::VariatesProximal => ("learning.proximal_mu", self.proximal_mu.to_string()),
+            Refused::VariatesBuffered => ("learning.optimizer", "scaffold".to_owned()),
         }
     }
 

@@ -12,6 +12,10 @@
 //! | quantisation | yes | refused | refused |
 //! | top-k | yes | refused | refused |
 //! | buffered asynchronous rounds | yes | refused | refused |
+//! | control variates (SCAFFOLD), mean only | yes | yes | yes |
+//!
+//! With control variates go neither other rules, noise, compression nor a proximal term: each of them would make the
+//! server's variate something else than the mean of the participants'.
 //!
 //! Groups: a liar spoils the sum of its own group only, so a rule over the sums of g groups needs of g
 //! what it needs of n (Velicheti, Xia, Koyejo 2021, *Secure Byzantine-Robust Distributed Learning via
@@ -77,6 +81,10 @@ pub struct Combination {
     pub compression: Compression,
     /// Updates are taken as they come (`fedbuff`), not in rounds.
     pub buffered: bool,
+    /// Participants and server have control variates (`scaffold`).
+    pub variates: bool,
+    /// FedProx pulls local steps to the base.
+    pub proximal: bool,
 }
 
 /// Why a combination is not to be had; each says what to do instead.
@@ -146,6 +154,34 @@ pub enum Refused {
         "the privacy accountant counts rounds, and buffered updates have none; run rounds, or turn privacy off"
     )]
     BufferedNoise,
+    /// A rule makes another vector of the variates than their mean.
+    #[error(
+        "the server's control variate of SCAFFOLD is the mean of all participants', and {rule} would make it something else; use rule = \"mean\", or another optimizer"
+    )]
+    VariatesUnderRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// Noise stays in the server's variate.
+    #[error(
+        "the noise of differential privacy would stay in the server's control variate of SCAFFOLD and add up there from round to round, and clipping would make it another mean than that of the participants' variates; turn privacy off, or use another optimizer"
+    )]
+    VariatesUnderNoise,
+    /// Halves of different size.
+    #[error(
+        "weights and control variates of SCAFFOLD differ in size by orders of magnitude, and a smaller update has one scale for both; turn compression off, or use another optimizer"
+    )]
+    VariatesCompressed,
+    /// The steps are no gradients.
+    #[error(
+        "a control variate of SCAFFOLD is the mean of the gradients of local steps, and a proximal term is in those steps, too; set learning.proximal_mu = 0, SCAFFOLD holds participants together itself"
+    )]
+    VariatesProximal,
+    /// An update's age is that of its variates.
+    #[error(
+        "an update from an earlier model brings the change of a control variate that the server's has moved on from; run SCAFFOLD in rounds, or use another optimizer"
+    )]
+    VariatesBuffered,
 }
 
 impl Combination {
@@ -165,7 +201,36 @@ impl Combination {
         if self.buffered && masked {
             return Err(Refused::BufferedUnderMasks);
         }
-        Ok(())
+        self.check_variates()
+    }
+
+    fn check_variates(&self) -> Result<(), Refused> {
+        if !self.variates {
+            return Ok(());
+        }
+        match self.rule {
+            Rule::Mean => {}
+            rule @ (Rule::NormClip { .. }
+            | Rule::Median
+            | Rule::TrimmedMean
+            | Rule::GeometricMedian
+            | Rule::Krum
+            | Rule::MultiKrum
+            | Rule::Bulyan) => return Err(Refused::VariatesUnderRule { rule }),
+        }
+        match self.noise {
+            Noise::None => {}
+            Noise::Central | Noise::Distributed => return Err(Refused::VariatesUnderNoise),
+        }
+        match self.compression {
+            Compression::None => {}
+            Compression::Quantised | Compression::TopK => return Err(Refused::VariatesCompressed),
+        }
+        match (self.proximal, self.buffered) {
+            (true, _) => Err(Refused::VariatesProximal),
+            (false, true) => Err(Refused::VariatesBuffered),
+            (false, false) => Ok(()),
+        }
     }
 
     fn check_aggregation(&self) -> Result<(), Refused> {
@@ -254,6 +319,8 @@ mod tests {
             noise: Noise::None,
             compression: Compression::None,
             buffered: false,
+            variates: false,
+            proximal: false,
         }
     }
 
@@ -375,5 +442,60 @@ mod tests {
             },
             Err(Refused::BufferedUnderMasks),
         );
+    }
+
+    #[test]
+    fn control_variates_are_a_mean_and_nothing_else() {
+        let check = |combination: Combination, expected: Result<(), Refused>| {
+            let with = Combination {
+                variates: true,
+                ..combination
+            };
+            assert_eq!(with.check(), expected, "{with:?}");
+        };
+        check(plain(), Ok(()));
+        for groups in [1, 10] {
+            let aggregation = Aggregation::Secure { groups };
+            check(
+                Combination {
+                    aggregation,
+                    ..plain()
+                },
+                Ok(()),
+            );
+        }
+        for rule in [CLIP, Rule::Median, Rule::Bulyan] {
+            let liars = 1;
+            let refused = Err(Refused::VariatesUnderRule { rule });
+            check(
+                Combination {
+                    rule,
+                    liars,
+                    ..plain()
+                },
+                refused,
+            );
+        }
+        let noisy = Combination {
+            noise: Noise::Central,
+            ..plain()
+        };
+        check(noisy, Err(Refused::VariatesUnderNoise));
+        let packed = Combination {
+            compression: Compression::Quantised,
+            ..plain()
+        };
+        check(packed, Err(Refused::VariatesCompressed));
+        let proximal = Combination {
+            proximal: true,
+            ..plain()
+        };
+        check(proximal, Err(Refused::VariatesProximal));
+        assert_eq!(proximal.check(), Ok(()), "FedProx alone");
+        let buffered = Combination {
+            buffered: true,
+            ..plain()
+        };
+        check(buffered, Err(Refused::VariatesBuffered));
     }
 }

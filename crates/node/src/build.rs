@@ -193,6 +193,8 @@ impl Parts {
             },
             privacy: config.learning.privacy(),
             codec: config.learning.codec(shape.parameter_count()),
+            weights: shape.parameter_count(),
+            variates: config.learning.has_variates(),
         };
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(windows));

@@ -261,6 +261,7 @@ impl World {
                     cohort: cohort.clone(),
                     secure: secure.clone(),
                     codec: None,
+                    carried: Default::default(),
                 };
                 self.feed_participant(n, opened)?;
                 let by = record.proposer.clone();
@@ -272,6 +273,7 @@ impl World {
                         cohort,
                         by,
                         secure,
+                        carried: Default::default(),
                     },
                 )
             }

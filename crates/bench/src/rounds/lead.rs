@@ -136,6 +136,7 @@ impl Ledger {
             cohort,
             by: aggregator(),
             secure: secure(round, algorithm, self.cohort),
+            carried: Default::default(),
         };
         self.aggregator.send(opened).await?;
         let closing = loop {

@@ -4,6 +4,7 @@ use crate::compression::DecodeError;
 use crate::optimizer::ServerOptimizer;
 use crate::privacy::budget::Spent;
 use crate::robust::Rule;
+use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -128,6 +129,8 @@ pub enum Input {
         by: NodeId,
         /// What it takes to aggregate it securely; `None`: updates come in clear.
         secure: Option<Arc<SecureRound>>,
+        /// What its vectors are.
+        carried: Carried,
     },
     /// `Act::RoundClosed` took effect.
     Closed {

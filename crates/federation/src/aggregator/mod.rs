@@ -24,6 +24,7 @@ pub use private::Privacy;
 
 use crate::cohort::Stragglers;
 use crate::optimizer::Moments;
+use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
 use machine::{Instant, Machine, Overload};
 use private::{Made, Private};
@@ -170,7 +171,7 @@ impl Aggregator {
         (round, model): (Round, Digest),
         cohort: Vec<NodeId>,
         by: &NodeId,
-        secure: Option<Arc<SecureRound>>,
+        (secure, carried): (Option<Arc<SecureRound>>, Carried),
         out: &mut Vec<Output>,
     ) {
         self.open = Some(round);
@@ -190,7 +191,8 @@ impl Aggregator {
             .filter(|held| ours && held.digest == model)
         {
             Some(base) => {
-                let length = base.parameters.len();
+                let start = carried.start(&base.parameters);
+                let length = start.len();
                 let private = |secure: &Arc<SecureRound>| secure.terms.treatment.is_private();
                 if self.config.privacy.is_some() && !secure.as_ref().is_none_or(private) {
                     let reason = "its noise has no place in the terms of the secure round";
@@ -207,6 +209,8 @@ impl Aggregator {
                 let open = OpenRound {
                     round,
                     base,
+                    start,
+                    members: carried.members(),
                     cohort: cohort.into_iter().collect(),
                     updates: Default::default(),
                     declined: Default::default(),
@@ -343,8 +347,9 @@ impl Machine for Aggregator {
                 cohort,
                 by,
                 secure,
+                carried,
             } => {
-                self.opened(now, (round, model), cohort, &by, secure, out);
+                self.opened(now, (round, model), cohort, &by, (secure, carried), out);
             }
             Input::Closed { round, model } => self.closed(now, round, model, out),
             Input::Abandoned { round } => self.ended(now, round),

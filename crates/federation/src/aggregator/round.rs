@@ -2,8 +2,9 @@
 
 use super::secure::SecureOpen;
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
-use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
+use crate::fedavg::{self, Aggregate, AggregateError, Contribution, Mean};
 use crate::optimizer::Moments;
+use crate::scaffold;
 use machine::Instant;
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,10 @@ pub(super) struct Model {
 pub(super) struct OpenRound {
     pub(super) round: Round,
     pub(super) base: Model,
+    /// What the updates are differences from: the base, with or without what stands behind its weights.
+    pub(super) start: Arc<Vec<f32>>,
+    /// N, where members have variates.
+    pub(super) members: Option<usize>,
     pub(super) cohort: BTreeSet<NodeId>,
     /// By node, so that the order of summation does not depend on the order of arrival.
     pub(super) updates: BTreeMap<NodeId, Update>,
@@ -73,7 +78,7 @@ impl OpenRound {
                 found: update.base,
             });
         }
-        let expected = self.base.parameters.len();
+        let expected = self.start.len();
         let found = update.delta.len();
         if found != expected {
             return Err(RefusedUpdate::WrongLength { expected, found });
@@ -131,18 +136,51 @@ impl OpenRound {
         config: &Config,
         moments: Option<&Moments>,
     ) -> Result<(Aggregate, Moments), AggregateError> {
-        let parts: Vec<_> = self
-            .updates
-            .values()
-            .map(|update| Contribution {
+        fn part(update: &Update, weight: u64) -> Contribution<'_> {
+            Contribution {
                 delta: &update.delta,
-                examples: update.examples,
+                examples: weight,
                 loss: update.loss,
-            })
-            .collect();
-        let base = &self.base.parameters;
-        let mean = fedavg::combine((config.rule, config.liars), base.len(), &parts)?;
-        fedavg::step(config.optimizer, base, &mean, moments)
+            }
+        }
+        let length = self.start.len();
+        let by = (config.rule, config.liars);
+        let mean = match self.members {
+            None => {
+                let parts = self.updates.values().map(|u| part(u, u.examples));
+                fedavg::combine(by, length, &parts.collect::<Vec<_>>())?
+            }
+            // Each variate counts once in the mean of all, and so does the step that goes with it.
+            Some(_) => {
+                let parts = self.updates.values().map(|update| part(update, 1));
+                let mean = fedavg::combine(by, length, &parts.collect::<Vec<_>>())?;
+                // At most `MAX_EXAMPLES` each, of fewer participants than there are addresses.
+                let examples: u64 = self.updates.values().map(|update| update.examples).sum();
+                Mean { examples, ..mean }
+            }
+        };
+        self.step(config, &mean, self.updates.len(), moments)
+    }
+
+    /// The server's step along the mean of so many updates.
+    pub(super) fn step(
+        &self,
+        config: &Config,
+        mean: &Mean,
+        updates: usize,
+        moments: Option<&Moments>,
+    ) -> Result<(Aggregate, Moments), AggregateError> {
+        let Some(members) = self.members else {
+            return fedavg::step(config.optimizer, &self.start, mean, moments);
+        };
+        let rate = config.optimizer.learning_rate();
+        let parameters = scaffold::step(&self.start, &mean.delta, (updates, members), rate)?;
+        let made = fedavg::finite(Aggregate {
+            parameters,
+            examples: mean.examples,
+            loss: mean.loss,
+        })?;
+        Ok((made, Moments::default()))
     }
 
     /// Why too few updates came in.

@@ -49,7 +49,7 @@ impl Aggregator {
             loss,
         } = packed;
         let length = match &self.phase {
-            Phase::Collecting(open) if open.round == round => Some(open.base.parameters.len()),
+            Phase::Collecting(open) if open.round == round => Some(open.start.len()),
             Phase::Collecting(_)
             | Phase::Waiting { .. }
             | Phase::Opening { .. }

@@ -91,6 +91,7 @@ impl Bench {
                 cohort,
                 by: name(0),
                 secure: None,
+                carried: Default::default(),
             },
             Act::RoundClosed { round, model, .. } => Input::Closed { round, model },
             Act::RoundAbandoned { round, .. } => Input::Abandoned { round },
@@ -430,6 +431,7 @@ fn a_late_round_of_the_former_leader_is_ended_too() {
         cohort: vec![name(1), name(2)],
         by: name(1),
         secure: None,
+        carried: Default::default(),
     });
     assert_eq!(
         out,

@@ -161,6 +161,7 @@ impl World {
                     cohort,
                     by,
                     secure: None,
+                    carried: Default::default(),
                 }
             }
             Act::PrivacySpent {

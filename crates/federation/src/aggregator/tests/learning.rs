@@ -129,6 +129,7 @@ impl House {
                 cohort,
                 by: name(0),
                 secure: None,
+                carried: Default::default(),
             }),
             Act::RoundClosed { round, model, .. } => self.feed(Input::Closed { round, model }),
             Act::RoundAbandoned { round, .. } => self.feed(Input::Abandoned { round }),

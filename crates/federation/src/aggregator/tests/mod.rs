@@ -5,3 +5,4 @@ mod private;
 mod secure;
 mod selected;
 mod together;
+mod variates;
