@@ -5,6 +5,7 @@ use crate::check::Problems;
 use federation::cohort::Selection;
 use federation::combination::{Aggregation, Combination, Compression, Noise, Refused};
 use federation::compression::{Codec, Rounding};
+use federation::fedbuff::Buffer;
 use federation::optimizer::{Adaptive, ServerOptimizer};
 use federation::privacy::Unusable;
 use federation::privacy::budget::Budget;
@@ -139,6 +140,32 @@ pub enum UpdateCompression {
     },
 }
 
+/// `learning.buffer`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateBuffer {
+    /// So many updates make a model.
+    pub size: usize,
+    /// They may start from models that are so much older than the newest.
+    pub max_staleness: usize,
+}
+
+impl Default for UpdateBuffer {
+    fn default() -> Self {
+        let Buffer {
+            size,
+            max_staleness,
+        } = Buffer::default();
+        Self {
+            size,
+            max_staleness,
+        }
+    }
+}
+
+/// Most models that are remembered for updates from them: an update from an older one has a tenth of the weight.
+const MAX_STALENESS: usize = 100;
+
 /// Fewest participants of a secure round.
 pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;
 
@@ -152,8 +179,11 @@ impl Learning {
     pub fn is_secure(&self) -> bool {
         let sums_suffice = self.robust.rule == RuleKind::Mean && self.privacy.is_none();
         let sums_wanted = self.secure_groups > 1 || self.noise() == Noise::Distributed;
-        self.secure_aggregation
-            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT && (sums_suffice || sums_wanted))
+        self.secure_aggregation.unwrap_or(
+            self.min_cohort >= MIN_SECURE_COHORT
+                && self.buffer.is_none()
+                && (sums_suffice || sums_wanted),
+        )
     }
 
     fn noise(&self) -> Noise {
@@ -267,6 +297,14 @@ impl Learning {
         (rule, self.robust.f)
     }
 
+    /// How updates are taken as they come; `None`: each belongs to one round.
+    pub fn buffer(&self) -> Option<Buffer> {
+        self.buffer.map(|buffer| Buffer {
+            size: buffer.size,
+            max_staleness: buffer.max_staleness,
+        })
+    }
+
     /// Who is asked.
     pub fn selection(&self) -> Selection {
         Selection {
@@ -345,7 +383,8 @@ impl Learning {
                 Some(UpdateCompression::Quantised { .. }) => Compression::Quantised,
                 Some(UpdateCompression::TopK { .. }) => Compression::TopK,
             },
-            buffered: false,
+            buffered: self.buffer.is_some(),
+            selected: self.selection() != Selection::default(),
             variates: self.has_variates(),
             proximal: self.proximal_mu > 0.0,
         };
@@ -372,6 +411,20 @@ impl Learning {
             self.server_momentum.unwrap_or_default(),
             "0 or absent with optimizer = \"scaffold\": momentum would not survive a change of the leader, as the variates do",
         );
+        if let Some(buffer) = self.buffer {
+            found.require(
+                buffer.size >= self.min_cohort,
+                "learning.buffer.size",
+                buffer.size,
+                "at least learning.min_cohort, or no round would close",
+            );
+            found.require(
+                buffer.max_staleness <= MAX_STALENESS,
+                "learning.buffer.max_staleness",
+                buffer.max_staleness,
+                "at most 100 models",
+            );
+        }
         self.check_compression(found);
         self.check_privacy(found);
     }
@@ -392,11 +445,17 @@ impl Learning {
             Refused::NoiseInClear => ("learning.privacy.noise", "distributed".to_owned()),
             Refused::TopKUnderMasks
             | Refused::QuantisedUnderMasks
-            | Refused::BufferedUnderMasks
-            | Refused::BufferedNoise
             | Refused::VariatesCompressed => {
                 ("learning.compression", format!("{:?}", self.compression))
             }
+            Refused::BufferedUnderMasks
+            | Refused::BufferedNoise
+            | Refused::BufferedUnderRule { .. }
+            | Refused::BufferedCompressed
+            | Refused::BufferedCohort => (
+                "learning.buffer",
+                format!("{:?}", self.buffer.unwrap_or_default()),
+            ),
             Refused::VariatesUnderRule { .. } => {
                 let (rule, liars) = self.rule();
                 ("learning.robust", format!("{rule} with f = {liars}"))

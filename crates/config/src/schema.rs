@@ -1,7 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
-use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust, UpdateCompression};
+use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust, UpdateBuffer, UpdateCompression};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -357,6 +357,8 @@ pub struct Learning {
     pub privacy: Option<Privacy>,
     /// Smaller updates; absent: whole ones.
     pub compression: Option<UpdateCompression>,
+    /// Updates as they come, from earlier models, too; absent: a round waits for its own. The same on all nodes.
+    pub buffer: Option<UpdateBuffer>,
 }
 
 /// `[alerts]`
@@ -479,6 +481,7 @@ impl Default for Learning {
             robust: Robust::default(),
             privacy: None,
             compression: None,
+            buffer: None,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | distributed noise | refused | yes | refused: made for one sum |
 //! | quantisation | yes | refused | refused |
 //! | top-k | yes | refused | refused |
-//! | buffered asynchronous rounds | yes | refused | refused |
+//! | buffered rounds, mean only | yes | refused | refused |
 //! | control variates (SCAFFOLD), mean only | yes | yes | yes |
 //!
 //! With control variates go neither other rules, noise, compression nor a proximal term: each of them would make the
@@ -79,8 +79,10 @@ pub struct Combination {
     pub noise: Noise,
     /// How updates travel.
     pub compression: Compression,
-    /// Updates are taken as they come (`fedbuff`), not in rounds.
+    /// Updates are taken as they come, from earlier models, too (`fedbuff`).
     pub buffered: bool,
+    /// Part of the members are asked in a round.
+    pub selected: bool,
     /// Participants and server have control variates (`scaffold`).
     pub variates: bool,
     /// FedProx pulls local steps to the base.
@@ -146,14 +148,32 @@ pub enum Refused {
     QuantisedUnderMasks,
     /// Masks are agreed on by a cohort.
     #[error(
-        "masks cancel within one cohort of one round, and buffered updates have none; run rounds, or aggregate in clear"
+        "masks cancel within one cohort of one round, and a buffered update may be of an earlier one; aggregate in clear (secure_aggregation = false), or take no updates from earlier models (no learning.buffer)"
     )]
     BufferedUnderMasks,
-    /// The accountant counts rounds.
+    /// The accountant charges who is asked.
     #[error(
-        "the privacy accountant counts rounds, and buffered updates have none; run rounds, or turn privacy off"
+        "the noise of differential privacy is made for a mean in which everyone has the same weight, and buffered updates have less the older they are; turn privacy off, or take no updates from earlier models (no learning.buffer)"
     )]
     BufferedNoise,
+    /// A rule compares what is alike.
+    #[error(
+        "{rule} takes updates that are unlike the others for lies, and those from earlier models are unlike them; use rule = \"mean\", or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedUnderRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// What is left out is in the next update.
+    #[error(
+        "what a smaller update leaves out is kept by the round that it is for, and a buffered update may count in a later one; turn compression off, or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedCompressed,
+    /// Who is late is to be in the round that is open.
+    #[error(
+        "a buffered update counts in the round that is open when it is made, so everybody has to be asked in every round; leave cohort_fraction, cohort_size and over_selection at their defaults, or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedCohort,
     /// A rule makes another vector of the variates than their mean.
     #[error(
         "the server's control variate of SCAFFOLD is the mean of all participants', and {rule} would make it something else; use rule = \"mean\", or another optimizer"
@@ -198,10 +218,34 @@ impl Combination {
             Compression::Quantised if masked => return Err(Refused::QuantisedUnderMasks),
             Compression::None | Compression::Quantised | Compression::TopK => {}
         }
-        if self.buffered && masked {
-            return Err(Refused::BufferedUnderMasks);
+        if self.buffered {
+            self.check_buffered(masked)?;
         }
         self.check_variates()
+    }
+
+    fn check_buffered(&self, masked: bool) -> Result<(), Refused> {
+        if masked {
+            return Err(Refused::BufferedUnderMasks);
+        }
+        match self.rule {
+            Rule::Mean => {}
+            rule @ (Rule::NormClip { .. }
+            | Rule::Median
+            | Rule::TrimmedMean
+            | Rule::GeometricMedian
+            | Rule::Krum
+            | Rule::MultiKrum
+            | Rule::Bulyan) => return Err(Refused::BufferedUnderRule { rule }),
+        }
+        match self.compression {
+            Compression::None => {}
+            Compression::Quantised | Compression::TopK => return Err(Refused::BufferedCompressed),
+        }
+        match self.selected {
+            true => Err(Refused::BufferedCohort),
+            false => Ok(()),
+        }
     }
 
     fn check_variates(&self) -> Result<(), Refused> {
@@ -319,6 +363,7 @@ mod tests {
             noise: Noise::None,
             compression: Compression::None,
             buffered: false,
+            selected: false,
             variates: false,
             proximal: false,
         }
@@ -435,13 +480,33 @@ mod tests {
             packed(Compression::Quantised, ONE_SUM),
             Err(Refused::QuantisedUnderMasks),
         );
-        check(
-            Combination {
+        let buffered = |combination: Combination, expected: Result<(), Refused>| {
+            let with = Combination {
                 buffered: true,
-                ..packed(Compression::None, ONE_SUM)
-            },
+                ..combination
+            };
+            check(with, expected);
+        };
+        buffered(plain(), Ok(()));
+        buffered(
+            packed(Compression::None, ONE_SUM),
             Err(Refused::BufferedUnderMasks),
         );
+        buffered(
+            packed(Compression::TopK, Aggregation::Clear),
+            Err(Refused::BufferedCompressed),
+        );
+        let clipped = Combination {
+            rule: CLIP,
+            ..plain()
+        };
+        buffered(clipped, Err(Refused::BufferedUnderRule { rule: CLIP }));
+        let selected = Combination {
+            selected: true,
+            ..plain()
+        };
+        buffered(selected, Err(Refused::BufferedCohort));
+        check(selected, Ok(()));
     }
 
     #[test]

@@ -328,6 +328,7 @@ impl Tail {
                     .post(Aggregation::Closed {
                         round: *round,
                         model: *model,
+                        participants: participants.clone(),
                     })
                     .await?;
                 self.custodian

@@ -295,7 +295,12 @@ impl World {
                 })?;
                 let counted = participants.contains(&name(n));
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
-                self.feed_aggregator(n, federation::Input::Closed { round, model })?;
+                let closed = federation::Input::Closed {
+                    round,
+                    model,
+                    participants,
+                };
+                self.feed_aggregator(n, closed)?;
                 self.feed_custodian(n, custody::Input::RoundClosed { round })
             }
             (Act::RoundAbandoned { round, .. }, Applied::Effective) => {

@@ -1,8 +1,10 @@
 //! One open round: who was asked, who answered, what is valid.
 
+use super::buffered::Buffered;
 use super::secure::SecureOpen;
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution, Mean};
+use crate::fedbuff;
 use crate::optimizer::Moments;
 use crate::scaffold;
 use machine::Instant;
@@ -28,6 +30,8 @@ pub(super) struct OpenRound {
     pub(super) cohort: BTreeSet<NodeId>,
     /// By node, so that the order of summation does not depend on the order of arrival.
     pub(super) updates: BTreeMap<NodeId, Update>,
+    /// How old the models are that they started from, where that may differ.
+    pub(super) ages: BTreeMap<NodeId, usize>,
     pub(super) declined: BTreeMap<NodeId, String>,
     /// Where the updates come masked, and only their sum is seen.
     pub(super) secure: Option<SecureOpen>,
@@ -42,9 +46,14 @@ pub(super) enum Taken {
 }
 
 impl OpenRound {
-    pub(super) fn take(&mut self, update: Update, config: &Config) -> Result<Taken, RefusedUpdate> {
+    pub(super) fn take(
+        &mut self,
+        update: Update,
+        config: &Config,
+        buffered: Option<&Buffered>,
+    ) -> Result<Taken, RefusedUpdate> {
         let Update { round, node, .. } = &update;
-        if *round != self.round {
+        if *round > self.round || (*round < self.round && buffered.is_none()) {
             return Err(RefusedUpdate::NotOpen { round: *round });
         }
         if !self.cohort.contains(node) {
@@ -65,19 +74,26 @@ impl OpenRound {
             }
             return Ok(Taken::Repeated);
         }
+        let age = match buffered {
+            None if update.base == self.base.digest => 0,
+            None => {
+                return Err(RefusedUpdate::WrongBase {
+                    expected: self.base.digest,
+                    found: update.base,
+                });
+            }
+            Some(buffered) => buffered.age(&update)?,
+        };
         self.check_numbers(&update, config)?;
         self.declined.remove(node);
+        if buffered.is_some() {
+            self.ages.insert(node.clone(), age);
+        }
         self.updates.insert(node.clone(), update);
         Ok(Taken::Counted)
     }
 
     fn check_numbers(&self, update: &Update, config: &Config) -> Result<(), RefusedUpdate> {
-        if update.base != self.base.digest {
-            return Err(RefusedUpdate::WrongBase {
-                expected: self.base.digest,
-                found: update.base,
-            });
-        }
         let expected = self.start.len();
         let found = update.delta.len();
         if found != expected {
@@ -124,7 +140,10 @@ impl OpenRound {
     /// come back before the end.)
     pub(super) fn complete(&self, up: &BTreeSet<NodeId>, config: &Config) -> bool {
         let min_cohort = config.min_cohort;
-        let enough = config.selection.enough(self.cohort.len(), min_cohort);
+        let enough = match config.buffer {
+            None => config.selection.enough(self.cohort.len(), min_cohort),
+            Some(buffer) => buffer.size,
+        };
         self.silent().next().is_none()
             || self.updates.len() >= enough
             || (self.updates.len() >= min_cohort && self.silent().all(|node| !up.contains(node)))
@@ -146,6 +165,7 @@ impl OpenRound {
         let length = self.start.len();
         let by = (config.rule, config.liars);
         let mean = match self.members {
+            None if config.buffer.is_some() => self.discounted(),
             None => {
                 let parts = self.updates.values().map(|u| part(u, u.examples));
                 fedavg::combine(by, length, &parts.collect::<Vec<_>>())?
@@ -160,6 +180,29 @@ impl OpenRound {
             }
         };
         self.step(config, &mean, self.updates.len(), moments)
+    }
+
+    /// (1/K)·Σ s(τᵢ)·Δᵢ.
+    fn discounted(&self) -> Mean {
+        let mut delta = vec![0.0; self.start.len()];
+        let share = (self.updates.len() as f64).recip();
+        for (node, update) in &self.updates {
+            let age = self.ages.get(node).copied().unwrap_or_default();
+            let weight = share * fedbuff::weight(age);
+            for (sum, delta) in delta.iter_mut().zip(&update.delta) {
+                *sum += weight * f64::from(*delta);
+            }
+        }
+        let examples: u64 = self.updates.values().map(|update| update.examples).sum();
+        let losses = self.updates.values().map(|update| {
+            let weight = update.examples as f64 / examples as f64;
+            weight * update.loss
+        });
+        Mean {
+            delta,
+            examples,
+            loss: losses.sum(),
+        }
     }
 
     /// The server's step along the mean of so many updates.
@@ -181,6 +224,19 @@ impl OpenRound {
             loss: mean.loss,
         })?;
         Ok((made, Moments::default()))
+    }
+
+    /// For the log: the ledger says who counts, and not how old the model was.
+    pub(super) fn tell_ages(&self) -> Option<String> {
+        let old = self.ages.iter().filter(|(_, age)| **age > 0);
+        let old: Vec<String> = old.map(|(node, age)| format!("{node} by {age}")).collect();
+        let round = self.round;
+        (!old.is_empty()).then(|| {
+            format!(
+                "round {round} counts updates from earlier models: {}",
+                old.join(", ")
+            )
+        })
     }
 
     /// Why too few updates came in.

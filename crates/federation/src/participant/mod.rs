@@ -1,5 +1,6 @@
 //! The participant: trains when asked by the aggregator and the ledger agrees.
 
+mod buffered;
 mod io;
 mod packed;
 mod secure;
@@ -10,10 +11,12 @@ mod variate;
 pub use io::{ParticipantInput, ParticipantOutput, Remembered};
 
 use crate::compression::{Codec, Feedback};
+use crate::fedbuff::{Bases, Buffer};
 use crate::memory::Memory;
 use crate::model_digest;
 use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
+use buffered::Offers;
 use machine::{Instant, Machine, Overload};
 use secure::Secure;
 use std::sync::Arc;
@@ -43,6 +46,8 @@ struct Job {
     codec: Option<Codec>,
     /// In a round of SCAFFOLD.
     variate: Option<Variate>,
+    /// Rounds that its answer was sent for, where these may be later ones.
+    offers: Offers,
 }
 
 impl Job {
@@ -84,6 +89,8 @@ pub struct Participant {
     feedback: Feedback,
     /// Its control variate.
     variate: Memory,
+    /// Rounds take updates from earlier models, too.
+    buffered: Option<Bases>,
 }
 
 impl Participant {
@@ -98,7 +105,15 @@ impl Participant {
             secure: None,
             feedback: Feedback::new(),
             variate: Memory::default(),
+            buffered: None,
         }
+    }
+
+    /// One whose training goes on when its round ends, and whose update is for the round that is open then.
+    #[must_use]
+    pub fn buffered(mut self, buffer: Buffer) -> Self {
+        self.buffered = Some(Bases::new(buffer));
+        self
     }
 
     /// One that goes on where a former process ended.
@@ -134,6 +149,9 @@ impl Participant {
     }
 
     fn train(&mut self, request: Request, out: &mut Vec<ParticipantOutput>) {
+        if self.is_busy_for(&request, out) {
+            return;
+        }
         if let Some(job) = self.job.as_mut().filter(|job| job.round == request.round) {
             if job.secure && job.from != request.from {
                 return;
@@ -254,6 +272,7 @@ impl Participant {
             secure: is_secure,
             codec,
             variate,
+            offers: Offers::default(),
         });
     }
 
@@ -295,6 +314,9 @@ impl Participant {
         };
         let frame = answer(self.node.clone(), job.model);
         job.answer = Some(frame.clone());
+        if self.buffered.is_some() {
+            return self.offer(out);
+        }
         out.push(ParticipantOutput::Send {
             to: job.from.clone(),
             frame,
@@ -310,7 +332,9 @@ impl Participant {
             secure.forget(round);
         }
         self.early.take_if(|early| early.round <= round);
-        if self.job.as_ref().is_some_and(|job| job.round <= round) {
+        if self.buffered.is_some() {
+            self.round_over(round, counted, out);
+        } else if self.job.as_ref().is_some_and(|job| job.round <= round) {
             self.cancel(out);
             self.job = None;
         }
@@ -353,8 +377,12 @@ impl Machine for Participant {
                     codec,
                     carried,
                 });
-                if self.job.as_ref().is_some_and(|job| job.round < round) {
-                    self.cancel(out);
+                match &mut self.buffered {
+                    Some(bases) => bases.opened(model),
+                    None if self.job.as_ref().is_some_and(|job| job.round < round) => {
+                        self.cancel(out);
+                    }
+                    None => {}
                 }
                 if let Some(request) = self.early.take_if(|early| early.round <= round) {
                     self.train(request, out);
@@ -363,6 +391,10 @@ impl Machine for Participant {
             ParticipantInput::Ended { round, counted } => self.end(round, counted, out),
             ParticipantInput::Charged { round, charge } => self.charged(round, &charge, out),
             ParticipantInput::RolledBack => {
+                if let Some(bases) = &mut self.buffered {
+                    bases.rolled_back();
+                    self.drop_job(out);
+                }
                 if let Some(open) = &self.open {
                     self.end(open.round, false, out);
                 }

@@ -79,6 +79,7 @@ impl Parts {
         );
         let (training, min_examples) = (self.training(), self.config.learning.min_examples);
         let (updates, corrected) = (self.updates.clone(), self.corrected_training());
+        let (buffer, takes) = (self.config.learning.buffer(), self.takes);
         let shelf = Shelf::of(&self.config.node.data_dir);
         let (identity, ledger) = (self.identity.clone(), self.ledger.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
@@ -94,6 +95,7 @@ impl Parts {
                 config: training,
                 corrected,
                 shelf: shelf.clone(),
+                takes,
                 min_examples,
             };
             // Fresh at each start: what was said in a secure round is forgotten, and the round with it.
@@ -105,6 +107,10 @@ impl Parts {
             // But not what its updates have left behind in the models.
             let remembered = runtime::blocking::in_place(|| shelf.load());
             let participant = remembered.into_iter().fold(participant, Participant::with);
+            let participant = match buffer {
+                Some(buffer) => participant.buffered(buffer),
+                None => participant,
+            };
             async move { Ok((participant, effects)) }
         })
     }
@@ -126,6 +132,7 @@ impl Parts {
                 rule,
                 liars,
                 selection: learning.selection(),
+                buffer: learning.buffer(),
                 privacy: learning.privacy(),
                 min_cohort: learning.min_cohort,
                 deadline: Duration::from_millis(learning.round_timeout_ms),

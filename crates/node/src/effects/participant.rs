@@ -12,6 +12,7 @@ use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use telemetry::windows::Windows;
 use tokio::sync::broadcast;
 use wire::secure::{Secret, SecureStep};
@@ -39,6 +40,8 @@ pub struct ParticipantEffects {
     pub config: TrainConfig,
     /// How to train with gradients that are corrected.
     pub corrected: TrainConfig,
+    /// How long the learner's result is held back.
+    pub takes: Duration,
     /// For the process after this one.
     pub shelf: Shelf,
     /// Fewest rows to take part with.
@@ -90,7 +93,7 @@ impl ParticipantEffects {
             post(to, failed(reason));
             return;
         }
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, takes) = (tokio::runtime::Handle::current(), self.takes);
         let answer = to.clone();
         let made = (self.sent.receiver_count() > 0).then(|| self.made.clone());
         let config = TrainConfig {
@@ -128,6 +131,9 @@ impl ParticipantEffects {
                     },
                 };
                 runtime.spawn(async move {
+                    if !takes.is_zero() {
+                        tokio::time::sleep(takes).await;
+                    }
                     let _ = answer.post(input).await;
                 });
             }),

@@ -93,7 +93,16 @@ impl Bench {
                 secure: None,
                 carried: Default::default(),
             },
-            Act::RoundClosed { round, model, .. } => Input::Closed { round, model },
+            Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            } => Input::Closed {
+                round,
+                model,
+                participants,
+            },
             Act::RoundAbandoned { round, .. } => Input::Abandoned { round },
             other => panic!("not an act of an aggregator: {other:?}"),
         };
@@ -459,7 +468,8 @@ fn a_round_closed_with_another_model_is_not_published_as_ours() {
     assert_eq!(
         bench.feed(Input::Closed {
             round: Round(1),
-            model: other
+            model: other,
+            participants: Vec::new(),
         }),
         [""; 0]
     );

@@ -1,4 +1,5 @@
 mod alone;
+mod buffered;
 mod charged;
 mod learning;
 mod private;
