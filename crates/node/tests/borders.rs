@@ -96,6 +96,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
     let config = TrainConfig {
         epochs: 2,
         batch: 64,
+        optimizer: learn::Optimizer::Adam,
         learning_rate: 1e-3,
         seed: 1,
         proximal: None,

@@ -218,6 +218,9 @@ fn steps_by_hand() {
     hand.bases.insert(Round(2), hand.bases[&Round(1)]);
     hand.update(1, 2, 1.0);
     let last = hand.notes.last().expect("it is refused");
-    assert!(last.contains("none of the last 2 that rounds started from"), "{last}");
+    assert!(
+        last.contains("none of the last 2 that rounds started from"),
+        "{last}"
+    );
     assert_eq!(hand.aggregator.counters().refused, 2);
 }
