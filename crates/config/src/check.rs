@@ -454,7 +454,9 @@ impl Config {
             "between 1 and 100",
         );
         found.require(
-            learning.learning_rate > 0.0 && learning.learning_rate <= 1.0,
+            learning
+                .learning_rate
+                .is_none_or(|rate| rate > 0.0 && rate <= 1.0),
             "learning.learning_rate",
             learning.learning_rate,
             "above 0 and at most 1",

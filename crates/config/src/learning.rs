@@ -5,6 +5,7 @@ use crate::check::Problems;
 use federation::cohort::Selection;
 use federation::combination::{Aggregation, Combination, Compression, Noise, Refused};
 use federation::compression::{Codec, Rounding};
+use federation::fedbuff::Buffer;
 use federation::optimizer::{Adaptive, ServerOptimizer};
 use federation::privacy::Unusable;
 use federation::privacy::budget::Budget;
@@ -38,6 +39,8 @@ pub enum OptimizerKind {
     FedYogi,
     /// A step of its own for every parameter.
     FedAdam,
+    /// The mean itself, with control variates that take back how participants' own data pull them apart.
+    Scaffold,
 }
 
 /// How updates become one.
@@ -137,16 +140,50 @@ pub enum UpdateCompression {
     },
 }
 
+/// `learning.buffer`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateBuffer {
+    /// So many updates make a model.
+    pub size: usize,
+    /// They may start from models that are so much older than the newest.
+    pub max_staleness: usize,
+}
+
+impl Default for UpdateBuffer {
+    fn default() -> Self {
+        let Buffer {
+            size,
+            max_staleness,
+        } = Buffer::default();
+        Self {
+            size,
+            max_staleness,
+        }
+    }
+}
+
+/// Most models that are remembered for updates from them: an update from an older one has a tenth of the weight.
+const MAX_STALENESS: usize = 100;
+
 /// Fewest participants of a secure round.
 pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;
+
+/// Adam's, unless configured.
+const ADAM_LEARNING_RATE: f64 = 2e-3;
+/// That of plain gradient descent, unless configured: larger, for it has no step of its own for every parameter.
+const SGD_LEARNING_RATE: f64 = 0.05;
 
 impl Learning {
     /// Whether rounds are to be secure, once all members can take part in such.
     pub fn is_secure(&self) -> bool {
         let sums_suffice = self.robust.rule == RuleKind::Mean && self.privacy.is_none();
         let sums_wanted = self.secure_groups > 1 || self.noise() == Noise::Distributed;
-        self.secure_aggregation
-            .unwrap_or(self.min_cohort >= MIN_SECURE_COHORT && (sums_suffice || sums_wanted))
+        self.secure_aggregation.unwrap_or(
+            self.min_cohort >= MIN_SECURE_COHORT
+                && self.buffer.is_none()
+                && (sums_suffice || sums_wanted),
+        )
     }
 
     fn noise(&self) -> Noise {
@@ -210,7 +247,7 @@ impl Learning {
         };
         let usual = Adaptive::default().beta1;
         match self.optimizer {
-            OptimizerKind::FedAvg => ServerOptimizer::FedAvg {
+            OptimizerKind::FedAvg | OptimizerKind::Scaffold => ServerOptimizer::FedAvg {
                 learning_rate: self.server_learning_rate.unwrap_or(1.0),
                 momentum: self.server_momentum.unwrap_or(0.0),
             },
@@ -219,6 +256,28 @@ impl Learning {
             OptimizerKind::FedYogi => ServerOptimizer::FedYogi(adaptive(usual)),
             OptimizerKind::FedAdam => ServerOptimizer::FedAdam(adaptive(usual)),
         }
+    }
+
+    /// Whether rounds are to have control variates, once all members can take part in such.
+    pub fn has_variates(&self) -> bool {
+        match self.optimizer {
+            OptimizerKind::Scaffold => true,
+            OptimizerKind::FedAvg
+            | OptimizerKind::FedAdagrad
+            | OptimizerKind::FedYogi
+            | OptimizerKind::FedAdam => false,
+        }
+    }
+
+    /// Step size of Adam, by which rounds train that have no control variates, and a node makes a model its own.
+    pub fn adam_learning_rate(&self) -> f64 {
+        let configured = self.learning_rate.filter(|_| !self.has_variates());
+        configured.unwrap_or(ADAM_LEARNING_RATE)
+    }
+
+    /// Step size of plain gradient descent, by which rounds train that have control variates.
+    pub fn sgd_learning_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(SGD_LEARNING_RATE)
     }
 
     /// How updates become one, and how many of them may be lies.
@@ -236,6 +295,14 @@ impl Learning {
             RuleKind::Bulyan => Rule::Bulyan,
         };
         (rule, self.robust.f)
+    }
+
+    /// How updates are taken as they come; `None`: each belongs to one round.
+    pub fn buffer(&self) -> Option<Buffer> {
+        self.buffer.map(|buffer| Buffer {
+            size: buffer.size,
+            max_staleness: buffer.max_staleness,
+        })
     }
 
     /// Who is asked.
@@ -316,7 +383,10 @@ impl Learning {
                 Some(UpdateCompression::Quantised { .. }) => Compression::Quantised,
                 Some(UpdateCompression::TopK { .. }) => Compression::TopK,
             },
-            buffered: false,
+            buffered: self.buffer.is_some(),
+            selected: self.selection() != Selection::default(),
+            variates: self.has_variates(),
+            proximal: self.proximal_mu > 0.0,
         };
         if let Err(refused) = combination.check() {
             let (key, value) = self.to_blame(&refused);
@@ -335,6 +405,26 @@ impl Learning {
             self.secure_groups,
             "1 where rounds are not secure: updates are compared one by one there",
         );
+        found.require(
+            !self.has_variates() || self.server_momentum.unwrap_or(0.0) == 0.0,
+            "learning.server_momentum",
+            self.server_momentum.unwrap_or_default(),
+            "0 or absent with optimizer = \"scaffold\": momentum would not survive a change of the leader, as the variates do",
+        );
+        if let Some(buffer) = self.buffer {
+            found.require(
+                buffer.size >= self.min_cohort,
+                "learning.buffer.size",
+                buffer.size,
+                "at least learning.min_cohort, or no round would close",
+            );
+            found.require(
+                buffer.max_staleness <= MAX_STALENESS,
+                "learning.buffer.max_staleness",
+                buffer.max_staleness,
+                "at most 100 models",
+            );
+        }
         self.check_compression(found);
         self.check_privacy(found);
     }
@@ -355,8 +445,30 @@ impl Learning {
             Refused::NoiseInClear => ("learning.privacy.noise", "distributed".to_owned()),
             Refused::TopKUnderMasks
             | Refused::QuantisedUnderMasks
-            | Refused::BufferedUnderMasks
-            | Refused::BufferedNoise => ("learning.compression", format!("{:?}", self.compression)),
+            | Refused::VariatesCompressed => {
+                ("learning.compression", format!("{:?}", self.compression))
+            }
+            Refused::BufferedUnderMasks
+            | Refused::BufferedNoise
+            | Refused::BufferedUnderRule { .. }
+            | Refused::BufferedCompressed
+            | Refused::BufferedCohort => (
+                "learning.buffer",
+                format!("{:?}", self.buffer.unwrap_or_default()),
+            ),
+            Refused::VariatesUnderRule { .. } => {
+                let (rule, liars) = self.rule();
+                ("learning.robust", format!("{rule} with f = {liars}"))
+            }
+            Refused::VariatesUnderNoise => {
+                let clip = self.privacy.map(|privacy| privacy.clip);
+                (
+                    "learning.privacy",
+                    format!("clip = {}", clip.unwrap_or_default()),
+                )
+            }
+            Refused::VariatesProximal => ("learning.proximal_mu", self.proximal_mu.to_string()),
+            Refused::VariatesBuffered => ("learning.optimizer", "scaffold".to_owned()),
         }
     }
 

@@ -19,7 +19,7 @@ pub use kafka::{
     Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaAccess, KafkaSasl, SaslMechanism,
 };
 pub use learning::{
-    ModelKind, NoiseKind, OptimizerKind, Privacy, Robust, RuleKind, UpdateCompression,
+    ModelKind, NoiseKind, OptimizerKind, Privacy, Robust, RuleKind, UpdateBuffer, UpdateCompression,
 };
 pub use schema::{
     Alerts, Cluster, Config, Detection, Device, Feed, FeedFields, Keys, Learning, MailProfile,

@@ -1,7 +1,7 @@
 //! The keys, their types and their defaults.
 
 use crate::kafka::{Export, FeedOutOfRange, FeedRegistry, FeedStart, KafkaSasl};
-use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust, UpdateCompression};
+use crate::learning::{ModelKind, OptimizerKind, Privacy, Robust, UpdateBuffer, UpdateCompression};
 use crate::space::Dds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -316,8 +316,9 @@ pub struct Learning {
     pub pause_ms: u64,
     /// Passes over the local examples in a round.
     pub local_epochs: usize,
-    /// Adam step size.
-    pub learning_rate: f64,
+    /// Step size of local training; absent: 0.002 of Adam, with `optimizer = "scaffold"` 0.05 of plain gradient
+    /// descent.
+    pub learning_rate: Option<f64>,
     /// A node joins rounds once it holds this many examples.
     pub min_examples: usize,
     /// Examples kept per device.
@@ -335,7 +336,7 @@ pub struct Learning {
     pub secure_aggregation: Option<bool>,
     /// Sums that are seen of a secure round, each of a group of three or more: what `robust` compares.
     pub secure_groups: usize,
-    /// The server's step.
+    /// The server's step, or SCAFFOLD; the same on all nodes.
     pub optimizer: OptimizerKind,
     /// Its size; absent: 1 for `fedavg`, 0.01 for the others.
     pub server_learning_rate: Option<f64>,
@@ -356,6 +357,8 @@ pub struct Learning {
     pub privacy: Option<Privacy>,
     /// Smaller updates; absent: whole ones.
     pub compression: Option<UpdateCompression>,
+    /// Updates as they come, from earlier models, too; absent: a round waits for its own. The same on all nodes.
+    pub buffer: Option<UpdateBuffer>,
 }
 
 /// `[alerts]`
@@ -460,7 +463,7 @@ impl Default for Learning {
             resend_ms: 3_000,
             pause_ms: 60_000,
             local_epochs: 2,
-            learning_rate: 2e-3,
+            learning_rate: None,
             min_examples: 64,
             window: 2_000,
             model: ModelKind::default(),
@@ -478,6 +481,7 @@ impl Default for Learning {
             robust: Robust::default(),
             privacy: None,
             compression: None,
+            buffer: None,
         }
     }
 }

@@ -74,6 +74,41 @@ fn algorithms_are_those_of_today_until_others_are_named() {
 }
 
 #[test]
+fn scaffold_trains_by_plain_gradient_descent_and_nothing_else_does() {
+    let learning = |keys: &str| {
+        let text = GOOD.replace("[[room]]", &format!("[learning]\n{keys}\n[[room]]"));
+        check(&text).unwrap().learning
+    };
+    let plain = learning("");
+    assert!(!plain.has_variates());
+    assert_eq!((plain.adam_learning_rate(), plain.buffer()), (2e-3, None));
+    assert_eq!(learning("learning_rate = 0.01").adam_learning_rate(), 0.01);
+    let scaffold = learning("optimizer = \"scaffold\"\nserver_learning_rate = 0.5");
+    assert!(scaffold.has_variates());
+    assert_eq!(scaffold.server_optimizer().learning_rate(), 0.5);
+    assert_eq!(scaffold.sgd_learning_rate(), 0.05);
+    let scaffold = learning("optimizer = \"scaffold\"\nlearning_rate = 0.1");
+    assert_eq!(scaffold.sgd_learning_rate(), 0.1);
+    assert_eq!(
+        scaffold.adam_learning_rate(),
+        2e-3,
+        "of a node's own models"
+    );
+}
+
+#[test]
+fn a_buffer_makes_rounds_that_are_not_secure() {
+    let text = GOOD.replace(
+        "[[room]]",
+        "[learning]\nmin_cohort = 3\nbuffer = { size = 4 }\n[[room]]",
+    );
+    let learning = check(&text).unwrap().learning;
+    let buffer = learning.buffer().unwrap();
+    assert_eq!((buffer.size, buffer.max_staleness), (4, 10));
+    assert!(!learning.is_secure());
+}
+
+#[test]
 fn complaints_name_the_key_the_value_and_what_would_be_right() {
     let table: &[(&str, &str, &[&str])] = &[
         (
@@ -199,6 +234,55 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
                 "64 bits",
                 "secure_aggregation = false",
             ],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"scaffold\"\nproximal_mu = 0.1\n[[room]]",
+            &["`learning.proximal_mu`", "set learning.proximal_mu = 0"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"scaffold\"\nserver_momentum = 0.9\n[[room]]",
+            &["`learning.server_momentum`", "0.9", "scaffold"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"scaffold\"\nmin_cohort = 3\nrobust = { rule = \"median\", f = 1 }\n[[room]]",
+            &["`learning.robust`", "use rule = \"mean\""],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"scaffold\"\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0 }\n[[room]]",
+            &["`learning.privacy`", "turn privacy off"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\noptimizer = \"scaffold\"\nbuffer = { size = 2 }\n[[room]]",
+            &["`learning.optimizer`", "run SCAFFOLD in rounds"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nbuffer = { size = 2 }\n[[room]]",
+            &[
+                "`learning.buffer.size`",
+                "2",
+                "at least learning.min_cohort",
+            ],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nbuffer = { size = 2, max_staleness = 1000 }\n[[room]]",
+            &["`learning.buffer.max_staleness`", "1000", "at most 100"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nbuffer = { size = 2 }\ncohort_fraction = 0.5\n[[room]]",
+            &["`learning.buffer`", "everybody has to be asked"],
+        ),
+        (
+            "[[room]]",
+            "[learning]\nmin_cohort = 3\nbuffer = { size = 3 }\nsecure_aggregation = true\n[[room]]",
+            &["`learning.buffer`", "secure_aggregation = false"],
         ),
         (
             "[[room]]",

@@ -11,7 +11,11 @@
 //! | distributed noise | refused | yes | refused: made for one sum |
 //! | quantisation | yes | refused | refused |
 //! | top-k | yes | refused | refused |
-//! | buffered asynchronous rounds | yes | refused | refused |
+//! | buffered rounds, mean only | yes | refused | refused |
+//! | control variates (SCAFFOLD), mean only | yes | yes | yes |
+//!
+//! With control variates go neither other rules, noise, compression nor a proximal term: each of them would make the
+//! server's variate something else than the mean of the participants'.
 //!
 //! Groups: a liar spoils the sum of its own group only, so a rule over the sums of g groups needs of g
 //! what it needs of n (Velicheti, Xia, Koyejo 2021, *Secure Byzantine-Robust Distributed Learning via
@@ -75,8 +79,14 @@ pub struct Combination {
     pub noise: Noise,
     /// How updates travel.
     pub compression: Compression,
-    /// Updates are taken as they come (`fedbuff`), not in rounds.
+    /// Updates are taken as they come, from earlier models, too (`fedbuff`).
     pub buffered: bool,
+    /// Part of the members are asked in a round.
+    pub selected: bool,
+    /// Participants and server have control variates (`scaffold`).
+    pub variates: bool,
+    /// FedProx pulls local steps to the base.
+    pub proximal: bool,
 }
 
 /// Why a combination is not to be had; each says what to do instead.
@@ -138,14 +148,60 @@ pub enum Refused {
     QuantisedUnderMasks,
     /// Masks are agreed on by a cohort.
     #[error(
-        "masks cancel within one cohort of one round, and buffered updates have none; run rounds, or aggregate in clear"
+        "masks cancel within one cohort of one round, and a buffered update may be of an earlier one; aggregate in clear (secure_aggregation = false), or take no updates from earlier models (no learning.buffer)"
     )]
     BufferedUnderMasks,
-    /// The accountant counts rounds.
+    /// The accountant charges who is asked.
     #[error(
-        "the privacy accountant counts rounds, and buffered updates have none; run rounds, or turn privacy off"
+        "the noise of differential privacy is made for a mean in which everyone has the same weight, and buffered updates have less the older they are; turn privacy off, or take no updates from earlier models (no learning.buffer)"
     )]
     BufferedNoise,
+    /// A rule compares what is alike.
+    #[error(
+        "{rule} takes updates that are unlike the others for lies, and those from earlier models are unlike them; use rule = \"mean\", or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedUnderRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// What is left out is in the next update.
+    #[error(
+        "what a smaller update leaves out is kept by the round that it is for, and a buffered update may count in a later one; turn compression off, or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedCompressed,
+    /// Who is late is to be in the round that is open.
+    #[error(
+        "a buffered update counts in the round that is open when it is made, so everybody has to be asked in every round; leave cohort_fraction, cohort_size and over_selection at their defaults, or take no updates from earlier models (no learning.buffer)"
+    )]
+    BufferedCohort,
+    /// A rule makes another vector of the variates than their mean.
+    #[error(
+        "the server's control variate of SCAFFOLD is the mean of all participants', and {rule} would make it something else; use rule = \"mean\", or another optimizer"
+    )]
+    VariatesUnderRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// Noise stays in the server's variate.
+    #[error(
+        "the noise of differential privacy would stay in the server's control variate of SCAFFOLD and add up there from round to round, and clipping would make it another mean than that of the participants' variates; turn privacy off, or use another optimizer"
+    )]
+    VariatesUnderNoise,
+    /// Halves of different size.
+    #[error(
+        "weights and control variates of SCAFFOLD differ in size by orders of magnitude, and a smaller update has one scale for both; turn compression off, or use another optimizer"
+    )]
+    VariatesCompressed,
+    /// The steps are no gradients.
+    #[error(
+        "a control variate of SCAFFOLD is the mean of the gradients of local steps, and a proximal term is in those steps, too; set learning.proximal_mu = 0, SCAFFOLD holds participants together itself"
+    )]
+    VariatesProximal,
+    /// An update's age is that of its variates.
+    #[error(
+        "an update from an earlier model brings the change of a control variate that the server's has moved on from; run SCAFFOLD in rounds, or use another optimizer"
+    )]
+    VariatesBuffered,
 }
 
 impl Combination {
@@ -162,10 +218,63 @@ impl Combination {
             Compression::Quantised if masked => return Err(Refused::QuantisedUnderMasks),
             Compression::None | Compression::Quantised | Compression::TopK => {}
         }
-        if self.buffered && masked {
+        if self.buffered {
+            self.check_buffered(masked)?;
+        }
+        self.check_variates()
+    }
+
+    fn check_buffered(&self, masked: bool) -> Result<(), Refused> {
+        if masked {
             return Err(Refused::BufferedUnderMasks);
         }
-        Ok(())
+        match self.rule {
+            Rule::Mean => {}
+            rule @ (Rule::NormClip { .. }
+            | Rule::Median
+            | Rule::TrimmedMean
+            | Rule::GeometricMedian
+            | Rule::Krum
+            | Rule::MultiKrum
+            | Rule::Bulyan) => return Err(Refused::BufferedUnderRule { rule }),
+        }
+        match self.compression {
+            Compression::None => {}
+            Compression::Quantised | Compression::TopK => return Err(Refused::BufferedCompressed),
+        }
+        match self.selected {
+            true => Err(Refused::BufferedCohort),
+            false => Ok(()),
+        }
+    }
+
+    fn check_variates(&self) -> Result<(), Refused> {
+        if !self.variates {
+            return Ok(());
+        }
+        match self.rule {
+            Rule::Mean => {}
+            rule @ (Rule::NormClip { .. }
+            | Rule::Median
+            | Rule::TrimmedMean
+            | Rule::GeometricMedian
+            | Rule::Krum
+            | Rule::MultiKrum
+            | Rule::Bulyan) => return Err(Refused::VariatesUnderRule { rule }),
+        }
+        match self.noise {
+            Noise::None => {}
+            Noise::Central | Noise::Distributed => return Err(Refused::VariatesUnderNoise),
+        }
+        match self.compression {
+            Compression::None => {}
+            Compression::Quantised | Compression::TopK => return Err(Refused::VariatesCompressed),
+        }
+        match (self.proximal, self.buffered) {
+            (true, _) => Err(Refused::VariatesProximal),
+            (false, true) => Err(Refused::VariatesBuffered),
+            (false, false) => Ok(()),
+        }
     }
 
     fn check_aggregation(&self) -> Result<(), Refused> {
@@ -254,6 +363,9 @@ mod tests {
             noise: Noise::None,
             compression: Compression::None,
             buffered: false,
+            selected: false,
+            variates: false,
+            proximal: false,
         }
     }
 
@@ -368,12 +480,87 @@ mod tests {
             packed(Compression::Quantised, ONE_SUM),
             Err(Refused::QuantisedUnderMasks),
         );
-        check(
-            Combination {
+        let buffered = |combination: Combination, expected: Result<(), Refused>| {
+            let with = Combination {
                 buffered: true,
-                ..packed(Compression::None, ONE_SUM)
-            },
+                ..combination
+            };
+            check(with, expected);
+        };
+        buffered(plain(), Ok(()));
+        buffered(
+            packed(Compression::None, ONE_SUM),
             Err(Refused::BufferedUnderMasks),
         );
+        buffered(
+            packed(Compression::TopK, Aggregation::Clear),
+            Err(Refused::BufferedCompressed),
+        );
+        let clipped = Combination {
+            rule: CLIP,
+            ..plain()
+        };
+        buffered(clipped, Err(Refused::BufferedUnderRule { rule: CLIP }));
+        let selected = Combination {
+            selected: true,
+            ..plain()
+        };
+        buffered(selected, Err(Refused::BufferedCohort));
+        check(selected, Ok(()));
+    }
+
+    #[test]
+    fn control_variates_are_a_mean_and_nothing_else() {
+        let check = |combination: Combination, expected: Result<(), Refused>| {
+            let with = Combination {
+                variates: true,
+                ..combination
+            };
+            assert_eq!(with.check(), expected, "{with:?}");
+        };
+        check(plain(), Ok(()));
+        for groups in [1, 10] {
+            let aggregation = Aggregation::Secure { groups };
+            check(
+                Combination {
+                    aggregation,
+                    ..plain()
+                },
+                Ok(()),
+            );
+        }
+        for rule in [CLIP, Rule::Median, Rule::Bulyan] {
+            let liars = 1;
+            let refused = Err(Refused::VariatesUnderRule { rule });
+            check(
+                Combination {
+                    rule,
+                    liars,
+                    ..plain()
+                },
+                refused,
+            );
+        }
+        let noisy = Combination {
+            noise: Noise::Central,
+            ..plain()
+        };
+        check(noisy, Err(Refused::VariatesUnderNoise));
+        let packed = Combination {
+            compression: Compression::Quantised,
+            ..plain()
+        };
+        check(packed, Err(Refused::VariatesCompressed));
+        let proximal = Combination {
+            proximal: true,
+            ..plain()
+        };
+        check(proximal, Err(Refused::VariatesProximal));
+        assert_eq!(proximal.check(), Ok(()), "FedProx alone");
+        let buffered = Combination {
+            buffered: true,
+            ..plain()
+        };
+        check(buffered, Err(Refused::VariatesBuffered));
     }
 }

@@ -13,6 +13,7 @@ pub mod combination;
 pub mod compression;
 pub mod fedavg;
 pub mod fedbuff;
+pub mod memory;
 pub mod optimizer;
 mod participant;
 pub mod privacy;
@@ -27,7 +28,7 @@ pub use aggregator::{
     Aggregator, Config, Counters, Input, MAX_EXAMPLES, Output, PackedUpdate, Privacy,
     RefusedUpdate, Update,
 };
-pub use participant::{Participant, ParticipantInput, ParticipantOutput};
+pub use participant::{Participant, ParticipantInput, ParticipantOutput, Remembered};
 
 use sha2::{Digest as _, Sha256};
 use wire::Digest;

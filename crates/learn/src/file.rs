@@ -2,6 +2,9 @@
 //! header. The names are those of a `torch.nn.Sequential` of `Linear` layers with an activation between each
 //! two, so that Python takes the file with `load_state_dict(safetensors.torch.load_file(path))`.
 //!
+//! A control variate (SCAFFOLD) stands beside the weights in tensors of the same names behind `variate.`; with it
+//! Python takes the file with `strict=False`.
+//!
 //! The header's metadata says what else one must know: `activation`, `kernel` (1 unless it is there), and
 //! whatever the writer adds.
 
@@ -18,7 +21,8 @@ pub const MAX_FILE: usize = 16 << 20;
 pub struct Stored {
     /// Its layers.
     pub shape: Shape,
-    /// Its parameters, in the order of [`Model::parameters`](crate::Model::parameters).
+    /// Its parameters, in the order of [`Model::parameters`](crate::Model::parameters); behind them its variate in
+    /// the same order, if it has one.
     pub parameters: Vec<f32>,
     /// The header's metadata.
     pub about: BTreeMap<String, String>,
@@ -31,7 +35,8 @@ pub fn encode(
     about: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, Error> {
     shape.check()?;
-    if parameters.len() != shape.parameter_count() {
+    let weights = shape.weights(parameters);
+    if weights.len() != shape.parameter_count() {
         return Err(Error::ParameterCount {
             expected: shape.parameter_count(),
             found: parameters.len(),
@@ -40,7 +45,8 @@ pub fn encode(
     let bytes: Vec<u8> = parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
     let mut rest = bytes.as_slice();
     let mut tensors = Vec::new();
-    for (name, dimensions) in tensors_of(shape) {
+    let variate = (weights.len() < parameters.len()).then(|| variate_of(shape));
+    for (name, dimensions) in tensors_of(shape).chain(variate.into_iter().flatten()) {
         let (own, others) = rest.split_at(dimensions.iter().product::<usize>() * size_of::<f32>());
         rest = others;
         let view = TensorView::new(Dtype::F32, dimensions, own).map_err(broken)?;
@@ -107,7 +113,9 @@ pub fn decode(bytes: &[u8]) -> Result<Stored, Error> {
     };
     shape.check()?;
     let mut parameters = Vec::with_capacity(shape.parameter_count());
-    for (name, dimensions) in tensors_of(&shape) {
+    let has_variate = file.tensor(&format!("{VARIATE}0.weight")).is_ok();
+    let variate = has_variate.then(|| variate_of(&shape));
+    for (name, dimensions) in tensors_of(&shape).chain(variate.into_iter().flatten()) {
         let tensor = file.tensor(&name).map_err(broken)?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != dimensions {
             return Err(Error::File(format!(
@@ -124,6 +132,14 @@ pub fn decode(bytes: &[u8]) -> Result<Stored, Error> {
         parameters,
         about,
     })
+}
+
+/// Before the names of a variate's tensors.
+const VARIATE: &str = "variate.";
+
+/// As [`tensors_of`], for the variate behind the weights.
+fn variate_of(shape: &Shape) -> impl Iterator<Item = (String, Vec<usize>)> {
+    tensors_of(shape).map(|(name, dimensions)| (format!("{VARIATE}{name}"), dimensions))
 }
 
 /// Name and dimensions of each tensor, in the order of the flat vector.
@@ -172,6 +188,24 @@ mod tests {
             assert_eq!(stored.parameters, parameters);
             assert_eq!(stored.about["round"], "7");
         }
+    }
+
+    #[test]
+    fn a_variate_is_read_with_its_weights_and_python_finds_both_by_name() {
+        let shape = small();
+        let weights = Model::initial(shape.clone(), 3).unwrap().parameters();
+        let variate: Vec<f32> = weights.iter().map(|weight| weight / 2.0).collect();
+        let joined = [&weights[..], &variate[..]].concat();
+        assert_eq!(shape.weights(&joined), weights);
+        assert_eq!(shape.weights(&weights), weights);
+        let bytes = encode(&shape, &joined, &BTreeMap::new()).unwrap();
+        let stored = decode(&bytes).unwrap();
+        assert_eq!((stored.shape, stored.parameters), (shape, joined.clone()));
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let last = |name| file.tensor(name).unwrap().data().to_vec();
+        assert_eq!(last("variate.4.bias"), last("4.bias"), "zeros, both");
+        assert_ne!(last("variate.4.weight"), last("4.weight"));
+        assert!(encode(&small(), &joined[1..], &BTreeMap::new()).is_err());
     }
 
     #[test]

@@ -80,6 +80,7 @@ enum Job {
         base: Vec<f32>,
         rows: Vec<Series>,
         config: TrainConfig,
+        correction: Option<Arc<Vec<f32>>>,
         reply: Reply<Trained>,
     },
     Residuals {
@@ -142,7 +143,8 @@ impl Learner {
         Ok(Self { place, stop })
     }
 
-    /// Sets the model that [`residuals`](Self::residuals) scores by; refused parameters, or a trial that
+    /// Sets the model that [`residuals`](Self::residuals) scores by, with or without a variate behind its weights
+    /// ([`Shape::weights`]); refused parameters, or a trial that
     /// it does not stand, leave the former model in place. Without a former one there is nothing to
     /// compare with, and any is better than none. A trial compares shared models, whatever they were tuned to.
     pub fn set_model(
@@ -160,18 +162,21 @@ impl Learner {
         })
     }
 
-    /// Trains from `base`. The scoring model is not touched: only a closed round replaces it.
+    /// Trains from `base`, with gradients corrected as in [`Model::train_corrected`] if that is wanted. The
+    /// scoring model is not touched: only a closed round replaces it.
     pub fn train(
         &self,
         base: Vec<f32>,
         rows: Vec<Series>,
         config: TrainConfig,
+        correction: Option<Arc<Vec<f32>>>,
         reply: Reply<Trained>,
     ) -> Result<(), Error> {
         self.submit(Job::Train {
             base,
             rows,
             config,
+            correction,
             reply,
         })
     }
@@ -265,11 +270,13 @@ impl Worker {
                 base,
                 rows,
                 config,
+                correction,
                 reply,
             } => {
                 let trained = self.guarded(|worker| {
                     let model = Model::with_parameters(worker.shape.clone(), &base)?;
-                    model.train_while(&rows, config, &|| worker.goes_on())
+                    let correction = correction.as_ref().map(|flat| flat.as_slice());
+                    model.train_while(&rows, config, correction, &|| worker.goes_on())
                 });
                 answer(reply, trained)
             }
@@ -291,7 +298,8 @@ impl Worker {
         trial: Option<Trial>,
         tuning: Option<Tuning>,
     ) -> Result<(Option<(Model, Option<Model>)>, Verdict), Error> {
-        let model = Model::with_parameters(self.shape.clone(), parameters)?;
+        let weights = self.shape.weights(parameters);
+        let model = Model::with_parameters(self.shape.clone(), weights)?;
         if let (Some(former), Some(trial)) = (&self.shared, &trial)
             && let worse @ Verdict::Worse { .. } = trial.judge(former, &model)?
         {
@@ -332,7 +340,7 @@ impl Trial {
 impl Tuning {
     /// `None`: the shared model is as good.
     fn of(&self, shared: &Model, go: &dyn Fn() -> bool) -> Result<Option<(Model, Verdict)>, Error> {
-        let trained = shared.train_while(&self.rows, self.config, go)?;
+        let trained = shared.train_while(&self.rows, self.config, None, go)?;
         let own = shared.moved(&trained)?;
         let (shared, tuned) = (shared.loss(&self.judged_by)?, own.loss(&self.judged_by)?);
         Ok((tuned < shared).then_some((own, Verdict::Tuned { shared, tuned })))

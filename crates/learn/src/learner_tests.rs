@@ -44,7 +44,7 @@ fn jobs_run_in_order_and_answer() {
     learner.residuals(rows(3), score).unwrap();
     let (train, train_result) = reply();
     learner
-        .train(initial(), rows(50), TrainConfig::default(), train)
+        .train(initial(), rows(50), TrainConfig::default(), None, train)
         .unwrap();
 
     assert_eq!(
@@ -161,7 +161,7 @@ fn dropping_stops_a_long_training_and_answers_what_waits() {
     };
     let (train, trained) = reply();
     learner
-        .train(initial(), rows(5_000), endless, train)
+        .train(initial(), rows(5_000), endless, None, train)
         .unwrap();
     let (score, scored) = reply();
     learner.residuals(rows(1), score).unwrap();
@@ -185,7 +185,7 @@ fn inline_every_job_is_answered_before_its_call_returns_and_by_the_same_numbers(
         learner.set_model(initial(), None, None, set).unwrap();
         let (train, train_result) = reply();
         learner
-            .train(initial(), rows(50), TrainConfig::default(), train)
+            .train(initial(), rows(50), TrainConfig::default(), None, train)
             .unwrap();
         assert_eq!(
             set_result.recv_timeout(PATIENCE).unwrap(),

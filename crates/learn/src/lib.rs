@@ -29,4 +29,4 @@ pub use learner::{Learner, QUEUE, Reply, Trial, Tuning, Verdict};
 pub use model::Model;
 pub use row::{CLIP, MAX_ROWS, Row, SLOTS, Series};
 pub use shape::{Activation, MAX_HIDDEN_LAYERS, MAX_KERNEL, MAX_REACH, MAX_WIDTH, Shape};
-pub use train::{MAX_BATCH, MAX_EPOCHS, TrainConfig, Trained};
+pub use train::{MAX_BATCH, MAX_EPOCHS, Optimizer, TrainConfig, Trained};

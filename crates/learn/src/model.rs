@@ -124,7 +124,7 @@ impl Model {
     }
 }
 
-fn check_parameters(shape: &Shape, parameters: &[f32]) -> Result<(), Error> {
+pub(crate) fn check_parameters(shape: &Shape, parameters: &[f32]) -> Result<(), Error> {
     let expected = shape.parameter_count();
     if parameters.len() != expected {
         return Err(Error::ParameterCount {

@@ -92,6 +92,16 @@ impl Shape {
             .sum()
     }
 
+    /// The weights of a model as rounds carry it: a control variate of the same length may stand behind them
+    /// (SCAFFOLD), which nothing is scored by. What is neither is left as it is, and fits no model.
+    pub fn weights<'a>(&self, carried: &'a [f32]) -> &'a [f32] {
+        let count = self.parameter_count();
+        match carried.len() == 2 * count {
+            true => &carried[..count],
+            false => carried,
+        }
+    }
+
     /// Refuses shapes out of bounds.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |rule| {

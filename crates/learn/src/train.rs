@@ -12,6 +12,16 @@ pub const MAX_EPOCHS: u32 = 1_000;
 /// Largest batch: beyond it one step takes longer than a stop of the learner should.
 pub const MAX_BATCH: usize = 16_384;
 
+/// How a step follows from a gradient.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Optimizer {
+    /// Adam (Kingma and Ba 2015).
+    #[default]
+    Adam,
+    /// Plain stochastic gradient descent: steps that add up to gradients, as control variates need them.
+    Sgd,
+}
+
 /// Settings of one training.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct TrainConfig {
@@ -19,7 +29,9 @@ pub struct TrainConfig {
     pub epochs: u32,
     /// Rows per step.
     pub batch: usize,
-    /// Adam's step size (Kingma and Ba 2015).
+    /// Which steps are taken.
+    pub optimizer: Optimizer,
+    /// Their size.
     pub learning_rate: f64,
     /// Decides the order of the rows and what is masked, and nothing else.
     pub seed: u64,
@@ -37,6 +49,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 2,
             batch: 64,
+            optimizer: Optimizer::Adam,
             learning_rate: 1e-3,
             seed: 0,
             proximal: None,
@@ -56,6 +69,18 @@ pub struct Trained {
     pub loss_after: f64,
     /// Rows with at least one present slot: the weight in a federated mean.
     pub examples: u64,
+    /// Steps taken.
+    pub steps: u32,
+}
+
+impl Trained {
+    /// Sizes of its steps of plain gradient descent together; `None`: it took others.
+    pub fn taken(&self, config: &TrainConfig) -> Option<f64> {
+        match config.optimizer {
+            Optimizer::Adam => None,
+            Optimizer::Sgd => Some(f64::from(self.steps) * config.learning_rate),
+        }
+    }
 }
 
 impl TrainConfig {
@@ -85,13 +110,37 @@ impl TrainConfig {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// Refuses steps that a correction of the gradient does not go with.
+    fn check_corrected(&self) -> Result<(), Error> {
+        match self.optimizer {
+            Optimizer::Sgd => Ok(()),
+            Optimizer::Adam => Err(Error::Config {
+                key: "optimizer",
+                value: "Adam".to_owned(),
+                rule: "Sgd where gradients are corrected",
+            }),
+        }
+    }
 }
 
 impl Model {
-    /// Trains on the rows asked for with Adam, starting from the model's parameters. The model itself is
+    /// Trains on the rows asked for, starting from the model's parameters. The model itself is
     /// left as it was: the caller decides what becomes of the delta.
     pub fn train(&self, series: &[Series], config: TrainConfig) -> Result<Trained, Error> {
-        self.train_while(series, config, &|| true)
+        self.train_while(series, config, None, &|| true)
+    }
+
+    /// As [`train`](Self::train), with `correction` added to the gradient in every step, in the order of
+    /// [`parameters`](Self::parameters): SCAFFOLD's `c − cᵢ` (Karimireddy et al. 2020). It is for plain gradient
+    /// descent: Adam would scale it as it likes.
+    pub fn train_corrected(
+        &self,
+        series: &[Series],
+        config: TrainConfig,
+        correction: &[f32],
+    ) -> Result<Trained, Error> {
+        self.train_while(series, config, Some(correction), &|| true)
     }
 
     /// What a training made of it.
@@ -110,9 +159,14 @@ impl Model {
         &self,
         series: &[Series],
         config: TrainConfig,
+        correction: Option<&[f32]>,
         go: &dyn Fn() -> bool,
     ) -> Result<Trained, Error> {
         config.check()?;
+        if let Some(correction) = correction {
+            config.check_corrected()?;
+            crate::model::check_parameters(&self.shape, correction)?;
+        }
         row::check(series)?;
         let filled: Vec<Series> = series.iter().map(Series::without_empty).collect();
         let data = Data::new(&filled, &self.shape);
@@ -122,7 +176,8 @@ impl Model {
         }
         let base = self.parameters();
         let loss_before = self.mean_squared_error(&data);
-        let mut training = Training::new(self, &config)?;
+        let mut training = Training::new(self, &config, correction)?;
+        let mut steps = 0_u32;
         let mut order: Vec<usize> = (0..data.len()).collect();
         let mut random = SplitMix::new(config.seed);
         for epoch in 1..=config.epochs {
@@ -138,6 +193,7 @@ impl Model {
                     batch.hide(&kept.collect::<Vec<_>>());
                 }
                 training.step(&batch);
+                steps += 1; // at most `MAX_EPOCHS` times `MAX_ROWS`
             }
             if !training
                 .model
@@ -164,21 +220,24 @@ impl Model {
             loss_before,
             loss_after,
             examples: data.len() as u64,
+            steps,
         })
     }
 }
 
-/// A copy of the base model whose tensors an Adam optimiser may change.
+/// A copy of the base model whose tensors an optimiser may change.
 struct Training {
     model: Model,
     optimiser: nn::Optimizer,
+    /// By tensor: what is added to its gradient.
+    correction: Option<Vec<Tensor>>,
     /// The base parameters and μ, if proximal.
     anchor: Option<(Vec<Tensor>, f64)>,
     _store: nn::VarStore, // the optimiser's view of the tensors
 }
 
 impl Training {
-    fn new(base: &Model, config: &TrainConfig) -> Result<Self, Error> {
+    fn new(base: &Model, config: &TrainConfig, correction: Option<&[f32]>) -> Result<Self, Error> {
         let store = nn::VarStore::new(Device::Cpu);
         let root = store.root();
         let layers = base.layers.iter().enumerate().map(|(index, layer)| Dense {
@@ -189,14 +248,23 @@ impl Training {
             shape: base.shape.clone(),
             layers: layers.collect(),
         };
-        let optimiser = nn::Adam::default()
-            .build(&store, config.learning_rate)
-            .map_err(|error| Error::Panicked(error.to_string()))?;
+        let built = match config.optimizer {
+            Optimizer::Adam => nn::Adam::default().build(&store, config.learning_rate),
+            Optimizer::Sgd => nn::Sgd::default().build(&store, config.learning_rate),
+        };
+        let optimiser = built.map_err(|error| Error::Panicked(error.to_string()))?;
+        let correction = correction.map(|flat| {
+            let layers = layers::from_flat(&base.shape, flat);
+            layers::tensors(&layers)
+                .map(Tensor::shallow_clone)
+                .collect()
+        });
         let copies = || layers::tensors(&base.layers).map(Tensor::copy).collect();
         let anchor = config.proximal.map(|mu| (copies(), mu));
         Ok(Self {
             model,
             optimiser,
+            correction,
             anchor,
             _store: store,
         })
@@ -210,7 +278,17 @@ impl Training {
             let pulls = pairs.map(|(tensor, base)| (tensor - base).square().sum(Kind::Double));
             loss = pulls.fold(loss, |loss, pull| loss + pull * (mu / 2.0));
         }
-        self.optimiser.backward_step(&loss);
+        let Some(correction) = &self.correction else {
+            return self.optimiser.backward_step(&loss);
+        };
+        self.optimiser.zero_grad();
+        loss.backward();
+        tch::no_grad(|| {
+            for (tensor, correction) in layers::tensors(&self.model.layers).zip(correction) {
+                let _ = tensor.grad().g_add_(correction);
+            }
+        });
+        self.optimiser.step();
     }
 }
 
@@ -234,7 +312,10 @@ mod tests {
             asked.set(asked.get() + 1);
             asked.get() <= 7
         };
-        assert_eq!(model.train_while(&rows, config, &go), Err(Error::Stopped));
+        assert_eq!(
+            model.train_while(&rows, config, None, &go),
+            Err(Error::Stopped)
+        );
         assert_eq!(asked.get(), 8);
     }
 }

@@ -1,5 +1,6 @@
 //! Rounds of learning: one at a time, numbered without gaps, at most one model each.
 
+use crate::models::MAX_MODEL_REASON;
 use crate::state::{Outcome, State, refuse};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::{Digest, NodeId, Round, UnixMillis};
@@ -326,6 +327,23 @@ impl State {
                 epsilon,
             };
             open.charged = Some((charged, cost));
+        }
+        Ok(())
+    }
+
+    /// Nothing of it is state: whoever trains follows the leaves.
+    pub(crate) fn variates_reset(&self, round: Round, reason: &str) -> Outcome {
+        if reason.trim().is_empty() || reason.len() > MAX_MODEL_REASON {
+            return refuse(format!(
+                "a lost variate needs a reason of 1 to {MAX_MODEL_REASON} bytes"
+            ));
+        }
+        let open = self.rounds.open.as_ref().map(|open| open.round);
+        let newest = open.unwrap_or(self.rounds.last);
+        if round == Round(0) || round > newest {
+            return refuse(format!(
+                "no variate can be lost in round {round}: the newest one is {newest}"
+            ));
         }
         Ok(())
     }

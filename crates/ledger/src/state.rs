@@ -295,6 +295,7 @@ impl State {
                 let figures = [*bound, *delta, *epsilon];
                 self.privacy_spent(*round, participants, *noise_milli, figures)
             }
+            Act::VariatesReset { round, reason } => self.variates_reset(*round, reason),
         }
     }
 

@@ -412,6 +412,40 @@ fn learning_goes_on_from_the_model_rolled_back_to_and_from_no_other() {
 }
 
 #[test]
+fn a_lost_variate_is_of_a_round_that_there_was() {
+    let lost = |round, reason: &str| Act::VariatesReset {
+        round: Round(round),
+        reason: reason.to_owned(),
+    };
+    let mut state = founded();
+    let too_low = apply(&mut state, &record(900, lost(1, "a torn file")));
+    assert!(
+        matches!(too_low, Applied::Ignored { .. }),
+        "below its level"
+    );
+    state.level = Level::VARIATES;
+    let long = "x".repeat(501);
+    run(
+        state,
+        vec![
+            (lost(1, "a torn file"), Not("the newest one is 0")),
+            (open(1, "a b"), Done),
+            (lost(2, "a torn file"), Not("the newest one is 1")),
+            (
+                lost(0, "a torn file"),
+                Not("no variate can be lost in round 0"),
+            ),
+            (lost(1, " "), Not("needs a reason")),
+            (lost(1, &long), Not("needs a reason")),
+            (lost(1, "a torn file"), Done),
+            (close(1, "a", 1.0), Done),
+            // It turned out in the round, and came to the ledger after its end.
+            (lost(1, "a torn file"), Done),
+        ],
+    );
+}
+
+#[test]
 fn private_rounds_are_paid_for_before_they_close() {
     let mut state = founded();
     let too_low = apply(&mut state, &record(900, spend(1, "a", 1)));

@@ -83,6 +83,7 @@ fn act() -> impl Strategy<Value = Act> {
                 round: Round(n), participants, noise_milli, bound: 1.0, delta: 1e-5, epsilon
             }
         ),
+        1 => (0u64..6).prop_map(|n| Act::VariatesReset { round: Round(n), reason: "lost".into() }),
     ];
     let alert = |id: String| Alert {
         id,

@@ -98,6 +98,7 @@ pub struct Parts {
     models: Arc<Models>,
     rounds: RoundSettings,
     learner: Arc<Learner>,
+    takes: Duration,
     windows: Arc<Mutex<Windows>>,
     updates: broadcast::Sender<Contribution>,
     gateway: Arc<Gateway>,
@@ -193,6 +194,8 @@ impl Parts {
             },
             privacy: config.learning.privacy(),
             codec: config.learning.codec(shape.parameter_count()),
+            weights: shape.parameter_count(),
+            variates: config.learning.has_variates(),
         };
         let learner = Arc::new((surroundings.learner)(shape)?);
         let windows = Arc::new(Mutex::new(windows));
@@ -332,6 +335,7 @@ impl Parts {
             models,
             rounds,
             learner,
+            takes: surroundings.training,
             windows,
             updates: broadcast::Sender::new(CONTRIBUTIONS),
             gateway,

@@ -27,6 +27,7 @@ pub mod numbering;
 pub mod postman;
 pub mod probe;
 pub mod quarantine;
+pub mod remembered;
 pub mod rooms;
 pub mod space;
 pub mod steward;

@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use learn::{Learner, Shape};
 use runtime::service::ServiceError;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -37,6 +38,9 @@ pub struct Surroundings<T> {
     pub kafka: Reach,
     /// Makes the learner: [`Learner::start`], or [`Learner::inline`] where there must be no thread.
     pub learner: fn(Shape) -> Result<Learner, learn::Error>,
+    /// How long a training takes besides what the learner takes for it: nothing, or in a simulation what it would
+    /// take on a slow machine.
+    pub training: Duration,
     /// Letters that may wait for each of the node's machines; a simulation gives less, so that a minute's
     /// load reaches the limit.
     pub letters: usize,
@@ -66,6 +70,7 @@ impl Surroundings<TcpTransport> {
             alerts: None,
             kafka: Reach::Sockets,
             learner: Learner::start,
+            training: Duration::ZERO,
             letters: LETTERS,
             admin: true,
             control: true,

@@ -8,6 +8,7 @@ use crate::models::Models;
 use cluster::Cluster;
 use custody::Input as Custody;
 use federation::compression::Codec;
+use federation::scaffold::{Carried, Lineage, Standing};
 use federation::secagg::{Charge, SecureRound, Terms};
 use federation::{Input as Aggregation, ParticipantInput};
 use ledger::Applied;
@@ -17,7 +18,7 @@ use runtime::service::{ServiceError, StopSignal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
-use wire::{Act, Level, NodeId, Role, RoomId, Round};
+use wire::{Act, Digest, Level, NodeId, Role, RoomId, Round};
 
 /// Everything the service needs; cloned for each start.
 #[derive(Clone)]
@@ -57,9 +58,31 @@ pub struct RoundSettings {
     pub privacy: Option<federation::Privacy>,
     /// How updates in clear are made smaller.
     pub codec: Option<Codec>,
+    /// Weights of the model.
+    pub weights: usize,
+    /// They are to have control variates.
+    pub variates: bool,
 }
 
 impl RoundSettings {
+    /// What the vectors of a round are that has just been opened.
+    fn carried(
+        &self,
+        lineage: &mut Lineage,
+        state: &ledger::State,
+        (round, model): (Round, Digest),
+    ) -> Carried {
+        if !self.variates || state.level < Level::VARIATES {
+            lineage.disturbed();
+            return Carried::Weights(self.weights);
+        }
+        Carried::Joined(Standing {
+            weights: self.weights,
+            members: state.members.len(),
+            begin: lineage.opened(round, model),
+        })
+    }
+
     /// Whether one more private round would take this node over its budget.
     fn overdraws(&self, state: &ledger::State, me: &NodeId) -> bool {
         self.privacy.is_some_and(|privacy| {
@@ -74,7 +97,7 @@ impl Tail {
     /// is: the supervisor restarts them together (rest for one).
     pub async fn run(self, mut stop: StopSignal) -> Result<(), ServiceError> {
         let mut log = self.ledger.subscribe(0);
-        let mut roll = Roll::default();
+        let (mut roll, mut lineage) = (Roll::default(), Lineage::default());
         let mut leadership = self.ledger.leader();
         leadership.mark_changed();
         let replay_to = self.ledger.state().size;
@@ -93,7 +116,8 @@ impl Tail {
                     if roster && !commit {
                         self.custodian.send(roll.input()).await?;
                     }
-                    self.tell(&committed, &roll, told < replay_to).await?;
+                    let replayed = told < replay_to;
+                    self.tell(&committed, &roll, &mut lineage, replayed).await?;
                     if roster && commit {
                         self.custodian.send(roll.input()).await?;
                     }
@@ -182,6 +206,7 @@ impl Tail {
         &self,
         committed: &Committed,
         roll: &Roll,
+        lineage: &mut Lineage,
         replayed: bool,
     ) -> Result<(), ServiceError> {
         let record = &committed.record;
@@ -214,6 +239,9 @@ impl Tail {
         match &record.act {
             // Who was evicted is asked no more: a round with a former member in it would not open.
             Act::NodeUp { .. } | Act::NodeDown { .. } | Act::Removed { .. } => {
+                if let Act::Removed { .. } = &record.act {
+                    lineage.disturbed();
+                }
                 let up = self.ledger.state().up().cloned().collect();
                 self.aggregator.post(Aggregation::Members(up)).await?;
             }
@@ -235,6 +263,7 @@ impl Tail {
                 });
                 let codec = self.rounds.codec;
                 let codec = codec.filter(|_| roll.state().level >= Level::LEARNING);
+                let carried = self.rounds.carried(lineage, roll.state(), (round, model));
                 self.participant
                     .post(ParticipantInput::Opened {
                         round,
@@ -242,6 +271,7 @@ impl Tail {
                         cohort: cohort.clone(),
                         secure: secure.clone(),
                         codec,
+                        carried,
                     })
                     .await?;
                 self.aggregator
@@ -251,6 +281,7 @@ impl Tail {
                         cohort,
                         by,
                         secure,
+                        carried,
                     })
                     .await?;
             }
@@ -285,16 +316,19 @@ impl Tail {
                 participants,
                 ..
             } => {
+                let counted = participants.contains(&self.me);
+                lineage.closed(*round, *model, counted);
                 self.participant
                     .post(ParticipantInput::Ended {
                         round: *round,
-                        counted: participants.contains(&self.me),
+                        counted,
                     })
                     .await?;
                 self.aggregator
                     .post(Aggregation::Closed {
                         round: *round,
                         model: *model,
+                        participants: participants.clone(),
                     })
                     .await?;
                 self.custodian
@@ -304,6 +338,7 @@ impl Tail {
             }
             Act::RoundAbandoned { round, reason } => {
                 tracing::info!("round {round} is abandoned: {reason}");
+                lineage.abandoned(*round);
                 self.participant
                     .post(ParticipantInput::Ended {
                         round: *round,
@@ -331,17 +366,23 @@ impl Tail {
             Act::ModelPinned { .. } | Act::ModelUnpinned { .. } => self.adopt_model(),
             Act::ModelRolledBack { model, reason } => {
                 tracing::info!("learning is rolled back to model {model}: {reason}");
+                lineage.rolled_back();
                 self.participant.post(ParticipantInput::RolledBack).await?;
                 self.aggregator
                     .post(Aggregation::RolledBack { model: *model })
                     .await?;
                 self.adopt_model();
             }
+            // The mean of the variates is over others from here on.
+            Act::Admitted { .. } => lineage.disturbed(),
+            Act::VariatesReset { round, reason } => {
+                tracing::info!("round {round}: {reason}");
+                lineage.disturbed();
+            }
             // The postman follows alerts on his own; the others concern nobody here.
             Act::AlertRaised(_)
             | Act::AlertCleared { .. }
             | Act::Invited { .. }
-            | Act::Admitted { .. }
             | Act::Introduced { .. }
             | Act::FunctionDeployed { .. }
             | Act::Genesis { .. }

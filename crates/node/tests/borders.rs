@@ -56,6 +56,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             cohort: cohort.clone(),
             secure: None,
             codec: None,
+            carried: Default::default(),
         },
         Input::Opened {
             round,
@@ -63,6 +64,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             cohort,
             by: me.clone(),
             secure: None,
+            carried: Default::default(),
         },
     )
 }
@@ -94,6 +96,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
     let config = TrainConfig {
         epochs: 2,
         batch: 64,
+        optimizer: learn::Optimizer::Adam,
         learning_rate: 1e-3,
         seed: 1,
         proximal: None,
@@ -106,6 +109,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
         delta: trained.delta,
         examples: trained.examples,
         loss: trained.loss_before,
+        taken: None,
     };
     out.clear();
     participant.handle(Instant::ZERO, done, &mut out);

@@ -227,6 +227,14 @@ pub enum Act {
         /// to this one; for people.
         epsilon: f64,
     },
+    /// The control variates of all members are zero from the next round on (SCAFFOLD): somebody's is lost, so the
+    /// server's is the mean of theirs no more.
+    VariatesReset {
+        /// The round in which that turned out.
+        round: Round,
+        /// Whose, and how.
+        reason: String,
+    },
 }
 
 impl Act {
@@ -236,7 +244,8 @@ impl Act {
             Self::RoundOpened { round, .. }
             | Self::RoundClosed { round, .. }
             | Self::RoundAbandoned { round, .. }
-            | Self::PrivacySpent { round, .. } => Some(*round),
+            | Self::PrivacySpent { round, .. }
+            | Self::VariatesReset { round, .. } => Some(*round),
             Self::Genesis { .. }
             | Self::NodeUp { .. }
             | Self::NodeDown { .. }
@@ -284,7 +293,8 @@ impl Act {
             | Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
-            | Self::PrivacySpent { .. } => None,
+            | Self::PrivacySpent { .. }
+            | Self::VariatesReset { .. } => None,
         }
     }
 }

@@ -32,8 +32,10 @@ impl Level {
     /// Learning that can be answered for: models that people choose, rounds whose aggregator sees the sum of the
     /// updates only ([`SecureMessage`](crate::SecureMessage)), and what a private round tells of its participants.
     pub const LEARNING: Self = Self(5);
+    /// Models with a control variate behind their weights (SCAFFOLD), and what a member says that has lost its own.
+    pub const VARIATES: Self = Self(6);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::LEARNING;
+    pub const NEWEST: Self = Self::VARIATES;
 }
 
 impl fmt::Display for Level {
@@ -74,6 +76,7 @@ impl Act {
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
             | Self::PrivacySpent { .. } => Level::LEARNING,
+            Self::VariatesReset { .. } => Level::VARIATES,
         }
     }
 }

@@ -129,6 +129,8 @@ impl World {
                 ParticipantOutput::CancelTraining { round } => {
                     self.nodes[n].training.remove(&round);
                 }
+                // Neither smaller updates nor variates here.
+                ParticipantOutput::Keep(_) => {}
                 ParticipantOutput::Propose(act) => {
                     rule::HONEST.check(false, n, || format!("{act:?}"))?
                 }

@@ -261,6 +261,7 @@ impl World {
                     cohort: cohort.clone(),
                     secure: secure.clone(),
                     codec: None,
+                    carried: Default::default(),
                 };
                 self.feed_participant(n, opened)?;
                 let by = record.proposer.clone();
@@ -272,6 +273,7 @@ impl World {
                         cohort,
                         by,
                         secure,
+                        carried: Default::default(),
                     },
                 )
             }
@@ -293,7 +295,12 @@ impl World {
                 })?;
                 let counted = participants.contains(&name(n));
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
-                self.feed_aggregator(n, federation::Input::Closed { round, model })?;
+                let closed = federation::Input::Closed {
+                    round,
+                    model,
+                    participants,
+                };
+                self.feed_aggregator(n, closed)?;
                 self.feed_custodian(n, custody::Input::RoundClosed { round })
             }
             (Act::RoundAbandoned { round, .. }, Applied::Effective) => {

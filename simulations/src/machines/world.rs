@@ -420,6 +420,7 @@ impl World {
                 delta,
                 examples: examples(n),
                 loss,
+                taken: None,
             },
         )
     }

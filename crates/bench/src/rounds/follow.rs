@@ -99,6 +99,7 @@ impl Effects<Participant> for Deeds {
                         delta: self.update.to_vec(),
                         examples: EXAMPLES,
                         loss: 0.5,
+                        taken: None,
                     },
                 };
                 let to = ctx.address().clone();
@@ -110,7 +111,7 @@ impl Effects<Participant> for Deeds {
                 });
             }
             ParticipantOutput::Send { to, frame } => self.cluster.cast(&to, frame)?,
-            ParticipantOutput::CancelTraining { .. } => {}
+            ParticipantOutput::CancelTraining { .. } | ParticipantOutput::Keep(_) => {}
             ParticipantOutput::Propose(act) => eprintln!("an accusation: {act:?}"),
             ParticipantOutput::Note(note) => tracing::debug!("{note}"),
         }
@@ -152,6 +153,7 @@ impl Gateway {
                     cohort,
                     secure,
                     codec: None,
+                    carried: Default::default(),
                 })
                 .await;
             }

@@ -136,6 +136,7 @@ impl Ledger {
             cohort,
             by: aggregator(),
             secure: secure(round, algorithm, self.cohort),
+            carried: Default::default(),
         };
         self.aggregator.send(opened).await?;
         let closing = loop {
@@ -158,9 +159,15 @@ impl Ledger {
         if participants.len() != stayed || examples != EXAMPLES * stayed as u64 {
             return Err(format!("{stayed} were to be in the model: {closing:?}").into());
         }
+        let participants = participants.clone();
         self.commit(closing, algorithm, 0).await?;
         let took = begin.elapsed();
-        self.aggregator.send(Input::Closed { round, model }).await?;
+        let closed = Input::Closed {
+            round,
+            model,
+            participants,
+        };
+        self.aggregator.send(closed).await?;
         Ok(took)
     }
 

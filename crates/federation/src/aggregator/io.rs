@@ -1,9 +1,11 @@
 use super::private::Privacy;
 use crate::cohort::Selection;
 use crate::compression::DecodeError;
+use crate::fedbuff::Buffer;
 use crate::optimizer::ServerOptimizer;
 use crate::privacy::budget::Spent;
 use crate::robust::Rule;
+use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct Config {
     pub liars: usize,
     /// Who is asked.
     pub selection: Selection,
+    /// Updates are taken as they come, from earlier models, too; `None`: each belongs to one round.
+    pub buffer: Option<Buffer>,
     /// Noise, and what participants may spend; `None`: rounds are not private.
     pub privacy: Option<Privacy>,
 }
@@ -48,6 +52,7 @@ impl Default for Config {
             rule: Rule::Mean,
             liars: 0,
             selection: Selection::default(),
+            buffer: None,
             privacy: None,
         }
     }
@@ -128,6 +133,8 @@ pub enum Input {
         by: NodeId,
         /// What it takes to aggregate it securely; `None`: updates come in clear.
         secure: Option<Arc<SecureRound>>,
+        /// What its vectors are.
+        carried: Carried,
     },
     /// `Act::RoundClosed` took effect.
     Closed {
@@ -135,6 +142,8 @@ pub enum Input {
         round: Round,
         /// The model it made.
         model: Digest,
+        /// Whose updates are in it.
+        participants: Vec<NodeId>,
     },
     /// `Act::RoundAbandoned` took effect.
     Abandoned {
@@ -343,6 +352,27 @@ pub enum RefusedUpdate {
         expected: Digest,
         /// The update's.
         found: Digest,
+    },
+    /// Its base is of no use any more.
+    #[error(
+        "it starts from model {base:?}, which is none of the last {} that rounds started from (learning.buffer.max_staleness = {most})",
+        most + 1
+    )]
+    Stale {
+        /// The update's.
+        base: Digest,
+        /// τ may be so much.
+        most: usize,
+    },
+    /// It is in a model already.
+    #[error("it is of round {of}, and an update of {node} is in the model of round {counted}")]
+    Counted {
+        /// Whose.
+        node: NodeId,
+        /// When its training began.
+        of: Round,
+        /// The last round that counted one of the same participant.
+        counted: Round,
     },
     /// Does not fit the model.
     #[error("it has {found} parameters, the model {expected}")]

@@ -10,6 +10,7 @@
 //! opening with those that are up by now. Both are safe because the fold lets only one act open or
 //! end a round.
 
+mod buffered;
 mod io;
 mod private;
 mod round;
@@ -24,7 +25,9 @@ pub use private::Privacy;
 
 use crate::cohort::Stragglers;
 use crate::optimizer::Moments;
+use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
+use buffered::Buffered;
 use machine::{Instant, Machine, Overload};
 use private::{Made, Private};
 use round::{Model, OpenRound};
@@ -68,6 +71,7 @@ pub struct Aggregator {
     /// leader, has none here.
     moments: Option<(Digest, Moments)>,
     private: Private,
+    buffered: Option<Buffered>,
     stragglers: Stragglers,
     phase: Phase,
     /// A round is being abandoned that was a former leader's: nothing is wrong with the cohort, so the
@@ -110,6 +114,7 @@ impl Aggregator {
         config.min_cohort = config.min_cohort.max(1);
         Self {
             node,
+            buffered: config.buffer.map(Buffered::new),
             config,
             leading: false,
             up: BTreeSet::new(),
@@ -170,10 +175,13 @@ impl Aggregator {
         (round, model): (Round, Digest),
         cohort: Vec<NodeId>,
         by: &NodeId,
-        secure: Option<Arc<SecureRound>>,
+        (secure, carried): (Option<Arc<SecureRound>>, Carried),
         out: &mut Vec<Output>,
     ) {
         self.open = Some(round);
+        if let Some(buffered) = &mut self.buffered {
+            buffered.opened(model);
+        }
         // Any of this node's proposals for the round: the repeated one may ask others than the first.
         let ours = match &self.phase {
             Phase::Opening { proposal } => {
@@ -190,7 +198,8 @@ impl Aggregator {
             .filter(|held| ours && held.digest == model)
         {
             Some(base) => {
-                let length = base.parameters.len();
+                let start = carried.start(&base.parameters);
+                let length = start.len();
                 let private = |secure: &Arc<SecureRound>| secure.terms.treatment.is_private();
                 if self.config.privacy.is_some() && !secure.as_ref().is_none_or(private) {
                     let reason = "its noise has no place in the terms of the secure round";
@@ -207,8 +216,11 @@ impl Aggregator {
                 let open = OpenRound {
                     round,
                     base,
+                    start,
+                    members: carried.members(),
                     cohort: cohort.into_iter().collect(),
                     updates: Default::default(),
+                    ages: Default::default(),
                     declined: Default::default(),
                     secure,
                     ends: now + self.config.deadline,
@@ -240,8 +252,17 @@ impl Aggregator {
         };
     }
 
-    fn closed(&mut self, now: Instant, round: Round, model: Digest, out: &mut Vec<Output>) {
+    fn closed(
+        &mut self,
+        now: Instant,
+        round: Round,
+        (model, participants): (Digest, Vec<NodeId>),
+        out: &mut Vec<Output>,
+    ) {
         self.ended(now, round);
+        if let Some(buffered) = &mut self.buffered {
+            buffered.closed(round, participants);
+        }
         self.model = Some(model);
         // Also when the lead was lost meanwhile: nobody else may have this model.
         if let Some((_, made, moments)) = self
@@ -262,6 +283,9 @@ impl Aggregator {
     fn rolled_back(&mut self, now: Instant, model: Digest) {
         if let Some(round) = self.open {
             self.ended(now, round);
+        }
+        if let Some(buffered) = &mut self.buffered {
+            buffered.rolled_back();
         }
         self.model = Some(model);
         self.staged = None;
@@ -343,10 +367,15 @@ impl Machine for Aggregator {
                 cohort,
                 by,
                 secure,
+                carried,
             } => {
-                self.opened(now, (round, model), cohort, &by, secure, out);
+                self.opened(now, (round, model), cohort, &by, (secure, carried), out);
             }
-            Input::Closed { round, model } => self.closed(now, round, model, out),
+            Input::Closed {
+                round,
+                model,
+                participants,
+            } => self.closed(now, round, (model, participants), out),
             Input::Abandoned { round } => self.ended(now, round),
             Input::RolledBack { model } => self.rolled_back(now, model),
             Input::Spent { round, spent } => self.spent(now, round, spent, out),

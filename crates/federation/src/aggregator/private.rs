@@ -16,6 +16,7 @@ use crate::privacy::noise::Noise;
 use crate::privacy::{Mechanism, Unusable};
 use crate::secagg::NoiseBy;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use wire::{Act, NodeId, Round};
 
 /// Why a private round whose cost is not to be had on the ledger ends.
@@ -180,12 +181,12 @@ impl Aggregator {
         let Phase::Collecting(open) = &self.phase else {
             return;
         };
-        let (round, base) = (open.round, open.base.clone());
+        let (round, base, start) = (open.round, open.base.digest, Arc::clone(&open.start));
         let participants: Vec<NodeId> = open.updates.keys().cloned().collect();
         let bound = self.private.bound.unwrap_or(privacy.bound);
         let made = self.private.mean(privacy, open).and_then(|(mean, next)| {
-            let moments = self.moments_of(base.digest);
-            let stepped = fedavg::step(self.config.optimizer, &base.parameters, &mean, moments)?;
+            let moments = self.moments_of(base);
+            let stepped = fedavg::step(self.config.optimizer, &start, &mean, moments)?;
             Ok((stepped, next))
         });
         let ((aggregate, moments), next) = match made {

@@ -1,9 +1,12 @@
 //! One open round: who was asked, who answered, what is valid.
 
+use super::buffered::Buffered;
 use super::secure::SecureOpen;
 use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
-use crate::fedavg::{self, Aggregate, AggregateError, Contribution};
+use crate::fedavg::{self, Aggregate, AggregateError, Contribution, Mean};
+use crate::fedbuff;
 use crate::optimizer::Moments;
+use crate::scaffold;
 use machine::Instant;
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +23,15 @@ pub(super) struct Model {
 pub(super) struct OpenRound {
     pub(super) round: Round,
     pub(super) base: Model,
+    /// What the updates are differences from: the base, with or without what stands behind its weights.
+    pub(super) start: Arc<Vec<f32>>,
+    /// N, where members have variates.
+    pub(super) members: Option<usize>,
     pub(super) cohort: BTreeSet<NodeId>,
     /// By node, so that the order of summation does not depend on the order of arrival.
     pub(super) updates: BTreeMap<NodeId, Update>,
+    /// How old the models are that they started from, where that may differ.
+    pub(super) ages: BTreeMap<NodeId, usize>,
     pub(super) declined: BTreeMap<NodeId, String>,
     /// Where the updates come masked, and only their sum is seen.
     pub(super) secure: Option<SecureOpen>,
@@ -37,9 +46,14 @@ pub(super) enum Taken {
 }
 
 impl OpenRound {
-    pub(super) fn take(&mut self, update: Update, config: &Config) -> Result<Taken, RefusedUpdate> {
+    pub(super) fn take(
+        &mut self,
+        update: Update,
+        config: &Config,
+        buffered: Option<&Buffered>,
+    ) -> Result<Taken, RefusedUpdate> {
         let Update { round, node, .. } = &update;
-        if *round != self.round {
+        if *round > self.round || (*round < self.round && buffered.is_none()) {
             return Err(RefusedUpdate::NotOpen { round: *round });
         }
         if !self.cohort.contains(node) {
@@ -60,20 +74,27 @@ impl OpenRound {
             }
             return Ok(Taken::Repeated);
         }
+        let age = match buffered {
+            None if update.base == self.base.digest => 0,
+            None => {
+                return Err(RefusedUpdate::WrongBase {
+                    expected: self.base.digest,
+                    found: update.base,
+                });
+            }
+            Some(buffered) => buffered.age(&update)?,
+        };
         self.check_numbers(&update, config)?;
         self.declined.remove(node);
+        if buffered.is_some() {
+            self.ages.insert(node.clone(), age);
+        }
         self.updates.insert(node.clone(), update);
         Ok(Taken::Counted)
     }
 
     fn check_numbers(&self, update: &Update, config: &Config) -> Result<(), RefusedUpdate> {
-        if update.base != self.base.digest {
-            return Err(RefusedUpdate::WrongBase {
-                expected: self.base.digest,
-                found: update.base,
-            });
-        }
-        let expected = self.base.parameters.len();
+        let expected = self.start.len();
         let found = update.delta.len();
         if found != expected {
             return Err(RefusedUpdate::WrongLength { expected, found });
@@ -119,7 +140,10 @@ impl OpenRound {
     /// come back before the end.)
     pub(super) fn complete(&self, up: &BTreeSet<NodeId>, config: &Config) -> bool {
         let min_cohort = config.min_cohort;
-        let enough = config.selection.enough(self.cohort.len(), min_cohort);
+        let enough = match config.buffer {
+            None => config.selection.enough(self.cohort.len(), min_cohort),
+            Some(buffer) => buffer.size,
+        };
         self.silent().next().is_none()
             || self.updates.len() >= enough
             || (self.updates.len() >= min_cohort && self.silent().all(|node| !up.contains(node)))
@@ -131,18 +155,88 @@ impl OpenRound {
         config: &Config,
         moments: Option<&Moments>,
     ) -> Result<(Aggregate, Moments), AggregateError> {
-        let parts: Vec<_> = self
-            .updates
-            .values()
-            .map(|update| Contribution {
+        fn part(update: &Update, weight: u64) -> Contribution<'_> {
+            Contribution {
                 delta: &update.delta,
-                examples: update.examples,
+                examples: weight,
                 loss: update.loss,
-            })
-            .collect();
-        let base = &self.base.parameters;
-        let mean = fedavg::combine((config.rule, config.liars), base.len(), &parts)?;
-        fedavg::step(config.optimizer, base, &mean, moments)
+            }
+        }
+        let length = self.start.len();
+        let by = (config.rule, config.liars);
+        let mean = match self.members {
+            None if config.buffer.is_some() => self.discounted(),
+            None => {
+                let parts = self.updates.values().map(|u| part(u, u.examples));
+                fedavg::combine(by, length, &parts.collect::<Vec<_>>())?
+            }
+            // Each variate counts once in the mean of all, and so does the step that goes with it.
+            Some(_) => {
+                let parts = self.updates.values().map(|update| part(update, 1));
+                let mean = fedavg::combine(by, length, &parts.collect::<Vec<_>>())?;
+                // At most `MAX_EXAMPLES` each, of fewer participants than there are addresses.
+                let examples: u64 = self.updates.values().map(|update| update.examples).sum();
+                Mean { examples, ..mean }
+            }
+        };
+        self.step(config, &mean, self.updates.len(), moments)
+    }
+
+    /// (1/K)·Σ s(τᵢ)·Δᵢ.
+    fn discounted(&self) -> Mean {
+        let mut delta = vec![0.0; self.start.len()];
+        let share = (self.updates.len() as f64).recip();
+        for (node, update) in &self.updates {
+            let age = self.ages.get(node).copied().unwrap_or_default();
+            let weight = share * fedbuff::weight(age);
+            for (sum, delta) in delta.iter_mut().zip(&update.delta) {
+                *sum += weight * f64::from(*delta);
+            }
+        }
+        let examples: u64 = self.updates.values().map(|update| update.examples).sum();
+        let losses = self.updates.values().map(|update| {
+            let weight = update.examples as f64 / examples as f64;
+            weight * update.loss
+        });
+        Mean {
+            delta,
+            examples,
+            loss: losses.sum(),
+        }
+    }
+
+    /// The server's step along the mean of so many updates.
+    pub(super) fn step(
+        &self,
+        config: &Config,
+        mean: &Mean,
+        updates: usize,
+        moments: Option<&Moments>,
+    ) -> Result<(Aggregate, Moments), AggregateError> {
+        let Some(members) = self.members else {
+            return fedavg::step(config.optimizer, &self.start, mean, moments);
+        };
+        let rate = config.optimizer.learning_rate();
+        let parameters = scaffold::step(&self.start, &mean.delta, (updates, members), rate)?;
+        let made = fedavg::finite(Aggregate {
+            parameters,
+            examples: mean.examples,
+            loss: mean.loss,
+        })?;
+        Ok((made, Moments::default()))
+    }
+
+    /// For the log: the ledger says who counts, and not how old the model was.
+    pub(super) fn tell_ages(&self) -> Option<String> {
+        let old = self.ages.iter().filter(|(_, age)| **age > 0);
+        let old: Vec<String> = old.map(|(node, age)| format!("{node} by {age}")).collect();
+        let round = self.round;
+        (!old.is_empty()).then(|| {
+            format!(
+                "round {round} counts updates from earlier models: {}",
+                old.join(", ")
+            )
+        })
     }
 
     /// Why too few updates came in.

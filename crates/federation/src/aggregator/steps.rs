@@ -135,6 +135,9 @@ impl Aggregator {
         if let Some(privacy) = self.config.privacy {
             return self.end_private(now, &privacy, out);
         }
+        if let Some(note) = open.tell_ages() {
+            out.push(Output::Note(note));
+        }
         let moments = self.moments_of(open.base.digest);
         match open.aggregate(&self.config, moments) {
             Err(error) => self.abandon(now, round, error.to_string(), out),
@@ -144,6 +147,10 @@ impl Aggregator {
 
     /// From collecting: who has answered and who has not, for the choice of later cohorts.
     pub(super) fn reckon(&mut self) {
+        // Who is slow has its time.
+        if self.buffered.is_some() {
+            return;
+        }
         let Phase::Collecting(open) = &self.phase else {
             return;
         };

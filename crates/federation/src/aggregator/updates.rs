@@ -7,14 +7,16 @@ use wire::{NodeId, Round};
 
 impl Aggregator {
     pub(super) fn update(&mut self, update: Update, out: &mut Vec<Output>) {
-        if update.round < self.next && self.open != Some(update.round) {
+        let collecting = matches!(self.phase, Phase::Collecting(_));
+        let may_be_late = self.buffered.is_some() && collecting;
+        if update.round < self.next && self.open != Some(update.round) && !may_be_late {
             self.counters.late += 1;
             return;
         }
         let node = update.node.clone();
         let round = update.round;
         let taken = match &mut self.phase {
-            Phase::Collecting(open) => open.take(update, &self.config),
+            Phase::Collecting(open) => open.take(update, &self.config, self.buffered.as_ref()),
             Phase::Charging { proposal, made: _ } | Phase::Ending { proposal }
                 if proposal.round == round =>
             {
@@ -49,7 +51,7 @@ impl Aggregator {
             loss,
         } = packed;
         let length = match &self.phase {
-            Phase::Collecting(open) if open.round == round => Some(open.base.parameters.len()),
+            Phase::Collecting(open) if open.round == round => Some(open.start.len()),
             Phase::Collecting(_)
             | Phase::Waiting { .. }
             | Phase::Opening { .. }

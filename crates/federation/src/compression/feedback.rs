@@ -1,12 +1,12 @@
 use super::{Codec, EncodeError, decode};
+use crate::memory::Memory;
+use wire::Round;
 
 /// What a participant's compressed updates have left out so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feedback {
-    /// e; empty before the first round.
-    left_out: Vec<f32>,
-    /// Of a round that has not ended.
-    next: Option<Vec<f32>>,
+    /// e; nothing before the first round.
+    memory: Memory,
 }
 
 impl Feedback {
@@ -15,35 +15,44 @@ impl Feedback {
         Self::default()
     }
 
-    /// Encodes `update` with what was left out before.
+    /// What a former process has left out.
+    pub fn of(memory: Memory) -> Self {
+        Self { memory }
+    }
+
+    /// To be kept for the next process, before an update goes out.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Encodes the `update` of a round with what was left out before.
     pub fn encode(
         &mut self,
         codec: Codec,
         update: &[f32],
+        round: Round,
         seed: u64,
     ) -> Result<Vec<u8>, EncodeError> {
-        // Of another model: of no use to this one.
-        if self.left_out.len() != update.len() {
-            self.left_out = vec![0.0; update.len()];
-        }
-        let due: Vec<f32> = update
-            .iter()
-            .zip(&self.left_out)
-            .map(|(update, left)| update + left)
-            .collect();
+        // What was left out of another model is of no use to this one.
+        let left_out = self.memory.kept.as_ref().map(|kept| &kept.numbers);
+        let due: Vec<f32> = match left_out.filter(|left_out| left_out.len() == update.len()) {
+            None => update.to_vec(),
+            Some(left_out) => update
+                .iter()
+                .zip(left_out)
+                .map(|(update, left)| update + left)
+                .collect(),
+        };
         let bytes = codec.encode(&due, seed)?;
         let sent = decode(&bytes, due.len()).expect("a decoder reads what its own encoder wrote");
-        self.next = Some(due.iter().zip(sent).map(|(due, sent)| due - sent).collect());
+        let next = due.iter().zip(sent).map(|(due, sent)| due - sent).collect();
+        self.memory.propose(round, next);
         Ok(bytes)
     }
 
     /// The round ended; `counted`: it was closed, and this update is in it. An update that is in no model has
     /// left nothing out.
-    pub fn ended(&mut self, counted: bool) {
-        if let Some(next) = self.next.take()
-            && counted
-        {
-            self.left_out = next;
-        }
+    pub fn ended(&mut self, round: Round, counted: bool) {
+        self.memory.ended(round, counted);
     }
 }

@@ -3,6 +3,7 @@ use crate::problem::{DIMENSIONS, Problem};
 use crate::random::SplitMix;
 use crate::robust::Rule;
 use proptest::prelude::*;
+use wire::Round;
 
 const fn quantised(bits: u8, rounding: Rounding) -> Codec {
     Codec::Quantised { bits, rounding }
@@ -135,10 +136,10 @@ fn train(codec: Option<Codec>, feedback: bool) -> Vec<f64> {
                 let seed = round * 8 + i as u64;
                 let bytes = match codec {
                     None => return update,
-                    Some(codec) if feedback => states[i].encode(codec, &update, seed),
+                    Some(codec) if feedback => states[i].encode(codec, &update, Round(round), seed),
                     Some(codec) => codec.encode(&update, seed),
                 };
-                states[i].ended(true);
+                states[i].ended(Round(round), true);
                 decode(&bytes.unwrap(), DIMENSIONS).unwrap()
             })
             .collect();
@@ -190,15 +191,19 @@ fn feedback_finds_what_compression_leaves_out() {
 fn an_update_that_does_not_count_leaves_nothing_out() {
     let codec = Codec::TopK { keep: 1 };
     let mut feedback = Feedback::new();
-    feedback.encode(codec, &[3.0, 2.0], 0).unwrap();
-    feedback.ended(false);
-    let bytes = feedback.encode(codec, &[3.0, 2.0], 0).unwrap();
+    let [first, second, third] = [1, 2, 3].map(Round);
+    feedback.encode(codec, &[3.0, 2.0], first, 0).unwrap();
+    feedback.ended(first, false);
+    let bytes = feedback.encode(codec, &[3.0, 2.0], second, 0).unwrap();
     assert_eq!(decode(&bytes, 2).unwrap(), [3.0, 0.0]);
-    feedback.ended(true);
-    let bytes = feedback.encode(codec, &[3.0, 2.0], 0).unwrap();
+    // A process that starts again in the middle knows as much.
+    let mut feedback = Feedback::of(feedback.memory().clone());
+    feedback.ended(first, false);
+    feedback.ended(second, true);
+    let bytes = feedback.encode(codec, &[3.0, 2.0], third, 0).unwrap();
     assert_eq!(decode(&bytes, 2).unwrap(), [0.0, 4.0]);
     // Another model: nothing of the former.
-    let bytes = feedback.encode(codec, &[1.0], 0).unwrap();
+    let bytes = feedback.encode(codec, &[1.0], third, 0).unwrap();
     assert_eq!(decode(&bytes, 1).unwrap(), [1.0]);
 }
 

@@ -17,6 +17,7 @@ mod tests;
 
 use crate::optimizer::Moments;
 use crate::robust::{RobustError, Rule};
+use crate::scaffold::ScaffoldError;
 
 pub use crate::optimizer::ServerOptimizer;
 
@@ -73,6 +74,9 @@ pub enum AggregateError {
     /// The robust rule cannot do with them.
     #[error(transparent)]
     Rule(#[from] RobustError),
+    /// The variates do not go with them.
+    #[error(transparent)]
+    Variates(#[from] ScaffoldError),
     /// The step leads out of the numbers.
     #[error(
         "parameter {index} of the new model is not finite; lower the server's learning rate or the bound on updates"
@@ -151,18 +155,19 @@ pub fn step(
         });
     }
     let (parameters, moments) = optimizer.step(base, &mean.delta, moments);
-    match parameters
-        .iter()
-        .position(|parameter| !parameter.is_finite())
-    {
+    let made = finite(Aggregate {
+        parameters,
+        examples: mean.examples,
+        loss: mean.loss,
+    })?;
+    Ok((made, moments))
+}
+
+/// Refuses a model that is none.
+pub(crate) fn finite(made: Aggregate) -> Result<Aggregate, AggregateError> {
+    let infinite = |parameter: &f32| !parameter.is_finite();
+    match made.parameters.iter().position(infinite) {
         Some(index) => Err(AggregateError::NotFinite { index }),
-        None => Ok((
-            Aggregate {
-                parameters,
-                examples: mean.examples,
-                loss: mean.loss,
-            },
-            moments,
-        )),
+        None => Ok(made),
     }
 }

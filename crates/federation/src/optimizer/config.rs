@@ -66,6 +66,16 @@ pub struct UnusableSetting {
 }
 
 impl ServerOptimizer {
+    /// η.
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::FedAvg { learning_rate, .. } => *learning_rate,
+            Self::FedAdagrad(settings) | Self::FedYogi(settings) | Self::FedAdam(settings) => {
+                settings.learning_rate
+            }
+        }
+    }
+
     /// Refuses settings out of bounds.
     pub fn check(&self) -> Result<(), UnusableSetting> {
         const POSITIVE: &str = "a finite number above 0";

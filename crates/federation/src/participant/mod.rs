@@ -1,117 +1,27 @@
 //! The participant: trains when asked by the aggregator and the ledger agrees.
 
+mod buffered;
+mod io;
 mod packed;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod variate;
+
+pub use io::{ParticipantInput, ParticipantOutput, Remembered};
 
 use crate::compression::{Codec, Feedback};
+use crate::fedbuff::{Bases, Buffer};
+use crate::memory::Memory;
 use crate::model_digest;
-use crate::secagg::{Charge, SecureRound};
+use crate::scaffold::Carried;
+use crate::secagg::SecureRound;
+use buffered::Offers;
 use machine::{Instant, Machine, Overload};
 use secure::Secure;
 use std::sync::Arc;
-use wire::{Act, Digest, Frame, NodeId, Round, SecureMessage};
-
-/// What can happen to a participant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ParticipantInput {
-    /// `Act::RoundOpened` took effect, by the ledger's fold.
-    Opened {
-        /// The round.
-        round: Round,
-        /// The model it starts from.
-        model: Digest,
-        /// Who is asked.
-        cohort: Vec<NodeId>,
-        /// What it takes to aggregate it securely; `None`: updates are sent in clear.
-        secure: Option<Arc<SecureRound>>,
-        /// How an update in clear is made smaller; `None`: it is not.
-        codec: Option<Codec>,
-    },
-    /// A round was closed or abandoned, by the ledger's fold.
-    Ended {
-        /// The round.
-        round: Round,
-        /// It has a model, and this node's update is in it.
-        counted: bool,
-    },
-    /// `Act::PrivacySpent` took effect: the ledger has what a private round costs.
-    Charged {
-        /// The round.
-        round: Round,
-        /// It.
-        charge: Charge,
-    },
-    /// `Act::ModelRolledBack` took effect: a round that was open is over.
-    RolledBack,
-    /// `wire::Frame::Train` came in.
-    Train {
-        /// From whom; gets the answer.
-        from: NodeId,
-        /// The round.
-        round: Round,
-        /// Digest of the parameters, by the sender.
-        model: Digest,
-        /// The model.
-        parameters: Arc<Vec<f32>>,
-    },
-    /// `wire::Frame::Secure` came in.
-    Secure {
-        /// From whom.
-        from: NodeId,
-        /// What.
-        message: SecureMessage,
-    },
-    /// The learner finished.
-    Trained {
-        /// The round it trained for.
-        round: Round,
-        /// Trained parameters minus base parameters.
-        delta: Vec<f32>,
-        /// Examples used.
-        examples: u64,
-        /// Mean loss of the base model on them.
-        loss: f64,
-    },
-    /// The learner gave up.
-    TrainingFailed {
-        /// The round it trained for.
-        round: Round,
-        /// A sentence: too few examples, for one.
-        reason: String,
-    },
-}
-
-/// What a participant asks of its node. To be done in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ParticipantOutput {
-    /// Train from this model; answer with `Trained` or `TrainingFailed`.
-    StartTraining {
-        /// The round.
-        round: Round,
-        /// Digest of the parameters; checked.
-        model: Digest,
-        /// The model.
-        parameters: Arc<Vec<f32>>,
-    },
-    /// The result for this round is not wanted any more; stop if it is not done.
-    CancelTraining {
-        /// The round.
-        round: Round,
-    },
-    /// Append this to the ledger: somebody breaks the protocol of a secure round.
-    Propose(Act),
-    /// Send this frame (`Update`, `Decline` or `Secure`).
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// What.
-        frame: Frame,
-    },
-    /// For the node's log.
-    Note(String),
-}
+use variate::Variate;
+use wire::{Digest, Frame, NodeId, Round};
 
 /// A request to train.
 struct Request {
@@ -134,6 +44,10 @@ struct Job {
     secure: bool,
     /// How its update is made smaller.
     codec: Option<Codec>,
+    /// In a round of SCAFFOLD.
+    variate: Option<Variate>,
+    /// Rounds that its answer was sent for, where these may be later ones.
+    offers: Offers,
 }
 
 impl Job {
@@ -149,6 +63,15 @@ struct Open {
     asked: bool,
     secure: Option<Arc<SecureRound>>,
     codec: Option<Codec>,
+    carried: Carried,
+}
+
+/// What a round is trained and answered by.
+#[derive(Clone)]
+struct Way {
+    secure: Option<Arc<SecureRound>>,
+    codec: Option<Codec>,
+    carried: Carried,
 }
 
 /// Answers rounds; at most one training at a time, never two for one round.
@@ -162,8 +85,12 @@ pub struct Participant {
     early: Option<Request>,
     job: Option<Job>,
     secure: Option<Secure>,
-    /// What compressed updates have left out so far, in this life.
+    /// What compressed updates have left out so far.
     feedback: Feedback,
+    /// Its control variate.
+    variate: Memory,
+    /// Rounds take updates from earlier models, too.
+    buffered: Option<Bases>,
 }
 
 impl Participant {
@@ -177,7 +104,26 @@ impl Participant {
             job: None,
             secure: None,
             feedback: Feedback::new(),
+            variate: Memory::default(),
+            buffered: None,
         }
+    }
+
+    /// One whose training goes on when its round ends, and whose update is for the round that is open then.
+    #[must_use]
+    pub fn buffered(mut self, buffer: Buffer) -> Self {
+        self.buffered = Some(Bases::new(buffer));
+        self
+    }
+
+    /// One that goes on where a former process ended.
+    #[must_use]
+    pub fn with(mut self, remembered: Remembered) -> Self {
+        match remembered {
+            Remembered::Variate(memory) => self.variate = memory,
+            Remembered::LeftOut(memory) => self.feedback = Feedback::of(memory),
+        }
+        self
     }
 
     /// One that can also take part in secure rounds: it signs with its identity key, draws all
@@ -203,6 +149,9 @@ impl Participant {
     }
 
     fn train(&mut self, request: Request, out: &mut Vec<ParticipantOutput>) {
+        if self.is_busy_for(&request, out) {
+            return;
+        }
         if let Some(job) = self.job.as_mut().filter(|job| job.round == request.round) {
             if job.secure && job.from != request.from {
                 return;
@@ -223,8 +172,12 @@ impl Participant {
             Some(open) if open.round == request.round => match self.objection(&request, open) {
                 Some(reason) => self.decline(&request, reason, out),
                 None => {
-                    let (secure, codec) = (open.secure.clone(), open.codec);
-                    self.start(request, secure, codec, out);
+                    let way = Way {
+                        secure: open.secure.clone(),
+                        codec: open.codec,
+                        carried: open.carried,
+                    };
+                    self.start(request, way, out);
                 }
             },
             Some(open) if request.round < open.round => {}
@@ -245,6 +198,14 @@ impl Participant {
         let model = open.model;
         if !open.asked {
             return Some(format!("{} is not in the cohort on the ledger", self.node));
+        }
+        // What is on the disk for that round goes with that update, and training again would make another one.
+        let memories = [&self.variate, self.feedback.memory()];
+        if memories.iter().any(|memory| memory.is_pending(open.round)) {
+            return Some(format!(
+                "{} has started again since it answered this round",
+                self.node
+            ));
         }
         if request.model != model {
             return Some(format!(
@@ -267,18 +228,18 @@ impl Participant {
             .then(|| format!("the parameters sent have digest {found:?} instead of {model:?}"))
     }
 
-    fn start(
-        &mut self,
-        request: Request,
-        secure: Option<Arc<SecureRound>>,
-        codec: Option<Codec>,
-        out: &mut Vec<ParticipantOutput>,
-    ) {
+    fn start(&mut self, request: Request, way: Way, out: &mut Vec<ParticipantOutput>) {
         self.cancel(out);
+        let Way {
+            secure,
+            codec,
+            carried,
+        } = way;
         let is_secure = secure.is_some();
+        let start = carried.start(&request.parameters);
         // Keys are agreed on and shares are dealt while the learner is at work.
         let keys = match secure
-            .map(|secure| self.join(&request, &secure))
+            .map(|secure| self.join(&request, start.len(), &secure))
             .transpose()
         {
             Ok(keys) => keys,
@@ -288,12 +249,15 @@ impl Participant {
             from,
             round,
             model,
-            parameters,
+            parameters: base,
         } = request;
+        let (parameters, variate) = self.take_up(round, carried, (base.as_slice(), start), out);
+        let correction = variate.as_ref().map(Variate::correction);
         out.push(ParticipantOutput::StartTraining {
             round,
             model,
             parameters,
+            correction,
         });
         if let Some(frame) = keys {
             let to = from.clone();
@@ -307,6 +271,8 @@ impl Participant {
             trained: false,
             secure: is_secure,
             codec,
+            variate,
+            offers: Offers::default(),
         });
     }
 
@@ -348,6 +314,9 @@ impl Participant {
         };
         let frame = answer(self.node.clone(), job.model);
         job.answer = Some(frame.clone());
+        if self.buffered.is_some() {
+            return self.offer(out);
+        }
         out.push(ParticipantOutput::Send {
             to: job.from.clone(),
             frame,
@@ -355,16 +324,17 @@ impl Participant {
     }
 
     fn end(&mut self, round: Round, counted: bool, out: &mut Vec<ParticipantOutput>) {
-        let ours = |job: &Job| job.round == round;
-        self.feedback
-            .ended(counted && self.job.as_ref().is_some_and(ours));
+        self.feedback.ended(round, counted);
+        self.variate.ended(round, counted);
         self.ended = self.ended.max(round);
         self.open.take_if(|open| open.round <= round);
         if let Some(secure) = &mut self.secure {
             secure.forget(round);
         }
         self.early.take_if(|early| early.round <= round);
-        if self.job.as_ref().is_some_and(|job| job.round <= round) {
+        if self.buffered.is_some() {
+            self.round_over(round, counted, out);
+        } else if self.job.as_ref().is_some_and(|job| job.round <= round) {
             self.cancel(out);
             self.job = None;
         }
@@ -397,6 +367,7 @@ impl Machine for Participant {
                 cohort,
                 secure,
                 codec,
+                carried,
             } => {
                 self.open = Some(Open {
                     round,
@@ -404,9 +375,14 @@ impl Machine for Participant {
                     asked: cohort.contains(&self.node),
                     secure,
                     codec,
+                    carried,
                 });
-                if self.job.as_ref().is_some_and(|job| job.round < round) {
-                    self.cancel(out);
+                match &mut self.buffered {
+                    Some(bases) => bases.opened(model),
+                    None if self.job.as_ref().is_some_and(|job| job.round < round) => {
+                        self.cancel(out);
+                    }
+                    None => {}
                 }
                 if let Some(request) = self.early.take_if(|early| early.round <= round) {
                     self.train(request, out);
@@ -415,6 +391,10 @@ impl Machine for Participant {
             ParticipantInput::Ended { round, counted } => self.end(round, counted, out),
             ParticipantInput::Charged { round, charge } => self.charged(round, &charge, out),
             ParticipantInput::RolledBack => {
+                if let Some(bases) = &mut self.buffered {
+                    bases.rolled_back();
+                    self.drop_job(out);
+                }
                 if let Some(open) = &self.open {
                     self.end(open.round, false, out);
                 }
@@ -441,13 +421,8 @@ impl Machine for Participant {
                 delta,
                 examples,
                 loss,
-            } if self.is_secure(round) => self.contribute(round, (delta, examples, loss), out),
-            ParticipantInput::Trained {
-                round,
-                delta,
-                examples,
-                loss,
-            } => self.answer(round, (delta, examples, loss), out),
+                taken,
+            } => self.trained(round, (delta, examples, loss), taken, out),
             ParticipantInput::TrainingFailed { round, reason } => {
                 let decline = |node, _| Frame::Decline {
                     round,

@@ -1,6 +1,6 @@
 //! An update in clear, as it is or smaller; what it leaves out is in the next one that counts.
 
-use super::{Participant, ParticipantOutput};
+use super::{Participant, ParticipantOutput, Remembered};
 use wire::{Frame, Round};
 
 impl Participant {
@@ -24,8 +24,11 @@ impl Participant {
             };
             return self.finish(round, update, out);
         };
-        match self.feedback.encode(codec, &delta, round.0) {
+        match self.feedback.encode(codec, &delta, round, round.0) {
             Ok(delta) => {
+                // Before the update can be in a model: or the next process would not know what it left out.
+                let memory = self.feedback.memory().clone();
+                out.push(ParticipantOutput::Keep(Remembered::LeftOut(memory)));
                 let packed = |node, base| Frame::Packed {
                     round,
                     node,

@@ -53,6 +53,7 @@ impl Secure {
         &mut self,
         me: &NodeId,
         request: &Request,
+        length: usize,
         secure: &SecureRound,
     ) -> Result<Frame, String> {
         if secure.missed {
@@ -66,7 +67,7 @@ impl Secure {
             ));
         }
         let contexts = secure
-            .contexts(request.round, request.model, request.parameters.len())
+            .contexts(request.round, request.model, length)
             .map_err(|error| error.to_string())?;
         let mine = |context: &Context| context.place(me).is_some();
         let context = contexts.into_iter().find(mine);
@@ -128,9 +129,15 @@ impl Secure {
 }
 
 impl Participant {
-    pub(super) fn join(&mut self, request: &Request, round: &SecureRound) -> Result<Frame, String> {
+    /// In a round whose updates have this length.
+    pub(super) fn join(
+        &mut self,
+        request: &Request,
+        length: usize,
+        round: &SecureRound,
+    ) -> Result<Frame, String> {
         match &mut self.secure {
-            Some(secure) => secure.join(&self.node, request, round),
+            Some(secure) => secure.join(&self.node, request, length, round),
             None => Err(format!(
                 "{} has no identity key for secure rounds",
                 self.node

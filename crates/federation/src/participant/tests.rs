@@ -1,4 +1,5 @@
 use super::*;
+use wire::{Act, SecureMessage};
 
 const T: Instant = Instant::ZERO;
 
@@ -18,6 +19,7 @@ fn opened(round: u64) -> ParticipantInput {
         cohort: vec![me()],
         secure: None,
         codec: None,
+        carried: Default::default(),
     }
 }
 
@@ -37,6 +39,7 @@ fn trained(round: u64) -> ParticipantInput {
         delta: vec![0.5, 0.0],
         examples: 7,
         loss: 0.25,
+        taken: None,
     }
 }
 
@@ -74,6 +77,7 @@ fn feed(
             }
             ParticipantOutput::Send { frame, .. } => panic!("not an answer: {frame:?}"),
             ParticipantOutput::Propose(act) => panic!("not in a plain round: {act:?}"),
+            ParticipantOutput::Keep(_) => "keep".to_owned(),
             ParticipantOutput::Note(_) => "note".to_owned(),
         })
         .collect()
@@ -92,6 +96,7 @@ fn courses_of_a_round() {
         cohort: vec!["other".into()],
         secure: None,
         codec: None,
+        carried: Default::default(),
     };
     let other_model = ParticipantInput::Opened {
         round: Round(1),
@@ -99,6 +104,7 @@ fn courses_of_a_round() {
         cohort: vec![me()],
         secure: None,
         codec: None,
+        carried: Default::default(),
     };
     let wrong_parameters = ParticipantInput::Train {
         from: "lead".into(),
@@ -262,6 +268,7 @@ fn opened_securely(missed: bool) -> ParticipantInput {
         cohort: vec!["lead".into(), me(), "other".into()],
         secure: Some(Arc::new(secure_round(missed))),
         codec: None,
+        carried: Default::default(),
     }
 }
 
@@ -367,6 +374,7 @@ fn an_update_beyond_the_bound_is_not_hidden_under_masks() {
         delta: vec![90.0, 90.0],
         examples: 7,
         loss: 0.25,
+        taken: None,
     };
     let out = securely([opened_securely(false), train(1), far]);
     assert_eq!(
@@ -383,6 +391,7 @@ fn what_a_counted_update_left_out_is_in_the_next_one() {
         cohort: vec![me()],
         secure: None,
         codec: Some(crate::compression::Codec::TopK { keep: 1 }),
+        carried: Default::default(),
     };
     let mut participant = Participant::new(me());
     let mut told = Vec::new();
@@ -397,6 +406,7 @@ fn what_a_counted_update_left_out_is_in_the_next_one() {
             delta: vec![0.5, 0.25],
             examples: 7,
             loss: 0.25,
+            taken: None,
         };
         for input in [opened(round), train(round), trained, ended] {
             participant.handle(T, input, &mut out);

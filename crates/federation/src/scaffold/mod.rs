@@ -15,13 +15,19 @@
 //! with the model when a leader dies, and sums of updates (secure ones, too) need nothing new. Models may
 //! then have half of [`MAX_PARAMETERS`](crate::MAX_PARAMETERS).
 //!
-//! # A variate that is lost
-//! c is the mean of all cᵢ only while every participant keeps its own. One that lost its variate and starts
-//! from zero biases the optimum for good (a test shows by how much). It has to say so, and the server starts
-//! all of them anew: [`reset`] on its side, [`Participant::reset`] on theirs.
+//! # When the variates start anew
+//! c is the mean of all cᵢ only while every participant keeps its own and the participants are the same. One that
+//! lost its variate and starts from zero biases the optimum for good (a test shows by how much). So all start from
+//! zero then: [`Lineage`] says when, from the leaves of the ledger, and whoever has lost its own puts that there.
+//! It costs a round without correction; after it every variate is a mean of gradients again, and of nothing older.
 
+mod carried;
+mod lineage;
 #[cfg(test)]
 mod tests;
+
+pub use carried::{Carried, Standing};
+pub use lineage::{Begin, Lineage};
 
 /// Parameters and the server's variate as one vector; `None`: they differ in length.
 pub fn join(parameters: &[f32], variate: &[f32]) -> Option<Vec<f32>> {
@@ -55,12 +61,12 @@ pub enum ScaffoldError {
         found: usize,
     },
     /// A variate is a mean over steps.
-    #[error("no variate follows from {steps} steps of size {step_size}")]
+    #[error(
+        "no variate follows from steps of {taken} together; it takes plain gradient descent of at least one step"
+    )]
     Steps {
-        /// K.
-        steps: u32,
-        /// ηₗ.
-        step_size: f64,
+        /// K·ηₗ.
+        taken: f64,
     },
     /// More than there are, or none.
     #[error("{participants} participants of {members} members make no round")]
@@ -105,84 +111,43 @@ pub fn step(
         .collect())
 }
 
-/// What a participant keeps from round to round.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Participant {
-    variate: Vec<f32>,
-    /// Of a round that has not ended.
-    next: Option<Vec<f32>>,
+/// `c − cᵢ`: to be added to the gradient in each local step.
+pub fn correction(own: &[f32], server: &[f32]) -> Result<Vec<f32>, ScaffoldError> {
+    fits(server.len(), own)?;
+    let pairs = server.iter().zip(own);
+    Ok(pairs.map(|(server, own)| server - own).collect())
 }
 
-impl Participant {
-    /// Before its first round, for a model of `parameters`.
-    pub fn new(parameters: usize) -> Self {
-        Self {
-            variate: vec![0.0; parameters],
-            next: None,
-        }
+/// After training: the joined difference that goes to the server, and what the own variate becomes if the round
+/// counts; only then does the server's variate have it. `delta` is `y − w` after corrected steps whose sizes make
+/// `taken` together, K·ηₗ.
+pub fn answer(
+    own: &[f32],
+    server: &[f32],
+    delta: &[f32],
+    taken: f64,
+) -> Result<(Vec<f32>, Vec<f32>), ScaffoldError> {
+    fits(server.len(), own)?;
+    fits(server.len(), delta)?;
+    if !(taken > 0.0 && taken.is_finite()) {
+        return Err(ScaffoldError::Steps { taken });
     }
+    let next: Vec<f32> = own
+        .iter()
+        .zip(server)
+        .zip(delta)
+        .map(|((own, server), delta)| {
+            (f64::from(*own) - f64::from(*server) - f64::from(*delta) / taken) as f32
+        })
+        .collect();
+    let mut joined = delta.to_vec();
+    joined.extend(next.iter().zip(own).map(|(new, old)| new - old));
+    Ok((joined, next))
+}
 
-    /// The server has started all variates anew.
-    pub fn reset(&mut self) {
-        *self = Self::new(self.variate.len());
-    }
-
-    /// `c − cᵢ`: to be added to the gradient in each local step.
-    pub fn correction(&self, server: &[f32]) -> Result<Vec<f32>, ScaffoldError> {
-        self.fits(server)?;
-        Ok(server
-            .iter()
-            .zip(&self.variate)
-            .map(|(server, own)| server - own)
-            .collect())
-    }
-
-    /// After training: the joined difference that goes to the server. `delta` is `y − w` after `steps`
-    /// corrected steps of `step_size`. The variate itself changes when the round ends
-    /// ([`ended`](Self::ended)).
-    pub fn answer(
-        &mut self,
-        server: &[f32],
-        delta: &[f32],
-        steps: u32,
-        step_size: f64,
-    ) -> Result<Vec<f32>, ScaffoldError> {
-        self.fits(server)?;
-        self.fits(delta)?;
-        if steps == 0 || !(step_size > 0.0 && step_size.is_finite()) {
-            return Err(ScaffoldError::Steps { steps, step_size });
-        }
-        let taken = f64::from(steps) * step_size;
-        let next: Vec<f32> = self
-            .variate
-            .iter()
-            .zip(server)
-            .zip(delta)
-            .map(|((own, server), delta)| {
-                (f64::from(*own) - f64::from(*server) - f64::from(*delta) / taken) as f32
-            })
-            .collect();
-        let mut joined = delta.to_vec();
-        joined.extend(next.iter().zip(&self.variate).map(|(new, old)| new - old));
-        self.next = Some(next);
-        Ok(joined)
-    }
-
-    /// The round ended; `counted`: it was closed, and this participant's update is in it. Only then does the
-    /// server's variate have what the own one becomes.
-    pub fn ended(&mut self, counted: bool) {
-        if let Some(next) = self.next.take()
-            && counted
-        {
-            self.variate = next;
-        }
-    }
-
-    fn fits(&self, vector: &[f32]) -> Result<(), ScaffoldError> {
-        let (expected, found) = (self.variate.len(), vector.len());
-        match expected == found {
-            true => Ok(()),
-            false => Err(ScaffoldError::Length { expected, found }),
-        }
+fn fits(expected: usize, vector: &[f32]) -> Result<(), ScaffoldError> {
+    match vector.len() {
+        found if found == expected => Ok(()),
+        found => Err(ScaffoldError::Length { expected, found }),
     }
 }

@@ -9,17 +9,11 @@ const STEPS: u32 = 20;
 #[test]
 fn a_round_by_hand() {
     // c = 0.5; c₁ = 0. Two steps of 0.25 led from w = 1 to y = 3: c₁⁺ = 0 − 0.5 − 2/0.5 = −4.5.
-    let mut participant = Participant::new(1);
     let server = [0.5];
-    assert_eq!(participant.correction(&server).unwrap(), [0.5]);
-    let joined = participant.answer(&server, &[2.0], 2, 0.25).unwrap();
-    assert_eq!(joined, [2.0, -4.5]);
-    // It counts only if the round says so.
-    participant.ended(false);
-    assert_eq!(participant.correction(&server).unwrap(), [0.5]);
-    participant.answer(&server, &[2.0], 2, 0.25).unwrap();
-    participant.ended(true);
-    assert_eq!(participant.correction(&server).unwrap(), [5.0]);
+    assert_eq!(correction(&[0.0], &server).unwrap(), [0.5]);
+    let (joined, next) = answer(&[0.0], &server, &[2.0], 2.0 * 0.25).unwrap();
+    assert_eq!((&joined[..], &next[..]), (&[2.0, -4.5][..], &[-4.5][..]));
+    assert_eq!(correction(&next, &server).unwrap(), [5.0]);
     // One of three: w' = 1 + 2, c' = 0.5 − 4.5/3.
     let made = step(&[1.0, 0.5], &[2.0, -4.5], (1, 3), 1.0).unwrap();
     assert_eq!(made, [3.0, -1.0]);
@@ -30,17 +24,13 @@ fn a_round_by_hand() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let length = |expected, found| Err(ScaffoldError::Length { expected, found });
-    assert_eq!(Participant::new(2).correction(&[0.0]), length(2, 1));
-    let steps = (0, 0.1);
-    let refused = Participant::new(1).answer(&[0.0], &[0.0], steps.0, steps.1);
-    assert_eq!(
-        refused,
-        Err(ScaffoldError::Steps {
-            steps: 0,
-            step_size: 0.1
-        })
-    );
+    let length = |expected, found| ScaffoldError::Length { expected, found };
+    assert_eq!(correction(&[0.0; 2], &[0.0]), Err(length(1, 2)));
+    assert_eq!(answer(&[0.0], &[0.0], &[], 1.0), Err(length(1, 0)));
+    for taken in [0.0, -1.0, f64::INFINITY] {
+        let refused = answer(&[0.0], &[0.0], &[0.0], taken);
+        assert_eq!(refused, Err(ScaffoldError::Steps { taken }));
+    }
     assert!(step(&[0.0; 3], &[0.0; 3], (1, 1), 1.0).is_err());
     let crowd = ScaffoldError::Participants {
         participants: 3,
@@ -75,7 +65,7 @@ fn train(
 ) -> Vec<f32> {
     let members = problem.participants.len();
     let mut random = SplitMix::new(1);
-    let mut variates = vec![Participant::new(DIMENSIONS); members];
+    let mut variates = vec![vec![0.0; DIMENSIONS]; members];
     let mut joined = reset(&[0.0; DIMENSIONS]);
     for round in 0..rounds {
         let mut cohort: Vec<usize> = (0..members).collect();
@@ -83,10 +73,10 @@ fn train(
             cohort.remove(random.below(cohort.len()));
         }
         let (model, server) = split(&joined).unwrap();
-        let answers: Vec<Vec<f32>> = cohort
+        let answers: Vec<(Vec<f32>, Vec<f32>)> = cohort
             .iter()
             .map(|i| {
-                let correction = variates[*i].correction(server).unwrap();
+                let correction = correction(&variates[*i], server).unwrap();
                 let mut y: Vec<f64> = model.iter().map(|w| f64::from(*w)).collect();
                 for _ in 0..STEPS {
                     let gradient = problem.participants[*i].gradient(&y);
@@ -99,20 +89,22 @@ fn train(
                     .zip(model)
                     .map(|(y, w)| (y - f64::from(*w)) as f32)
                     .collect();
-                variates[*i].answer(server, &delta, STEPS, STEP).unwrap()
+                answer(&variates[*i], server, &delta, f64::from(STEPS) * STEP).unwrap()
             })
             .collect();
-        let answers: Vec<&[f32]> = answers.iter().map(Vec::as_slice).collect();
-        let mean = Rule::Mean.combine(0, &answers).unwrap();
+        let deltas: Vec<&[f32]> = answers.iter().map(|(delta, _)| delta.as_slice()).collect();
+        let mean = Rule::Mean.combine(0, &deltas).unwrap();
         joined = step(&joined, &mean, (asked, members), 1.0).unwrap();
-        cohort.iter().for_each(|i| variates[*i].ended(true));
+        for (i, (_, next)) in cohort.iter().zip(answers) {
+            variates[*i] = next;
+        }
         if let Some((at, healed)) = loss_at
             && at == round
         {
-            variates[0].reset();
+            variates[0].fill(0.0);
             if healed {
                 joined = reset(split(&joined).unwrap().0);
-                variates.iter_mut().for_each(Participant::reset);
+                variates.iter_mut().for_each(|own| own.fill(0.0));
             }
         }
     }

@@ -4,3 +4,4 @@
 mod model;
 mod smd;
 mod support;
+mod variates;

@@ -3,9 +3,10 @@
 
 use super::Parts;
 use crate::effects::{AggregatorEffects, CustodianEffects, MonitorEffects, ParticipantEffects};
+use crate::remembered::Shelf;
 use custody::Custodian;
 use federation::{Aggregator, Participant};
-use learn::TrainConfig;
+use learn::{Optimizer, TrainConfig};
 use runtime::entropy;
 use runtime::supervisor::ChildSpec;
 use std::sync::Arc;
@@ -22,10 +23,20 @@ impl Parts {
         TrainConfig {
             epochs: u32::try_from(learning.local_epochs).unwrap_or(1),
             batch: BATCH,
-            learning_rate: learning.learning_rate,
+            optimizer: Optimizer::Adam,
+            learning_rate: learning.adam_learning_rate(),
             seed: 0,
             proximal: (learning.proximal_mu > 0.0).then_some(learning.proximal_mu),
             ..TrainConfig::default()
+        }
+    }
+
+    /// How they are where gradients are corrected.
+    fn corrected_training(&self) -> TrainConfig {
+        TrainConfig {
+            optimizer: Optimizer::Sgd,
+            learning_rate: self.config.learning.sgd_learning_rate(),
+            ..self.training()
         }
     }
 
@@ -68,7 +79,9 @@ impl Parts {
             self.windows.clone(),
         );
         let (training, min_examples) = (self.training(), self.config.learning.min_examples);
-        let updates = self.updates.clone();
+        let (updates, corrected) = (self.updates.clone(), self.corrected_training());
+        let (buffer, takes) = (self.config.learning.buffer(), self.takes);
+        let shelf = Shelf::of(&self.config.node.data_dir);
         let (identity, ledger) = (self.identity.clone(), self.ledger.clone());
         ChildSpec::machine(self.letters.participant.clone(), move || {
             let effects = ParticipantEffects {
@@ -81,6 +94,9 @@ impl Parts {
                 learner: learner.clone(),
                 windows: windows.clone(),
                 config: training,
+                corrected,
+                shelf: shelf.clone(),
+                takes,
                 min_examples,
             };
             // Fresh at each start: what was said in a secure round is forgotten, and the round with it.
@@ -89,6 +105,13 @@ impl Parts {
                 entropy::bytes(),
                 federation::Config::default().max_norm,
             );
+            // But not what its updates have left behind in the models.
+            let remembered = runtime::blocking::in_place(|| shelf.load());
+            let participant = remembered.into_iter().fold(participant, Participant::with);
+            let participant = match buffer {
+                Some(buffer) => participant.buffered(buffer),
+                None => participant,
+            };
             async move { Ok((participant, effects)) }
         })
     }
@@ -110,6 +133,7 @@ impl Parts {
                 rule,
                 liars,
                 selection: learning.selection(),
+                buffer: learning.buffer(),
                 privacy: learning.privacy(),
                 min_cohort: learning.min_cohort,
                 deadline: Duration::from_millis(learning.round_timeout_ms),

@@ -166,7 +166,14 @@ fn export(config: &Path, name: &str, to: &Path) -> Outcome {
         })?;
     let mut stored = store::read(path, model.model)?;
     stored.about.extend(lineage(entry, model));
-    let bytes = learn::file::encode(&stored.shape, &stored.parameters, &stored.about)?;
+    if let Some(digest) = digest_of_weights(&stored) {
+        stored
+            .about
+            .insert("digest_of_weights".to_owned(), digest.to_string());
+    }
+    // A variate is for rounds, and `load_state_dict` takes no tensors that it does not know.
+    let weights = stored.shape.weights(&stored.parameters);
+    let bytes = learn::file::encode(&stored.shape, weights, &stored.about)?;
     std::fs::File::create_new(to)
         .and_then(|mut file| std::io::Write::write_all(&mut file, &bytes))
         .map_err(|error| format!("{}: {error}", to.display()))?;
@@ -174,10 +181,17 @@ fn export(config: &Path, name: &str, to: &Path) -> Outcome {
         "The model of round {} is in {}: {} parameters, {} bytes.",
         entry.round,
         to.display(),
-        stored.parameters.len(),
+        weights.len(),
         bytes.len()
     );
     Ok(())
+}
+
+/// What the tensors of the file have for a digest where the model's covers a control variate, too.
+fn digest_of_weights(stored: &learn::file::Stored) -> Option<wire::Digest> {
+    let weights = stored.shape.weights(&stored.parameters);
+    let whole = weights.len() == stored.parameters.len();
+    (!whole).then(|| federation::model_digest(weights))
 }
 
 /// Where a model comes from, for whoever finds the file later.

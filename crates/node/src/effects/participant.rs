@@ -1,5 +1,6 @@
 //! The participant's deeds: training on the learner's thread, answers to the aggregator.
 
+use crate::remembered::Shelf;
 use crate::rooms::series::training;
 use cluster::Cluster;
 use federation::{Aggregator, Participant, ParticipantInput, ParticipantOutput};
@@ -11,6 +12,7 @@ use runtime::mailbox::Address;
 use runtime::shell::{Effects, ShellContext};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use telemetry::windows::Windows;
 use tokio::sync::broadcast;
 use wire::secure::{Secret, SecureStep};
@@ -36,6 +38,12 @@ pub struct ParticipantEffects {
     pub windows: Arc<Mutex<Windows>>,
     /// How to train.
     pub config: TrainConfig,
+    /// How to train with gradients that are corrected.
+    pub corrected: TrainConfig,
+    /// How long the learner's result is held back.
+    pub takes: Duration,
+    /// For the process after this one.
+    pub shelf: Shelf,
     /// Fewest rows to take part with.
     pub min_examples: usize,
 }
@@ -62,7 +70,13 @@ pub enum Contribution {
 }
 
 impl ParticipantEffects {
-    fn start(&self, to: Address<ParticipantInput>, round: Round, parameters: &[f32]) {
+    fn start(
+        &self,
+        to: Address<ParticipantInput>,
+        round: Round,
+        parameters: &[f32],
+        correction: Option<Arc<Vec<f32>>>,
+    ) {
         let failed = |reason: String| ParticipantInput::TrainingFailed { round, reason };
         let (examples, rows) = {
             let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,17 +93,21 @@ impl ParticipantEffects {
             post(to, failed(reason));
             return;
         }
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, takes) = (tokio::runtime::Handle::current(), self.takes);
         let answer = to.clone();
         let made = (self.sent.receiver_count() > 0).then(|| self.made.clone());
         let config = TrainConfig {
             seed: round.0,
-            ..self.config
+            ..match correction {
+                Some(_) => self.corrected,
+                None => self.config,
+            }
         };
         let started = self.learner.train(
             parameters.to_vec(),
             rows,
             config,
+            correction,
             Box::new(move |result| {
                 if let (Some(made), Ok(trained)) = (&made, &result) {
                     *made.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -102,6 +120,7 @@ impl ParticipantEffects {
                 let input = match result {
                     Ok(trained) => ParticipantInput::Trained {
                         round,
+                        taken: trained.taken(&config),
                         delta: trained.delta,
                         examples: trained.examples,
                         loss: trained.loss_before,
@@ -112,6 +131,9 @@ impl ParticipantEffects {
                     },
                 };
                 runtime.spawn(async move {
+                    if !takes.is_zero() {
+                        tokio::time::sleep(takes).await;
+                    }
                     let _ = answer.post(input).await;
                 });
             }),
@@ -190,8 +212,18 @@ impl Effects<Participant> for ParticipantEffects {
                 round,
                 model: _,
                 parameters,
+                correction,
             } => {
-                self.start(ctx.address().clone(), round, &parameters);
+                self.start(ctx.address().clone(), round, &parameters, correction);
+            }
+            ParticipantOutput::Keep(remembered) => {
+                let kept = runtime::blocking::in_place(|| self.shelf.keep(&remembered));
+                if let Err(error) = kept {
+                    // Until this process ends nothing is lost.
+                    tracing::warn!(
+                        "what this node carries between rounds is not on its disk: {error}"
+                    );
+                }
             }
             // A round's training takes some hundred milliseconds: it runs out, its result is dropped.
             ParticipantOutput::CancelTraining { round } => {

@@ -19,6 +19,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use telemetry::alertmail::Letter;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -74,6 +75,7 @@ impl World {
             alerts: Some(Arc::new(Letterbox(self.letters.clone()))),
             kafka: self.kafka.reach(),
             learner: Learner::inline,
+            training: Duration::ZERO,
             letters: 64,
             admin: false,
             control: false,

@@ -117,6 +117,7 @@ fn name(act: &Act) -> String {
         Act::ModelUnpinned { .. } => "model unpinned".to_owned(),
         Act::ModelRolledBack { model, .. } => format!("rolled back to {model:?}"),
         Act::PrivacySpent { round, .. } => format!("privacy of round {} spent", round.0),
+        Act::VariatesReset { round, .. } => format!("variates reset in round {}", round.0),
     }
 }
 
@@ -183,6 +184,7 @@ fn fact(committed: &Committed) -> Fact {
         | Act::Introduced { .. }
         | Act::FunctionDeployed { .. }
         | Act::ReaderKeyGranted { .. }
-        | Act::PrivacySpent { .. } => Fact::Other,
+        | Act::PrivacySpent { .. }
+        | Act::VariatesReset { .. } => Fact::Other,
     }
 }

@@ -54,6 +54,7 @@ pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Fail
         alerts: Some(Arc::new(Letterbox)),
         kafka: broker::reach(),
         learner: Learner::inline,
+        training: Duration::ZERO,
         letters: LETTERS,
         admin: false,
         control: false,

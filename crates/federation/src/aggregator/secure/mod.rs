@@ -308,13 +308,15 @@ impl Aggregator {
         let Some(secure) = &mut open.secure else {
             return;
         };
-        let (round, base) = (open.round, open.base.clone());
+        let (round, base) = (open.round, open.base.digest);
         let participants = secure.participants();
         let groups = secure.groups.iter_mut();
         let means = groups.filter_map(|group| group.outcome.take()?.ok());
-        let made = combine(rule, base.parameters.len(), means.collect()).and_then(|mean| {
-            let moments = self.moments_of(base.digest);
-            fedavg::step(self.config.optimizer, &base.parameters, &mean, moments)
+        let mean = combine(rule, open.start.len(), means.collect());
+        let made = mean.and_then(|mean| {
+            let moments = self.moments.as_ref().filter(|(of, _)| *of == base);
+            let moments = moments.map(|(_, moments)| moments);
+            open.step(&self.config, &mean, participants.len(), moments)
         });
         match made {
             Ok(made) => self.close(now, (round, participants), made, out),

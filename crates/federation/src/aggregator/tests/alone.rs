@@ -91,8 +91,18 @@ impl Bench {
                 cohort,
                 by: name(0),
                 secure: None,
+                carried: Default::default(),
             },
-            Act::RoundClosed { round, model, .. } => Input::Closed { round, model },
+            Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            } => Input::Closed {
+                round,
+                model,
+                participants,
+            },
             Act::RoundAbandoned { round, .. } => Input::Abandoned { round },
             other => panic!("not an act of an aggregator: {other:?}"),
         };
@@ -430,6 +440,7 @@ fn a_late_round_of_the_former_leader_is_ended_too() {
         cohort: vec![name(1), name(2)],
         by: name(1),
         secure: None,
+        carried: Default::default(),
     });
     assert_eq!(
         out,
@@ -457,7 +468,8 @@ fn a_round_closed_with_another_model_is_not_published_as_ours() {
     assert_eq!(
         bench.feed(Input::Closed {
             round: Round(1),
-            model: other
+            model: other,
+            participants: Vec::new(),
         }),
         [""; 0]
     );

@@ -161,6 +161,7 @@ impl World {
                     cohort,
                     by,
                     secure: None,
+                    carried: Default::default(),
                 }
             }
             Act::PrivacySpent {
@@ -187,15 +188,15 @@ impl World {
                 participants,
                 ..
             } if is_open(&round) => {
-                let participants: BTreeSet<_> = participants.into_iter().collect();
-                assert_eq!(
-                    self.charged.get(&round),
-                    Some(&participants),
-                    "FEDERATION-10"
-                );
+                let paid: BTreeSet<_> = participants.iter().cloned().collect();
+                assert_eq!(self.charged.get(&round), Some(&paid), "FEDERATION-10");
                 (self.open, self.last, self.model) = (None, round, Some(model));
                 self.closed += 1;
-                Input::Closed { round, model }
+                Input::Closed {
+                    round,
+                    model,
+                    participants,
+                }
             }
             Act::RoundAbandoned { round, .. } if is_open(&round) => {
                 (self.open, self.last) = (None, round);

@@ -129,8 +129,18 @@ impl House {
                 cohort,
                 by: name(0),
                 secure: None,
+                carried: Default::default(),
             }),
-            Act::RoundClosed { round, model, .. } => self.feed(Input::Closed { round, model }),
+            Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            } => self.feed(Input::Closed {
+                round,
+                model,
+                participants,
+            }),
             Act::RoundAbandoned { round, .. } => self.feed(Input::Abandoned { round }),
             Act::PrivacySpent { .. } if self.refuses_charges => {}
             Act::PrivacySpent {

@@ -1,7 +1,9 @@
 mod alone;
+mod buffered;
 mod charged;
 mod learning;
 mod private;
 mod secure;
 mod selected;
 mod together;
+mod variates;

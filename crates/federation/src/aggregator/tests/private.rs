@@ -93,6 +93,7 @@ fn an_uncharged_model_goes_nowhere() {
         cohort: cohort.clone(),
         by: name(0),
         secure: None,
+        carried: Default::default(),
     });
     let mut last = Vec::new();
     for node in cohort {

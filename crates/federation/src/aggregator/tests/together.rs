@@ -13,14 +13,21 @@
 //! * `FEDERATION-7` among honest nodes nobody finds the protocol broken, whatever the network does.
 //! * `FEDERATION-8` in a private round nobody reveals a share before the ledger has its cost, and it closes with
 //!   exactly those who were charged, once.
+//! * `FEDERATION-9` in rounds of SCAFFOLD the server's variate is the mean of those that the members keep, whoever
+//!   crashes when, and nobody takes a variate for lost that has its disk.
+//! * `FEDERATION-10` in rounds that take updates as they come, what training made counts at most once, by the age of
+//!   the model that it started from.
 
 use super::super::*;
 use crate::compression::{Codec, Rounding};
+use crate::fedbuff::{self, Bases};
+use crate::memory::Memory;
 use crate::model_digest;
-use crate::participant::{Participant, ParticipantInput, ParticipantOutput};
+use crate::participant::{Participant, ParticipantInput, ParticipantOutput, Remembered};
 use crate::privacy::Mechanism;
 use crate::privacy::budget::{Budget, Spent};
 use crate::robust::Rule;
+use crate::scaffold::{self, Carried, Lineage, Standing};
 use crate::secagg::{Charge, Member, NoiseBy, Terms, Treatment};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
@@ -29,7 +36,7 @@ use wire::secure::Secret;
 use wire::{Frame, SecureStep};
 
 /// In plain rounds.
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 /// In secure ones: two thirds of five are four, so one may drop out.
 pub(super) const SECURE_NODES: usize = 5;
 /// Three groups of three: each has to be whole, and the median stands one that is not what it should be.
@@ -118,9 +125,18 @@ pub(super) struct Node {
     /// Rounds whose training was started in this life.
     trained: Vec<Round>,
     /// Trainings under way.
-    training: Vec<(Round, Arc<Vec<f32>>)>,
+    training: Vec<Training>,
+    /// Where the variates stand, by the ledger.
+    lineage: Lineage,
     /// It reads what was decided before it was there.
     catching_up: bool,
+}
+
+struct Training {
+    round: Round,
+    model: Digest,
+    parameters: Arc<Vec<f32>>,
+    correction: Option<Arc<Vec<f32>>>,
 }
 
 /// A frame under way: sender, receiver, content.
@@ -134,7 +150,7 @@ pub(super) struct World {
     /// Effective acts with their proposers.
     pub(super) ledger: Vec<(usize, Act)>,
     pub(super) open: Option<Round>,
-    last: Round,
+    pub(super) last: Round,
     model: Option<Digest>,
     proposals: Vec<(usize, Act)>,
     mail: Vec<Mail>,
@@ -155,12 +171,81 @@ pub(super) struct World {
     /// All that there ever were.
     models: BTreeMap<Digest, Arc<Vec<f32>>>,
     /// The model that each round starts from.
-    bases: BTreeMap<Round, Digest>,
+    starts: BTreeMap<Round, Digest>,
     /// What training made, by round and node; of the last life in which it did.
     deltas: BTreeMap<(Round, usize), Vec<f32>>,
     /// By round, who revealed, and whose share.
     revealed: BTreeMap<(Digest, usize, u16), Secret>,
+    /// Rounds have control variates, and participants disks.
+    pub(super) variates: Option<Variates>,
+    /// What training made that may count yet, by node, with the model that it started from.
+    outstanding: BTreeMap<usize, Vec<(Digest, Vec<f32>)>>,
+    /// The models that rounds started from, by the whole ledger.
+    bases: Option<Bases>,
 }
+
+/// Of the members.
+pub(super) struct Variates {
+    /// What each has on its disk.
+    pub(super) disks: BTreeMap<usize, Memory>,
+    /// Who may take its variate for lost.
+    pub(super) lost: BTreeSet<usize>,
+    /// By the whole ledger, as it is committed.
+    lineage: Lineage,
+    /// Those that stand, and what each becomes if its round counts.
+    standing: Vec<Vec<f32>>,
+    next: BTreeMap<(Round, usize), Vec<f32>>,
+    /// Whether the open round is a fresh one.
+    fresh: bool,
+    /// Rounds that began from zero.
+    pub(super) anew: Vec<Round>,
+}
+
+impl Variates {
+    pub(super) fn new(nodes: usize) -> Self {
+        Self {
+            disks: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            lineage: Lineage::default(),
+            standing: vec![vec![0.0; WEIGHTS]; nodes],
+            next: BTreeMap::new(),
+            fresh: true,
+            anew: Vec::new(),
+        }
+    }
+
+    fn opened(&mut self, round: Round, model: Digest) {
+        self.fresh = self.lineage.opened(round, model).fresh;
+        if self.fresh {
+            self.anew.push(round);
+        }
+    }
+
+    /// Against `FEDERATION-9`.
+    fn closed(&mut self, round: Round, (digest, model): (Digest, &[f32]), participants: &[NodeId]) {
+        self.lineage.closed(round, digest, true);
+        if self.fresh {
+            self.standing.iter_mut().for_each(|own| own.fill(0.0));
+        }
+        for n in participants.iter().map(number) {
+            if let Some(next) = self.next.remove(&(round, n)) {
+                self.standing[n] = next;
+            }
+        }
+        let (_, server) = scaffold::split(model).expect("weights and variate");
+        for (at, found) in server.iter().enumerate() {
+            let sum: f64 = self.standing.iter().map(|own| f64::from(own[at])).sum();
+            let expected = sum / self.standing.len() as f64;
+            assert!(
+                !self.lost.is_empty() || (f64::from(*found) - expected).abs() < 1e-4,
+                "FEDERATION-9: round {round}: {found} instead of {expected}"
+            );
+        }
+    }
+}
+
+/// Of the toy model.
+const WEIGHTS: usize = 2;
 
 fn examples(node: usize) -> u64 {
     10_u64.pow(node as u32)
@@ -198,10 +283,14 @@ impl World {
             closed: 0,
             lives: 0,
             models: BTreeMap::new(),
-            bases: BTreeMap::new(),
+            starts: BTreeMap::new(),
             deltas: BTreeMap::new(),
             revealed: BTreeMap::new(),
+            variates: None,
+            outstanding: BTreeMap::new(),
+            bases: None,
         };
+        world.bases = world.config.buffer.map(Bases::new);
         for n in 0..nodes {
             world.start(n);
         }
@@ -242,7 +331,7 @@ impl World {
         );
     }
 
-    fn change_leader(&mut self, n: usize) {
+    pub(super) fn change_leader(&mut self, n: usize) {
         let old = std::mem::replace(&mut self.leader, n);
         if old != n {
             self.feed(old, Input::NotLeading);
@@ -250,9 +339,16 @@ impl World {
         }
     }
 
-    fn crash(&mut self, n: usize) {
+    pub(super) fn crash(&mut self, n: usize) {
         self.lives += 1;
         self.nodes[n] = born(n, self.lives, self.config.clone());
+        if let Some(variates) = &self.variates
+            && let Some(memory) = variates.disks.get(&n)
+        {
+            let former = Participant::new(name(n));
+            let born = std::mem::replace(&mut self.nodes[n].participant, former);
+            self.nodes[n].participant = born.with(Remembered::Variate(memory.clone()));
+        }
         self.nodes[n].catching_up = true;
         while self.deliver(n) {}
         self.nodes[n].catching_up = false;
@@ -271,7 +367,10 @@ impl World {
         for output in out {
             match output {
                 ParticipantOutput::StartTraining {
-                    round, parameters, ..
+                    round,
+                    model,
+                    parameters,
+                    correction,
                 } => {
                     let node = &mut self.nodes[n];
                     assert!(
@@ -279,19 +378,47 @@ impl World {
                         "FEDERATION-3: n{n}, round {round}"
                     );
                     node.trained.push(round);
-                    node.training.push((round, parameters));
+                    node.training.push(Training {
+                        round,
+                        model,
+                        parameters,
+                        correction,
+                    });
                 }
                 ParticipantOutput::CancelTraining { round } => {
-                    self.nodes[n].training.retain(|(of, _)| *of != round);
+                    self.nodes[n].training.retain(|of| of.round != round);
                 }
                 ParticipantOutput::Send { to, frame } => {
                     self.look_at(n, &frame);
                     self.mail.push(Mail(n, number(&to), frame))
                 }
+                ParticipantOutput::Keep(remembered) => self.keep(n, remembered),
+                ParticipantOutput::Propose(act @ Act::VariatesReset { .. }) => {
+                    let variates = self.variates.as_ref();
+                    let lost = variates.is_some_and(|variates| variates.lost.contains(&n));
+                    assert!(lost, "FEDERATION-9: n{n}: {act:?}");
+                    self.proposals.push((n, act));
+                }
                 ParticipantOutput::Propose(act) => panic!("FEDERATION-7: n{n}: {act:?}"),
                 ParticipantOutput::Note(_) => {}
             }
         }
+    }
+
+    fn keep(&mut self, n: usize, remembered: Remembered) {
+        let (Remembered::Variate(memory), Some(variates)) = (remembered, &mut self.variates) else {
+            return;
+        };
+        if let Some(next) = &memory.next {
+            let key = (next.round, n);
+            let again = variates.next.insert(key, next.numbers.clone());
+            assert_eq!(
+                again, None,
+                "FEDERATION-9: n{n} answers {} twice",
+                next.round
+            );
+        }
+        variates.disks.insert(n, memory);
     }
 
     fn look_at(&mut self, n: usize, frame: &Frame) {
@@ -327,8 +454,13 @@ impl World {
 
     /// Against `FEDERATION-5`: by FedAvg over what the participants' training made.
     fn check_sum(&self, round: Round, model: Digest, participants: &[NodeId]) {
+        // What is left out now comes later, and goes by no single round; variates and buffers are looked at by
+        // themselves.
+        if self.codec.is_some() || self.variates.is_some() || self.bases.is_some() {
+            return;
+        }
         let made = &self.models[&model];
-        let base = &self.models[&self.bases[&round]];
+        let base = &self.models[&self.starts[&round]];
         let parts: Vec<(&Vec<f32>, u64)> = participants
             .iter()
             .map(|node| (&self.deltas[&(round, number(node))], told(number(node))))
@@ -341,10 +473,6 @@ impl World {
             // Between the means of groups that only their members know.
             Mode::Groups => return,
         };
-        // What is left out now comes later, and goes by no single round.
-        if self.codec.is_some() {
-            return;
-        }
         // z·C/n is 0.032 for four; with the parts of all five instead of three honest ones 0.042.
         let bound = if self.mode.noise().is_some() {
             0.3
@@ -364,6 +492,37 @@ impl World {
                 "FEDERATION-5: round {round}: {found} instead of {expected}"
             );
         }
+    }
+
+    /// Against `FEDERATION-10`: some choice of what may count yet, one of each participant, makes the model.
+    fn check_buffer(&mut self, round: Round, model: Digest, participants: &[NodeId]) {
+        let Some(bases) = &self.bases else {
+            return;
+        };
+        let base = &self.models[&self.starts[&round]];
+        let start: Vec<f64> = base.iter().map(|w| f64::from(*w)).collect();
+        let share = (participants.len() as f64).recip();
+        let mut made = vec![start];
+        for n in participants.iter().map(number) {
+            // None of them may count again.
+            let mine = self.outstanding.remove(&n).unwrap_or_default();
+            made = made
+                .iter()
+                .flat_map(|so_far| {
+                    mine.iter().filter_map(|(base, delta)| {
+                        let weight = share * fedbuff::weight(bases.age(*base)?);
+                        let pairs = so_far.iter().zip(delta);
+                        Some(pairs.map(|(w, d)| w + weight * f64::from(*d)).collect())
+                    })
+                })
+                .collect();
+        }
+        let found = &self.models[&model];
+        let fits = |made: &Vec<f64>| {
+            let mut pairs = made.iter().zip(&**found);
+            pairs.all(|(made, found)| (made - f64::from(*found)).abs() < 1e-4)
+        };
+        assert!(made.iter().any(fits), "FEDERATION-10: round {round}");
     }
 
     fn perform(&mut self, n: usize, out: Vec<Output>) {
@@ -447,7 +606,13 @@ impl World {
             Act::RoundOpened { round, model, .. }
                 if self.open.is_none() && *round == self.last.next() =>
             {
-                self.bases.insert(*round, *model);
+                self.starts.insert(*round, *model);
+                if let Some(bases) = &mut self.bases {
+                    bases.opened(*model);
+                }
+                if let Some(variates) = &mut self.variates {
+                    variates.opened(*round, *model);
+                }
                 self.open = Some(*round);
             }
             Act::RoundClosed {
@@ -461,6 +626,7 @@ impl World {
                 assert_eq!(distinct.len(), participants.len(), "FEDERATION-2");
                 let weight = |node: &&NodeId| match self.mode.noise() {
                     Some(_) => 1,
+                    None if self.mode.is_secure() && self.variates.is_some() => 1,
                     None => told(number(node)),
                 };
                 let expected: u64 = distinct.iter().map(weight).sum();
@@ -479,12 +645,24 @@ impl World {
                 };
                 assert!(participants.len() >= least, "the minimum cohort");
                 self.check_sum(*round, *model, participants);
+                self.check_buffer(*round, *model, participants);
+                if let Some(variates) = &mut self.variates {
+                    variates.closed(*round, (*model, &self.models[model]), participants);
+                }
                 assert_eq!(self.published.insert(*round, *model), None, "FEDERATION-1");
                 (self.open, self.last, self.model) = (None, *round, Some(*model));
                 self.closed += 1;
             }
             Act::RoundAbandoned { round, .. } if self.open == Some(*round) => {
                 (self.open, self.last) = (None, *round);
+                if let Some(variates) = &mut self.variates {
+                    variates.lineage.abandoned(*round);
+                }
+            }
+            Act::VariatesReset { .. } => {
+                if let Some(variates) = &mut self.variates {
+                    variates.lineage.disturbed();
+                }
             }
             Act::PrivacySpent {
                 round,
@@ -510,6 +688,7 @@ impl World {
         };
         let terms = self.mode.terms();
         let entry = Digest::of(&self.nodes[n].cursor.to_le_bytes());
+        let members = self.nodes.len();
         self.nodes[n].cursor += 1;
         match act {
             Act::RoundOpened {
@@ -532,12 +711,21 @@ impl World {
                         overdrawn: false,
                     })
                 });
+                let carried = match &self.variates {
+                    None => Carried::AsTheModel,
+                    Some(_) => Carried::Joined(Standing {
+                        weights: WEIGHTS,
+                        members,
+                        begin: self.nodes[n].lineage.opened(round, model),
+                    }),
+                };
                 let opened = ParticipantInput::Opened {
                     round,
                     model,
                     cohort: cohort.clone(),
                     secure: secure.clone(),
                     codec: self.codec,
+                    carried,
                 };
                 self.feed_participant(n, opened);
                 self.feed(
@@ -548,6 +736,7 @@ impl World {
                         cohort,
                         by: name(by),
                         secure,
+                        carried,
                     },
                 );
             }
@@ -558,11 +747,20 @@ impl World {
                 ..
             } => {
                 let counted = participants.contains(&name(n));
+                self.nodes[n].lineage.closed(round, model, counted);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted });
-                self.feed(n, Input::Closed { round, model });
+                self.feed(
+                    n,
+                    Input::Closed {
+                        round,
+                        model,
+                        participants,
+                    },
+                );
             }
             Act::RoundAbandoned { round, .. } => {
                 let counted = false;
+                self.nodes[n].lineage.abandoned(round);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted });
                 self.feed(n, Input::Abandoned { round });
             }
@@ -582,6 +780,7 @@ impl World {
                 let (round, spent) = (Some(round), self.spent.clone());
                 self.feed(n, Input::Spent { round, spent });
             }
+            Act::VariatesReset { .. } => self.nodes[n].lineage.disturbed(),
             other => panic!("not an act of a round: {other:?}"),
         }
         true
@@ -644,13 +843,28 @@ impl World {
         if self.nodes[n].training.is_empty() || self.slow.contains(&n) {
             return;
         }
-        let (round, parameters) = self.nodes[n].training.remove(0);
+        let Training {
+            round,
+            model,
+            parameters,
+            correction,
+        } = self.nodes[n].training.remove(0);
         let goal = n as f32;
-        let delta: Vec<f32> = match self.liars.contains(&n) {
-            true => vec![60.0; parameters.len()],
-            false => parameters.iter().map(|p| (goal - p) / 2.0).collect(),
+        let delta: Vec<f32> = match (self.liars.contains(&n), &correction) {
+            (true, _) => vec![60.0; parameters.len()],
+            (false, None) => parameters.iter().map(|p| (goal - p) / 2.0).collect(),
+            // The same as one step of gradient descent, of size 1.
+            (false, Some(correction)) => {
+                let pairs = parameters.iter().zip(&**correction);
+                pairs.map(|(p, c)| (goal - p) / 2.0 - c).collect()
+            }
         };
+        let taken = correction.map(|_| 1.0);
         self.deltas.insert((round, n), delta.clone());
+        if works && self.bases.is_some() {
+            let made = self.outstanding.entry(n).or_default();
+            made.push((model, delta.clone()));
+        }
         let loss = parameters.iter().map(|p| f64::from(goal - p).powi(2)).sum();
         self.feed_participant(
             n,
@@ -660,6 +874,7 @@ impl World {
                     delta,
                     examples: examples(n),
                     loss,
+                    taken,
                 }
             } else {
                 ParticipantInput::TrainingFailed {
@@ -724,19 +939,25 @@ fn born(n: usize, life: u64, config: Config) -> Node {
     let mut seed = [n as u8; 32];
     seed[..8].copy_from_slice(&life.to_le_bytes());
     let max_norm = Config::default().max_norm;
+    let participant = Participant::new(name(n));
+    let participant = participant.with_identity(Arc::new(identity(n)), seed, max_norm);
     Node {
+        participant: match config.buffer {
+            None => participant,
+            Some(buffer) => participant.buffered(buffer),
+        },
         aggregator: Aggregator::new(name(n), config).with_noise(seed),
-        participant: Participant::new(name(n)).with_identity(Arc::new(identity(n)), seed, max_norm),
         cursor: 0,
         models: BTreeMap::new(),
         trained: Vec::new(),
         training: Vec::new(),
+        lineage: Lineage::default(),
         catching_up: false,
     }
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Deliver(usize),
     Commit(usize),
     LoseProposal(usize),
@@ -748,7 +969,7 @@ enum Step {
     Advance(u64),
 }
 
-fn step(nodes: usize) -> impl Strategy<Value = Step> {
+pub(super) fn step(nodes: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..nodes).prop_map(Step::Deliver),
         6 => (0..3_usize).prop_map(Step::Commit),
@@ -763,7 +984,7 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
 }
 
 impl World {
-    fn take(&mut self, step: Step) {
+    pub(super) fn take(&mut self, step: Step) {
         match step {
             Step::Deliver(node) => {
                 self.deliver(node);
