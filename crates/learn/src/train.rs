@@ -1,10 +1,10 @@
 //! Local training: from a base model to a delta.
 
-use crate::layers::{self, Batch, Data, Dense};
+use crate::adam::Adam;
+use crate::layers::{self, Batch, Data};
 use crate::random::SplitMix;
-use crate::{Error, Model, Series, row};
-use tch::nn::{self, OptimizerConfig as _};
-use tch::{Device, Kind, Tensor};
+use crate::{Error, Model, Series, Shape, row};
+use tch::{Kind, Tensor};
 
 /// Most passes over the rows in one job: a round waits for its slowest participant.
 pub const MAX_EPOCHS: u32 = 1_000;
@@ -47,8 +47,6 @@ pub struct Trained {
     pub delta: Vec<f32>,
     /// Mean squared error of the base model on the rows.
     pub loss_before: f64,
-    /// Mean squared error of the trained model on the rows.
-    pub loss_after: f64,
     /// Rows with at least one present slot: the weight in a federated mean.
     pub examples: u64,
 }
@@ -113,8 +111,9 @@ impl Model {
             return Err(Error::NothingToLearn { rows });
         }
         let base = self.parameters();
+        let mut parameters = base.clone();
         let loss_before = self.mean_squared_error(&data);
-        let mut training = Training::new(self, &config)?;
+        let mut training = Training::new(&self.shape, &base, &config);
         let mut order: Vec<usize> = (0..data.len()).collect();
         let mut random = SplitMix::new(config.seed);
         for epoch in 1..=config.epochs {
@@ -125,78 +124,66 @@ impl Model {
                 }
                 training.step(&data.select(indices.iter().copied()));
             }
-            if !training
-                .model
-                .parameters()
-                .iter()
-                .all(|value| value.is_finite())
-            {
+            training.copy_parameters(&mut parameters);
+            if !parameters.iter().all(|value| value.is_finite()) {
                 return Err(Error::Diverged {
                     epoch,
                     learning_rate: config.learning_rate,
                 });
             }
         }
-        let work = training.model;
-        let delta = work
-            .parameters()
-            .iter()
-            .zip(&base)
-            .map(|(new, old)| new - old)
-            .collect();
-        let loss_after = work.mean_squared_error(&data);
+        let mut delta = parameters;
+        for (new, old) in delta.iter_mut().zip(&base) {
+            *new -= old;
+        }
         Ok(Trained {
             delta,
             loss_before,
-            loss_after,
             examples: data.len() as u64,
         })
     }
 }
 
-/// A copy of the base model whose tensors an Adam optimiser may change.
+/// A copy of the base model's parameters that Adam changes.
 struct Training {
-    model: Model,
-    optimiser: nn::Optimizer,
+    shape: Shape,
+    /// All of them as one vector: the gradient is one, too, and the optimiser goes through both once.
+    parameters: Tensor,
+    adam: Adam,
     /// The base parameters and μ, if proximal.
-    anchor: Option<(Vec<Tensor>, f64)>,
-    _store: nn::VarStore, // the optimiser's view of the tensors
+    anchor: Option<(Tensor, f64)>,
 }
 
 impl Training {
-    fn new(base: &Model, config: &TrainConfig) -> Result<Self, Error> {
-        let store = nn::VarStore::new(Device::Cpu);
-        let root = store.root();
-        let layers = base.layers.iter().enumerate().map(|(index, layer)| Dense {
-            weight: root.var_copy(&format!("weight{index}"), &layer.weight),
-            bias: root.var_copy(&format!("bias{index}"), &layer.bias),
-        });
-        let model = Model {
-            shape: base.shape.clone(),
-            layers: layers.collect(),
-        };
-        let optimiser = nn::Adam::default()
-            .build(&store, config.learning_rate)
-            .map_err(|error| Error::Panicked(error.to_string()))?;
-        let copies = || layers::tensors(&base.layers).map(Tensor::copy).collect();
-        let anchor = config.proximal.map(|mu| (copies(), mu));
-        Ok(Self {
-            model,
-            optimiser,
+    fn new(shape: &Shape, base: &[f32], config: &TrainConfig) -> Self {
+        let parameters = Tensor::from_slice(base).set_requires_grad(true);
+        let anchor = config.proximal.map(|mu| (Tensor::from_slice(base), mu));
+        Self {
+            shape: shape.clone(),
+            adam: Adam::new(&parameters, config.learning_rate),
+            parameters,
             anchor,
-            _store: store,
-        })
+        }
     }
 
     fn step(&mut self, batch: &Batch) {
-        let (error, present) = layers::squared_error(&self.model.layers, &self.model.shape, batch);
+        let layers = layers::views(&self.shape, &self.parameters);
+        let (error, present) = layers::squared_error(&layers, &self.shape, batch);
         let mut loss = error / present;
         if let Some((anchor, mu)) = &self.anchor {
-            let pairs = layers::tensors(&self.model.layers).zip(anchor);
-            let pulls = pairs.map(|(tensor, base)| (tensor - base).square().sum(Kind::Double));
-            loss = pulls.fold(loss, |loss, pull| loss + pull * (mu / 2.0));
+            let pull = (&self.parameters - anchor).square().sum(Kind::Double);
+            loss += pull * (mu / 2.0);
         }
-        self.optimiser.backward_step(&loss);
+        let gradient = Tensor::run_backward(&[loss], &[&self.parameters], false, false);
+        tch::no_grad(|| {
+            gradient
+                .iter()
+                .for_each(|gradient| self.adam.step(gradient))
+        });
+    }
+
+    fn copy_parameters(&self, to: &mut [f32]) {
+        self.parameters.detach().copy_data(to, to.len());
     }
 }
 
