@@ -381,7 +381,6 @@ impl World {
                         round <= self.last || self.open == Some(round),
                         "FEDERATION-4: round {round}"
                     );
-                    let parameters = parameters.to_vec();
                     self.mail.push(Mail(
                         n,
                         number(&to),
@@ -417,7 +416,7 @@ impl World {
                     self.nodes[n].models.insert(digest, Arc::clone(&parameters));
                     self.models.insert(digest, Arc::clone(&parameters));
                     for to in (0..self.nodes.len()).filter(|to| *to != n) {
-                        let parameters = parameters.to_vec();
+                        let parameters = Arc::clone(&parameters);
                         self.mail.push(Mail(
                             n,
                             to,
@@ -603,7 +602,6 @@ impl World {
                 model,
                 parameters,
             } => {
-                let parameters = Arc::new(parameters);
                 let from = name(from);
                 self.feed_participant(
                     to,
@@ -629,7 +627,7 @@ impl World {
             Frame::Model {
                 model, parameters, ..
             } => {
-                self.nodes[to].models.insert(model, Arc::new(parameters));
+                self.nodes[to].models.insert(model, parameters);
             }
         }
     }
