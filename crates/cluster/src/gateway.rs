@@ -104,7 +104,7 @@ struct Gateway {
 
 impl Gateway {
     fn cast(&self, bytes: &[u8]) {
-        match wire::decode(bytes) {
+        match Cast::decode(bytes) {
             Ok(Cast::Frame {
                 capability,
                 number,

@@ -5,7 +5,8 @@ use super::counters::{Counters, count};
 use super::flow::{CREDIT_EVERY, CallBudget, WINDOW_FRAMES};
 use super::gateway::GatewayMessage;
 use super::members::Standing;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Refusal};
+use super::traffic::Letter;
 use crate::noise::{LinkHandle, Peer, Proven};
 use ractor::ActorRef;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,10 +99,28 @@ impl Link {
         self.room.notify_waiters();
     }
 
+    /// Sends a frame, or has it wait for the message that is under way. Under the outbox's lock, so that messages go in
+    /// the order of their numbers.
+    pub(super) fn send(
+        &self,
+        outbox: &mut Outbox,
+        letter: Letter<'_>,
+        gateway: &GatewayRef,
+    ) -> Result<(), Refusal> {
+        let message = outbox.send(letter, self.capability_out, self.handle.flushed())?;
+        self.begun(message, gateway);
+        Ok(())
+    }
+
     /// Gives the session what the outbox holds, unless a message is under way: then it goes when
-    /// that has left. Under the outbox's lock, so that messages go in the order of their numbers.
-    pub(super) fn send(&self, outbox: &mut Outbox, gateway: &GatewayRef) {
-        if let Some(message) = outbox.begin(self.capability_out, self.handle.flushed()) {
+    /// that has left. Under the outbox's lock, too.
+    fn send_waiting(&self, outbox: &mut Outbox, gateway: &GatewayRef) {
+        let message = outbox.begin(self.capability_out, self.handle.flushed());
+        self.begun(message, gateway);
+    }
+
+    fn begun(&self, message: Option<Vec<u8>>, gateway: &GatewayRef) {
+        if let Some(message) = message {
             self.hand_over(gateway, message);
             self.sent.notify_one();
         }
@@ -125,7 +144,7 @@ impl Link {
                 let mut outbox = self.outbox();
                 outbox.left();
                 if let Some(gateway) = gateway {
-                    self.send(&mut outbox, &gateway);
+                    self.send_waiting(&mut outbox, &gateway);
                 }
             }
         };
@@ -173,7 +192,7 @@ impl Link {
         if self.batches() {
             let mut outbox = self.outbox();
             outbox.handled(through);
-            self.send(&mut outbox, &gateway);
+            self.send_waiting(&mut outbox, &gateway);
         } else {
             let credit = Cast::Credit {
                 capability: self.capability_out,

@@ -2,9 +2,10 @@
 //! its hands full. Pure.
 
 use super::flow::{MAX_BATCH, Window};
+use super::traffic::Letter;
 use std::collections::VecDeque;
 use wire::codec::MAX_ENCODED;
-use wire::{Batch, Capability, EncodedFrame, Frame};
+use wire::{Batch, Capability};
 
 /// Why a frame was not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,17 +32,35 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Numbers a frame and takes it in.
-    pub(super) fn push(&mut self, frame: &Frame) -> Result<(), Refusal> {
-        self.take_in(|batch| batch.push(frame))
+    /// Numbers a frame and takes it in; gives the message that is to go now, as [`begin`](Self::begin) does. A frame
+    /// that finds nothing before it is written into its message at once: it may be a model.
+    pub(super) fn send(
+        &mut self,
+        letter: Letter<'_>,
+        capability: Capability,
+        flushed: u64,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        if self.under_way.is_some() || !self.waiting.is_empty() {
+            self.push(letter)?;
+            return Ok(self.begin(capability, flushed));
+        }
+        if self.window.full() {
+            return Err(Refusal::Full);
+        }
+        let head = (capability, self.handled, self.window.next());
+        let (message, len) = match letter {
+            Letter::Frame(frame) => Batch::of_one(head, frame),
+            Letter::Encoded(frame) => Batch::of_one_encoded(head, frame),
+        };
+        if Batch::HEAD + len > MAX_ENCODED {
+            return Err(Refusal::TooLarge { len });
+        }
+        self.window.admit(len).ok_or(Refusal::Full)?;
+        self.gone(message.len(), flushed);
+        Ok(Some(message))
     }
 
-    /// The same of a frame that is encoded already.
-    pub(super) fn push_encoded(&mut self, frame: &EncodedFrame) -> Result<(), Refusal> {
-        self.take_in(|batch| batch.push_encoded(frame))
-    }
-
-    fn take_in(&mut self, push: impl FnOnce(&mut Batch) -> usize) -> Result<(), Refusal> {
+    fn push(&mut self, letter: Letter<'_>) -> Result<(), Refusal> {
         if self.window.full() {
             return Err(Refusal::Full);
         }
@@ -49,7 +68,10 @@ impl Outbox {
             .waiting
             .pop_back()
             .unwrap_or_else(|| (self.window.next(), Batch::default()));
-        let len = push(&mut batch);
+        let len = match letter {
+            Letter::Frame(frame) => batch.push(frame),
+            Letter::Encoded(frame) => batch.push_encoded(frame),
+        };
         let outcome = if Batch::HEAD + len > MAX_ENCODED {
             Err(Refusal::TooLarge { len })
         } else {
@@ -94,11 +116,16 @@ impl Outbox {
         }
         let next = self.window.next();
         let (first, batch) = self.waiting.pop_front().unwrap_or((next, Batch::default()));
-        self.told = self.handled;
         let message = batch.encode(capability, self.handled, first);
-        // What else passes meanwhile makes it come true too early. That only makes batches smaller.
-        self.under_way = Some(flushed + message.len() as u64);
+        self.gone(message.len(), flushed);
         Some(message)
+    }
+
+    /// A message of so many bytes goes, on a link that has passed `flushed` so far.
+    fn gone(&mut self, bytes: usize, flushed: u64) {
+        self.told = self.handled;
+        // What else passes meanwhile makes it come true too early. That only makes batches smaller.
+        self.under_way = Some(flushed + bytes as u64);
     }
 
     /// The bytes that the link must have passed for the message under way to have left.
@@ -117,7 +144,8 @@ mod tests {
     use super::super::flow::WINDOW_FRAMES;
     use super::*;
     use proptest::prelude::*;
-    use wire::{Cast, Digest, Round};
+    use std::sync::Arc;
+    use wire::{Cast, Digest, EncodedFrame, Frame, Round};
 
     const CAPABILITY: Capability = Capability([1; 16]);
 
@@ -125,8 +153,12 @@ mod tests {
         Frame::Model {
             round: Round(number),
             model: Digest([0; 32]),
-            parameters: vec![0.0; bytes / 4],
+            parameters: Arc::new(vec![0.0; bytes / 4]),
         }
+    }
+
+    fn send(outbox: &mut Outbox, frame: &Frame) -> Result<Option<Vec<u8>>, Refusal> {
+        outbox.send(Letter::Frame(frame), CAPABILITY, 0)
     }
 
     fn decode(message: &[u8]) -> (u64, u64, Vec<u64>) {
@@ -135,7 +167,7 @@ mod tests {
             first,
             frames,
             ..
-        }) = wire::decode(message)
+        }) = Cast::decode(message)
         else {
             panic!("not a batch");
         };
@@ -150,11 +182,12 @@ mod tests {
     fn one_frame_goes_at_once_and_what_waits_goes_together() {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.begin(CAPABILITY, 0), None, "nothing to say");
-        outbox.push(&frame(1, 8)).unwrap();
-        let message = outbox.begin(CAPABILITY, 0).unwrap();
+        let message = send(&mut outbox, &frame(1, 8)).unwrap().unwrap();
         assert_eq!(decode(&message), (0, 1, vec![1]));
-        outbox.push(&frame(2, 8)).unwrap();
-        outbox.push(&frame(3, 8)).unwrap();
+        assert_eq!(send(&mut outbox, &frame(2, 8)), Ok(None));
+        let third = EncodedFrame::of(&frame(3, 8));
+        let sent = outbox.send(Letter::Encoded(&third), CAPABILITY, 0);
+        assert_eq!(sent, Ok(None));
         outbox.handled(7);
         assert_eq!(outbox.begin(CAPABILITY, 0), None, "one is under way");
         outbox.left();
@@ -167,17 +200,42 @@ mod tests {
         assert_eq!(decode(&message), (8, 4, vec![]));
     }
 
+    /// Whether a frame is written into its message at once or waits in a batch before, encoded or not, is seen by nobody.
+    #[test]
+    fn a_frame_has_one_message_however_it_comes_to_it() {
+        let model = frame(1, 8000);
+        let encoded = EncodedFrame::of(&model);
+        let mut messages = Vec::new();
+        for letter in [Letter::Frame(&model), Letter::Encoded(&encoded)] {
+            let mut outbox = Outbox::default();
+            outbox.handled(300);
+            let at_once = outbox.send(letter, CAPABILITY, 50).unwrap().unwrap();
+            let under_way = outbox.under_way();
+            let mut outbox = Outbox::default();
+            outbox.handled(300);
+            outbox.push(letter).unwrap();
+            let waited = outbox.begin(CAPABILITY, 50).unwrap();
+            assert_eq!(outbox.under_way(), under_way);
+            messages.extend([at_once, waited]);
+        }
+        assert!(messages.iter().all(|message| *message == messages[0]));
+        assert_eq!(decode(&messages[0]), (300, 1, vec![1]));
+    }
+
     #[test]
     fn a_frame_that_is_too_large_leaves_no_trace() {
         let mut outbox = Outbox::default();
         for before in [0, 1] {
-            let refused = outbox.push(&frame(9, MAX_ENCODED)).unwrap_err();
+            let refused = send(&mut outbox, &frame(9, MAX_ENCODED)).unwrap_err();
             assert!(matches!(refused, Refusal::TooLarge { .. }));
             assert_eq!(outbox.window.frames(), before);
-            outbox.push(&frame(before as u64, 8)).unwrap();
+            let message = send(&mut outbox, &frame(before as u64, 8)).unwrap();
+            let first = message.map(|message| decode(&message));
+            assert_eq!(first, (before == 0).then(|| (0, 1, vec![0])));
         }
+        outbox.left();
         let message = outbox.begin(CAPABILITY, 0).unwrap();
-        assert_eq!(decode(&message), (0, 1, vec![0, 1]));
+        assert_eq!(decode(&message), (0, 2, vec![1]));
     }
 
     proptest! {
@@ -190,28 +248,36 @@ mod tests {
             let mut outbox = Outbox::default();
             let (mut taken, mut arrived, mut credited) = (0, 0, 0);
             let mut step = |outbox: &mut Outbox, kind, bytes| {
-                match kind {
-                    0 | 1 => match outbox.push(&frame(taken + 1, bytes)) {
-                        Ok(()) => taken += 1,
-                        Err(refusal) => assert!(
-                            refusal == Refusal::Full && taken - credited == WINDOW_FRAMES as u64
-                        ),
+                let message = match kind {
+                    0 | 1 => match send(outbox, &frame(taken + 1, bytes)) {
+                        Ok(message) => {
+                            taken += 1;
+                            message
+                        }
+                        Err(refusal) => {
+                            assert!(
+                                refusal == Refusal::Full && taken - credited == WINDOW_FRAMES as u64
+                            );
+                            None
+                        }
                     },
                     2 => {
                         outbox.left();
-                        if let Some(message) = outbox.begin(CAPABILITY, 0) {
-                            let (_, first, frames) = decode(&message);
-                            let small = message.len() <= MAX_BATCH + Batch::HEAD;
-                            assert!(small || frames.len() == 1, "{} bytes", message.len());
-                            assert!(frames.is_empty() || first == arrived + 1);
-                            assert!(frames.iter().copied().eq(first..first + frames.len() as u64));
-                            arrived += frames.len() as u64;
-                        }
+                        outbox.begin(CAPABILITY, 0)
                     }
                     _ => {
                         credited = arrived;
                         outbox.window.credit(credited);
+                        None
                     }
+                };
+                if let Some(message) = message {
+                    let (_, first, frames) = decode(&message);
+                    let small = message.len() <= MAX_BATCH + Batch::HEAD;
+                    assert!(small || frames.len() == 1, "{} bytes", message.len());
+                    assert!(frames.is_empty() || first == arrived + 1);
+                    assert!(frames.iter().copied().eq(first..first + frames.len() as u64));
+                    arrived += frames.len() as u64;
                 }
                 taken == arrived
             };

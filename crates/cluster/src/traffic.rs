@@ -177,11 +177,7 @@ fn cast(link: &Link, gateway: &GatewayRef, letter: Letter<'_>) -> Result<(), Cas
     // Held while encoding and sending: numbers go out in order.
     let mut outbox = link.outbox();
     let outcome = if link.batches() {
-        let pushed = match letter {
-            Letter::Frame(frame) => outbox.push(frame),
-            Letter::Encoded(frame) => outbox.push_encoded(frame),
-        };
-        pushed.map(|()| link.send(&mut outbox, gateway))
+        link.send(&mut outbox, letter, gateway)
     } else {
         let (capability, number) = (link.capability_out, outbox.window.next());
         outbox

@@ -43,6 +43,24 @@ pub(crate) fn from_flat(shape: &Shape, flat: &[f32]) -> Vec<Dense> {
     layers.collect()
 }
 
+/// The layers as views of a flat vector that is a tensor.
+pub(crate) fn views(shape: &Shape, flat: &Tensor) -> Vec<Dense> {
+    let sizes = shape
+        .layers()
+        .into_iter()
+        .map(|(i, o)| (i as i64, o as i64));
+    let lengths: Vec<i64> = sizes.clone().flat_map(|(i, o)| [i * o, o]).collect();
+    let mut parts = flat.split_with_sizes(lengths, 0).into_iter();
+    let mut layers = Vec::new();
+    for (inputs, outputs) in sizes {
+        if let (Some(weight), Some(bias)) = (parts.next(), parts.next()) {
+            let weight = weight.view([outputs, inputs]);
+            layers.push(Dense { weight, bias });
+        }
+    }
+    layers
+}
+
 /// The inverse of [`from_flat`].
 pub(crate) fn to_flat(layers: &[Dense]) -> Vec<f32> {
     let mut flat = Vec::new();

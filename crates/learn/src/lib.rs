@@ -14,6 +14,7 @@
 //! and the order of batches come from a generator of our own, so a result depends on its seed
 //! and on nothing else that runs in the process.
 
+mod adam;
 mod error;
 pub mod file;
 mod layers;

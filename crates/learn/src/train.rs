@@ -1,10 +1,10 @@
 //! Local training: from a base model to a delta.
 
-use crate::layers::{self, Batch, Data, Dense};
+use crate::adam::Adam;
+use crate::layers::{self, Batch, Data};
 use crate::random::SplitMix;
-use crate::{Error, Model, SLOTS, Series, row};
-use tch::nn::{self, OptimizerConfig as _};
-use tch::{Device, Kind, Tensor};
+use crate::{Error, Model, SLOTS, Series, Shape, row};
+use tch::{Kind, Tensor};
 
 /// Most passes over the rows in one job: a round waits for its slowest participant.
 pub const MAX_EPOCHS: u32 = 1_000;
@@ -65,8 +65,6 @@ pub struct Trained {
     pub delta: Vec<f32>,
     /// Mean squared error of the base model on the rows.
     pub loss_before: f64,
-    /// Mean squared error of the trained model on the rows.
-    pub loss_after: f64,
     /// Rows with at least one present slot: the weight in a federated mean.
     pub examples: u64,
     /// Steps taken.
@@ -175,8 +173,9 @@ impl Model {
             return Err(Error::NothingToLearn { rows });
         }
         let base = self.parameters();
+        let mut parameters = base.clone();
         let loss_before = self.mean_squared_error(&data);
-        let mut training = Training::new(self, &config, correction)?;
+        let mut training = Training::new(&self.shape, &base, &config, correction);
         let mut steps = 0_u32;
         let mut order: Vec<usize> = (0..data.len()).collect();
         let mut random = SplitMix::new(config.seed);
@@ -195,100 +194,111 @@ impl Model {
                 training.step(&batch);
                 steps += 1; // at most `MAX_EPOCHS` times `MAX_ROWS`
             }
-            if !training
-                .model
-                .parameters()
-                .iter()
-                .all(|value| value.is_finite())
-            {
+            training.copy_parameters(&mut parameters);
+            if !parameters.iter().all(|value| value.is_finite()) {
                 return Err(Error::Diverged {
                     epoch,
                     learning_rate: config.learning_rate,
                 });
             }
         }
-        let work = training.model;
-        let delta = work
-            .parameters()
-            .iter()
-            .zip(&base)
-            .map(|(new, old)| new - old)
-            .collect();
-        let loss_after = work.mean_squared_error(&data);
+        let mut delta = parameters;
+        for (new, old) in delta.iter_mut().zip(&base) {
+            *new -= old;
+        }
         Ok(Trained {
             delta,
             loss_before,
-            loss_after,
             examples: data.len() as u64,
             steps,
         })
     }
 }
 
-/// A copy of the base model whose tensors an optimiser may change.
+/// A copy of the base model's parameters that an optimiser changes.
 struct Training {
-    model: Model,
-    optimiser: nn::Optimizer,
-    /// By tensor: what is added to its gradient.
-    correction: Option<Vec<Tensor>>,
+    shape: Shape,
+    /// All of them as one vector: the gradient is one, too, and the optimiser goes through both once.
+    parameters: Tensor,
+    steps: Steps,
     /// The base parameters and μ, if proximal.
-    anchor: Option<(Vec<Tensor>, f64)>,
-    _store: nn::VarStore, // the optimiser's view of the tensors
+    anchor: Option<(Tensor, f64)>,
+}
+
+/// How a gradient becomes a step.
+enum Steps {
+    Adam(Adam),
+    /// Plain gradient descent, what is added to each gradient included.
+    Descent {
+        /// Of the training: one memory.
+        parameters: Tensor,
+        learning_rate: f64,
+        correction: Option<Tensor>,
+    },
+}
+
+impl Steps {
+    fn take(&mut self, gradient: &Tensor) {
+        match self {
+            Self::Adam(adam) => adam.step(gradient),
+            Self::Descent {
+                parameters,
+                learning_rate,
+                correction,
+            } => {
+                let step = match correction {
+                    Some(correction) => gradient + &*correction,
+                    None => gradient.shallow_clone(),
+                };
+                let _ = parameters.g_add_(&(step * -*learning_rate));
+            }
+        }
+    }
 }
 
 impl Training {
-    fn new(base: &Model, config: &TrainConfig, correction: Option<&[f32]>) -> Result<Self, Error> {
-        let store = nn::VarStore::new(Device::Cpu);
-        let root = store.root();
-        let layers = base.layers.iter().enumerate().map(|(index, layer)| Dense {
-            weight: root.var_copy(&format!("weight{index}"), &layer.weight),
-            bias: root.var_copy(&format!("bias{index}"), &layer.bias),
-        });
-        let model = Model {
-            shape: base.shape.clone(),
-            layers: layers.collect(),
+    fn new(
+        shape: &Shape,
+        base: &[f32],
+        config: &TrainConfig,
+        correction: Option<&[f32]>,
+    ) -> Self {
+        let parameters = Tensor::from_slice(base).set_requires_grad(true);
+        let anchor = config.proximal.map(|mu| (Tensor::from_slice(base), mu));
+        let steps = match config.optimizer {
+            Optimizer::Adam => Steps::Adam(Adam::new(&parameters, config.learning_rate)),
+            Optimizer::Sgd => Steps::Descent {
+                parameters: parameters.detach(),
+                learning_rate: config.learning_rate,
+                correction: correction.map(Tensor::from_slice),
+            },
         };
-        let built = match config.optimizer {
-            Optimizer::Adam => nn::Adam::default().build(&store, config.learning_rate),
-            Optimizer::Sgd => nn::Sgd::default().build(&store, config.learning_rate),
-        };
-        let optimiser = built.map_err(|error| Error::Panicked(error.to_string()))?;
-        let correction = correction.map(|flat| {
-            let layers = layers::from_flat(&base.shape, flat);
-            layers::tensors(&layers)
-                .map(Tensor::shallow_clone)
-                .collect()
-        });
-        let copies = || layers::tensors(&base.layers).map(Tensor::copy).collect();
-        let anchor = config.proximal.map(|mu| (copies(), mu));
-        Ok(Self {
-            model,
-            optimiser,
-            correction,
+        Self {
+            shape: shape.clone(),
+            steps,
+            parameters,
             anchor,
-            _store: store,
-        })
+        }
     }
 
     fn step(&mut self, batch: &Batch) {
-        let (error, present) = layers::squared_error(&self.model.layers, &self.model.shape, batch);
+        let layers = layers::views(&self.shape, &self.parameters);
+        let (error, present) = layers::squared_error(&layers, &self.shape, batch);
         let mut loss = error / present;
         if let Some((anchor, mu)) = &self.anchor {
-            let pairs = layers::tensors(&self.model.layers).zip(anchor);
-            let pulls = pairs.map(|(tensor, base)| (tensor - base).square().sum(Kind::Double));
-            loss = pulls.fold(loss, |loss, pull| loss + pull * (mu / 2.0));
+            let pull = (&self.parameters - anchor).square().sum(Kind::Double);
+            loss += pull * (mu / 2.0);
         }
-        let Some(correction) = &self.correction else {
-            return self.optimiser.backward_step(&loss);
-        };
-        self.optimiser.zero_grad();
-        loss.backward();
+        let gradient = Tensor::run_backward(&[loss], &[&self.parameters], false, false);
         tch::no_grad(|| {
-            for (tensor, correction) in layers::tensors(&self.model.layers).zip(correction) {
-                let _ = tensor.grad().g_add_(correction);
-            }
+            gradient
+                .iter()
+                .for_each(|gradient| self.steps.take(gradient))
         });
-        self.optimiser.step();
+    }
+
+    fn copy_parameters(&self, to: &mut [f32]) {
+        self.parameters.detach().copy_data(to, to.len());
     }
 }
 

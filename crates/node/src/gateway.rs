@@ -48,7 +48,6 @@ impl GatewayHandler for Gateway {
                 model,
                 parameters,
             } => {
-                let parameters = Arc::new(parameters);
                 let train = ParticipantInput::Train {
                     from,
                     round,
@@ -62,7 +61,7 @@ impl GatewayHandler for Gateway {
                 model,
                 parameters,
             } => {
-                self.models.stage(round, model, Arc::new(parameters));
+                self.models.stage(round, model, parameters);
                 // It may be the very model the ledger has named already.
                 self.publish_if_named();
                 Ok(())

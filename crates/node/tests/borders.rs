@@ -130,7 +130,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
                     round,
                     node,
                     base,
-                    delta,
+                    delta: Arc::unwrap_or_clone(delta),
                     examples,
                     loss,
                 });
@@ -185,7 +185,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
                 let frame = Frame::Train {
                     round,
                     model,
-                    parameters: parameters.to_vec(),
+                    parameters,
                 };
                 crossed.push(("train".to_owned(), wire::encode(&frame)));
             }
@@ -202,7 +202,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
                 let frame = Frame::Model {
                     round,
                     model: digest,
-                    parameters: parameters.to_vec(),
+                    parameters,
                 };
                 crossed.push(("model".to_owned(), wire::encode(&frame)));
             }
@@ -285,7 +285,7 @@ fn the_search_would_find_a_reading_if_there_were_one() {
         round: Round(1),
         node: "me".into(),
         base: wire::Digest::default(),
-        delta: rows[3].values.to_vec(),
+        delta: Arc::new(rows[3].values.to_vec()),
         examples: 1,
         loss: 0.0,
     };

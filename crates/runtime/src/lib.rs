@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod clock;
 pub mod durable;
 pub mod entropy;
+pub mod heap;
 pub mod journal;
 pub mod mailbox;
 pub mod place;

@@ -1,6 +1,6 @@
 //! One encoding for all: a version byte, then postcard (a documented, stable, compact format).
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version this build writes. A reader refuses what it does not know instead of guessing.
 pub const VERSION: u8 = 1;
@@ -56,23 +56,36 @@ pub(crate) fn extend<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
 
 /// The inverse of [`encode`]; trailing bytes are an error.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, rest) = take(body(bytes)?)?;
+    end(rest)?;
+    Ok(value)
+}
+
+/// What comes after the version byte.
+pub(crate) fn body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     if bytes.len() > MAX_ENCODED {
         return Err(DecodeError::TooLarge { len: bytes.len() });
     }
     match bytes.split_first() {
         None => Err(DecodeError::Empty),
-        Some((&VERSION, body)) => {
-            let (value, rest) = postcard::take_from_bytes(body)
-                .map_err(|error| DecodeError::Malformed(error.to_string()))?;
-            if rest.is_empty() {
-                Ok(value)
-            } else {
-                Err(DecodeError::Malformed(format!(
-                    "{} bytes too many",
-                    rest.len()
-                )))
-            }
-        }
+        Some((&VERSION, body)) => Ok(body),
         Some((&found, _)) => Err(DecodeError::Version { found }),
     }
+}
+
+/// Takes a part off a body; gives what is left.
+pub(crate) fn take<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a [u8]), DecodeError> {
+    postcard::take_from_bytes(body).map_err(malformed)
+}
+
+/// Nothing may be left.
+pub(crate) fn end(rest: &[u8]) -> Result<(), DecodeError> {
+    match rest.len() {
+        0 => Ok(()),
+        many => Err(DecodeError::Malformed(format!("{many} bytes too many"))),
+    }
+}
+
+pub(crate) fn malformed(error: postcard::Error) -> DecodeError {
+    DecodeError::Malformed(error.to_string())
 }

@@ -3,6 +3,7 @@
 
 use crate::{Digest, NodeId, Record, Round, SecureMessage, StoreId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One-way messages.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -14,7 +15,8 @@ pub enum Frame {
         /// Digest of `parameters` (SHA-256 over little-endian f32), as on the ledger.
         model: Digest,
         /// The model's parameters.
-        parameters: Vec<f32>,
+        #[serde(with = "crate::bulk::shared")]
+        parameters: Arc<Vec<f32>>,
     },
     /// Participant → aggregator: the result of local training.
     Update {
@@ -25,7 +27,8 @@ pub enum Frame {
         /// The model it started from.
         base: Digest,
         /// New parameters minus base parameters.
-        delta: Vec<f32>,
+        #[serde(with = "crate::bulk::shared")]
+        delta: Arc<Vec<f32>>,
         /// Local examples used; the weight in the mean.
         examples: u64,
         /// Mean loss of the base model on the local examples.
@@ -47,7 +50,8 @@ pub enum Frame {
         /// Digest of `parameters`.
         model: Digest,
         /// The parameters.
-        parameters: Vec<f32>,
+        #[serde(with = "crate::bulk::shared")]
+        parameters: Arc<Vec<f32>>,
     },
     /// Leader → all: a checkpoint of the ledger that a majority has cosigned.
     Checkpoint {

@@ -3,6 +3,7 @@
 //! for those; every encoding is versioned by its first byte and pinned by fixtures.
 
 pub mod act;
+mod bulk;
 pub mod codec;
 pub mod control;
 pub mod frame;

@@ -1,7 +1,7 @@
 //! What two nodes tell each other on a link: who they are, and the wrapping of frames and calls
 //! between their gateways.
 
-use crate::{Call, Frame, Level, NodeId};
+use crate::{Call, DecodeError, Frame, Level, NodeId, bulk, codec};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
@@ -99,16 +99,65 @@ pub enum Cast {
 impl Cast {
     /// An encoded [`Cast::Frame`], of a frame that stays with the caller.
     pub fn encode_frame(capability: Capability, number: u64, frame: &Frame) -> Vec<u8> {
-        let message = crate::codec::begin(Vec::new());
-        crate::codec::extend(&(FRAME_VARIANT, capability, number, frame), message)
+        let message = codec::begin(Vec::with_capacity(Batch::HEAD + bulk::room(frame)));
+        let message = codec::extend(&(FRAME_VARIANT, capability, number), message);
+        bulk::put(frame, message)
     }
 
     /// The same of a frame that is encoded already.
     pub fn of_encoded(capability: Capability, number: u64, frame: &EncodedFrame) -> Vec<u8> {
-        let message = crate::codec::begin(Vec::new());
-        let mut message = crate::codec::extend(&(FRAME_VARIANT, capability, number), message);
+        let message = codec::begin(Vec::with_capacity(Batch::HEAD + frame.bytes.len()));
+        let mut message = codec::extend(&(FRAME_VARIANT, capability, number), message);
         message.extend_from_slice(&frame.bytes);
         message
+    }
+
+    /// As [`decode`](crate::decode), and faster where there are parameters of a model in it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let body = codec::body(bytes)?;
+        let (cast, rest) = match body.first() {
+            Some(&FRAME_VARIANT) => Self::take_frame(body)?,
+            Some(&BATCH_VARIANT) => Self::take_batch(body)?,
+            Some(_) | None => codec::take(body)?,
+        };
+        codec::end(rest)?;
+        Ok(cast)
+    }
+
+    fn take_frame(body: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        type Head = (u8, Capability, u64);
+        let ((_, capability, number), rest): (Head, _) = codec::take(body)?;
+        let (frame, rest) = bulk::take(rest)?;
+        let frame = Box::new(frame);
+        let cast = Self::Frame {
+            capability,
+            number,
+            frame,
+        };
+        Ok((cast, rest))
+    }
+
+    fn take_batch(body: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        type Head = (u8, Capability, u64, u64, usize);
+        let ((_, capability, through, first, count), mut rest): (Head, _) = codec::take(body)?;
+        if count > Batch::MAX_FRAMES {
+            let most = Batch::MAX_FRAMES;
+            let why = format!("{count} frames in a batch, which has {most} at most");
+            return Err(DecodeError::Malformed(why));
+        }
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let frame;
+            (frame, rest) = bulk::take(rest)?;
+            frames.push(frame);
+        }
+        let cast = Self::Batch {
+            capability,
+            through,
+            first,
+            frames,
+        };
+        Ok((cast, rest))
     }
 }
 
@@ -140,14 +189,14 @@ fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Frame>, D::Error> {
 }
 
 /// Places of [`Cast::Frame`] and [`Cast::Batch`] among the variants.
-const FRAME_VARIANT: u32 = 0;
-const BATCH_VARIANT: u32 = 2;
+const FRAME_VARIANT: u8 = 0;
+const BATCH_VARIANT: u8 = 2;
 
 /// A frame as it lies in a message: what goes to many peers is encoded once. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EncodedFrame {
     level: Level,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl EncodedFrame {
@@ -155,7 +204,7 @@ impl EncodedFrame {
     pub fn of(frame: &Frame) -> Self {
         Self {
             level: frame.level(),
-            bytes: crate::codec::extend(frame, Vec::new()).into(),
+            bytes: Arc::new(bulk::put(frame, Vec::with_capacity(bulk::room(frame)))),
         }
     }
 
@@ -183,7 +232,7 @@ impl Batch {
     /// Adds a frame; gives its encoded length.
     pub fn push(&mut self, frame: &Frame) -> usize {
         let before = self.frames.len();
-        self.frames = crate::codec::extend(frame, std::mem::take(&mut self.frames));
+        self.frames = bulk::put(frame, std::mem::take(&mut self.frames));
         self.count += 1;
         self.frames.len() - before
     }
@@ -215,12 +264,37 @@ impl Batch {
 
     /// The encoded [`Cast::Batch`].
     pub fn encode(self, capability: Capability, through: u64, first: u64) -> Vec<u8> {
-        // Postcard: a sequence is its length and then its elements, one after the other.
-        let head = (BATCH_VARIANT, capability, through, first, self.count);
-        let message = Vec::with_capacity(Self::HEAD + self.frames.len());
-        let mut message = crate::codec::extend(&head, crate::codec::begin(message));
+        let head = (capability, through, first);
+        let mut message = Self::begin(head, self.count, self.frames.len());
         message.extend_from_slice(&self.frames);
         message
+    }
+
+    /// The encoded [`Cast::Batch`] of one frame, with the frame's length: what it would be by
+    /// [`push`](Self::push) and [`encode`](Self::encode), written once where it is to lie.
+    pub fn of_one(head: (Capability, u64, u64), frame: &Frame) -> (Vec<u8>, usize) {
+        let message = Self::begin(head, 1, bulk::room(frame));
+        let before = message.len();
+        let message = bulk::put(frame, message);
+        let len = message.len() - before;
+        (message, len)
+    }
+
+    /// The same of a frame that is encoded already.
+    pub fn of_one_encoded(head: (Capability, u64, u64), frame: &EncodedFrame) -> (Vec<u8>, usize) {
+        let mut message = Self::begin(head, 1, frame.bytes.len());
+        message.extend_from_slice(&frame.bytes);
+        (message, frame.bytes.len())
+    }
+
+    fn begin(
+        (capability, through, first): (Capability, u64, u64),
+        count: usize,
+        room: usize,
+    ) -> Vec<u8> {
+        // Postcard: a sequence is its length and then its elements, one after the other.
+        let head = (BATCH_VARIANT, capability, through, first, count);
+        codec::extend(&head, codec::begin(Vec::with_capacity(Self::HEAD + room)))
     }
 }
 

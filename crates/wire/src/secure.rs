@@ -3,6 +3,7 @@
 
 use crate::Digest;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Some members of a cohort: bit `place % 8` of byte `place / 8`, without trailing zero bytes, so
 /// that equal sets have equal bytes.
@@ -87,7 +88,7 @@ pub enum SecureStep {
     /// Aggregator: the shares that others dealt to the receiver.
     Inbox(Inbox),
     /// Participant: the update under its masks, as little-endian 64-bit words.
-    Masked(#[serde(with = "serde_bytes")] Vec<u8>),
+    Masked(#[serde(with = "crate::bulk::shared_bytes")] Arc<Vec<u8>>),
     /// Aggregator: whose updates came in.
     Survivors(Places),
     /// Participant: ed25519 over this set and the ones before it.
@@ -264,7 +265,7 @@ mod tests {
                 format!("0302010201{dealt_bytes}"),
             ),
             (
-                SecureStep::Masked(vec![0xff; 8]),
+                SecureStep::Masked(Arc::new(vec![0xff; 8])),
                 "0408ffffffffffffffff".to_owned(),
             ),
             (SecureStep::Survivors(set.clone()), "05020102".to_owned()),

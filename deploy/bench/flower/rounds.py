@@ -17,7 +17,7 @@ import numpy as np
 from flwr.client import NumPyClient
 from flwr.client.mod import secaggplus_mod
 from flwr.clientapp import ClientApp
-from flwr.common import ndarrays_to_parameters
+from flwr.common import FitIns, ndarrays_to_parameters
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS
 from flwr.server import LegacyContext, ServerConfig
 from flwr.server.strategy import FedAvg
@@ -67,9 +67,11 @@ class Dropping(FedAvg):
     def configure_fit(self, server_round, parameters, client_manager):
         asked = super().configure_fit(server_round, parameters, client_manager)
         asked.sort(key=lambda pair: pair[0].node_id)
-        for number, (_, instructions) in enumerate(asked):
-            instructions.config = {"drops": number < self.dropped}
-        return asked
+        # To each its own: FedAvg hands one and the same object to all.
+        return [
+            (proxy, FitIns(instructions.parameters, {"drops": number < self.dropped}))
+            for number, (proxy, instructions) in enumerate(asked)
+        ]
 
     def aggregate_fit(self, server_round, results, failures):
         self.results = len(results)

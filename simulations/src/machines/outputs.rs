@@ -66,7 +66,6 @@ impl World {
                     rule::OPEN_FIRST.check(open == Some(round), n, || {
                         format!("round {round} while {open:?} is open")
                     })?;
-                    let parameters = parameters.to_vec();
                     self.send(
                         n,
                         number(&to),
@@ -242,7 +241,13 @@ impl World {
         }
     }
 
-    fn spread_model(&mut self, n: usize, round: wire::Round, model: Digest, parameters: &[f32]) {
+    fn spread_model(
+        &mut self,
+        n: usize,
+        round: wire::Round,
+        model: Digest,
+        parameters: &Arc<Vec<f32>>,
+    ) {
         for to in (0..self.nodes.len()).filter(|to| *to != n) {
             self.send(
                 n,
@@ -250,7 +255,7 @@ impl World {
                 Frame::Model {
                     round,
                     model,
-                    parameters: parameters.to_vec(),
+                    parameters: Arc::clone(parameters),
                 },
             );
         }

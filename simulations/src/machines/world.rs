@@ -350,7 +350,6 @@ impl World {
                 model,
                 parameters,
             } => {
-                let parameters = Arc::new(parameters);
                 let from = name(from);
                 self.feed_participant(
                     to,
@@ -374,7 +373,7 @@ impl World {
                     round,
                     node,
                     base,
-                    delta,
+                    delta: Arc::unwrap_or_clone(delta),
                     examples,
                     loss,
                 };
@@ -395,7 +394,7 @@ impl World {
             Frame::Model {
                 model, parameters, ..
             } => {
-                self.nodes[to].models.insert(model, Arc::new(parameters));
+                self.nodes[to].models.insert(model, parameters);
                 Ok(())
             }
         }

@@ -21,7 +21,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 60)]
     simulation: u64,
     /// Seconds for its deployment; 0: not measured
-    #[arg(long, default_value_t = 190)]
+    #[arg(long, default_value_t = 300)]
     deployment: u64,
 }
 
@@ -111,9 +111,12 @@ pub async fn measure(plan: &Plan, kinds: &Kinds<'_>, ports: &mut Ports) -> Flowe
             continue;
         }
         match run(place, seconds, kinds, ports).await {
-            Ok(lines) => flower
-                .rounds
-                .extend(lines.into_iter().map(|line| (place, line))),
+            Ok((lines, ended)) => {
+                let lines = lines.into_iter().map(|line| (place, line));
+                flower.rounds.extend(lines);
+                let note = ended.map(|why| format!("{} broke off: {why}", place.name()));
+                flower.notes.extend(note);
+            }
             Err(error) => {
                 let note = format!("{} is not measured: {error}", place.name());
                 flower.notes.push(note);
@@ -124,12 +127,13 @@ pub async fn measure(plan: &Plan, kinds: &Kinds<'_>, ports: &mut Ports) -> Flowe
     flower
 }
 
+/// Its rounds; and why there are no more, if it is not that all are there or that time was up.
 async fn run(
     place: Place,
     seconds: u64,
     kinds: &Kinds<'_>,
     ports: &mut Ports,
-) -> Result<Vec<Line>, Failure> {
+) -> Result<(Vec<Line>, Option<String>), Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".tools/flower-venv/bin/python");
     if !python.exists() {
@@ -175,20 +179,22 @@ async fn run(
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()?;
-    if lines.is_empty() {
+    let why = match ended {
+        Ok(status) => {
+            let status = status?;
+            (!status.success()).then(|| format!("it ended with {status}; its words stand above"))
+        }
+        Err(_) => Some(format!("it had not ended after {} s", limit.as_secs())),
+    };
+    if why.is_some() || lines.is_empty() {
         let output = std::fs::read_to_string(file("output")).unwrap_or_default();
         let log = std::fs::read_to_string(file("log")).unwrap_or_default();
         eprintln!("{output}{log}");
-        return Err(match ended {
-            Ok(status) => format!(
-                "it ended with {} and without a round; its words stand above",
-                status?
-            ),
-            Err(_) => format!("it made no round in {} s", limit.as_secs()),
-        }
-        .into());
     }
-    Ok(lines)
+    match lines.is_empty() {
+        true => Err(why.unwrap_or_else(|| "it made no round".to_owned()).into()),
+        false => Ok((lines, why)),
+    }
 }
 
 impl Flower {

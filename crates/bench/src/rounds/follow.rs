@@ -209,7 +209,7 @@ impl GatewayHandler for Gateway {
                     from,
                     round,
                     model,
-                    parameters: Arc::new(parameters),
+                    parameters,
                 })
                 .await;
             }

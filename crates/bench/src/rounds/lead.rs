@@ -230,7 +230,6 @@ impl Effects<Aggregator> for Deeds {
             } => {
                 let asked = self.asked.take_if(|(of, _)| *of == round);
                 let (_, frame) = self.asked.insert(asked.unwrap_or_else(|| {
-                    let parameters = parameters.to_vec();
                     let frame = Frame::Train {
                         round,
                         model,

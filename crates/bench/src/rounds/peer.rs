@@ -31,6 +31,7 @@ pub struct Arguments {
 /// Runs one process until its orders end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // As a node's.
+    runtime::heap::keep_large_buffers();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -18,6 +18,7 @@
 
 mod certificate;
 mod channel;
+mod cipher;
 mod epochs;
 mod error;
 mod handshake;

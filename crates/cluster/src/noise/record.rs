@@ -1,10 +1,9 @@
 //! Records: what is encrypted, under which key, in which order. No I/O here.
 
 use super::LinkError;
+use super::cipher::{Forged, RecordCipher};
 use super::ratchet::Ratchet;
-use super::resolver::{TAG, nonce};
-use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
-use chacha20poly1305::{ChaCha20Poly1305, Tag};
+use super::resolver::TAG;
 use wire::KeyEpoch;
 
 /// Largest ciphertext: the length field has 16 bits (Noise §3).
@@ -42,7 +41,7 @@ pub(super) enum Record<'a> {
 
 /// Encrypts one direction.
 pub(super) struct Sealer {
-    cipher: ChaCha20Poly1305,
+    cipher: RecordCipher,
     counter: u64,
     ratchet: Ratchet,
 }
@@ -50,7 +49,7 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) fn new(split_key: &[u8; 32], ratchet: Ratchet) -> Self {
         Self {
-            cipher: ChaCha20Poly1305::new(split_key.into()),
+            cipher: RecordCipher::new(split_key),
             counter: 0,
             ratchet,
         }
@@ -77,10 +76,7 @@ impl Sealer {
                 out.extend_from_slice(&why.as_bytes()[..end]);
             }
         }
-        let tag = self
-            .cipher
-            .encrypt_inout_detached(&nonce(counter), &[], (&mut out[start..]).into())
-            .map_err(|_| LinkError::Exhausted)?;
+        let tag = self.cipher.seal(counter, &mut out[start..]);
         out.extend_from_slice(&tag);
         let length = u16::try_from(out.len() - start).expect("MAX_DATA keeps it within 16 bits");
         out[start - HEADER..start].copy_from_slice(&length.to_be_bytes());
@@ -95,7 +91,7 @@ impl Sealer {
         out: &mut Vec<u8>,
     ) -> Result<(), LinkError> {
         self.seal(Record::Moved(epoch), out)?;
-        self.cipher = ChaCha20Poly1305::new((&*self.ratchet.step(epoch, secret)).into());
+        self.cipher = RecordCipher::new(&self.ratchet.step(epoch, secret));
         self.counter = 0;
         Ok(())
     }
@@ -108,7 +104,7 @@ fn control(kind: u8, epoch: KeyEpoch, out: &mut Vec<u8>) {
 
 /// Decrypts one direction.
 pub(super) struct Opener {
-    cipher: ChaCha20Poly1305,
+    cipher: RecordCipher,
     counter: u64,
     ratchet: Ratchet,
 }
@@ -116,7 +112,7 @@ pub(super) struct Opener {
 impl Opener {
     pub(super) fn new(split_key: &[u8; 32], ratchet: Ratchet) -> Self {
         Self {
-            cipher: ChaCha20Poly1305::new(split_key.into()),
+            cipher: RecordCipher::new(split_key),
             counter: 0,
             ratchet,
         }
@@ -128,23 +124,15 @@ impl Opener {
         if length < TAG + 1 {
             return Err(LinkError::Short { len: length });
         }
-        let (body, tag) = sealed.split_at_mut(length - TAG);
-        let decrypt = LinkError::Decrypt {
-            number: self.counter,
-            epoch: self.ratchet.epoch(),
+        let body = match self.cipher.open(self.counter, sealed) {
+            Ok(body) => &*body,
+            Err(Forged) => {
+                return Err(LinkError::Decrypt {
+                    number: self.counter,
+                    epoch: self.ratchet.epoch(),
+                });
+            }
         };
-        let Ok(tag) = Tag::try_from(&*tag) else {
-            return Err(decrypt);
-        };
-        let opened = self.cipher.decrypt_inout_detached(
-            &nonce(self.counter),
-            &[],
-            (&mut *body).into(),
-            &tag,
-        );
-        if opened.is_err() {
-            return Err(decrypt);
-        }
         self.counter = self.counter.checked_add(1).ok_or(LinkError::Exhausted)?;
         let (kind, rest) = (body[0], &body[1..]);
         match kind {
@@ -175,7 +163,7 @@ impl Opener {
 
     /// Goes on under the key that the peer moved to.
     pub(super) fn advance(&mut self, epoch: KeyEpoch, secret: &[u8; 32]) {
-        self.cipher = ChaCha20Poly1305::new((&*self.ratchet.step(epoch, secret)).into());
+        self.cipher = RecordCipher::new(&self.ratchet.step(epoch, secret));
         self.counter = 0;
     }
 }

@@ -2,7 +2,7 @@
 //! and optimiser, and the very same libtorch, out of one wheel.
 //!
 //! Repetitions alternate, and ratios are of neighbours. Ours is timed as the product trains: with its copy of the
-//! model, the shuffling, the check that it did not diverge and the loss before and after, which the round reports.
+//! model, the shuffling, the check that it did not diverge and the loss before, which the round reports.
 //! Python's is timed around its loop alone.
 
 use clap::Parser;
@@ -149,7 +149,8 @@ fn agree(model: &Model, rows: &[Row], python: &mut Python) -> Result<(), Failure
         masking: 0.0,
         ..TrainConfig::default()
     };
-    let ours = model.train(&[rows.to_vec().into()], config)?.loss_after;
+    let series = [rows.to_vec().into()];
+    let ours = model.moved(&model.train(&series, config)?)?.loss(&series)?;
     let (_, theirs) = python.train(config)?;
     if (ours - theirs).abs() > SAME * ours {
         return Err(

@@ -208,7 +208,8 @@ impl Input {
                 round,
                 node,
                 base,
-                delta,
+                // One that came over a link is nobody else's.
+                delta: Arc::unwrap_or_clone(delta),
                 examples,
                 loss,
             })),

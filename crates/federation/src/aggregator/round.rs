@@ -6,6 +6,7 @@ use super::{Config, MAX_EXAMPLES, RefusedUpdate, Update};
 use crate::fedavg::{self, Aggregate, AggregateError, Contribution, Mean};
 use crate::fedbuff;
 use crate::optimizer::Moments;
+use crate::robust;
 use crate::scaffold;
 use machine::Instant;
 use machine::mistakes::{self, Mistake};
@@ -99,18 +100,15 @@ impl OpenRound {
         if found != expected {
             return Err(RefusedUpdate::WrongLength { expected, found });
         }
-        if let Some(index) = update.delta.iter().position(|value| !value.is_finite()) {
+        let norm = robust::norm(&update.delta);
+        if !norm.is_finite()
+            && let Some(index) = update.delta.iter().position(|value| !value.is_finite())
+        {
             return Err(RefusedUpdate::NotFinite { index });
         }
         if !update.loss.is_finite() {
             return Err(RefusedUpdate::NotFinite { index: found });
         }
-        let norm = update
-            .delta
-            .iter()
-            .map(|v| f64::from(*v).powi(2))
-            .sum::<f64>()
-            .sqrt();
         // Of a private round an update is clipped, and whether it was long is nobody's business.
         if norm > config.max_norm && config.privacy.is_none() {
             return Err(RefusedUpdate::TooLarge {

@@ -21,6 +21,9 @@ use crate::scaffold::ScaffoldError;
 
 pub use crate::optimizer::ServerOptimizer;
 
+/// Parameters of which all parts are added up before the next: their sums take 16 KiB.
+const PIECE: usize = 2048;
+
 /// One participant's part.
 #[derive(Clone, Copy, Debug)]
 pub struct Contribution<'a> {
@@ -114,11 +117,17 @@ pub fn combine(
         .sum();
     let delta = match rule {
         Rule::Mean => {
-            let mut mean = vec![0.0_f64; length];
-            for part in contributions {
-                let weight = part.examples as f64 / examples as f64;
-                for (sum, delta) in mean.iter_mut().zip(part.delta) {
-                    *sum += weight * f64::from(*delta);
+            let mut mean = Vec::with_capacity(length);
+            // Piece by piece, so that sums stay in the first cache while one part after the other is added.
+            while mean.len() < length {
+                let start = mean.len();
+                mean.resize(length.min(start + PIECE), 0.0_f64);
+                let sums = &mut mean[start..];
+                for part in contributions {
+                    let weight = part.examples as f64 / examples as f64;
+                    for (sum, delta) in sums.iter_mut().zip(&part.delta[start..]) {
+                        *sum += weight * f64::from(*delta);
+                    }
                 }
             }
             mean

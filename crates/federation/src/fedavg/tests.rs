@@ -45,6 +45,34 @@ fn weights_are_the_numbers_of_examples() {
     );
 }
 
+/// Wherever in the model: it is added up in pieces.
+#[test]
+fn the_mean_is_taken_parameter_by_parameter() {
+    for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 7] {
+        let delta = |shift: usize| -> Vec<f32> {
+            let number = |at: usize| ((at + shift) % 97) as f32 / 7.0;
+            (0..length).map(number).collect()
+        };
+        let deltas = [delta(0), delta(31), delta(55)];
+        let weights = [3_u64, 5, 9];
+        let parts: Vec<_> = deltas
+            .iter()
+            .zip(weights)
+            .map(|(d, n)| part(d, n, 0.0))
+            .collect();
+        let mean = combine((Rule::Mean, 0), length, &parts).unwrap();
+        let expected: Vec<f64> = (0..length)
+            .map(|at| {
+                let terms = parts
+                    .iter()
+                    .map(|p| p.examples as f64 / 17.0 * f64::from(p.delta[at]));
+                terms.fold(0.0, |sum, term| sum + term)
+            })
+            .collect();
+        assert_eq!(mean.delta, expected, "{length} parameters");
+    }
+}
+
 #[test]
 fn the_learning_rate_scales_the_step() {
     let made = aggregate(rate(0.5), &[1.0], &[part(&[4.0], 2, 0.0)]).unwrap();

@@ -1,6 +1,7 @@
 //! An update in clear, as it is or smaller; what it leaves out is in the next one that counts.
 
 use super::{Participant, ParticipantOutput, Remembered};
+use std::sync::Arc;
 use wire::{Frame, Round};
 
 impl Participant {
@@ -14,6 +15,7 @@ impl Participant {
         let job = self.job.as_ref();
         let due = job.filter(|job| job.round == round && job.answer.is_none());
         let Some(codec) = due.and_then(|job| job.codec) else {
+            let delta = Arc::new(delta);
             let update = |node, base| Frame::Update {
                 round,
                 node,

@@ -1,6 +1,7 @@
 //! A participant's part in a secure round, beside its training.
 
 use super::{Participant, ParticipantOutput, Request};
+use crate::robust;
 use crate::secagg::{Charge, Client, Context, Refusal, SecureRound, Treatment, Value};
 use chacha20::ChaCha20Rng;
 use ed25519_dalek::SigningKey;
@@ -196,8 +197,7 @@ impl Participant {
             return;
         }
         job.trained = true;
-        let squares = update.0.iter().map(|v| f64::from(*v).powi(2));
-        let norm = squares.sum::<f64>().sqrt();
+        let norm = robust::norm(&update.0);
         if !secure.takes(norm) {
             let reason = format!(
                 "the norm of its update is {norm:.3}, over the bound {:.3}",

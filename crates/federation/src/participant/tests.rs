@@ -226,7 +226,7 @@ fn the_update_names_the_model_it_started_from() {
         round: Round(4),
         node: me(),
         base: model().0,
-        delta: vec![0.5, 0.0],
+        delta: Arc::new(vec![0.5, 0.0]),
         examples: 7,
         loss: 0.25,
     };

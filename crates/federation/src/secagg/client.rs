@@ -42,7 +42,7 @@ struct State {
     neighbours: Option<Neighbours>,
     /// After `Inbox`.
     held: Option<Held>,
-    masked: Option<Vec<u8>>,
+    masked: Option<Arc<Vec<u8>>>,
     /// In a private round: whose cost the ledger has, and the request that came before it did.
     charged: Option<Places>,
     uncharged: Option<UnmaskRequest>,

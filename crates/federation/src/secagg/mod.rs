@@ -32,6 +32,7 @@ mod error;
 pub mod fixed;
 pub mod graph;
 mod keys;
+mod lanes;
 mod mask;
 pub mod params;
 mod server;

@@ -94,6 +94,7 @@ struct Join {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     match (&arguments.command, &arguments.config) {
         (None, Some(config)) => {
+            runtime::heap::keep_large_buffers();
             crate::tree::run(config::load(config)?)?;
             Ok(())
         }

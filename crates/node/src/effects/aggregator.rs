@@ -72,7 +72,7 @@ impl AggregatorEffects {
         let frame = EncodedFrame::of(&Frame::Model {
             round,
             model,
-            parameters: parameters.to_vec(),
+            parameters: Arc::clone(parameters),
         });
         for peer in self.cluster.links().into_keys() {
             if let Err(error) = self.cluster.cast_encoded(&peer, &frame) {
@@ -121,7 +121,7 @@ impl Effects<Aggregator> for AggregatorEffects {
                     frame: EncodedFrame::of(&Frame::Train {
                         round,
                         model,
-                        parameters: parameters.to_vec(),
+                        parameters,
                     }),
                 });
                 let sent = self.cluster.cast_encoded(&to, &asked.frame);

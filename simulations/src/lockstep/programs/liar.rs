@@ -11,6 +11,7 @@ use federation::Config;
 use learn::{Model, Shape};
 use ledger::Applied;
 use node::probe::Probe;
+use std::sync::Arc;
 use wire::{Act, Digest, Frame, NodeId, Round};
 
 /// Examples it claims for its poison: as many as several honest nodes have.
@@ -58,7 +59,7 @@ fn poison(probe: &Probe, round: Round, base: Digest, parameters: usize) {
             round,
             node: probe.me().clone(),
             base,
-            delta: vec![value; parameters],
+            delta: Arc::new(vec![value; parameters]),
             examples: CLAIMED,
             loss: 0.0,
         };
@@ -72,8 +73,8 @@ fn poison(probe: &Probe, round: Round, base: Digest, parameters: usize) {
     });
 }
 
-fn garbage(parameters: usize) -> Vec<f32> {
-    vec![f32::INFINITY; parameters]
+fn garbage(parameters: usize) -> Arc<Vec<f32>> {
+    Arc::new(vec![f32::INFINITY; parameters])
 }
 
 fn to_all(probe: &Probe, frame: impl Fn() -> Frame) {

@@ -40,6 +40,28 @@ fn every_kind_survives_the_trip() {
     }
 }
 
+/// Nodes of releases before read and write them so.
+#[test]
+fn another_implementation_of_the_cipher_makes_the_same_records() {
+    const MAX: usize = super::super::record::MAX_DATA;
+    let (mut sealer, mut opener) = ends();
+    let cipher = ChaCha20Poly1305::new(&[1; 32].into());
+    for (number, length) in (0..).zip([0, 1, 15, 16, 63, 64, 65, 1000, 4096, MAX - 1, MAX]) {
+        let data: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let mut theirs = vec![0];
+        theirs.extend_from_slice(&data);
+        let tag = cipher
+            .encrypt_inout_detached(&nonce(number), &[], (&mut theirs[..]).into())
+            .unwrap();
+        theirs.extend_from_slice(&tag);
+        assert!(
+            sealed(&mut sealer, Record::Data(&data)) == theirs,
+            "{length} bytes"
+        );
+        assert_eq!(opener.open(&mut theirs).unwrap(), Record::Data(&data));
+    }
+}
+
 #[test]
 fn a_long_reason_is_cut_between_characters() {
     let (mut sealer, mut opener) = ends();

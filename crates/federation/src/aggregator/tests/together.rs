@@ -540,7 +540,6 @@ impl World {
                         round <= self.last || self.open == Some(round),
                         "FEDERATION-4: round {round}"
                     );
-                    let parameters = parameters.to_vec();
                     self.mail.push(Mail(
                         n,
                         number(&to),
@@ -576,7 +575,7 @@ impl World {
                     self.nodes[n].models.insert(digest, Arc::clone(&parameters));
                     self.models.insert(digest, Arc::clone(&parameters));
                     for to in (0..self.nodes.len()).filter(|to| *to != n) {
-                        let parameters = parameters.to_vec();
+                        let parameters = Arc::clone(&parameters);
                         self.mail.push(Mail(
                             n,
                             to,
@@ -802,7 +801,6 @@ impl World {
                 model,
                 parameters,
             } => {
-                let parameters = Arc::new(parameters);
                 let from = name(from);
                 self.feed_participant(
                     to,
@@ -828,7 +826,7 @@ impl World {
             Frame::Model {
                 model, parameters, ..
             } => {
-                self.nodes[to].models.insert(model, Arc::new(parameters));
+                self.nodes[to].models.insert(model, parameters);
             }
         }
     }

@@ -12,6 +12,7 @@ use ed25519_dalek::SigningKey;
 use machine::mistakes::{self, Mistake};
 use rand_core::Rng as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use wire::secure::{
     AdvertisedKeys, Deal, DealtShare, Inbox, KeyList, Places, RevealedShare, Secret, SecureStep,
     UnmaskRequest,
@@ -176,10 +177,10 @@ impl State {
         context: &Context,
         me: u16,
         value: &Value<'_>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Arc<Vec<u8>>, Refusal> {
         const UPDATE: &str = "the update";
         if let Some(masked) = &self.masked {
-            return Ok(masked.clone());
+            return Ok(Arc::clone(masked));
         }
         let known = self.neighbours.as_ref().ok_or_else(|| early(UPDATE))?;
         let held = self.held.as_ref().ok_or_else(|| early(UPDATE))?;
@@ -202,9 +203,8 @@ impl State {
                 .mask_seed(context, &held.dealt, &keys.masking, ends)?;
             seeds.push((seed, Sign::between(me, other)));
         }
-        mask::apply(&mut words, &seeds);
-        let masked = fixed::to_bytes(&words);
-        self.masked = Some(masked.clone());
+        let masked = Arc::new(mask::apply_to_bytes(&mut words, &seeds));
+        self.masked = Some(Arc::clone(&masked));
         Ok(masked)
     }
 

@@ -615,7 +615,7 @@ fn participants_out_of_turn_or_in_anothers_name() {
         hear(&mut cohort, 0, &deal),
         Fault::Holders { node: name(0) }
     );
-    let masked = message(&cohort.context, SecureStep::Masked(vec![0; 40]));
+    let masked = message(&cohort.context, SecureStep::Masked(Arc::new(vec![0; 40])));
     assert!(matches!(
         hear(&mut cohort, 0, &masked),
         Fault::OutOfTurn { .. }
@@ -636,7 +636,7 @@ fn updates_and_consents_that_are_none() {
     cohort.advertise(|_| true);
     cohort.exchange(|_| true);
     cohort.exchange(|_| true);
-    let short = message(&cohort.context, SecureStep::Masked(vec![0; 39]));
+    let short = message(&cohort.context, SecureStep::Masked(Arc::new(vec![0; 39])));
     let fault = cohort.server.hear(&name(0), short).unwrap_err();
     let (expected, found) = (40, 39);
     assert_eq!(
@@ -667,7 +667,10 @@ fn an_update_that_is_garbage_is_no_model() {
     cohort.exchange(|_| true);
     cohort.exchange(|_| true);
     cohort.mask(|n| n > 0);
-    let noise = message(&cohort.context, SecureStep::Masked(vec![0xa5; 40]));
+    let noise = message(
+        &cohort.context,
+        SecureStep::Masked(Arc::new(vec![0xa5; 40])),
+    );
     cohort.server.hear(&name(0), noise).unwrap();
     cohort.exchange(|n| n > 0);
     cohort.exchange(|n| n > 0);
