@@ -192,6 +192,7 @@ impl Parts {
                 false => None,
             },
             privacy: config.learning.privacy(),
+            tenant: config.learning.tenant().cloned(),
             codec: config.learning.codec(shape.parameter_count()),
         };
         let learner = Arc::new((surroundings.learner)(shape)?);

@@ -197,7 +197,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::ModelPinned { .. }
         | Act::ModelUnpinned { .. }
         | Act::ModelRolledBack { .. }
-        | Act::PrivacySpent { .. } => None,
+        | Act::PrivacySpent { .. }
+        | Act::BudgetDeclared { .. } => None,
     }
 }
 

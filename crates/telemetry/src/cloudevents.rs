@@ -134,7 +134,8 @@ impl Events {
             | Act::FunctionDeployed { .. }
             | Act::FeedAdvanced { .. }
             | Act::ReaderKeyGranted { .. }
-            | Act::PrivacySpent { .. } => return None,
+            | Act::PrivacySpent { .. }
+            | Act::BudgetDeclared { .. } => return None,
         };
         Some(self.event(stream, &format!("leaf-{leaf}"), kind, key, time, &data))
     }

@@ -223,9 +223,22 @@ pub enum Act {
         bound: f64,
         /// δ that `epsilon` goes with.
         delta: f64,
-        /// The largest ε that one of the participants has spent with this round. Follows from the acts up
-        /// to this one; for people.
+        /// The largest ε that one of the participants, or a tenant of one, has spent with this round. Follows from
+        /// the acts up to this one; for people.
         epsilon: f64,
+    },
+    /// What private rounds may tell of a node's data in all, and whose they are. Holds from here on; what was
+    /// told before stays on the accounts.
+    BudgetDeclared {
+        /// The node; only itself may say so.
+        node: NodeId,
+        /// Owner of the node's data. Nodes with the same one have one account and one budget, the smallest that
+        /// one of them declares. `None`: the node is its own.
+        tenant: Option<String>,
+        /// ε that may be spent.
+        epsilon: f64,
+        /// δ that it goes with.
+        delta: f64,
     },
 }
 
@@ -255,7 +268,8 @@ impl Act {
             | Self::ReaderKeyGranted { .. }
             | Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
-            | Self::ModelRolledBack { .. } => None,
+            | Self::ModelRolledBack { .. }
+            | Self::BudgetDeclared { .. } => None,
         }
     }
 
@@ -284,7 +298,8 @@ impl Act {
             | Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
-            | Self::PrivacySpent { .. } => None,
+            | Self::PrivacySpent { .. }
+            | Self::BudgetDeclared { .. } => None,
         }
     }
 }

@@ -32,8 +32,10 @@ impl Level {
     /// Learning that can be answered for: models that people choose, rounds whose aggregator sees the sum of the
     /// updates only ([`SecureMessage`](crate::SecureMessage)), and what a private round tells of its participants.
     pub const LEARNING: Self = Self(5);
+    /// Budgets of privacy on the ledger, and whose data a node has: several nodes may be one tenant's.
+    pub const TENANTS: Self = Self(6);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::LEARNING;
+    pub const NEWEST: Self = Self::TENANTS;
 }
 
 impl fmt::Display for Level {
@@ -74,6 +76,7 @@ impl Act {
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
             | Self::PrivacySpent { .. } => Level::LEARNING,
+            Self::BudgetDeclared { .. } => Level::TENANTS,
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::{Codec, EncodeError, decode};
+use machine::mistakes::{self, Mistake};
 
 /// What a participant's compressed updates have left out so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,7 +44,10 @@ impl Feedback {
         if let Some(next) = self.next.take()
             && counted
         {
-            self.left_out = next;
+            self.left_out = match mistakes::on(Mistake::LeftOutForgotten) {
+                true => Vec::new(),
+                false => next,
+            };
         }
     }
 }

@@ -124,7 +124,8 @@ impl Known {
             | Act::FunctionDeployed { .. }
             | Act::FeedAdvanced { .. }
             | Act::ReaderKeyGranted { .. }
-            | Act::PrivacySpent { .. } => {}
+            | Act::PrivacySpent { .. }
+            | Act::BudgetDeclared { .. } => {}
         }
         Vec::new()
     }
