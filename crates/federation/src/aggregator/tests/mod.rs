@@ -1,6 +1,7 @@
 mod alone;
 mod charged;
 mod learning;
+mod lies;
 mod private;
 mod secure;
 mod selected;
