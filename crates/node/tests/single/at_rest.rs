@@ -8,8 +8,8 @@
 
 use crate::house::House;
 use runtime::journal::{Journal, JournalOptions};
-use std::{fs, io};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 use wire::{StoredMail, UnixMicros};
 
 /// Stands in a reading's name and in a text that nobody understands.
