@@ -36,7 +36,7 @@ async fn account(probe: &Probe) -> AccountEntry {
 }
 
 /// The owner lowers the budget on one of its nodes, to what is spent: no round opens any more, also under the next leader. When
-/// it raises it again, rounds go on.
+/// it raises it again, rounds open.
 pub(crate) async fn budget_ends(world: &World, dir: &Path, mut nodes: Vec<Node>) -> Vec<Node> {
     let first = |nodes: &[Node]| {
         let is = |node: &Node| node.probe.me().as_str() == NAMES[0];
@@ -87,9 +87,13 @@ pub(crate) async fn budget_ends(world: &World, dir: &Path, mut nodes: Vec<Node>)
 
     let at = first(&nodes);
     restart(world, dir, &mut nodes, at, 1e12).await;
-    let closed = || nodes[1].probe.ledger().state().rounds.closed;
-    let stood = closed();
-    until("rounds go on with a higher budget", || closed() > stood).await;
+    // Those that have started anew have nothing to learn from yet: rounds open, and have no model.
+    let opened = || {
+        let rounds = &nodes[1].probe.ledger().state().rounds;
+        rounds.last.0 + u64::from(rounds.open.is_some())
+    };
+    let stood = opened();
+    until("rounds open with a higher budget", || opened() > stood).await;
     nodes
 }
 

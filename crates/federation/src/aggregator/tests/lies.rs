@@ -150,7 +150,13 @@ fn every_lie_ends_the_round_with_its_reason_on_the_ledger() {
         for mode in [Mode::Secure, Mode::Private] {
             let reason = ends_with(mode, steps(told));
             println!("{lie}: {reason}");
-            assert!(reason.starts_with(expected), "{lie}, {mode:?}: {reason}");
+            // Who was told of fewer survivors finds first that more are charged.
+            let more = "n0 found: the ledger charges 5 members";
+            let charged = mode == Mode::Private && reason.starts_with(more);
+            assert!(
+                reason.starts_with(expected) || charged,
+                "{lie}, {mode:?}: {reason}"
+            );
         }
     }
 }
