@@ -85,7 +85,7 @@ fn every_scenario_keeps_all_invariants() {
         let nodes = match *scenario {
             "members" => 4,
             // Of three nobody may be missing from a secure round, and who has no room has nothing to learn from.
-            "secure" => 5,
+            "secure" | "private" => 5,
             _ => 3,
         };
         run(&drawn(3, scenario, nodes));

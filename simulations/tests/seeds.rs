@@ -1,6 +1,6 @@
 //! A few seeds on every build; `batch` is for many.
 
-use simulations::machines::{Scenario, run};
+use simulations::machines::{Rounds, Scenario, run};
 
 #[test]
 fn some_seeds_keep_all_invariants() {
@@ -17,6 +17,21 @@ fn some_seeds_keep_all_invariants() {
             report.opened > 0 && report.key_epoch > 0,
             "something happened: {report}"
         );
+    }
+}
+
+#[test]
+fn private_and_compressed_rounds_keep_them_too() {
+    for (seed, nodes, rounds) in [(1, 5, Rounds::Private), (3, 3, Rounds::Compressed)] {
+        let scenario = Scenario {
+            nodes,
+            rounds,
+            ..Scenario::default()
+        };
+        let report = run(seed, scenario);
+        assert_eq!(report.violation, None, "{report}");
+        assert_eq!(run(seed, scenario), report);
+        assert!(report.closed > 5, "{report}");
     }
 }
 

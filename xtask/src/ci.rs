@@ -11,16 +11,22 @@ use crate::place::Place;
 use crate::setup::{self, CARGO_DENY, Need};
 use crate::steps::{self, Step};
 
-/// Seeds of the pure machines: about a minute on two cores.
-const SEEDS: &str = "1..50";
+/// The pure machines: about a minute on two cores, a quarter more for other rounds.
+const MACHINES: [&str; 3] = [
+    "--seeds 1..50",
+    "--rounds private --nodes 5 --seeds 1..2",
+    "--rounds compressed --seeds 1..3",
+];
 
 /// Nodes in lockstep: links and ledger alone, for many seeds twice (two to three minutes on two cores), the
 /// data space alone for some; whole houses for a few.
-const LOCKSTEP: [&str; 7] = [
+const LOCKSTEP: [&str; 9] = [
     "--scenario ledger --minutes 1 --seeds 1..30 --twice",
     "--scenario space --minutes 1 --seeds 1..20 --twice",
     "--scenario storm --minutes 1 --seeds 3..6",
     "--scenario secure --nodes 5 --minutes 1 --seeds 1..2",
+    "--scenario private --nodes 5 --minutes 1 --seeds 1..2",
+    "--scenario compressed --minutes 1 --seeds 1..2",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",
     "--scenario upgrades --minutes 1 --seeds 1..3",
@@ -53,12 +59,13 @@ pub(crate) fn run(place: &Place) -> Result<(), Failure> {
         Step::new("documentation", || documentation(place)),
         Step::new("tests", || crate::test(place, &[])),
         Step::noting("licences and bans", || deny(place)),
-        Step::new(
-            "simulation of the machines",
-            cargo(format!(
-                "run --release -p simulations -- machines batch --seeds {SEEDS}"
-            )),
-        ),
+        Step::new("simulation of the machines", move || {
+            MACHINES.iter().try_for_each(|batch| {
+                cargo(format!(
+                    "run --release -p simulations -- machines batch {batch}"
+                ))()
+            })
+        }),
         Step::new("simulation of whole nodes", move || {
             LOCKSTEP.iter().try_for_each(|batch| {
                 cargo(format!("run --release -p simulations -- batch {batch}"))()

@@ -89,7 +89,7 @@ impl Default for Robust {
 }
 
 /// `learning.privacy`
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Privacy {
     /// Standard deviation of the noise over `clip`; thousandths count.
@@ -102,11 +102,14 @@ pub struct Privacy {
     /// Who adds the noise.
     #[serde(default)]
     pub noise: NoiseKind,
-    /// What each participant may spend in all.
+    /// What this node's data, or its tenant's, may tell in all.
     pub epsilon: f64,
     /// The chance that it is more; well below one in the number of participants.
     #[serde(default = "default_delta")]
     pub delta: f64,
+    /// Owner of this node's data: nodes with the same one have one budget together, the smallest of theirs.
+    #[serde(default)]
+    pub tenant: Option<String>,
 }
 
 fn default_delta() -> f64 {
@@ -187,7 +190,7 @@ impl Learning {
     }
 
     fn noise(&self) -> Noise {
-        match self.privacy.map(|privacy| privacy.noise) {
+        match self.privacy.as_ref().map(|privacy| privacy.noise) {
             None => Noise::None,
             Some(NoiseKind::Central) => Noise::Central,
             Some(NoiseKind::Distributed) => Noise::Distributed,
@@ -316,7 +319,7 @@ impl Learning {
 
     /// Noise and budget of private rounds.
     pub fn privacy(&self) -> Option<federation::Privacy> {
-        self.privacy.map(|privacy| federation::Privacy {
+        self.privacy.as_ref().map(|privacy| federation::Privacy {
             // Rounded down: what is accounted for is not more than what is added.
             noise_milli: (privacy.noise_multiplier * 1_000.0) as u32,
             bound: privacy.clip,
@@ -332,6 +335,11 @@ impl Learning {
                 delta: privacy.delta,
             },
         })
+    }
+
+    /// Whose the node's data are, if not its own.
+    pub fn tenant(&self) -> Option<&String> {
+        self.privacy.as_ref()?.tenant.as_ref()
     }
 
     pub(super) fn check_algorithms(&self, found: &mut Problems) {
@@ -534,5 +542,13 @@ impl Learning {
             privacy.delta,
             "above 0 and at most 0.01, for it is the chance that nothing is hid",
         );
+        if let Some(tenant) = &privacy.tenant {
+            found.require(
+                wire::is_tenant_name(tenant),
+                "learning.privacy.tenant",
+                tenant,
+                "1 to 64 letters, digits, dots, dashes and underscores",
+            );
+        }
     }
 }

@@ -345,6 +345,11 @@ fn complaints_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[[room]]",
+            "[learning]\nprivacy = { noise_multiplier = 1.0, clip = 1.0, epsilon = 8.0, tenant = \"two words\" }\n[[room]]",
+            &["`learning.privacy.tenant`", "two words", "1 to 64 letters"],
+        ),
+        (
+            "[[room]]",
             "[learning]\nover_selection = 0.5\n[[room]]",
             &["`learning.over_selection`", "0.5", "between 1"],
         ),
@@ -577,6 +582,7 @@ fn rounds_are_secure_where_three_take_part_unless_told_otherwise() {
         noise: crate::NoiseKind::Distributed,
         epsilon: 8.0,
         delta: 1e-5,
+        tenant: None,
     });
     assert!(
         noisy.is_secure(),

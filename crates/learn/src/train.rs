@@ -257,12 +257,7 @@ impl Steps {
 }
 
 impl Training {
-    fn new(
-        shape: &Shape,
-        base: &[f32],
-        config: &TrainConfig,
-        correction: Option<&[f32]>,
-    ) -> Self {
+    fn new(shape: &Shape, base: &[f32], config: &TrainConfig, correction: Option<&[f32]>) -> Self {
         let parameters = Tensor::from_slice(base).set_requires_grad(true);
         let anchor = config.proximal.map(|mu| (Tensor::from_slice(base), mu));
         let steps = match config.optimizer {

@@ -4,7 +4,7 @@
 
 use crate::{
     Applied, MAX_FEED_PARTITIONS, MAX_FUNCTIONS, MAX_HISTORY, MAX_INVITATIONS, MAX_MEMBERS,
-    MAX_OPEN_ALERTS, MAX_REMOVED, MAX_ROLES, State,
+    MAX_OPEN_ALERTS, MAX_REMOVED, MAX_ROLES, MAX_TENANTS, State,
 };
 
 /// One step of the fold.
@@ -67,6 +67,7 @@ pub const ALL: &[Invariant] = &[
     ONE_MODEL_PER_ROUND,
     SCORING_FOLLOWS,
     PRIVACY_COUNTED_ONCE,
+    TENANTS_NEVER_FORGET,
     KEY_EPOCH_MONOTONIC,
     ALERTS_BALANCE,
     FEED_BY_ITS_HOLDER,
@@ -262,6 +263,34 @@ pub const PRIVACY_COUNTED_ONCE: Invariant = Invariant {
     },
 };
 
+/// What a tenant's nodes have told stays on its account.
+pub const TENANTS_NEVER_FORGET: Invariant = Invariant {
+    id: "TENANTS_NEVER_FORGET",
+    says: "a tenant's account grows when a round with its nodes is charged or a node comes to it, and changes never otherwise",
+    holds: |step| {
+        let (before, after) = (&step.before.rounds, &step.after.rounds);
+        let none = crate::Told::new();
+        let grew = |tenant: &String, now: &crate::Told| {
+            let was = before.tenants.get(tenant).unwrap_or(&none);
+            was.iter()
+                .all(|(noise, count)| now.get(noise) >= Some(count))
+        };
+        let charged = |rounds: &crate::Rounds| {
+            let open = rounds.open.as_ref();
+            open.is_some_and(|open| open.charged.is_some())
+        };
+        let may = before.declared != after.declared || (charged(after) && !charged(before));
+        let kept = before
+            .tenants
+            .keys()
+            .all(|of| after.tenants.contains_key(of));
+        match may {
+            true => kept && after.tenants.iter().all(|(of, now)| grew(of, now)),
+            false => before.tenants == after.tenants,
+        }
+    },
+};
+
 /// Key epochs go up by one.
 pub const KEY_EPOCH_MONOTONIC: Invariant = Invariant {
     id: "KEY_EPOCH_MONOTONIC",
@@ -303,7 +332,7 @@ pub const FEED_BY_ITS_HOLDER: Invariant = Invariant {
 /// Nothing grows without limit.
 pub const BOUNDED: Invariant = Invariant {
     id: "BOUNDED",
-    says: "members, invitations, functions, feeds, alerts, roles, ended rounds and remembered proposals stay within their limits",
+    says: "members, invitations, functions, feeds, alerts, roles, ended rounds, tenants and remembered proposals stay within their limits",
     holds: |step| {
         let state = step.after;
         state.members.len() <= MAX_MEMBERS
@@ -314,6 +343,7 @@ pub const BOUNDED: Invariant = Invariant {
             && state.alerts.len() <= MAX_OPEN_ALERTS
             && state.roles.len() <= MAX_ROLES
             && state.rounds.history.len() <= MAX_HISTORY
+            && state.rounds.tenants.len() <= MAX_TENANTS
             && state.seen.is_bounded(state.level)
     },
 };

@@ -11,6 +11,7 @@ mod ingest;
 pub mod invariants;
 mod members;
 mod models;
+mod privacy;
 mod reader_keys;
 mod rounds;
 mod seen;
@@ -23,9 +24,8 @@ pub use functions::{Function, MAX_FUNCTIONS};
 pub use ingest::IngestTotal;
 pub use members::{Invited, MAX_INVITATIONS, MAX_MEMBERS, MAX_REMOVED, Member, Removed};
 pub use models::MAX_MODEL_REASON;
+pub use privacy::{Declared, MAX_NOISES, MAX_TENANTS, PrivacyCost, Told};
 pub use reader_keys::{MAX_READER_KEY_MS, MAX_READER_NAME};
-pub use rounds::{
-    EndedRound, MAX_HISTORY, MAX_NOISES, OpenRound, PrivacyCost, RoundOutcome, Rounds, ScoringModel,
-};
+pub use rounds::{EndedRound, MAX_HISTORY, OpenRound, RoundOutcome, Rounds, ScoringModel};
 pub use seen::{SEEN_WINDOW, SEEN_WINDOW_SHARED};
 pub use state::{Applied, Keys, MAX_OPEN_ALERTS, MAX_ROLES, State, Tally};

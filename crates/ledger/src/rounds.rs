@@ -1,6 +1,7 @@
 //! Rounds of learning: one at a time, numbered without gaps, at most one model each.
 
 use crate::models::MAX_MODEL_REASON;
+use crate::privacy::{Declared, PrivacyCost, Told};
 use crate::state::{Outcome, State, refuse};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::{Digest, NodeId, Round, UnixMillis};
@@ -8,10 +9,6 @@ use wire::{Digest, NodeId, Round, UnixMillis};
 /// How many rounds that ended are remembered: what a page can draw, and how far back a model can be
 /// chosen.
 pub const MAX_HISTORY: usize = 200;
-
-/// Most different noise multipliers that one participant's rounds may have: each is a line of its account for
-/// ever, and a house that changes its mind more often can round.
-pub const MAX_NOISES: usize = 64;
 
 /// The round that is running.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,25 +19,14 @@ pub struct OpenRound {
     pub model: Digest,
     /// Who is asked.
     pub cohort: Vec<NodeId>,
+    /// Whose data those asked had when it was opened; who is not here is its own tenant.
+    pub tenants: BTreeMap<NodeId, String>,
     /// Leaf that opened it.
     pub since: u64,
     /// When, by its opener's clock.
     pub at: UnixMillis,
     /// Who has paid for its model, and what, where the round is private: no others may be in it.
     pub charged: Option<(BTreeSet<NodeId>, PrivacyCost)>,
-}
-
-/// What a private round tells of its participants, as its act of the ledger has it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PrivacyCost {
-    /// Standard deviation of the noise over `bound`, in thousandths.
-    pub noise_milli: u32,
-    /// Norm that updates were clipped to.
-    pub bound: f64,
-    /// δ.
-    pub delta: f64,
-    /// The largest ε that one of its participants has spent with this round.
-    pub epsilon: f64,
 }
 
 /// A round that is over.
@@ -121,7 +107,11 @@ pub struct Rounds {
     pub history: VecDeque<EndedRound>,
     /// Private rounds that each participant's updates are in, by noise multiplier in thousandths. Kept when
     /// a member goes: what was told stays told.
-    pub spent: BTreeMap<NodeId, BTreeMap<u32, u64>>,
+    pub spent: BTreeMap<NodeId, Told>,
+    /// The same of each tenant, in rounds of one node: one with m of its nodes counts m².
+    pub tenants: BTreeMap<String, Told>,
+    /// What each node has said of its data, former members too.
+    pub declared: BTreeMap<NodeId, Declared>,
 }
 
 impl Rounds {
@@ -210,11 +200,17 @@ impl State {
         cohort
             .iter()
             .try_for_each(|node| self.member(node).map(drop))?;
+        let tenant = |node: &NodeId| {
+            let tenant = self.rounds.tenant(node)?;
+            Some((node.clone(), tenant.clone()))
+        };
+        let tenants = cohort.iter().filter_map(tenant).collect();
         self.rounds.only_from = None;
         self.rounds.open = Some(OpenRound {
             round,
             model,
             cohort: cohort.to_vec(),
+            tenants,
             since: leaf.index,
             at: leaf.time,
             charged: None,
@@ -276,61 +272,6 @@ impl State {
         Ok(())
     }
 
-    /// Counts a private round for each of its participants. `figures`: its bound, δ and ε; only ε may be 0.
-    pub(crate) fn privacy_spent(
-        &mut self,
-        round: Round,
-        participants: &[NodeId],
-        noise_milli: u32,
-        figures: [f64; 3],
-    ) -> Outcome {
-        let open = self.open_round(round)?;
-        if open.charged.is_some() {
-            return refuse(format!("round {round} is charged for already"));
-        }
-        let charged: BTreeSet<NodeId> = participants.iter().cloned().collect();
-        if charged.is_empty() || charged.len() != participants.len() {
-            return refuse(format!(
-                "round {round} is charged to nobody, or to somebody twice"
-            ));
-        }
-        if let Some(outsider) = participants.iter().find(|node| !open.cohort.contains(node)) {
-            return refuse(format!("{outsider} is not in the cohort of round {round}"));
-        }
-        let [bound, delta, epsilon] = figures;
-        let proper = figures.iter().all(|figure| figure.is_finite());
-        if noise_milli == 0 || !proper || bound <= 0.0 || delta <= 0.0 || epsilon < 0.0 {
-            return refuse(format!(
-                "round {round} is charged with a figure that is no number above 0"
-            ));
-        }
-        let spent = &self.rounds.spent;
-        let full = |node: &&NodeId| {
-            spent.get(*node).is_some_and(|rounds| {
-                rounds.len() >= MAX_NOISES && !rounds.contains_key(&noise_milli)
-            })
-        };
-        if let Some(node) = participants.iter().find(full) {
-            return refuse(format!(
-                "{node} has taken part with {MAX_NOISES} different noise multipliers, and no more are kept apart"
-            ));
-        }
-        for node in &charged {
-            let rounds = self.rounds.spent.entry(node.clone()).or_default();
-            *rounds.entry(noise_milli).or_default() += 1;
-        }
-        if let Some(open) = &mut self.rounds.open {
-            let cost = PrivacyCost {
-                noise_milli,
-                bound,
-                delta,
-                epsilon,
-            };
-            open.charged = Some((charged, cost));
-        }
-        Ok(())
-    }
-
     /// Nothing of it is state: whoever trains follows the leaves.
     pub(crate) fn variates_reset(&self, round: Round, reason: &str) -> Outcome {
         if reason.trim().is_empty() || reason.len() > MAX_MODEL_REASON {
@@ -356,7 +297,7 @@ impl State {
         Ok(())
     }
 
-    fn open_round(&self, round: Round) -> Result<&OpenRound, crate::state::Refusal> {
+    pub(crate) fn open_round(&self, round: Round) -> Result<&OpenRound, crate::state::Refusal> {
         let rule = |text| crate::state::Refusal::Rule(text);
         match &self.rounds.open {
             Some(open) if open.round == round => Ok(open),

@@ -3,7 +3,7 @@
 use crate::members::Applicant;
 use crate::rounds::Leaf;
 use crate::seen::Seen;
-use crate::{FeedPosition, Function, IngestTotal, Invited, Member, Removed, Rounds};
+use crate::{Declared, FeedPosition, Function, IngestTotal, Invited, Member, Removed, Rounds};
 use machine::mistakes::{self, Mistake};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
@@ -296,6 +296,19 @@ impl State {
                 self.privacy_spent(*round, participants, *noise_milli, figures)
             }
             Act::VariatesReset { round, reason } => self.variates_reset(*round, reason),
+            Act::BudgetDeclared {
+                node,
+                tenant,
+                epsilon,
+                delta,
+            } => {
+                let declared = Declared {
+                    tenant: tenant.clone(),
+                    epsilon: *epsilon,
+                    delta: *delta,
+                };
+                self.budget_declared(&record.proposer, node, declared)
+            }
         }
     }
 

@@ -423,7 +423,7 @@ fn a_lost_variate_is_of_a_round_that_there_was() {
         matches!(too_low, Applied::Ignored { .. }),
         "below its level"
     );
-    state.level = Level::VARIATES;
+    state.level = Level::VARIATES_AND_TENANTS;
     let long = "x".repeat(501);
     run(
         state,

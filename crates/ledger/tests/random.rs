@@ -84,6 +84,11 @@ fn act() -> impl Strategy<Value = Act> {
             }
         ),
         1 => (0u64..6).prop_map(|n| Act::VariatesReset { round: Round(n), reason: "lost".into() }),
+        2 => (node(), prop::option::of(prop::sample::select(vec!["x", "y", ""])), 0.0..3.0).prop_map(
+            |(node, tenant, epsilon)| Act::BudgetDeclared {
+                node, tenant: tenant.map(str::to_owned), epsilon, delta: 1e-5
+            }
+        ),
     ];
     let alert = |id: String| Alert {
         id,
@@ -240,6 +245,7 @@ fn each_invariant_can_fail() {
                 round: Round(2),
                 model: Digest([0; 32]),
                 cohort: vec![],
+                tenants: Default::default(),
                 since: 0,
                 at: UnixMillis(0),
                 charged: None,
@@ -252,6 +258,10 @@ fn each_invariant_can_fail() {
         ("PRIVACY_COUNTED_ONCE", |state| {
             let rounds = std::collections::BTreeMap::from([(1_000, 1)]);
             state.rounds.spent.insert("a".into(), rounds);
+        }),
+        ("TENANTS_NEVER_FORGET", |state| {
+            let told = std::collections::BTreeMap::from([(1_000, 1)]);
+            state.rounds.tenants.insert("t".into(), told);
         }),
         ("KEY_EPOCH_MONOTONIC", |state| {
             state.keys.epoch = KeyEpoch(2)
@@ -321,7 +331,7 @@ fn each_invariant_can_fail() {
     assert_eq!(found.id, "INCARNATION_MONOTONIC");
     assert_eq!(
         ALL.len(),
-        16,
+        17,
         "a new invariant needs a state that breaks it here"
     );
 }

@@ -48,6 +48,15 @@ pub enum Mistake {
     /// `custody`: a payload that was opened before opens again. Against it: of a writer's samples of a
     /// device a reader takes each once, in their order.
     ReplayAccepted,
+    /// `federation`: a private round's sum is asked for, and shares for it are revealed, before the ledger has its cost.
+    /// Against it: nobody reveals shares of a private round that is not charged for.
+    UnchargedUnmask,
+    /// `ledger`: a round counts a tenant's nodes one by one, as if they were hid one by one. Against it: a tenant's
+    /// account holds what all of its nodes together have told.
+    TenantCountedSingly,
+    /// `federation`: what a smaller update has left out is forgotten when its round has closed. Against it: it is in the
+    /// next one.
+    LeftOutForgotten,
 }
 
 /// Whether this mistake is being made.
@@ -78,7 +87,7 @@ mod chosen {
     }
 
     /// All of them.
-    pub const ALL: [Mistake; 13] = [
+    pub const ALL: [Mistake; 16] = [
         Mistake::DoubleVote,
         Mistake::LostFsync,
         Mistake::CommitBeforePersist,
@@ -92,6 +101,9 @@ mod chosen {
         Mistake::WatermarkEarly,
         Mistake::BothSharesRevealed,
         Mistake::ReplayAccepted,
+        Mistake::UnchargedUnmask,
+        Mistake::TenantCountedSingly,
+        Mistake::LeftOutForgotten,
     ];
 
     impl Mistake {
@@ -111,6 +123,9 @@ mod chosen {
                 Self::WatermarkEarly => "watermark-early",
                 Self::BothSharesRevealed => "both-shares-revealed",
                 Self::ReplayAccepted => "replay-accepted",
+                Self::UnchargedUnmask => "uncharged-unmask",
+                Self::TenantCountedSingly => "tenant-counted-singly",
+                Self::LeftOutForgotten => "left-out-forgotten",
             }
         }
 
@@ -144,6 +159,15 @@ mod chosen {
                     "a participant reveals both of the shares that it holds of a member"
                 }
                 Self::ReplayAccepted => "a sample that was opened before opens again",
+                Self::UnchargedUnmask => {
+                    "the masks of a private round come off before the ledger has its cost"
+                }
+                Self::TenantCountedSingly => {
+                    "the nodes of a tenant in a round are charged as if they were hid one by one"
+                }
+                Self::LeftOutForgotten => {
+                    "what a smaller update left out is forgotten when its round closes"
+                }
             }
         }
     }

@@ -193,6 +193,7 @@ impl Parts {
                 false => None,
             },
             privacy: config.learning.privacy(),
+            tenant: config.learning.tenant().cloned(),
             codec: config.learning.codec(shape.parameter_count()),
             weights: shape.parameter_count(),
             variates: config.learning.has_variates(),

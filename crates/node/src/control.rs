@@ -75,6 +75,8 @@ pub struct Control {
     pub models: Arc<Models>,
     /// For models of peers.
     pub links: Cluster,
+    /// Noise and budget of rounds, if they are private.
+    pub privacy: Option<federation::Privacy>,
     /// Faults for trials, if the configuration allows them.
     pub faults: Option<Faults>,
 }
@@ -167,11 +169,12 @@ impl Control {
                 self.reader_keys.grant(&self.ledger, asked).await
             }
             Ask::Rounds { last } => Answer::Rounds {
-                learning: Box::new(learning::shown(
-                    &self.ledger.state().rounds,
-                    &self.models,
-                    last,
-                )),
+                learning: {
+                    let state = self.ledger.state();
+                    let accounts = learning::accounts(&state, self.privacy.as_ref());
+                    let shown = learning::shown(&state.rounds, accounts, &self.models, last);
+                    Box::new(shown)
+                },
             },
             Ask::Model { job, reason } => self.choose_model(&job, reason).await,
             Ask::Publish {

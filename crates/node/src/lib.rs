@@ -1,10 +1,12 @@
 //! Composition: configuration, the supervision tree (one file: [`tree`]), effects of the pure
 //! machines, command line and status page. Nothing is decided here that a pure crate could decide.
 
+pub mod accounts;
 pub mod acts;
 pub mod admin;
 pub mod at_rest;
 pub mod board;
+pub mod budget;
 pub mod build;
 pub mod cli;
 pub mod control;

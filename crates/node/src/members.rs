@@ -219,7 +219,7 @@ impl Roll {
             members: cohort.iter().map(member).collect::<Option<_>>()?,
             missed,
             terms: Terms::default(),
-            overdrawn: false,
+            objection: None,
         })
     }
 

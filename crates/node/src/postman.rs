@@ -198,7 +198,8 @@ fn event(act: &Act) -> Option<Event> {
         | Act::ModelUnpinned { .. }
         | Act::ModelRolledBack { .. }
         | Act::PrivacySpent { .. }
-        | Act::VariatesReset { .. } => None,
+        | Act::VariatesReset { .. }
+        | Act::BudgetDeclared { .. } => None,
     }
 }
 

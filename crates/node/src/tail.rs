@@ -1,5 +1,6 @@
 //! The ledger's tail: tells every part of the node what the cluster has decided, in order.
 
+use crate::accounts;
 use crate::board::Board;
 use crate::effects::fetch_model;
 use crate::gateway::Gateway;
@@ -50,12 +51,14 @@ pub struct Tail {
 }
 
 /// What is configured of rounds, as far as their participants go by it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct RoundSettings {
     /// They are to be secure, on these terms.
     pub secure: Option<Terms>,
     /// What a private round costs, and what may be spent in all.
     pub privacy: Option<federation::Privacy>,
+    /// Whose this node's data are, if not its own.
+    pub tenant: Option<String>,
     /// How updates in clear are made smaller.
     pub codec: Option<Codec>,
     /// Weights of the model.
@@ -72,7 +75,7 @@ impl RoundSettings {
         state: &ledger::State,
         (round, model): (Round, Digest),
     ) -> Carried {
-        if !self.variates || state.level < Level::VARIATES {
+        if !self.variates || state.level < Level::VARIATES_AND_TENANTS {
             lineage.disturbed();
             return Carried::Weights(self.weights);
         }
@@ -80,14 +83,6 @@ impl RoundSettings {
             weights: self.weights,
             members: state.members.len(),
             begin: lineage.opened(round, model),
-        })
-    }
-
-    /// Whether one more private round would take this node over its budget.
-    fn overdraws(&self, state: &ledger::State, me: &NodeId) -> bool {
-        self.privacy.is_some_and(|privacy| {
-            let spent = state.rounds.spent.get(me);
-            !privacy.budget.allows(spent, privacy.noise_milli)
         })
     }
 }
@@ -192,7 +187,7 @@ impl Tail {
         if state.level < Level::LEARNING {
             return Ok(());
         }
-        let spent = state.rounds.spent.clone();
+        let spent = accounts::of(&state);
         Ok(self
             .aggregator
             .post(Aggregation::Spent { round, spent })
@@ -255,9 +250,16 @@ impl Tail {
                 let by = record.proposer.clone();
                 let secure = self.rounds.secure.and_then(|terms| {
                     let round = roll.secure_round(committed, &cohort, replayed)?;
+                    let RoundSettings {
+                        privacy, tenant, ..
+                    } = &self.rounds;
+                    let objection = privacy.as_ref().and_then(|privacy| {
+                        let state = roll.state();
+                        accounts::objection(state, privacy, tenant.as_ref(), &self.me, &cohort)
+                    });
                     Some(Arc::new(SecureRound {
                         terms,
-                        overdrawn: self.rounds.overdraws(roll.state(), &self.me),
+                        objection,
                         ..round
                     }))
                 });
@@ -294,8 +296,11 @@ impl Tail {
                 delta: _,
             } => {
                 tracing::info!(
-                    "round {round} brings what a participant has spent to ε = {epsilon:.3}"
+                    "round {round} brings what a participant or tenant has spent to ε = {epsilon:.3}"
                 );
+                let overdraws = self.rounds.privacy.as_ref().and_then(|privacy| {
+                    accounts::overdraft(roll.state(), privacy, &self.me, participants)
+                });
                 self.participant
                     .post(ParticipantInput::Charged {
                         round: *round,
@@ -303,13 +308,14 @@ impl Tail {
                             participants: participants.clone(),
                             noise_milli: *noise_milli,
                             bound: *bound,
+                            overdraws,
                         },
                     })
                     .await?;
                 self.tell_spent(Some(*round)).await?;
             }
-            // From this level on private rounds can be accounted for.
-            Act::LevelRaised { .. } => self.tell_spent(None).await?,
+            // From a level on private rounds can be accounted for; and a budget may bear more or less.
+            Act::LevelRaised { .. } | Act::BudgetDeclared { .. } => self.tell_spent(None).await?,
             Act::RoundClosed {
                 round,
                 model,

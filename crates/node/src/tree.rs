@@ -16,6 +16,7 @@
 //! ├── herald           scores, alerts, models, this node's view → data space
 //! ├── members          the ledger's members to the links
 //! ├── steward          members and roles, while leading
+//! ├── budget           what private rounds may tell of this node's data, onto the ledger
 //! ├── postman          alert mails
 //! ├── control          what an operator asks
 //! └── admin            status page
@@ -195,6 +196,9 @@ fn root(parts: &build::Parts, admin: bool, control: bool) -> SupervisorSpec {
     children.push(service("steward", parts.steward(), |steward, stop| {
         steward.run(stop)
     }));
+    if let Some(budget) = parts.budget() {
+        children.push(service("budget", budget, |budget, stop| budget.run(stop)));
+    }
     if let Some(postman) = parts.postman() {
         children.push(service("postman", postman, |postman, stop| {
             postman.run(stop)

@@ -135,7 +135,8 @@ impl Events {
             | Act::FeedAdvanced { .. }
             | Act::ReaderKeyGranted { .. }
             | Act::PrivacySpent { .. }
-            | Act::VariatesReset { .. } => return None,
+            | Act::VariatesReset { .. }
+            | Act::BudgetDeclared { .. } => return None,
         };
         Some(self.event(stream, &format!("leaf-{leaf}"), kind, key, time, &data))
     }

@@ -223,8 +223,8 @@ pub enum Act {
         bound: f64,
         /// δ that `epsilon` goes with.
         delta: f64,
-        /// The largest ε that one of the participants has spent with this round. Follows from the acts up
-        /// to this one; for people.
+        /// The largest ε that one of the participants, or a tenant of one, has spent with this round. Follows from
+        /// the acts up to this one; for people.
         epsilon: f64,
     },
     /// The control variates of all members are zero from the next round on (SCAFFOLD): somebody's is lost, so the
@@ -234,6 +234,19 @@ pub enum Act {
         round: Round,
         /// Whose, and how.
         reason: String,
+    },
+    /// What private rounds may tell of a node's data in all, and whose they are. Holds from here on; what was
+    /// told before stays on the accounts.
+    BudgetDeclared {
+        /// The node; only itself may say so.
+        node: NodeId,
+        /// Owner of the node's data. Nodes with the same one have one account and one budget, the smallest that
+        /// one of them declares. `None`: the node is its own.
+        tenant: Option<String>,
+        /// ε that may be spent.
+        epsilon: f64,
+        /// δ that it goes with.
+        delta: f64,
     },
 }
 
@@ -264,7 +277,8 @@ impl Act {
             | Self::ReaderKeyGranted { .. }
             | Self::ModelPinned { .. }
             | Self::ModelUnpinned { .. }
-            | Self::ModelRolledBack { .. } => None,
+            | Self::ModelRolledBack { .. }
+            | Self::BudgetDeclared { .. } => None,
         }
     }
 
@@ -294,7 +308,8 @@ impl Act {
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
             | Self::PrivacySpent { .. }
-            | Self::VariatesReset { .. } => None,
+            | Self::VariatesReset { .. }
+            | Self::BudgetDeclared { .. } => None,
         }
     }
 }

@@ -125,6 +125,41 @@ pub struct Learning {
     pub next_from: Option<Digest>,
     /// Models on this node's disk.
     pub stored: Vec<Digest>,
+    /// What private rounds have told of whom; empty where none is or was private.
+    #[serde(default)]
+    pub accounts: Vec<AccountEntry>,
+}
+
+/// What private rounds have told of a node's data, or of all that belong to one tenant.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AccountEntry {
+    /// Name of the node or tenant.
+    pub holder: String,
+    /// It is a tenant's.
+    pub tenant: bool,
+    /// Whose data these are now, of the members.
+    pub nodes: Vec<NodeId>,
+    /// ε spent so far.
+    pub spent: f64,
+    /// ε that may be.
+    pub epsilon: f64,
+    /// δ that both go with.
+    pub delta: f64,
+}
+
+impl AccountEntry {
+    /// As people read it.
+    pub fn name(&self) -> String {
+        match self.tenant {
+            true => format!("tenant {}", self.holder),
+            false => self.holder.clone(),
+        }
+    }
+
+    /// ε that is left; none where a budget was lowered below what is spent.
+    pub fn left(&self) -> f64 {
+        (self.epsilon - self.spent).max(0.0)
+    }
 }
 
 /// One round.

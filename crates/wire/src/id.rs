@@ -71,6 +71,15 @@ name! {
     /// A machine room. Raw readings stay in their room's DDS partition.
     RoomId
 }
+/// Longest name of a tenant, in bytes; it stays on the ledger for ever.
+pub const MAX_TENANT_NAME: usize = 64;
+
+/// Whether the owner of some nodes' data may be called so.
+pub fn is_tenant_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=MAX_TENANT_NAME).contains(&name.len()) && name.chars().all(fits)
+}
+
 number! {
     /// A round of federated learning; the first one is 1.
     Round

@@ -32,10 +32,11 @@ impl Level {
     /// Learning that can be answered for: models that people choose, rounds whose aggregator sees the sum of the
     /// updates only ([`SecureMessage`](crate::SecureMessage)), and what a private round tells of its participants.
     pub const LEARNING: Self = Self(5);
-    /// Models with a control variate behind their weights (SCAFFOLD), and what a member says that has lost its own.
-    pub const VARIATES: Self = Self(6);
+    /// Models with a control variate behind their weights (SCAFFOLD), and what a member says that has lost its own;
+    /// budgets of privacy on the ledger, and whose data a node has: several nodes may be one tenant's.
+    pub const VARIATES_AND_TENANTS: Self = Self(6);
     /// What this build speaks.
-    pub const NEWEST: Self = Self::VARIATES;
+    pub const NEWEST: Self = Self::VARIATES_AND_TENANTS;
 }
 
 impl fmt::Display for Level {
@@ -76,7 +77,7 @@ impl Act {
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
             | Self::PrivacySpent { .. } => Level::LEARNING,
-            Self::VariatesReset { .. } => Level::VARIATES,
+            Self::VariatesReset { .. } | Self::BudgetDeclared { .. } => Level::VARIATES_AND_TENANTS,
         }
     }
 }

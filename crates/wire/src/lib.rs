@@ -25,7 +25,8 @@ pub use act::{
 pub use codec::{DecodeError, decode, encode};
 pub use frame::{Call, Frame, Reply};
 pub use id::{
-    DeviceId, Digest, KeyEpoch, NodeId, ProposalId, RoomId, Round, UnixMicros, UnixMillis,
+    DeviceId, Digest, KeyEpoch, MAX_TENANT_NAME, NodeId, ProposalId, RoomId, Round, UnixMicros,
+    UnixMillis, is_tenant_name,
 };
 pub use level::Level;
 pub use link::{

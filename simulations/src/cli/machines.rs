@@ -1,7 +1,18 @@
 //! The simulation of the pure machines.
 
-use clap::Subcommand;
-use simulations::machines::{Scenario, run};
+use clap::{Subcommand, ValueEnum};
+use simulations::machines::{Rounds, Scenario, run};
+
+/// How rounds go.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Kind {
+    /// In clear and secure ones by turns.
+    Mixed,
+    /// With noise by the participants, and a tenant whose budget ends.
+    Private,
+    /// With smaller updates, whose rest comes later.
+    Compressed,
+}
 
 #[derive(Subcommand)]
 pub(super) enum Machines {
@@ -13,6 +24,9 @@ pub(super) enum Machines {
         /// Nodes of the cluster, 1 to 9.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
+        /// How rounds go.
+        #[arg(long, value_enum, default_value_t = Kind::Mixed)]
+        rounds: Kind,
     },
     /// Each seed twice; both runs must be the same.
     Batch {
@@ -22,12 +36,20 @@ pub(super) enum Machines {
         /// Nodes of the cluster, 1 to 9.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
+        /// How rounds go.
+        #[arg(long, value_enum, default_value_t = Kind::Mixed)]
+        rounds: Kind,
     },
 }
 
-fn scenario(nodes: u8) -> Scenario {
+fn scenario(nodes: u8, rounds: Kind) -> Scenario {
     Scenario {
         nodes: nodes.into(),
+        rounds: match rounds {
+            Kind::Mixed => Rounds::Mixed,
+            Kind::Private => Rounds::Private,
+            Kind::Compressed => Rounds::Compressed,
+        },
         ..Scenario::default()
     }
 }
@@ -36,15 +58,20 @@ impl Machines {
     /// Did everything hold?
     pub(super) fn run(self) -> bool {
         match self {
-            Self::Run { seed, nodes } => {
-                let report = run(seed, scenario(nodes));
+            Self::Run {
+                seed,
+                nodes,
+                rounds,
+            } => {
+                let report = run(seed, scenario(nodes, rounds));
                 println!("{report}");
                 report.violation.is_none()
             }
             Self::Batch {
                 seeds: (first, last),
                 nodes,
-            } => batch(first, last, scenario(nodes)) == 0,
+                rounds,
+            } => batch(first, last, scenario(nodes, rounds)) == 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A plan from a seed: which faults, when, and how bad.
 
-use super::protocol::Program;
+use super::protocol::{Program, Rounds};
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, DiskFault, Fault, Plan, What};
 use wire::Level;
@@ -33,6 +33,14 @@ pub const SCENARIOS: &[(&str, &str)] = &[
     (
         "secure",
         "rounds whose aggregator sees sums only, nodes crash and are cut off in them",
+    ),
+    (
+        "private",
+        "secure rounds with noise by the participants, a tenant whose budget ends, nodes crash and are cut off",
+    ),
+    (
+        "compressed",
+        "rounds of smaller updates, what they leave out comes later, nodes crash and are cut off",
     ),
     (
         "edges",
@@ -86,7 +94,7 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
         "edges" | "storm" => Cast {
             node: Program::Node {
                 feed: true,
-                secure: false,
+                rounds: Rounds::Plain,
             },
             peers: &[
                 ("gear", Program::Gear),
@@ -97,7 +105,12 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
         _ => Cast {
             node: Program::Node {
                 feed: false,
-                secure: scenario == "secure",
+                rounds: match scenario {
+                    "secure" => Rounds::Secure,
+                    "private" => Rounds::Private,
+                    "compressed" => Rounds::Compressed,
+                    _ => Rounds::Plain,
+                },
             },
             peers: &[("gear", Program::Gear)],
         },
@@ -146,7 +159,7 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "crashes" => &[Crash, Crash, Crash, Kill, Pause],
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
-        "secure" => &[Crash, Kill, Kill, Pause, Split, Disconnect],
+        "secure" | "private" | "compressed" => &[Crash, Kill, Kill, Pause, Split, Disconnect],
         "clocks" => &[Clock, Clock, Kill],
         "liars" => &[Poison, Poison, Crash, Kill, Split],
         "members" => &[Evict, Choose, Damage, Crash, Kill, Split],

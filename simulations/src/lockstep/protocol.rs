@@ -55,8 +55,8 @@ pub enum Program {
     Node {
         /// There is a mainframe to feed from.
         feed: bool,
-        /// Rounds are secure.
-        secure: bool,
+        /// How rounds go.
+        rounds: Rounds,
     },
     /// What a node has of the data space, and nothing else of it.
     Space,
@@ -66,6 +66,19 @@ pub enum Program {
     Mainframe,
     /// Gear that reports to all nodes by mail.
     Gear,
+}
+
+/// How rounds of learning go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rounds {
+    /// Updates in clear.
+    Plain,
+    /// The aggregator sees sums only.
+    Secure,
+    /// Those, with noise by the participants; two of them are one tenant's, whose budget ends within the run.
+    Private,
+    /// Updates in clear, smaller than they are.
+    Compressed,
 }
 
 /// A process's clocks as functions of virtual time.
@@ -247,6 +260,15 @@ pub enum Seen {
     Shares {
         /// Members of whom it revealed both.
         both: usize,
+        /// The round, if it is a private one whose cost this node's ledger does not have.
+        uncharged: Option<u64>,
+    },
+    /// What tenants have told by this node's ledger.
+    Accounts {
+        /// Its leaves.
+        size: u64,
+        /// By name and noise multiplier in thousandths: rounds of one node.
+        told: Vec<(String, u32, u64)>,
     },
     /// The house's consumers have committed this Kafka offset: the next to read.
     Committed {
@@ -305,6 +327,31 @@ pub enum Fact {
         first: u64,
         /// The last.
         last: u64,
+    },
+    /// A round was opened.
+    Opened {
+        /// For these.
+        cohort: Vec<String>,
+    },
+    /// What a private round tells of its participants was counted.
+    Charged {
+        /// Which round.
+        round: u64,
+        /// Whose updates are in it.
+        participants: Vec<String>,
+        /// Noise over clipping bound, in thousandths.
+        noise_milli: u32,
+    },
+    /// A node said whose its data are, and what may be told of them.
+    Declared {
+        /// Which.
+        node: String,
+        /// Whose.
+        tenant: Option<String>,
+        /// ε, as the bits of its f64: facts are compared.
+        epsilon: u64,
+        /// δ, likewise.
+        delta: u64,
     },
     /// A round made a model.
     Closed {

@@ -7,9 +7,10 @@
 
 use super::draw::CALM_MS;
 use super::invariants::{
-    ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
-    HOLDERS_ARE_MEMBERS, IN_ORDER_ONCE, KEYS_EXPIRE, MAIL_KEPT, NO_GAP, OFFSETS_BEHIND, ONE_LEADER,
-    ONE_SHARE, PROVABLE, REPLAYS_COUNTED, ROUNDS_GO_ON, Rule, SUM_OF_UPDATES,
+    ACCOUNTS_AGREE, ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
+    HOLDERS_ARE_MEMBERS, IN_ORDER_ONCE, KEYS_EXPIRE, LEFT_OUT_ONCE, MAIL_KEPT, NO_GAP,
+    OFFSETS_BEHIND, ONE_LEADER, ONE_SHARE, PAID_FIRST, PROVABLE, REPLAYS_COUNTED, ROUNDS_GO_ON,
+    Rule, SUM_OF_UPDATES,
 };
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, Fault, Plan, What};
@@ -154,6 +155,38 @@ pub fn stage(mistake: Mistake) -> Stage {
             rules: &[ONE_SHARE],
             budget: 2,
             reason: "every secure round shows it, and the first closes as soon as there are examples",
+            faults: |draw| {
+                let (at_ms, node, down_ms) =
+                    (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
+        Mistake::UnchargedUnmask => Stage {
+            scenario: "private",
+            nodes: 5,
+            rules: &[PAID_FIRST],
+            budget: 2,
+            reason: "every private round shows it, and the first closes as soon as there are examples",
+            faults: |draw| {
+                let (at_ms, node, down_ms) =
+                    (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
+        Mistake::TenantCountedSingly => Stage {
+            scenario: "private",
+            nodes: 5,
+            rules: &[ACCOUNTS_AGREE],
+            budget: 2,
+            reason: "every round with both nodes of the tenant shows it",
+            faults: |_| {},
+        },
+        Mistake::LeftOutForgotten => Stage {
+            scenario: "compressed",
+            nodes: 3,
+            rules: &[LEFT_OUT_ONCE],
+            budget: 2,
+            reason: "the second round of every node shows it",
             faults: |draw| {
                 let (at_ms, node, down_ms) =
                     (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
@@ -327,6 +360,9 @@ mod tests {
             Mistake::UnboundedQueue,
             Mistake::BothSharesRevealed,
             Mistake::ReplayAccepted,
+            Mistake::UnchargedUnmask,
+            Mistake::TenantCountedSingly,
+            Mistake::LeftOutForgotten,
         ] {
             let stage = stage(mistake);
             for seed in 1..=stage.budget {

@@ -61,8 +61,11 @@ rules! {
     COUNTED_ONCE "FEDERATION-2" "a closed round counts each participant's examples exactly once";
     TRAINED_ONCE "FEDERATION-3" "a node trains at most once for a round in one life";
     OPEN_FIRST "FEDERATION-4" "nobody is asked to train before the ledger opened the round";
+    PAID_FIRST "FEDERATION-9" "a private round closes, and shares of it are revealed, only when the ledger has its cost";
+    WITHIN_BUDGET "FEDERATION-10" "no charge takes the account of a node or tenant over its ε";
+    LEFT_OUT_ONCE "FEDERATION-11" "what a smaller update leaves out is in the next one that counts, once, while its node lives";
     OPENED_ONCE "SEAL-1" "a payload opens at most once at a node in one life, and as it was sealed";
-    REPLICAS_AGREE "LEDGER-1" "replicas that folded the same leaves have the same tree and state";
+    REPLICAS_AGREE "LEDGER-1" "replicas that folded the same leaves have the same tree, state and accounts of tenants";
     CAUGHT_UP "LIVE-1" "after the faults every replica reaches the end of the log";
     IN_GROUP "LIVE-2" "after the faults every node holds the keys of the current epoch";
     ROUNDS_GO_ON "LIVE-3" "after the faults rounds go on closing";

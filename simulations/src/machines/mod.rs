@@ -18,10 +18,12 @@ mod outputs;
 mod replication;
 mod report;
 pub(crate) mod rng;
+mod rounds;
 mod trace;
 mod verdict;
 mod world;
 
 pub use invariants::Violation;
 pub use report::Report;
+pub use rounds::Rounds;
 pub use world::{Scenario, run};

@@ -2,6 +2,7 @@
 
 use super::network::Event;
 use super::rng::Dice;
+use super::rounds::{LeftOut, Rounds};
 use custody::{Custodian, EpochSecrets, Grace, Keyring, Parking, Roster, Sealer};
 use ed25519_dalek::SigningKey;
 use federation::{Aggregator, Config, Participant};
@@ -41,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) opened: BTreeSet<Digest>,
     pub(crate) training: BTreeMap<Round, Arc<Vec<f32>>>,
     pub(crate) trained: BTreeSet<Round>,
+    /// What its smaller updates have left out.
+    pub(super) left_out: LeftOut,
     /// The moment for which a tick is scheduled.
     pub(crate) tick_at: Option<Instant>,
 }
@@ -73,11 +76,17 @@ pub(crate) fn examples(node: usize) -> u64 {
 
 impl Node {
     /// A process with nothing but its identity.
-    pub(crate) fn born(n: usize, nodes: usize, life: u64, dice: &mut Dice) -> Self {
-        let config = Config {
+    pub(crate) fn born(
+        n: usize,
+        (nodes, rounds): (usize, Rounds),
+        life: u64,
+        dice: &mut Dice,
+    ) -> Self {
+        let mut config = Config {
             deadline: Duration::from_secs(4),
             ..Config::default()
         };
+        rounds.configure(&mut config);
         Self {
             up: true,
             life,
@@ -106,6 +115,7 @@ impl Node {
             opened: BTreeSet::new(),
             training: BTreeMap::new(),
             trained: BTreeSet::new(),
+            left_out: LeftOut::default(),
             tick_at: None,
         }
     }

@@ -9,7 +9,7 @@ use custody::{OpenError, Place};
 use federation::{ParticipantInput, ParticipantOutput};
 use machine::Machine;
 use std::sync::Arc;
-use wire::{Act, Digest, Frame, ProposalId, Record, UnixMillis};
+use wire::{Act, Digest, Frame, ProposalId, Record, SecureStep, UnixMillis};
 
 type Checked = Result<(), Violation>;
 
@@ -133,7 +133,18 @@ impl World {
                 ParticipantOutput::Propose(act) => {
                     rule::HONEST.check(false, n, || format!("{act:?}"))?
                 }
-                ParticipantOutput::Send { to, frame } => self.send(n, number(&to), frame),
+                ParticipantOutput::Send { to, frame } => {
+                    match &frame {
+                        Frame::Secure(message) if matches!(message.step, SecureStep::Reveal(_)) => {
+                            self.reveals(n)?;
+                        }
+                        Frame::Packed { round, delta, .. } => {
+                            self.nodes[n].packs(n, *round, delta)?;
+                        }
+                        _ => {}
+                    }
+                    self.send(n, number(&to), frame);
+                }
                 ParticipantOutput::Note(note) => self.log(&format!("n{n} participant: {note}")),
             }
         }

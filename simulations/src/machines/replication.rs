@@ -4,6 +4,7 @@
 use super::invariants::{self as rule, Violation};
 use super::network::Event;
 use super::node::{examples, identity, name, number, roster};
+use super::rounds::{Rounds, private_terms};
 use super::world::{Checked, World};
 use federation::ParticipantInput;
 use federation::secagg::{MIN_COHORT, Member, SecureRound, Terms};
@@ -114,6 +115,7 @@ impl World {
     }
 
     pub(crate) fn lead(&mut self, n: usize) -> Checked {
+        self.tell_accounts(n, None)?;
         let rounds = &self.nodes[n].replica.rounds;
         let input = federation::Input::Leading {
             next: rounds.last.next(),
@@ -131,6 +133,7 @@ impl World {
         let Some(leader) = self.leader.filter(|leader| self.has_majority(*leader)) else {
             return;
         };
+        self.declare(leader);
         for n in 0..self.nodes.len() {
             let reached = self.nodes[n].up && self.cuts.linked(leader, n);
             let Some(member) = self.nodes[leader].replica.members.get(&name(n)) else {
@@ -185,8 +188,10 @@ impl World {
                 node.tree.root(),
                 node.replica.keys.epoch,
                 node.replica.rounds.last,
+                node.replica.rounds.tenants.clone(),
             );
-            let agreed = *self.roots.entry(node.replica.size).or_insert(here);
+            let agreed = self.roots.entry(node.replica.size);
+            let agreed = agreed.or_insert_with(|| here.clone()).clone();
             rule::REPLICAS_AGREE.check(agreed == here, n, || format!("at {} leaves", index + 1))?;
             self.applied(n, &record, &applied, &before)?;
         }
@@ -198,7 +203,7 @@ impl World {
         Ok(())
     }
 
-    /// Every other round is a secure one, so that they take turns.
+    /// Every other round of mixed ones is secure, so that they take turns; all private ones are.
     fn secure_round(
         &self,
         n: usize,
@@ -206,7 +211,12 @@ impl World {
         cohort: &[NodeId],
     ) -> Option<Arc<SecureRound>> {
         let even = record.act.round().is_some_and(|round| round.0 % 2 == 0);
-        if !even || cohort.len() < MIN_COHORT {
+        let secure = match self.scenario.rounds {
+            Rounds::Mixed => even,
+            Rounds::Private => true,
+            Rounds::Compressed => false,
+        };
+        if !secure || cohort.len() < MIN_COHORT {
             return None;
         }
         let member = |node: &NodeId| Member {
@@ -219,15 +229,18 @@ impl World {
             entry: Digest::of(&wire::encode(record)),
             members: cohort.iter().map(member).collect(),
             missed: !self.nodes[n].caught_up,
-            terms: Terms {
-                // Every other one of those in groups, where there are enough.
-                groups: match record.act.round() {
-                    Some(round) if round.0 % 4 == 0 => cohort.len() / MIN_COHORT,
-                    Some(_) | None => 1,
+            terms: match self.scenario.rounds {
+                Rounds::Private => private_terms()?,
+                Rounds::Mixed | Rounds::Compressed => Terms {
+                    // Every other one of those in groups, where there are enough.
+                    groups: match record.act.round() {
+                        Some(round) if round.0 % 4 == 0 => cohort.len() / MIN_COHORT,
+                        Some(_) | None => 1,
+                    },
+                    ..Terms::default()
                 },
-                ..Terms::default()
             },
-            overdrawn: false,
+            objection: self.objection(n, cohort),
         }))
     }
 
@@ -260,7 +273,7 @@ impl World {
                     model,
                     cohort: cohort.clone(),
                     secure: secure.clone(),
-                    codec: None,
+                    codec: self.scenario.rounds.codec(),
                     carried: Default::default(),
                 };
                 self.feed_participant(n, opened)?;
@@ -289,11 +302,18 @@ impl World {
             ) => {
                 let first = *self.models.entry(round).or_insert(model);
                 rule::ONE_MODEL.check(first == model, n, || format!("round {round}"))?;
-                let expected: u64 = participants.iter().map(|p| examples(number(p))).sum();
+                self.closes_paid(n, before, record)?;
+                let each = |node: &NodeId| match self.scenario.rounds {
+                    // Neither examples nor losses are told.
+                    Rounds::Private => 1,
+                    Rounds::Mixed | Rounds::Compressed => examples(number(node)),
+                };
+                let expected: u64 = participants.iter().map(each).sum();
                 rule::COUNTED_ONCE.check(sum == expected, n, || {
                     format!("round {round}: {sum} examples of {participants:?}")
                 })?;
                 let counted = participants.contains(&name(n));
+                self.nodes[n].ended(round, counted);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 let closed = federation::Input::Closed {
                     round,
@@ -305,8 +325,22 @@ impl World {
             }
             (Act::RoundAbandoned { round, .. }, Applied::Effective) => {
                 let counted = false;
+                self.nodes[n].ended(round, counted);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 self.feed_aggregator(n, federation::Input::Abandoned { round })
+            }
+            (
+                Act::PrivacySpent {
+                    round,
+                    participants,
+                    noise_milli,
+                    bound,
+                    ..
+                },
+                Applied::Effective,
+            ) => self.charged(n, round, &participants, (noise_milli, bound)),
+            (Act::LevelRaised { .. } | Act::BudgetDeclared { .. }, Applied::Effective) => {
+                self.tell_accounts(n, None)
             }
             (Act::ModelRolledBack { model, .. }, Applied::Effective) => {
                 self.feed_participant(n, ParticipantInput::RolledBack)?;

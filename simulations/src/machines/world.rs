@@ -5,9 +5,10 @@ use super::invariants::Violation;
 use super::network::{Cuts, Event, Queue};
 use super::node::{Node, examples, name};
 use super::rng::Dice;
+use super::rounds::Rounds;
 use super::trace::Trace;
 use custody::EpochSecrets;
-use federation::{ParticipantInput, Update, model_digest};
+use federation::{ParticipantInput, model_digest};
 use ledger::State;
 use machine::Instant;
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ use std::time::Duration;
 use wire::{Digest, Frame, KeyEpoch, Record, Round};
 
 pub(crate) type Checked = Result<(), Violation>;
+
+/// What tenants have told, by a replica.
+pub(crate) type Told = BTreeMap<String, ledger::Told>;
 
 /// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct Scenario {
     pub faults: Duration,
     /// How long afterwards everything works.
     pub calm: Duration,
+    /// How rounds go.
+    pub rounds: Rounds,
 }
 
 impl Default for Scenario {
@@ -34,6 +40,7 @@ impl Default for Scenario {
             nodes: 3,
             faults: Duration::from_secs(60),
             calm: Duration::from_secs(40),
+            rounds: Rounds::Mixed,
         }
     }
 }
@@ -48,7 +55,7 @@ pub(crate) struct Counts {
 }
 
 pub(crate) struct World {
-    scenario: Scenario,
+    pub(crate) scenario: Scenario,
     pub(crate) now: Instant,
     pub(crate) dice: Dice,
     pub(crate) queue: Queue,
@@ -58,7 +65,7 @@ pub(crate) struct World {
     trace: Trace,
     /// The committed log and what each prefix folds to: roots by size.
     pub(crate) log: Vec<Arc<Record>>,
-    pub(crate) roots: BTreeMap<u64, (tlog::Hash, KeyEpoch, Round)>,
+    pub(crate) roots: BTreeMap<u64, (tlog::Hash, KeyEpoch, Round, Told)>,
     pub(crate) leader: Option<usize>,
     lives: u64,
     /// The model each closed round was closed with.
@@ -107,7 +114,7 @@ impl World {
             queue: Queue::default(),
             cuts: Cuts::default(),
             nodes: (0..nodes)
-                .map(|n| Node::born(n, nodes, n as u64 + 1, &mut dice))
+                .map(|n| Node::born(n, (nodes, scenario.rounds), n as u64 + 1, &mut dice))
                 .collect(),
             dice,
             counts: Counts::default(),
@@ -309,7 +316,8 @@ impl World {
 
     fn restart(&mut self, n: usize) -> Checked {
         self.lives += 1;
-        self.nodes[n] = Node::born(n, self.nodes.len(), self.lives, &mut self.dice);
+        let kind = (self.nodes.len(), self.scenario.rounds);
+        self.nodes[n] = Node::born(n, kind, self.lives, &mut self.dice);
         self.log(&format!("n{n} starts as life {}", self.lives));
         self.start(n)
     }
@@ -334,61 +342,26 @@ impl World {
     fn arrive(&mut self, from: usize, to: usize, frame: &Frame) -> Checked {
         let digest = Digest::of(&wire::encode(frame));
         self.log(&format!("n{from} → n{to} frame {digest:?}"));
+        let node = name(from);
+        if let Some(input) = federation::Input::from_frame(&node, frame.clone()) {
+            return self.feed_aggregator(to, input);
+        }
         match frame.clone() {
-            Frame::Checkpoint { .. } => unreachable!("the simulated log signs nothing"),
-            Frame::Packed { .. } => unreachable!("updates travel whole here"),
-            Frame::Secure(message) if message.step.is_participants() => {
-                let (node, message) = (name(from), *message);
-                self.feed_aggregator(to, federation::Input::Secure { node, message })
-            }
             Frame::Secure(message) => {
-                let (from, message) = (name(from), *message);
+                let (from, message) = (node, *message);
                 self.feed_participant(to, ParticipantInput::Secure { from, message })
             }
             Frame::Train {
                 round,
                 model,
                 parameters,
-            } => {
-                let from = name(from);
-                self.feed_participant(
-                    to,
-                    ParticipantInput::Train {
-                        from,
-                        round,
-                        model,
-                        parameters,
-                    },
-                )
-            }
-            Frame::Update {
-                round,
-                node,
-                base,
-                delta,
-                examples,
-                loss,
-            } => {
-                let update = Update {
-                    round,
-                    node,
-                    base,
-                    delta: Arc::unwrap_or_clone(delta),
-                    examples,
-                    loss,
-                };
-                self.feed_aggregator(to, federation::Input::Update(update))
-            }
-            Frame::Decline {
-                round,
-                node,
-                reason,
-            } => self.feed_aggregator(
+            } => self.feed_participant(
                 to,
-                federation::Input::Decline {
+                ParticipantInput::Train {
+                    from: node,
                     round,
-                    node,
-                    reason,
+                    model,
+                    parameters,
                 },
             ),
             Frame::Model {
@@ -397,6 +370,10 @@ impl World {
                 self.nodes[to].models.insert(model, parameters);
                 Ok(())
             }
+            Frame::Update { .. } | Frame::Packed { .. } | Frame::Decline { .. } => {
+                unreachable!("a participant here speaks for itself only")
+            }
+            Frame::Checkpoint { .. } => unreachable!("the simulated log signs nothing"),
         }
     }
 
@@ -410,7 +387,8 @@ impl World {
             return self.feed_participant(n, ParticipantInput::TrainingFailed { round, reason });
         }
         let goal = n as f32;
-        let delta = parameters.iter().map(|p| (goal - p) / 3.0).collect();
+        let delta: Vec<f32> = parameters.iter().map(|p| (goal - p) / 3.0).collect();
+        self.nodes[n].made(round, &delta);
         let loss = parameters.iter().map(|p| f64::from(goal - p).powi(2)).sum();
         self.feed_participant(
             n,

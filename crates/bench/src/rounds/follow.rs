@@ -191,7 +191,7 @@ pub(super) fn secure(
             members: (1..=cohort).map(member).collect(),
             missed: false,
             terms: Terms::default(),
-            overdrawn: false,
+            objection: None,
         })),
     }
 }

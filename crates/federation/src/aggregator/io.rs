@@ -3,7 +3,7 @@ use crate::cohort::Selection;
 use crate::compression::DecodeError;
 use crate::fedbuff::Buffer;
 use crate::optimizer::ServerOptimizer;
-use crate::privacy::budget::Spent;
+use crate::privacy::budget::Accounts;
 use crate::robust::Rule;
 use crate::scaffold::Carried;
 use crate::secagg::SecureRound;
@@ -175,13 +175,14 @@ pub enum Input {
         /// Its reason.
         reason: String,
     },
-    /// What participants have spent by the ledger, once its level knows of it: when this node comes to
-    /// lead (before `Leading`), and whenever `Act::PrivacySpent` took effect. Without it no private round opens.
+    /// The accounts of participants and tenants by the ledger, once its level knows of them: when this node comes to
+    /// lead (before `Leading`), and whenever `Act::PrivacySpent` or `Act::BudgetDeclared` took effect. Without them no
+    /// private round opens.
     Spent {
         /// The round of that act.
         round: Option<Round>,
         /// Of everybody, that round included.
-        spent: Spent,
+        spent: Accounts,
     },
     /// The last proposal for this round was refused, or its fate is unknown.
     ProposalFailed {

@@ -10,7 +10,7 @@ use super::steps::propose;
 use super::{Aggregator, Instant, Output, Phase};
 use crate::fedavg::{self, Aggregate, AggregateError, Mean};
 use crate::optimizer::Moments;
-use crate::privacy::budget::{self, Budget, Spent};
+use crate::privacy::budget::{Accounts, Budget, Holder, epsilon};
 use crate::privacy::clipping::Quantile;
 use crate::privacy::noise::Noise;
 use crate::privacy::{Mechanism, Unusable};
@@ -33,7 +33,7 @@ pub struct Privacy {
     pub adaptive: Option<Quantile>,
     /// Who adds the noise. Participants can in secure rounds only, for its parts hide nothing alone.
     pub noise: NoiseBy,
-    /// What each participant may spend.
+    /// What those may spend who have declared nothing else on the ledger, and the δ of what it is told.
     pub budget: Budget,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Private {
     /// As it has come to be; `None`: as configured.
     bound: Option<f64>,
     /// By the ledger; `None`: not heard yet, or the ledger cannot hold it yet.
-    spent: Option<Spent>,
+    spent: Option<Accounts>,
     /// The operator was told why no round opens.
     told: bool,
 }
@@ -131,7 +131,8 @@ impl Aggregator {
         self
     }
 
-    /// Those who are up and have something left to spend.
+    /// Those who are up and have something left to spend. Of a tenant whose account does not bear one more round with all of
+    /// its nodes that are up nobody is asked: a part of them would last longer, and be the same ones for ever.
     pub(super) fn eligible(&self) -> BTreeSet<NodeId> {
         let Some(privacy) = &self.config.privacy else {
             return self.up.clone();
@@ -139,8 +140,13 @@ impl Aggregator {
         let Some(spent) = &self.private.spent else {
             return BTreeSet::new();
         };
-        let allows = |node: &&NodeId| privacy.budget.allows(spent.get(*node), privacy.noise_milli);
+        let over = self.overdrawn(privacy, spent);
+        let allows = |node: &&NodeId| !over.contains(&spent.holder(node));
         self.up.iter().filter(allows).cloned().collect()
+    }
+
+    fn overdrawn(&self, privacy: &Privacy, accounts: &Accounts) -> BTreeSet<Holder> {
+        accounts.overdrawn(&self.up, privacy.noise_milli, privacy.budget)
     }
 
     /// Whether there are enough to ask.
@@ -153,7 +159,7 @@ impl Aggregator {
         let Some(privacy) = &self.config.privacy else {
             return;
         };
-        if self.private.spent.is_none() {
+        let Some(accounts) = &self.private.spent else {
             if !self.private.told {
                 out.push(Output::Note(
                     "private rounds wait until the ledger can account for them: until all nodes run a version that knows level 5".to_owned(),
@@ -161,16 +167,21 @@ impl Aggregator {
             }
             self.private.told = true;
             return;
-        }
+        };
         let left = self.eligible().len();
         let stopped = self.up.len() >= self.config.min_cohort && left < self.config.min_cohort;
         if stopped && !self.private.told {
+            let over = self.overdrawn(privacy, accounts).into_iter();
+            let over = over.map(|holder| {
+                let of = accounts.statement(holder, privacy.budget);
+                let (spent, most, delta) = (of.spent, of.budget.epsilon, of.budget.delta);
+                format!("{} (ε = {spent:.3} of {most} at δ = {delta})", of.holder)
+            });
             out.push(Output::Note(format!(
-                "training stops: one more round would take {} of {} participants over the privacy budget of ε = {} at δ = {}; the model stays as it is until `learning.privacy.epsilon` is raised",
-                self.up.len() - left,
+                "training stops: one more round would take over the privacy budget {}; that leaves {left} of {} nodes, and {} are needed; the model stays as it is until `learning.privacy.epsilon` is raised on nodes of theirs",
+                over.collect::<Vec<_>>().join(", "),
                 self.up.len(),
-                privacy.budget.epsilon,
-                privacy.budget.delta,
+                self.config.min_cohort,
             )));
         }
         self.private.told = stopped;
@@ -224,21 +235,16 @@ impl Aggregator {
         }
     }
 
-    /// The largest ε that one of them has spent with one more round.
+    /// The largest ε that one of them, or a tenant of one, has spent with one more round.
     fn dearest(&self, privacy: &Privacy, participants: &[NodeId]) -> f64 {
-        participants
-            .iter()
-            .map(|node| {
-                let spent = self
-                    .private
-                    .spent
-                    .as_ref()
-                    .and_then(|spent| spent.get(node));
-                let mut rounds = spent.cloned().unwrap_or_default();
-                *rounds.entry(privacy.noise_milli).or_default() += 1;
-                budget::epsilon(&rounds, privacy.budget.delta)
-            })
-            .fold(0.0, f64::max)
+        let mut accounts = self.private.spent.clone().unwrap_or_default();
+        accounts.charge(participants, privacy.noise_milli);
+        let of = |holder: &Holder| {
+            let rounds = accounts.spent.get(holder);
+            rounds.map_or(0.0, |rounds| epsilon(rounds, privacy.budget.delta))
+        };
+        let holders = accounts.shares(participants).into_keys();
+        holders.map(|holder| of(&holder)).fold(0.0, f64::max)
     }
 
     /// What the ledger says has been spent; `round`: its cost has just come to be on the ledger.
@@ -246,7 +252,7 @@ impl Aggregator {
         &mut self,
         now: Instant,
         round: Option<Round>,
-        spent: Spent,
+        spent: Accounts,
         out: &mut Vec<Output>,
     ) {
         if self.private.spent.replace(spent).is_none() {

@@ -1,5 +1,6 @@
 use super::{Codec, EncodeError, decode};
 use crate::memory::Memory;
+use machine::mistakes::{self, Mistake};
 use wire::Round;
 
 /// What a participant's compressed updates have left out so far.
@@ -54,5 +55,8 @@ impl Feedback {
     /// left nothing out.
     pub fn ended(&mut self, round: Round, counted: bool) {
         self.memory.ended(round, counted);
+        if counted && mistakes::on(Mistake::LeftOutForgotten) {
+            self.memory.kept = None;
+        }
     }
 }

@@ -62,10 +62,8 @@ impl Secure {
                 "{me} started after the round was opened, and has lost whatever it said in it"
             ));
         }
-        if secure.overdrawn {
-            return Err(format!(
-                "one more round would take {me} over its privacy budget"
-            ));
+        if let Some(objection) = &secure.objection {
+            return Err(objection.clone());
         }
         let contexts = secure
             .contexts(request.round, request.model, length)
@@ -255,6 +253,7 @@ impl Participant {
             | Refusal::BothShares { .. }
             | Refusal::OthersCharged { .. }
             | Refusal::WrongCost { .. }
+            | Refusal::Overdrawn { .. }
             | Refusal::OtherShares => true,
         };
         if gives_up {

@@ -253,7 +253,7 @@ fn secure_round(missed: bool) -> crate::secagg::SecureRound {
         members: [("lead", 1), ("me", 2), ("other", 3)].map(member).to_vec(),
         missed,
         terms: Default::default(),
-        overdrawn: false,
+        objection: None,
     }
 }
 

@@ -180,7 +180,7 @@ impl Client {
     /// that nobody has accounted for; a request that came early is answered now.
     ///
     /// # Errors
-    /// Others are charged than those who are in the sum, or for other noise: as [`hear`](Self::hear).
+    /// Others are charged than those who are in the sum, for other noise, or more than may be: as [`hear`](Self::hear).
     pub fn charged(&mut self, charge: &Charge) -> Result<Option<SecureMessage>, Refusal> {
         let (context, me) = (Arc::clone(&self.context), self.me);
         let Ok(state) = &mut self.state else {

@@ -39,8 +39,9 @@ pub struct SecureRound {
     pub missed: bool,
     /// What its participants do to their updates; by the configuration, which has to be the same everywhere.
     pub terms: Terms,
-    /// One more private round would take this node over its budget, by the ledger.
-    pub overdrawn: bool,
+    /// What this node has against it by the ledger, for one that the round would take it or its tenant over the
+    /// privacy budget; a sentence.
+    pub objection: Option<String>,
 }
 
 impl SecureRound {

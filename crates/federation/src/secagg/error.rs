@@ -157,6 +157,12 @@ pub enum Refusal {
         /// Of the charge.
         bound: f64,
     },
+    /// The account does not bear what the sum would tell.
+    #[error("{why}, so the sum stays under its masks")]
+    Overdrawn {
+        /// Whose, a sentence.
+        why: String,
+    },
     /// Both secrets of one participant would uncover its update.
     #[error("both shares of {node} are asked for")]
     BothShares {
@@ -194,6 +200,7 @@ impl Refusal {
             | Self::TooFew { .. }
             | Self::OthersCharged { .. }
             | Self::WrongCost { .. }
+            | Self::Overdrawn { .. }
             | Self::OtherShares => true,
             Self::NotInCohort { .. }
             | Self::Replayed { .. }

@@ -45,6 +45,9 @@ pub struct Charge {
     pub noise_milli: u32,
     /// Norm that updates are clipped to.
     pub bound: f64,
+    /// Whom of this participant's it took over the budget, by the ledger; a sentence. Somebody has changed hands since the
+    /// round was opened, or it should not have been.
+    pub overdraws: Option<String>,
 }
 
 impl Charge {

@@ -2,6 +2,7 @@
 
 use super::Parts;
 use super::configured::{alert_mail, heartbeats, level};
+use crate::budget::Declaration;
 use crate::control::{Control, Publisher, ReaderKeys};
 use crate::desk::Desk;
 use crate::exporter::Exporter;
@@ -39,7 +40,7 @@ impl Parts {
             rooms: self.rooms_held.clone(),
             feeds: self.feeds_held.clone(),
             board: self.board.clone(),
-            rounds: self.rounds,
+            rounds: self.rounds.clone(),
         }
     }
 
@@ -73,6 +74,17 @@ impl Parts {
                 ..self.training()
             }),
         }
+    }
+
+    /// What says on the ledger what private rounds may tell; none where they are not private.
+    pub fn budget(&self) -> Option<Declaration> {
+        let learning = &self.config.learning;
+        Some(Declaration {
+            me: self.me.clone(),
+            ledger: self.ledger.clone(),
+            budget: learning.privacy()?.budget,
+            tenant: learning.tenant().cloned(),
+        })
     }
 
     /// The herald.
@@ -243,6 +255,7 @@ impl Parts {
             reader_keys: ReaderKeys::new(self.space.clone()),
             models: self.models.clone(),
             links: self.cluster.clone(),
+            privacy: self.config.learning.privacy(),
             faults: self.faults.clone(),
         }
     }

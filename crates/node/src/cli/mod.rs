@@ -1,5 +1,6 @@
 //! The command line. Each command is a file; errors are sentences on standard error.
 
+mod accounts;
 mod cluster;
 mod copybook;
 mod dds;

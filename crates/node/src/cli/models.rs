@@ -1,7 +1,7 @@
 //! `glasshouse models list|pin|unpin|rollback|export`.
 
 use super::rounds::learning;
-use super::{ASK_LIMIT, Outcome, done};
+use super::{ASK_LIMIT, Outcome, accounts, done};
 use crate::models::{name, store};
 use clap::Subcommand;
 use std::collections::BTreeMap;
@@ -136,6 +136,7 @@ fn table(learning: &Learning) -> String {
             marks.join(", "),
         ));
     }
+    text.push_str(&accounts::table(&learning.accounts));
     text
 }
 
@@ -166,6 +167,10 @@ fn export(config: &Path, name: &str, to: &Path) -> Outcome {
         })?;
     let mut stored = store::read(path, model.model)?;
     stored.about.extend(lineage(entry, model));
+    if model.privacy.is_some() {
+        let told = accounts::line(&learning.accounts);
+        stored.about.insert("epsilon_accounts".to_owned(), told);
+    }
     if let Some(digest) = digest_of_weights(&stored) {
         stored
             .about
@@ -260,6 +265,7 @@ mod tests {
             next_from: Some(Digest([2; 32])),
             stored: vec![Digest([1; 32])],
             open: None,
+            accounts: Vec::new(),
         };
         let text = table(&learning);
         let lines: Vec<&str> = text.lines().collect();

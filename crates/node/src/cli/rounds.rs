@@ -1,7 +1,7 @@
 //! `glasshouse rounds`: the course of learning, by the ledger.
 
 use super::plot::plot;
-use super::{ASK_LIMIT, Outcome};
+use super::{ASK_LIMIT, Outcome, accounts};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -114,6 +114,7 @@ fn page(learning: &Learning, last: usize) -> String {
             "Rows are scored by the model of round {round} ({model:?}){pinned}.\n"
         ));
     }
+    text.push_str(&accounts::table(&learning.accounts));
     text
 }
 

@@ -3,11 +3,24 @@
 use super::{Control, refused};
 use crate::effects::fetch_model;
 use crate::models::{Models, Published, name};
-use ledger::{RoundOutcome, Rounds};
-use wire::control::{Answer, Learning, ModelEntry, ModelJob, PrivacyEntry, RoundEnd, RoundEntry};
-use wire::{Act, Digest, Level, Round};
+use federation::privacy::budget::{Budget, Holder, Statement};
+use ledger::{RoundOutcome, Rounds, State};
+use wire::control::{
+    AccountEntry, Answer, Learning, ModelEntry, ModelJob, PrivacyEntry, RoundEnd, RoundEntry,
+};
+use wire::{Act, Digest, Level, NodeId, Round};
 
-pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
+const NOTHING: Budget = Budget {
+    epsilon: 0.0,
+    delta: 1e-5,
+};
+
+pub(super) fn shown(
+    rounds: &Rounds,
+    accounts: Vec<AccountEntry>,
+    models: &Models,
+    last: usize,
+) -> Learning {
     let ended = rounds.history.iter().map(|ended| RoundEntry {
         round: ended.round,
         base: ended.base,
@@ -56,7 +69,37 @@ pub(super) fn shown(rounds: &Rounds, models: &Models, last: usize) -> Learning {
         pinned: rounds.pinned,
         next_from: rounds.model,
         stored: models.stored(),
+        accounts,
     }
+}
+
+/// All accounts of privacy, where rounds are private or were.
+pub(super) fn accounts(state: &State, privacy: Option<&federation::Privacy>) -> Vec<AccountEntry> {
+    let told = !state.rounds.spent.is_empty();
+    if privacy.is_none() && !told && state.rounds.declared.is_empty() {
+        return Vec::new();
+    }
+    let accounts = crate::accounts::of(state);
+    // Of those who have declared none, in a house that does not say what they may spend now: nothing.
+    let otherwise = privacy.map_or(NOTHING, |privacy| privacy.budget);
+    let statements = accounts.statements(state.members.keys(), otherwise);
+    let entry = |of: Statement| {
+        let ours = |node: &&NodeId| accounts.holder(node) == of.holder;
+        let nodes = state.members.keys().filter(ours).cloned().collect();
+        let (holder, tenant) = match of.holder {
+            Holder::Node(node) => (node.to_string(), false),
+            Holder::Tenant(name) => (name, true),
+        };
+        AccountEntry {
+            holder,
+            tenant,
+            nodes,
+            spent: of.spent,
+            epsilon: of.budget.epsilon,
+            delta: of.budget.delta,
+        }
+    };
+    statements.into_iter().map(entry).collect()
 }
 
 impl Control {
@@ -189,10 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn accounts_are_shown_where_rounds_are_private_or_were() {
+        let mut state = State::new();
+        assert_eq!(accounts(&state, None), []);
+        let told = [(2_000, 4)];
+        state.rounds.tenants.insert("x".to_owned(), told.into());
+        state.rounds.spent.insert("gone".into(), told.into());
+        let found = accounts(&state, None);
+        let [tenant] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((tenant.name(), tenant.left()), ("tenant x".to_owned(), 0.0));
+        assert!((tenant.spent - 4.7285).abs() < 1e-3, "{tenant:?}");
+    }
+
+    #[test]
     fn the_latest_rounds_are_shown_oldest_first() {
         let dir = tempfile::tempdir().unwrap();
         let models = Models::open(dir.path().to_owned(), &learn::Shape::default()).unwrap();
-        let shown = shown(&rounds(), &models, 2);
+        let shown = shown(&rounds(), Vec::new(), &models, 2);
         let numbers: Vec<u64> = shown.ended.iter().map(|entry| entry.round.0).collect();
         assert_eq!(numbers, [2, 3]);
         let end = shown.ended[1].end.as_ref().unwrap();

@@ -8,7 +8,7 @@ mod participant;
 pub use aggregator::AggregatorEffects;
 pub use custodian::{CustodianEffects, Served};
 pub use monitor::MonitorEffects;
-pub use participant::{Contribution, ParticipantEffects};
+pub use participant::{Contribution, Made, ParticipantEffects, Sent};
 
 use cluster::Cluster;
 use std::sync::Arc;

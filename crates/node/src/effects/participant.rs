@@ -31,7 +31,7 @@ pub struct ParticipantEffects {
     /// What is sent, for whoever looks in.
     pub sent: broadcast::Sender<Contribution>,
     /// What training made last, while somebody looks in: in a secure round it leaves this node masked.
-    pub made: Arc<Mutex<Option<Contribution>>>,
+    pub made: Arc<Mutex<Option<Made>>>,
     /// libtorch.
     pub learner: Arc<Learner>,
     /// The rows.
@@ -57,8 +57,10 @@ pub enum Contribution {
         round: Round,
         /// Examples behind it.
         examples: u64,
-        /// The update.
+        /// The update, as training made it.
         delta: Arc<Vec<f32>>,
+        /// How it left.
+        sent: Sent,
     },
     /// Shares of others.
     Shares {
@@ -68,6 +70,20 @@ pub enum Contribution {
         both: usize,
     },
 }
+
+/// How an update left its node.
+#[derive(Clone, Debug)]
+pub enum Sent {
+    /// As it is.
+    Whole,
+    /// Smaller, with what former ones left out.
+    Packed(Arc<Vec<u8>>),
+    /// Under the masks of the round that is known by this.
+    Masked(wire::Digest),
+}
+
+/// What training made: examples and the update.
+pub type Made = (Round, u64, Arc<Vec<f32>>);
 
 impl ParticipantEffects {
     fn start(
@@ -111,11 +127,7 @@ impl ParticipantEffects {
             Box::new(move |result| {
                 if let (Some(made), Ok(trained)) = (&made, &result) {
                     *made.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(Contribution::Update {
-                            round,
-                            examples: trained.examples,
-                            delta: Arc::new(trained.delta.clone()),
-                        });
+                        Some((round, trained.examples, Arc::new(trained.delta.clone())));
                 }
                 let input = match result {
                     Ok(trained) => ParticipantInput::Trained {
@@ -146,9 +158,13 @@ impl ParticipantEffects {
     /// To whoever looks in.
     fn show(&self, frame: &Frame) {
         let shown = match frame {
-            Frame::Update { .. } | Frame::Packed { .. } => self.made(),
+            Frame::Update { .. } => self.made(Sent::Whole),
+            Frame::Packed { delta, .. } if self.sent.receiver_count() > 0 => {
+                self.made(Sent::Packed(Arc::new(delta.clone())))
+            }
+            Frame::Packed { .. } => None,
             Frame::Secure(message) => match &message.step {
-                SecureStep::Masked(_) => self.made(),
+                SecureStep::Masked(_) => self.made(Sent::Masked(message.context)),
                 SecureStep::Reveal(shares) => {
                     let of = |secret| {
                         let of = shares.iter().filter(move |share| share.secret == secret);
@@ -178,11 +194,15 @@ impl ParticipantEffects {
         }
     }
 
-    fn made(&self) -> Option<Contribution> {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn made(&self, sent: Sent) -> Option<Contribution> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let (round, examples, delta) = made.clone()?;
+        Some(Contribution::Update {
+            round,
+            examples,
+            delta,
+            sent,
+        })
     }
 
     async fn send(&self, to: &NodeId, frame: Frame) {

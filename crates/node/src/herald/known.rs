@@ -125,7 +125,8 @@ impl Known {
             | Act::FeedAdvanced { .. }
             | Act::ReaderKeyGranted { .. }
             | Act::PrivacySpent { .. }
-            | Act::VariatesReset { .. } => {}
+            | Act::VariatesReset { .. }
+            | Act::BudgetDeclared { .. } => {}
         }
         Vec::new()
     }

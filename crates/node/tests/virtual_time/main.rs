@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod kafka;
+mod tenants;
 mod world;
 
 use ed25519_dalek::SigningKey;
@@ -54,8 +55,12 @@ fn link(index: usize) -> String {
     format!("127.0.0.1:{}", 7100 + index)
 }
 
-fn configuration(dir: &Path, index: usize) -> config::Config {
+fn configuration(dir: &Path, index: usize, epsilon: f64) -> config::Config {
     let name = NAMES[index];
+    let tenant = match index < tenants::TENANTS_NODES {
+        true => format!(r#", tenant = "{}""#, tenants::TENANT),
+        false => String::new(),
+    };
     let identity = dir.join(format!("{name}.identity"));
     std::fs::write(&identity, hex::encode(seed(index))).unwrap();
     std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
@@ -77,7 +82,7 @@ domain = 1
 [learning]
 min_cohort = 3
 # So little noise hides nothing; what is tried is how such rounds go.
-privacy = {{ noise_multiplier = 0.002, clip = 2.0, epsilon = 1e12, noise = "distributed" }}
+privacy = {{ noise_multiplier = 0.002, clip = 2.0, epsilon = {epsilon:?}, noise = "distributed"{tenant} }}
 min_examples = 8
 pause_ms = 2000
 round_timeout_ms = 5000
@@ -116,12 +121,17 @@ addresses = ["ups-{name}@hall.example"]
 }
 
 async fn start(world: &World, dir: &Path, index: usize) -> Node {
+    start_with(world, dir, index, 1e12).await
+}
+
+/// With so much that may be told of its data.
+async fn start_with(world: &World, dir: &Path, index: usize, epsilon: f64) -> Node {
     let name = NAMES[index];
     let (sender, probe) = oneshot::channel();
     let surroundings = world.surroundings(&link(index), name, sender);
     let (stop, stopped) = oneshot::channel::<()>();
     let run = tokio::spawn(node::tree::run_in(
-        configuration(dir, index),
+        configuration(dir, index, epsilon),
         surroundings,
         async move {
             let _ = stopped.await;
@@ -384,6 +394,7 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     for name in NAMES {
         assert!(rounds.spent[&name.into()][&2] >= rounds.closed);
     }
+    tenants::pays_for_both(&probes);
 
     until("others hear of rounds", || {
         probes
@@ -450,14 +461,19 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     world.kafka.start();
     others_hear_of_everything(&world, dir.path(), &now, scored).await;
 
+    nodes.push(back);
+    let mut nodes = tenants::budget_ends(&world, dir.path(), nodes).await;
+
     // The probe acts as an operator does.
+    let evicted = nodes.remove(2);
+    let left: Vec<Probe> = nodes.iter().map(|node| node.probe.clone()).collect();
     let ask = Ask::Evict {
-        node: leader.clone(),
+        node: evicted.probe.me().clone(),
         reason: "a test of the exit".to_owned(),
     };
     let answer = left[0].ask(ask).await;
     assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
-    let end = back.run.await.unwrap();
+    let end = evicted.run.await.unwrap();
     assert!(end.is_err(), "an evicted node ends with the reason");
     let closed = left[0].ledger().state().rounds.last_closed;
     println!(

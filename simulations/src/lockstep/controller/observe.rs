@@ -3,7 +3,7 @@
 use super::network::Place as At;
 use super::world::World;
 use crate::lockstep::invariants::{
-    self, BOUNDED, Broken, INTENSITY, LEVEL_SPOKEN, ONE_SHARE, Rule,
+    self, BOUNDED, Broken, Checks, INTENSITY, LEVEL_SPOKEN, ONE_SHARE, Rule,
 };
 use crate::lockstep::protocol::Seen;
 use crate::outcome::Kind;
@@ -85,7 +85,14 @@ impl World<'_> {
                 examples,
                 moves,
             } => self.checks.update(&name, round, examples, moves),
-            Seen::Shares { both } => {
+            Seen::Accounts { size, told } => {
+                let told = told.into_iter();
+                let told = told.map(|(tenant, noise, count)| ((tenant, noise), count));
+                let holds = self.checks.accounts(&name, size, told.collect());
+                self.record.check(holds);
+            }
+            Seen::Shares { both, uncharged } => {
+                self.record.check(Checks::revealed(&name, uncharged));
                 let holds = ONE_SHARE.check(both == 0, || {
                     format!("{name} revealed both shares of {both} members")
                 });
@@ -182,6 +189,7 @@ impl World<'_> {
             Seen::Holders { .. } => "holders",
             Seen::Update { .. } => "update",
             Seen::Shares { .. } => "shares",
+            Seen::Accounts { .. } => "accounts",
             Seen::Committed { .. } => "committed",
             Seen::Restarts { .. } => "restarts",
             Seen::Mail { acknowledged, .. } => {

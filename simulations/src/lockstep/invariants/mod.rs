@@ -9,16 +9,20 @@
 //! | `log` | terms, leaves, acknowledgements, proposals |
 //! | `keys` | key epochs and who holds them |
 //! | `rounds` | models, what they stand on, and which are in use |
+//! | `privacy` | accounts of private rounds |
 //! | `edges` | mails and Kafka's offsets |
 //! | `space` | samples on the data space |
 
 mod edges;
 mod keys;
 mod log;
+mod privacy;
 mod rounds;
 mod space;
 
 use super::protocol::Fact;
+use privacy::Budget;
+pub use privacy::Told;
 pub use rounds::{Kept, shadow};
 pub use space::Life;
 
@@ -88,6 +92,10 @@ rules! {
     SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
     MODEL_OF_UPDATES "ROUND-4" "a model is its predecessor moved by the plain mean of the updates of its participants";
     ONE_SHARE "ROUND-5" "nobody reveals both shares of a member";
+    LEFT_OUT_ONCE "ROUND-6" "what a smaller update leaves out is in the next one that counts, once, while its node lives";
+    PAID_FIRST "PRIVACY-1" "a private round is charged for, once and to those who are in it, before its masks come off";
+    WITHIN_BUDGET "PRIVACY-2" "no charge takes the account of a node or tenant over its ε";
+    ACCOUNTS_AGREE "PRIVACY-3" "all nodes hold the same accounts of tenants for the same leaves, and none is below what was told";
     MODEL_NAMED "MODEL-1" "a node uses no model but the one that the ledger names for its round";
     MODEL_BOUNDED "MODEL-2" "a model is finite, and no further off than its rounds' updates may move it";
     MAIL_KEPT "MAIL-1" "no acknowledged mail is lost";
@@ -111,6 +119,7 @@ pub struct Checks {
     log: log::Log,
     keys: keys::Keys,
     rounds: rounds::Rounds,
+    privacy: privacy::Privacy,
     edges: edges::Edges,
     space: space::Space,
 }
@@ -132,6 +141,7 @@ impl Checks {
     ) -> Result<(), Broken> {
         if self.log.leaf(node, index, leaf, root)? {
             self.fact(index, fact)?;
+            self.privacy.grown(self.log.size())?;
         }
         self.log.stays(index)
     }
@@ -147,9 +157,38 @@ impl Checks {
                 model,
                 participants,
                 examples,
+            } => {
+                self.privacy.closed(*round, participants)?;
+                let private = self.privacy.is_private(*round);
+                let made = (*round, *model);
+                self.rounds
+                    .closed(index, made, participants, *examples, private)
+            }
+            Fact::Opened { cohort } => {
+                self.privacy.opened(cohort);
+                Ok(())
+            }
+            Fact::Charged {
+                round,
+                participants,
+                noise_milli,
             } => self
-                .rounds
-                .closed(index, *round, *model, participants, *examples),
+                .privacy
+                .charged(index, *round, participants, *noise_milli),
+            Fact::Declared {
+                node,
+                tenant,
+                epsilon,
+                delta,
+            } => {
+                let budget = Budget {
+                    tenant: tenant.clone(),
+                    epsilon: f64::from_bits(*epsilon),
+                    delta: f64::from_bits(*delta),
+                };
+                self.privacy.declared(index, node, budget);
+                Ok(())
+            }
             Fact::Epoch(epoch) => self.keys.began(index, *epoch),
             Fact::Admitted(node) => {
                 self.keys.admitted(node);
@@ -165,6 +204,24 @@ impl Checks {
     /// `node` sent an update.
     pub fn update(&mut self, node: &str, round: u64, examples: u64, moves: Option<i64>) {
         self.rounds.update(node, round, examples, moves);
+    }
+
+    /// Every round of this house is to be private.
+    pub fn all_private(&mut self) {
+        self.privacy.all_rounds();
+    }
+
+    /// `node` revealed shares; `uncharged`: of a private round whose cost its ledger does not have.
+    pub fn revealed(node: &str, uncharged: Option<u64>) -> Result<(), Broken> {
+        PAID_FIRST.check(uncharged.is_none(), || {
+            format!("{node} revealed shares of round {uncharged:?}, which is not charged for")
+        })
+    }
+
+    /// `node` says what tenants have told, by its ledger of `size` leaves.
+    pub fn accounts(&mut self, node: &str, size: u64, told: Told) -> Result<(), Broken> {
+        let seen = self.log.size();
+        self.privacy.accounts(node, size, told, seen)
     }
 
     /// Leaf `index` is this proposal, and it took effect.

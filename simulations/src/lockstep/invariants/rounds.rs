@@ -74,10 +74,10 @@ impl Rounds {
     pub(super) fn closed(
         &mut self,
         index: u64,
-        round: u64,
-        model: [u8; 32],
+        (round, model): (u64, [u8; 32]),
         participants: &[String],
         examples: u64,
+        private: bool,
     ) -> Result<(), Broken> {
         let known = self.models.entry(round).or_insert(model);
         ONE_MODEL.check(*known == model, || {
@@ -87,6 +87,14 @@ impl Rounds {
         COUNTED_ONCE.check(once.len() == participants.len(), || {
             format!("round {round} counts {participants:?}")
         })?;
+        if private {
+            // It is moved by noise as well, and tells neither examples nor loss: one a participant.
+            let sent = |node: &String| self.updates.contains_key(&(round, node.clone()));
+            let fits = examples == participants.len() as u64 && participants.iter().all(sent);
+            return SUM_OF_UPDATES.check(fits, || {
+                format!("private round {round} says {examples} examples of {participants:?}, who did not all send an update")
+            });
+        }
         self.closed.insert(round, participants.to_vec());
         self.sum(round, participants, examples)
     }

@@ -43,6 +43,7 @@ async fn phases(ledger: Ledger) {
 
 /// What was there at the start is told by its last leaf alone: its root covers the others.
 async fn leaves(ledger: Ledger) {
+    let ledger = &ledger;
     let held = ledger.size_and_root().0;
     let mut subscription = ledger.subscribe(0);
     let mut frontier = Frontier::new();
@@ -79,7 +80,29 @@ async fn leaves(ledger: Ledger) {
                 effect: (committed.applied == Applied::Effective).then_some(committed.record.id.0),
                 fact: fact(&committed),
             });
+            accounts(&committed, committed.index + 1 == held, ledger);
         }
+    }
+}
+
+/// What tenants have told by now, when it has changed or the node has started.
+fn accounts(committed: &Committed, first: bool, ledger: &Ledger) {
+    let changes = matches!(
+        committed.record.act,
+        Act::PrivacySpent { .. } | Act::BudgetDeclared { .. }
+    );
+    if !first && (!changes || committed.applied != Applied::Effective) {
+        return;
+    }
+    let state = ledger.state();
+    let told = state.rounds.tenants.iter().flat_map(|(tenant, told)| {
+        let lines = told.iter();
+        lines.map(|(noise, count)| (tenant.clone(), *noise, *count))
+    });
+    let told: Vec<_> = told.collect();
+    if !told.is_empty() {
+        let size = state.size;
+        see(Seen::Accounts { size, told });
     }
 }
 
@@ -118,6 +141,7 @@ fn name(act: &Act) -> String {
         Act::ModelRolledBack { model, .. } => format!("rolled back to {model:?}"),
         Act::PrivacySpent { round, .. } => format!("privacy of round {} spent", round.0),
         Act::VariatesReset { round, .. } => format!("variates reset in round {}", round.0),
+        Act::BudgetDeclared { node, .. } => format!("budget of {node} declared"),
     }
 }
 
@@ -165,6 +189,30 @@ fn fact(committed: &Committed) -> Fact {
             participants: participants.iter().map(NodeId::to_string).collect(),
             examples: *examples,
         },
+        Act::RoundOpened { cohort, .. } => Fact::Opened {
+            cohort: cohort.iter().map(NodeId::to_string).collect(),
+        },
+        Act::PrivacySpent {
+            round,
+            participants,
+            noise_milli,
+            ..
+        } => Fact::Charged {
+            round: round.0,
+            participants: participants.iter().map(NodeId::to_string).collect(),
+            noise_milli: *noise_milli,
+        },
+        Act::BudgetDeclared {
+            node,
+            tenant,
+            epsilon,
+            delta,
+        } => Fact::Declared {
+            node: node.as_str().to_owned(),
+            tenant: tenant.clone(),
+            epsilon: epsilon.to_bits(),
+            delta: delta.to_bits(),
+        },
         Act::GroupCommit { epoch, .. } => Fact::Epoch(epoch.0),
         Act::Admitted { node, .. } => Fact::Admitted(node.as_str().to_owned()),
         Act::Removed { node, .. } => Fact::Removed(node.as_str().to_owned()),
@@ -172,7 +220,6 @@ fn fact(committed: &Committed) -> Fact {
         | Act::NodeUp { .. }
         | Act::NodeDown { .. }
         | Act::RoleAssigned { .. }
-        | Act::RoundOpened { .. }
         | Act::RoundAbandoned { .. }
         | Act::ModelPinned { .. }
         | Act::ModelUnpinned { .. }
@@ -184,7 +231,6 @@ fn fact(committed: &Committed) -> Fact {
         | Act::Introduced { .. }
         | Act::FunctionDeployed { .. }
         | Act::ReaderKeyGranted { .. }
-        | Act::PrivacySpent { .. }
         | Act::VariatesReset { .. } => Fact::Other,
     }
 }

@@ -9,6 +9,7 @@ mod log;
 mod node;
 mod readers;
 mod space;
+mod updates;
 
 use super::guest::{self, core, raw};
 use super::protocol::{Boot, Program};
@@ -68,7 +69,7 @@ fn run(boot: Boot) -> Result<(), Failure> {
     runtime.block_on(async {
         match boot.program {
             Program::Ledger => ledger::run(boot).await,
-            Program::Node { feed, secure } => node::run(boot, feed, secure).await,
+            Program::Node { feed, rounds } => node::run(boot, feed, rounds).await,
             Program::Space => readers::run(boot).await,
             Program::Broker => broker::run(boot).await,
             Program::Mainframe => broker::mainframe(boot).await,

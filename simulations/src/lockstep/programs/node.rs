@@ -4,18 +4,17 @@
 use super::follow::follow;
 use super::ledger::identity;
 use super::space::{Order, SimSpace};
-use super::{Failure, broker, liar};
+use super::{Failure, broker, liar, updates};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
-use crate::lockstep::invariants::{KEYS_EXPIRE, shadow};
-use crate::lockstep::protocol::{Boot, Seen, Wish};
+use crate::lockstep::invariants::KEYS_EXPIRE;
+use crate::lockstep::protocol::{Boot, Rounds, Seen, Wish};
 use crate::outcome::Kind;
-use config::Config;
+use config::{Config, Learning};
 use edge::mailer::{Letter, MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
 use learn::Learner;
-use node::effects::Contribution;
 use node::probe::Probe;
 use node::surroundings::{MailDoor, Surroundings};
 use std::collections::BTreeMap;
@@ -27,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use wire::NodeId;
 use wire::control::{Ask, ModelJob};
-use wire::{NodeId, Round};
 
 /// The door of links, as a port: addresses in a configuration have one.
 const LINKS: &str = "7100";
@@ -41,11 +40,19 @@ const GRACE_MS: u64 = 10_000;
 const LETTERS: usize = 8;
 /// From so many nodes on secure rounds have two groups.
 const GROUPED: usize = 6;
+/// Noise of private rounds over their clipping bound, in thousandths: so little that models stay of use.
+const NOISE_MILLI: u32 = 100;
+const DELTA: f64 = 1e-5;
+/// Nodes of the one tenant that there is in private rounds.
+const TENANTS_NODES: usize = 2;
+/// Its budget bears so many rounds of one node, that is two of both and then one or two of one.
+const TENANTS_ROUNDS: u64 = 10;
 /// How often queues and supervisors are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Failure> {
-    let config = configuration(&boot, feed, secure)?;
+pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Failure> {
+    let config = configuration(&boot, feed, rounds)?;
+    let learning = config.learning.clone();
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
@@ -64,7 +71,7 @@ pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Fail
     tokio::spawn(async move {
         // None comes if the node could not be opened; it says why itself.
         if let Ok(probe) = probe.await {
-            watch(probe);
+            watch(probe, learning);
         }
     });
     node::tree::run_in(config, surroundings, std::future::pending()).await
@@ -72,7 +79,7 @@ pub(super) async fn run(boot: Boot, feed: bool, secure: bool) -> Result<(), Fail
 
 /// What a node is told in a file, and the files that this names. They lie beside its disk: an
 /// operator puts them there, and no power loss of this run takes them.
-fn configuration(boot: &Boot, feed: bool, secure: bool) -> Result<Config, Failure> {
+fn configuration(boot: &Boot, feed: bool, rounds: Rounds) -> Result<Config, Failure> {
     let etc = boot.dir.with_extension("etc");
     fs::create_dir_all(&etc)?;
     let secret = etc.join("identity");
@@ -80,8 +87,9 @@ fn configuration(boot: &Boot, feed: bool, secure: bool) -> Result<Config, Failur
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
     let names = std::slice::from_ref(&boot.name);
     edge::tls::Certified::load_or_create(&etc, "mailbox", names)?;
+    let secure = matches!(rounds, Rounds::Secure | Rounds::Private);
     // Of their sums the model is the mean by examples, as it is of one sum.
-    let groups = if secure && boot.nodes.len() >= GROUPED {
+    let groups = if rounds == Rounds::Secure && boot.nodes.len() >= GROUPED {
         2
     } else {
         1
@@ -114,6 +122,7 @@ pause_ms = 4000
 round_timeout_ms = 5000
 resend_ms = 300
 window = 200
+{extra}
 [keys]
 grace_epochs = 100
 grace_ms = {GRACE_MS}
@@ -126,6 +135,7 @@ grace_ms = {GRACE_MS}
         },
         name = boot.name,
         data = boot.dir.display(),
+        extra = extra(boot, rounds),
     );
     for name in &boot.nodes {
         let key = identity(name).verifying_key();
@@ -168,12 +178,39 @@ shares = 2
     config::parse(&text, &etc.join("node.toml"), &etc).map_err(Into::into)
 }
 
+/// Keys of `[learning]` for rounds of a kind.
+fn extra(boot: &Boot, rounds: Rounds) -> String {
+    match rounds {
+        Rounds::Plain | Rounds::Secure => String::new(),
+        Rounds::Private => {
+            let tenants = boot.nodes.iter().take(TENANTS_NODES);
+            let (epsilon, tenant) = match tenants.into_iter().any(|node| *node == boot.name) {
+                true => {
+                    let told = [(NOISE_MILLI, TENANTS_ROUNDS)].into();
+                    let epsilon = federation::privacy::budget::epsilon(&told, DELTA);
+                    (epsilon, r#", tenant = "hospital""#)
+                }
+                false => (1e9, ""),
+            };
+            let noise = f64::from(NOISE_MILLI) / 1_000.0;
+            format!(
+                r#"privacy = {{ noise_multiplier = {noise}, clip = 0.5, epsilon = {epsilon}, delta = {DELTA}, noise = "distributed"{tenant} }}"#
+            )
+        }
+        // Either one leaves something out in every round.
+        Rounds::Compressed if boot.seed % 2 == 0 => {
+            r#"compression = { kind = "quantised", bits = 3 }"#.to_owned()
+        }
+        Rounds::Compressed => r#"compression = { kind = "top-k", fraction = 0.05 }"#.to_owned(),
+    }
+}
+
 /// Shows what happens in the node.
-fn watch(probe: Probe) {
+fn watch(probe: Probe, learning: Learning) {
     follow(probe.ledger());
     tokio::spawn(epochs(probe.clone()));
     tokio::spawn(limits(probe.clone()));
-    tokio::spawn(updates(probe.clone()));
+    tokio::spawn(updates::show(probe.clone(), learning));
     tokio::spawn(async move {
         loop {
             match wish().await {
@@ -230,25 +267,6 @@ async fn epochs(probe: Probe) {
         if epochs.changed().await.is_err() {
             return;
         }
-    }
-}
-
-/// What this node tells about the rounds that it takes part in.
-async fn updates(probe: Probe) {
-    let mut contributions = probe.contributions();
-    while let Ok(contribution) = contributions.recv().await {
-        see(match contribution {
-            Contribution::Update {
-                round: Round(round),
-                examples,
-                delta,
-            } => Seen::Update {
-                round,
-                examples,
-                moves: shadow(&delta),
-            },
-            Contribution::Shares { both, .. } => Seen::Shares { both },
-        });
     }
 }
 

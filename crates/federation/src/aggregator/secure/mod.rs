@@ -11,6 +11,7 @@ use crate::robust::Rule;
 use crate::secagg::{Context, Letters, Stage};
 use group::{Circumstances, Group};
 use machine::Instant;
+use machine::mistakes::{self, Mistake};
 use std::time::Duration;
 use wire::{NodeId, SecureMessage};
 
@@ -175,7 +176,8 @@ impl Aggregator {
                 _ => 0,
             },
             selection: self.config.selection,
-            may_unmask: matches!(secure.charge, Charge::Paid),
+            may_unmask: matches!(secure.charge, Charge::Paid)
+                || mistakes::on(Mistake::UnchargedUnmask),
         };
         let mut letters = Letters::new();
         for group in &mut secure.groups {

@@ -6,7 +6,7 @@
 
 use super::super::*;
 use super::learning::name;
-use crate::privacy::budget::{Budget, Spent};
+use crate::privacy::budget::{Accounts, Budget};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct World {
     last: Round,
     model: Option<Digest>,
     charged: BTreeMap<Round, BTreeSet<NodeId>>,
-    spent: Spent,
+    spent: Accounts,
     models: BTreeMap<Digest, Arc<Vec<f32>>>,
     closed: usize,
 }
@@ -58,7 +58,7 @@ impl World {
             last: Round(0),
             model: None,
             charged: BTreeMap::new(),
-            spent: Spent::new(),
+            spent: Accounts::default(),
             models: BTreeMap::from([(crate::model_digest(&initial), initial)]),
             closed: 0,
         };
@@ -170,10 +170,7 @@ impl World {
                 noise_milli,
                 ..
             } if is_open(&round) && !self.charged.contains_key(&round) => {
-                for node in &participants {
-                    let rounds = self.spent.entry(node.clone()).or_default();
-                    *rounds.entry(noise_milli).or_default() += 1;
-                }
+                self.spent.charge(&participants, noise_milli);
                 self.charged
                     .insert(round, participants.into_iter().collect());
                 let spent = self.spent.clone();

@@ -4,7 +4,7 @@
 use super::super::*;
 use crate::fedavg::{self, Contribution};
 use crate::optimizer::{Adaptive, ServerOptimizer};
-use crate::privacy::budget::{Budget, Spent};
+use crate::privacy::budget::{Accounts, Budget};
 use crate::problem::{DIMENSIONS, Problem};
 use crate::robust::Rule;
 use wire::Act;
@@ -25,7 +25,7 @@ pub(super) struct House {
     pub(super) model: Vec<f32>,
     pub(super) acts: Vec<Act>,
     pub(super) notes: Vec<String>,
-    pub(super) spent: Spent,
+    pub(super) spent: Accounts,
     pub(super) losses: Vec<f64>,
     /// Whose answers never come.
     pub(super) silent: BTreeSet<usize>,
@@ -48,7 +48,7 @@ impl House {
             model: vec![0.0; DIMENSIONS],
             acts: Vec::new(),
             notes: Vec::new(),
-            spent: Spent::new(),
+            spent: Accounts::default(),
             losses: Vec::new(),
             silent: BTreeSet::new(),
             liars: 0,
@@ -149,14 +149,7 @@ impl House {
                 noise_milli,
                 ..
             } => {
-                for node in participants {
-                    *self
-                        .spent
-                        .entry(node)
-                        .or_default()
-                        .entry(noise_milli)
-                        .or_default() += 1;
-                }
+                self.spent.charge(&participants, noise_milli);
                 let spent = self.spent.clone();
                 let round = Some(round);
                 self.feed(Input::Spent { round, spent });
@@ -300,5 +293,5 @@ fn private_rounds_learn_what_noise_leaves() {
     let excess = house.run(60);
     assert!(excess < 0.1, "{excess}");
     assert_eq!(house.losses.len(), 60);
-    assert!(house.spent.values().all(|rounds| rounds[&500] == 60));
+    assert!(house.spent.spent.values().all(|rounds| rounds[&500] == 60));
 }

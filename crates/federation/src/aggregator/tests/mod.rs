@@ -2,6 +2,7 @@ mod alone;
 mod buffered;
 mod charged;
 mod learning;
+mod lies;
 mod private;
 mod secure;
 mod selected;

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::learning::{House, name};
-use crate::privacy::budget::{self, Budget};
+use crate::privacy::budget::{self, Budget, Holder};
 use crate::privacy::clipping::Quantile;
 use wire::Act;
 
@@ -158,25 +158,107 @@ fn training_stops_when_the_budget_is_spent() {
     house.run(1_000);
     let rounds = house.losses.len();
     assert!((2..100).contains(&rounds), "{rounds}");
-    let spent = budget::epsilon(&house.spent[&name(0)], 1e-5);
+    let spent = budget::epsilon(&house.spent.spent[&Holder::Node(name(0))], 1e-5);
     assert!(spent <= 5.0 && spent > 4.5, "{spent}");
     assert_eq!(house.aggregator.deadline(), None);
+    let each = |n| format!("{} (ε = {spent:.3} of 5 at δ = 0.00001)", name(n));
+    let all: Vec<String> = (0..3).map(each).collect();
     assert_eq!(
         house.notes,
-        [
-            "training stops: one more round would take 3 of 3 participants over the privacy budget of ε = 5 at δ = 0.00001; the model stays as it is until `learning.privacy.epsilon` is raised"
-        ]
+        [format!(
+            "training stops: one more round would take over the privacy budget {}; that leaves 0 of 3 nodes, and 2 are needed; the model stays as it is until `learning.privacy.epsilon` is raised on nodes of theirs",
+            all.join(", ")
+        )]
+    );
+}
+
+/// Two of four nodes are one tenant's: it has spent in a quarter of the rounds what the others have in all.
+#[test]
+fn a_tenant_pays_for_its_nodes_together_and_stops_before_others() {
+    let mut house = House::new(4, config(5.0));
+    for n in [2, 3] {
+        house.spent.tenants.insert(name(n), "x".to_owned());
+    }
+    house.lead();
+    house.run(1_000);
+    let asked = |act: &Act| match act {
+        Act::RoundOpened { cohort, .. } => Some(cohort.clone()),
+        _ => None,
+    };
+    let cohorts: Vec<_> = house.acts.iter().filter_map(asked).collect();
+    let together = cohorts
+        .iter()
+        .take_while(|cohort| cohort.len() == 4)
+        .count();
+    let alone = [0, 1].map(name);
+    assert!(cohorts[together..].iter().all(|cohort| *cohort == alone));
+    assert!((4 * together..4 * together + 4).contains(&cohorts.len()));
+    let spent = |holder: Holder| budget::epsilon(&house.spent.spent[&holder], 1e-5);
+    for holder in [Holder::Tenant("x".to_owned()), Holder::Node(name(0))] {
+        let spent = spent(holder.clone());
+        assert!(spent <= 5.0 && spent > 4.0, "{holder}: {spent}");
+    }
+    // What the ledger is told is the largest of all accounts, and those of tenants are among them.
+    let told = house.acts.iter().find_map(|act| match act {
+        Act::PrivacySpent { epsilon, .. } => Some(*epsilon),
+        _ => None,
+    });
+    assert_eq!(told, Some(budget::epsilon(&[(2_000, 4)].into(), 1e-5)));
+    let [note] = &house.notes[..] else {
+        panic!("{:?}", house.notes);
+    };
+    assert!(
+        note.contains("tenant x (ε = ") && note.contains("leaves 0 of 4 nodes"),
+        "{note}"
     );
 }
 
 #[test]
+fn a_declared_budget_goes_before_the_configured_one() {
+    let mut house = House::new(3, config(1e9));
+    let little = Budget {
+        epsilon: 5.0,
+        delta: 1e-5,
+    };
+    house.spent.budgets.insert(Holder::Node(name(1)), little);
+    house.lead();
+    house.run(40);
+    let asked = |act: &Act| match act {
+        Act::RoundOpened { cohort, .. } => Some(cohort.contains(&name(1))),
+        _ => None,
+    };
+    let asked: Vec<bool> = house.acts.iter().filter_map(asked).collect();
+    let rounds = asked.iter().take_while(|asked| **asked).count();
+    assert!((2..10).contains(&rounds), "{rounds}");
+    assert!(asked[rounds..].iter().all(|asked| !asked));
+}
+
+/// The next leader has the accounts from the ledger, and goes on where they stand.
+#[test]
+fn another_leader_finds_a_tenants_account_as_it_is() {
+    let mut first = House::new(4, config(9.5));
+    for n in [2, 3] {
+        first.spent.tenants.insert(name(n), "x".to_owned());
+    }
+    first.lead();
+    first.run(3);
+    let mut next = House::with(Aggregator::new(name(0), config(9.5)).with_noise([6; 32]), 4);
+    next.spent = first.spent.clone();
+    next.lead();
+    let [Act::RoundOpened { cohort, .. }, ..] = &next.acts[..] else {
+        panic!("{:?}", next.acts);
+    };
+    let tenant = &next.spent.spent[&Holder::Tenant("x".to_owned())];
+    // ε = 9.01; a fourth round would make it 10.7.
+    assert_eq!(tenant[&2_000], 12);
+    assert_eq!(*cohort, [0, 1].map(name));
+}
+
+#[test]
 fn who_has_nothing_left_is_not_asked() {
-    let mut house = House::new(4, config(5.0));
-    house
-        .spent
-        .entry(name(1))
-        .or_default()
-        .insert(2_000, 10_000);
+    let mut house = House::new(4, config(9.5));
+    let holder = Holder::Node(name(1));
+    house.spent.spent.insert(holder, [(2_000, 10_000)].into());
     house.lead();
     house.run(1);
     let Some(Act::RoundOpened { cohort, .. }) = house.acts.first() else {
@@ -187,7 +269,7 @@ fn who_has_nothing_left_is_not_asked() {
 
 #[test]
 fn without_the_ledgers_word_or_a_secret_there_is_no_private_round() {
-    let mut house = House::new(3, config(5.0));
+    let mut house = House::new(3, config(9.5));
     let mut out = Vec::new();
     let leading = Input::Leading {
         next: Round(1),
@@ -205,11 +287,11 @@ fn without_the_ledgers_word_or_a_secret_there_is_no_private_round() {
         "it is not known what was spent"
     );
 
-    let mut house = House::with(Aggregator::new(name(0), config(5.0)), 3);
+    let mut house = House::with(Aggregator::new(name(0), config(9.5)), 3);
     house.lead();
     house.run(1);
     assert_eq!(kinds(&house.acts)[..2], ["opened", "abandoned"]);
-    assert!(house.spent.is_empty());
+    assert!(house.spent.spent.is_empty());
 }
 
 #[test]

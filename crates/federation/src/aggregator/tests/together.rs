@@ -25,7 +25,7 @@ use crate::memory::Memory;
 use crate::model_digest;
 use crate::participant::{Participant, ParticipantInput, ParticipantOutput, Remembered};
 use crate::privacy::Mechanism;
-use crate::privacy::budget::{Budget, Spent};
+use crate::privacy::budget::{Accounts, Budget};
 use crate::robust::Rule;
 use crate::scaffold::{self, Carried, Lineage, Standing};
 use crate::secagg::{Charge, Member, NoiseBy, Terms, Treatment};
@@ -139,6 +139,40 @@ struct Training {
     correction: Option<Arc<Vec<f32>>>,
 }
 
+/// How an aggregator that has turned bad changes what it says, on its way to somebody.
+type Telling = Box<dyn FnMut(usize, &mut Frame, &mut Vec<Frame>)>;
+
+/// What the aggregator of a world lies about.
+pub(super) struct Lie {
+    telling: Telling,
+    proposing: fn(&mut Act),
+}
+
+impl Lie {
+    /// What it makes of a message to somebody.
+    pub(super) fn telling(mut on: impl FnMut(usize, &mut Frame) + 'static) -> Self {
+        Self::telling_more(move |to, frame, _| on(to, frame))
+    }
+
+    /// The same, and what it says besides.
+    pub(super) fn telling_more(
+        on: impl FnMut(usize, &mut Frame, &mut Vec<Frame>) + 'static,
+    ) -> Self {
+        Self {
+            telling: Box::new(on),
+            proposing: |_| {},
+        }
+    }
+
+    /// What it makes of an act.
+    pub(super) fn proposing(change: fn(&mut Act)) -> Self {
+        Self {
+            telling: Box::new(|_, _, _| {}),
+            proposing: change,
+        }
+    }
+}
+
 /// A frame under way: sender, receiver, content.
 #[derive(Clone)]
 struct Mail(usize, usize, Frame);
@@ -160,11 +194,17 @@ pub(super) struct World {
     pub(super) slow: BTreeSet<usize>,
     /// Who pushes as far as an update may be long.
     pub(super) liars: BTreeSet<usize>,
+    /// What the leader's aggregator lies about.
+    pub(super) lie: Option<Lie>,
+    /// What everybody has against secure rounds.
+    pub(super) objection: Option<String>,
+    /// What participants said to their logs.
+    pub(super) notes: Vec<String>,
     /// How updates in clear travel.
     pub(super) codec: Option<Codec>,
     /// Whose account each private round was on, and what all have spent.
     charged: BTreeMap<Round, BTreeSet<NodeId>>,
-    spent: Spent,
+    spent: Accounts,
     published: BTreeMap<Round, Digest>,
     closed: u64,
     lives: u64,
@@ -268,9 +308,12 @@ impl World {
             config,
             slow: BTreeSet::new(),
             liars: BTreeSet::new(),
+            lie: None,
+            objection: None,
+            notes: Vec::new(),
             codec: None,
             charged: BTreeMap::new(),
-            spent: Spent::new(),
+            spent: Accounts::default(),
             ledger: Vec::new(),
             open: None,
             last: Round(0),
@@ -399,8 +442,11 @@ impl World {
                     assert!(lost, "FEDERATION-9: n{n}: {act:?}");
                     self.proposals.push((n, act));
                 }
-                ParticipantOutput::Propose(act) => panic!("FEDERATION-7: n{n}: {act:?}"),
-                ParticipantOutput::Note(_) => {}
+                ParticipantOutput::Propose(act) => {
+                    assert!(self.lie.is_some(), "FEDERATION-7: n{n}: {act:?}");
+                    self.proposals.push((n, act));
+                }
+                ParticipantOutput::Note(note) => self.notes.push(note),
             }
         }
     }
@@ -528,7 +574,12 @@ impl World {
     fn perform(&mut self, n: usize, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Propose(act) => self.proposals.push((n, act)),
+                Output::Propose(mut act) => {
+                    if let Some(lie) = &self.lie {
+                        (lie.proposing)(&mut act);
+                    }
+                    self.proposals.push((n, act));
+                }
                 Output::SendTrain {
                     to,
                     round,
@@ -669,10 +720,7 @@ impl World {
                 noise_milli,
                 ..
             } if self.open == Some(*round) && !self.charged.contains_key(round) => {
-                for node in participants {
-                    let rounds = self.spent.entry(node.clone()).or_default();
-                    *rounds.entry(*noise_milli).or_default() += 1;
-                }
+                self.spent.charge(participants, *noise_milli);
                 let charged = participants.iter().cloned().collect();
                 self.charged.insert(*round, charged);
             }
@@ -707,7 +755,7 @@ impl World {
                         members: cohort.iter().map(member).collect(),
                         missed: self.nodes[n].catching_up,
                         terms,
-                        overdrawn: false,
+                        objection: self.objection.clone(),
                     })
                 });
                 let carried = match &self.variates {
@@ -774,6 +822,7 @@ impl World {
                     participants,
                     noise_milli,
                     bound,
+                    overdraws: None,
                 };
                 self.feed_participant(n, ParticipantInput::Charged { round, charge });
                 let (round, spent) = (Some(round), self.spent.clone());
@@ -790,11 +839,23 @@ impl World {
         if i >= self.mail.len() {
             return;
         }
-        let Mail(from, to, frame) = if keep {
+        let Mail(from, to, mut frame) = if keep {
             self.mail[i].clone()
         } else {
             self.mail.swap_remove(i)
         };
+        if let Some(lie) = self.lie.as_mut().filter(|_| from == self.leader) {
+            let mut more = Vec::new();
+            (lie.telling)(to, &mut frame, &mut more);
+            self.receive(from, to, frame);
+            more.into_iter()
+                .for_each(|frame| self.receive(from, to, frame));
+            return;
+        }
+        self.receive(from, to, frame);
+    }
+
+    fn receive(&mut self, from: usize, to: usize, frame: Frame) {
         match frame {
             Frame::Train {
                 round,
@@ -906,8 +967,13 @@ impl World {
 
     /// Everything works from here on; rounds must close.
     pub(super) fn heal(&mut self, rounds: u64) -> bool {
+        self.heal_within(rounds, 200)
+    }
+
+    /// The same within so many quarters of a second.
+    pub(super) fn heal_within(&mut self, rounds: u64, quarters: u32) -> bool {
         let goal = self.closed + rounds;
-        for _ in 0..200 {
+        for _ in 0..quarters {
             // All there is to do before time goes on.
             loop {
                 while !self.proposals.is_empty() {

@@ -260,6 +260,11 @@ impl State {
                 bound: charge.bound,
             });
         }
+        if context.treatment().is_private()
+            && let Some(why) = &charge.overdraws
+        {
+            return Err(Refusal::Overdrawn { why: why.clone() });
+        }
         let mut charged = Places::default();
         let places = charge.participants.iter();
         let places = places.filter_map(|node| context.place(node));
@@ -278,7 +283,7 @@ impl State {
         me: u16,
         request: UnmaskRequest,
     ) -> Result<Option<SecureStep>, Refusal> {
-        if context.treatment().is_private() {
+        if context.treatment().is_private() && !mistakes::on(Mistake::UnchargedUnmask) {
             let (Some(charged), Some((survivors, _))) = (&self.charged, &self.consented) else {
                 self.uncharged = Some(request);
                 return Ok(None);

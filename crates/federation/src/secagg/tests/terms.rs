@@ -33,6 +33,7 @@ fn charge(participants: Vec<NodeId>) -> Charge {
         participants,
         noise_milli: 1_500,
         bound: BOUND,
+        overdraws: None,
     }
 }
 
@@ -187,6 +188,29 @@ fn a_charge_for_less_than_the_sum_tells_is_found() {
     assert_eq!(cohort.clients[1].charged(&charge(Vec::new())), Ok(None));
 }
 
+/// Somebody has come to the tenant after the round was opened, and now its account does not bear all of them.
+#[test]
+fn a_charge_that_goes_over_the_budget_uncovers_nothing() {
+    let everybody = || (0..4).map(name).collect();
+    let mut cohort = Cohort::in_context(under(private(NoiseBy::Participants), 4, 3), 4, 3);
+    cohort.until_masked();
+    cohort.exchange(|_| true);
+    let (to, request) = super::cohort::letters(&mut cohort).remove(0);
+    assert_eq!(cohort.clients[to].hear(request.clone()), Ok(None));
+    let why = "the round takes tenant x over its privacy budget".to_owned();
+    let over = Charge {
+        overdraws: Some(why.clone()),
+        ..charge(everybody())
+    };
+    let refusal = cohort.clients[to].charged(&over).unwrap_err();
+    assert_eq!(refusal, Refusal::Overdrawn { why });
+    assert!(refusal.is_accusation());
+    assert!(matches!(
+        cohort.clients[to].hear(request),
+        Err(Refusal::Left { .. })
+    ));
+}
+
 #[test]
 fn other_settings_are_another_round() {
     let treatments = [
@@ -217,7 +241,7 @@ fn round(n: usize, groups: usize, entry: &[u8]) -> Result<Vec<Context>, ContextE
             groups,
             treatment: Treatment::Weighted,
         },
-        overdrawn: false,
+        objection: None,
     };
     round.contexts(Round(1), Digest::of(b"model"), 2)
 }
