@@ -13,9 +13,9 @@
 //! * `FEDERATION-7` among honest nodes nobody finds the protocol broken, whatever the network does.
 //! * `FEDERATION-8` in a private round nobody reveals a share before the ledger has its cost, and it closes with
 //!   exactly those who were charged, once.
-//! * `FEDERATION-9` in rounds of SCAFFOLD the server's variate is the mean of those that the members keep, whoever
+//! * `FEDERATION-12` in rounds of SCAFFOLD the server's variate is the mean of those that the members keep, whoever
 //!   crashes when, and nobody takes a variate for lost that has its disk.
-//! * `FEDERATION-10` in rounds that take updates as they come, what training made counts at most once, by the age of
+//! * `FEDERATION-13` in rounds that take updates as they come, what training made counts at most once, by the age of
 //!   the model that it started from.
 
 use super::super::*;
@@ -261,7 +261,7 @@ impl Variates {
         }
     }
 
-    /// Against `FEDERATION-9`.
+    /// Against `FEDERATION-12`.
     fn closed(&mut self, round: Round, (digest, model): (Digest, &[f32]), participants: &[NodeId]) {
         self.lineage.closed(round, digest, true);
         if self.fresh {
@@ -278,7 +278,7 @@ impl Variates {
             let expected = sum / self.standing.len() as f64;
             assert!(
                 !self.lost.is_empty() || (f64::from(*found) - expected).abs() < 1e-4,
-                "FEDERATION-9: round {round}: {found} instead of {expected}"
+                "FEDERATION-12: round {round}: {found} instead of {expected}"
             );
         }
     }
@@ -439,7 +439,7 @@ impl World {
                 ParticipantOutput::Propose(act @ Act::VariatesReset { .. }) => {
                     let variates = self.variates.as_ref();
                     let lost = variates.is_some_and(|variates| variates.lost.contains(&n));
-                    assert!(lost, "FEDERATION-9: n{n}: {act:?}");
+                    assert!(lost, "FEDERATION-12: n{n}: {act:?}");
                     self.proposals.push((n, act));
                 }
                 ParticipantOutput::Propose(act) => {
@@ -460,7 +460,7 @@ impl World {
             let again = variates.next.insert(key, next.numbers.clone());
             assert_eq!(
                 again, None,
-                "FEDERATION-9: n{n} answers {} twice",
+                "FEDERATION-12: n{n} answers {} twice",
                 next.round
             );
         }
@@ -540,7 +540,7 @@ impl World {
         }
     }
 
-    /// Against `FEDERATION-10`: some choice of what may count yet, one of each participant, makes the model.
+    /// Against `FEDERATION-13`: some choice of what may count yet, one of each participant, makes the model.
     fn check_buffer(&mut self, round: Round, model: Digest, participants: &[NodeId]) {
         let Some(bases) = &self.bases else {
             return;
@@ -568,7 +568,7 @@ impl World {
             let mut pairs = made.iter().zip(&**found);
             pairs.all(|(made, found)| (made - f64::from(*found)).abs() < 1e-4)
         };
-        assert!(made.iter().any(fits), "FEDERATION-10: round {round}");
+        assert!(made.iter().any(fits), "FEDERATION-13: round {round}");
     }
 
     fn perform(&mut self, n: usize, out: Vec<Output>) {
