@@ -469,7 +469,7 @@ impl Learning {
                 ("learning.robust", format!("{rule} with f = {liars}"))
             }
             Refused::VariatesUnderNoise => {
-                let clip = self.privacy.map(|privacy| privacy.clip);
+                let clip = self.privacy.as_ref().map(|privacy| privacy.clip);
                 (
                     "learning.privacy",
                     format!("clip = {}", clip.unwrap_or_default()),

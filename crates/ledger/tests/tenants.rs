@@ -4,7 +4,7 @@
 
 use ledger::invariants::{Step, check};
 use ledger::{Applied, MAX_NOISES, MAX_TENANTS, State};
-use wire::{Act, Digest, Level, NodeId, ProposalId, Record, Removal, Round, UnixMillis};
+use wire::{Act, Digest, Level, NodeId, ProposalId, Record, Removal, UnixMillis};
 
 const Z: u32 = 2_000;
 

@@ -94,6 +94,7 @@ fn what_crosses(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
         "{out:?}"
     );
     let config = TrainConfig {
+        masking: TrainConfig::default().masking,
         epochs: 2,
         batch: 64,
         optimizer: learn::Optimizer::Adam,

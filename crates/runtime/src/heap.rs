@@ -37,6 +37,7 @@ pub fn keep_large_buffers() {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unwrap_used, reason = "a test's helper")]
     /// Pages that the kernel has had to bring to this thread so far (proc(5), field 10).
     fn faults() -> usize {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();

@@ -125,11 +125,9 @@ fn apply_step(
     for (row, word) in initial[4..].iter_mut().zip(key) {
         *row = [*word; LANES];
     }
-    for lane in 0..LANES {
-        let counter = counter.wrapping_add(lane as u64);
-        initial[12][lane] = counter as u32;
-        initial[13][lane] = (counter >> 32) as u32;
-    }
+    let counters: [u64; LANES] = std::array::from_fn(|lane| counter.wrapping_add(lane as u64));
+    initial[12] = counters.map(|counter| counter as u32);
+    initial[13] = counters.map(|counter| (counter >> 32) as u32);
     let mut x = initial;
     for _ in 0..DOUBLE_ROUNDS {
         for [a, b, c, d] in [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]] {
@@ -162,6 +160,10 @@ fn quarter_round(x: &mut [Row; 16], a: usize, b: usize, c: usize, d: usize) {
 }
 
 /// `a += b; d ^= a; d <<<= by`, in every block.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "three rows side by side, of which two may be changed"
+)]
 #[inline(always)]
 fn add_xor_rotate(x: &mut [Row; 16], a: usize, b: usize, d: usize, by: u32) {
     for lane in 0..LANES {

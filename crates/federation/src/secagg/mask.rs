@@ -73,6 +73,10 @@ fn apply_by_tile(words: &mut [u64], seeds: &[(Seed, Sign)], mut done: impl FnMut
 }
 
 /// The key stream of a seed, by what is fastest here.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "all streams of a pass are of the kind that this processor is for"
+)]
 enum Stream {
     Lanes(Lanes),
     Core(Core),

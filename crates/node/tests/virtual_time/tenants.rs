@@ -114,8 +114,8 @@ async fn restart(world: &World, dir: &Path, nodes: &mut Vec<Node>, at: usize, ep
 /// A round that was open ends, and none is opened after it.
 async fn stands_still(probes: &[Probe]) {
     let open = || {
-        let states = probes.iter().map(|probe| probe.ledger().state());
-        states.fold(false, |open, state| open || state.rounds.open.is_some())
+        let mut states = probes.iter().map(|probe| probe.ledger().state());
+        states.any(|state| state.rounds.open.is_some())
     };
     let mut waited = Duration::ZERO;
     while open() {

@@ -97,10 +97,9 @@ impl Privacy {
     ) -> Result<(), Broken> {
         let mut of: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in participants {
-            for tenant in [self.opened.get(node), self.tenant(node)] {
-                if let Some(tenant) = tenant {
-                    of.entry(tenant.clone()).or_default().insert(node.clone());
-                }
+            let tenants = [self.opened.get(node), self.tenant(node)];
+            for tenant in tenants.into_iter().flatten() {
+                of.entry(tenant.clone()).or_default().insert(node.clone());
             }
         }
         let spent = Spent {

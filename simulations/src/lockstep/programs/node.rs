@@ -198,7 +198,7 @@ fn extra(boot: &Boot, rounds: Rounds) -> String {
             )
         }
         // Either one leaves something out in every round.
-        Rounds::Compressed if boot.seed % 2 == 0 => {
+        Rounds::Compressed if boot.seed.is_multiple_of(2) => {
             r#"compression = { kind = "quantised", bits = 3 }"#.to_owned()
         }
         Rounds::Compressed => r#"compression = { kind = "top-k", fraction = 0.05 }"#.to_owned(),

@@ -182,7 +182,7 @@ fn a_second_set_of_survivors_is_found() {
 /// Each participant compares with the ledger what it is to train from. Two of five are told another model: too few are left.
 #[test]
 fn different_models_for_different_participants_end_the_round() {
-    let other = vec![9.0_f32, 9.0];
+    let other = Arc::new(vec![9.0_f32, 9.0]);
     let digest = crate::model_digest(&other);
     for (named, expected) in [(true, "asked to train from model"), (false, "have digest")] {
         let other = other.clone();

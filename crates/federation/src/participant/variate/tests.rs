@@ -88,7 +88,7 @@ fn update(out: &[ParticipantOutput]) -> Option<(Vec<f32>, Option<Memory>)> {
         ParticipantOutput::Send {
             frame: Frame::Update { delta, .. },
             ..
-        } => Some((delta.clone(), kept.take())),
+        } => Some((delta.to_vec(), kept.take())),
         _ => None,
     })
 }
