@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_simulations");
 /// Enough for seven faults; a run takes about a second.
-const RUNS: u32 = 25;
+const RUNS: u32 = 60;
 
 /// Takes also plans that nobody promises to survive: that is how a failure is to be had for certain.
 struct Lawless(Lockstep);

@@ -281,8 +281,11 @@ impl Queue {
     }
 
     /// Fills `batch` with what is next, if there is something; otherwise the former still counts as being written.
+    /// Nothing for a thread that has written none yet: what waits would be overtaken by who claims the lane.
     pub(crate) fn take_ready(&self, batch: &mut VecDeque<Item>) -> bool {
-        let some = lock(&self.state).take(batch);
+        let mut state = lock(&self.state);
+        let some = state.writing == Writing::Thread && state.take(batch);
+        drop(state);
         if some {
             self.room.notify_waiters();
         }

@@ -157,6 +157,16 @@ impl Batch {
         self.input = input.view([-1, Shape::INPUT as i64]);
     }
 
+    #[cfg(test)]
+    pub(crate) fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> &Tensor {
+        &self.values
+    }
+
     /// How many rows are to be rebuilt.
     pub(crate) fn rows(&self) -> usize {
         self.values.size()[0] as usize

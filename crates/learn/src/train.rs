@@ -323,4 +323,31 @@ mod tests {
         );
         assert_eq!(asked.get(), 8);
     }
+
+    #[test]
+    fn a_masked_metric_is_hidden_in_every_row_looked_at_and_still_to_be_rebuilt() {
+        let shape = Shape::temporal();
+        let rows = vec![Row::dense(&[1.0, 2.0, 3.0]); 20];
+        let data = Data::new(&[Series::from(rows)], &shape);
+        let numbers = |tensor: &Tensor| -> Vec<f32> {
+            let mut numbers = vec![0.0; tensor.numel()];
+            let count = numbers.len();
+            tensor.contiguous().copy_data(&mut numbers, count);
+            numbers
+        };
+        let mut batch = data.select([18, 19].into_iter());
+        let (seen, asked) = (numbers(batch.input()), numbers(batch.values()));
+        let mut kept = vec![1.0; batch.rows() * SLOTS];
+        kept[1] = 0.0; // of the first row
+        batch.hide(&kept);
+        let hidden = numbers(batch.input());
+        for (at, (now, before)) in hidden.iter().zip(&seen).enumerate() {
+            let (row, slot) = (at / Shape::INPUT / shape.reach(), at % SLOTS);
+            let expected = if row == 0 && slot == 1 { 0.0 } else { *before };
+            assert_eq!(*now, expected, "{at}");
+        }
+        assert_eq!(seen.iter().filter(|value| **value == 2.0).count(), 32);
+        assert_eq!(numbers(batch.values()), asked);
+        assert_eq!(asked[1], 2.0);
+    }
 }

@@ -124,9 +124,11 @@ fn the_thread_takes_a_batch_at_a_time_and_what_it_wrote_goes_back() {
         queue.offer(item("a", number), &meter);
     }
     let mut batch = VecDeque::new();
-    assert!(queue.take_ready(&mut batch));
+    assert!(queue.next(Instant::now, &mut batch));
     assert_eq!(batch.len(), BATCH);
-    assert_eq!(next(&queue, Instant::now), [64, 65, 66]);
+    let mut rest = VecDeque::new();
+    assert!(queue.take_ready(&mut rest));
+    assert_eq!(rest.iter().map(sequence).collect::<Vec<_>>(), [64, 65, 66]);
     let mut spent: Vec<Item> = batch.into();
     let large = |len| {
         Item::Write(Sample {
@@ -145,6 +147,23 @@ fn the_thread_takes_a_batch_at_a_time_and_what_it_wrote_goes_back() {
     );
     queue.offer(item("a", 99), &meter);
     assert!(lock(&queue.state).spent.is_empty(), "the publisher has it");
+}
+
+/// A thread that has just started must not take what waits behind somebody who writes: the next one who claims the
+/// lane would overtake it.
+#[test]
+fn a_new_thread_takes_nothing_while_somebody_writes_himself() {
+    let (queue, meter, start) = (queue(4, Overflow::Refuse), Meter::default(), Instant::now());
+    CLOCK.set(Some(start));
+    let claim = queue.claim(clock).expect("a lane at rest");
+    assert!(matches!(queue.offer(item("a", 2), &meter), Offer::Accepted));
+    let mut batch = VecDeque::new();
+    assert!(!queue.take_ready(&mut batch) && batch.is_empty());
+    drop(claim);
+    CLOCK.set(Some(start + 2 * BURST));
+    assert!(!queue.take_ready(&mut batch) && batch.is_empty());
+    assert!(queue.claim(clock).is_none(), "something waits");
+    assert_eq!(next(&queue, clock), [2]);
 }
 
 #[test]

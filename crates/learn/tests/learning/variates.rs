@@ -20,6 +20,7 @@ fn steps(count: u32) -> TrainConfig {
         batch: learn::MAX_BATCH,
         optimizer: Optimizer::Sgd,
         learning_rate: STEP,
+        masking: 0.0, // gradients by hand are those of whole rows
         ..TrainConfig::default()
     }
 }
