@@ -92,7 +92,7 @@ rules! {
     SUM_OF_UPDATES "ROUND-3" "a round stands on the examples that its participants sent, each of them once";
     MODEL_OF_UPDATES "ROUND-4" "a model is its predecessor moved by the plain mean of the updates of its participants";
     ONE_SHARE "ROUND-5" "nobody reveals both shares of a member";
-    LEFT_OUT_ONCE "ROUND-6" "what a smaller update leaves out is in the next one that counts, once, while its node lives";
+    LEFT_OUT_ONCE "ROUND-6" "what a smaller update leaves out is in the next one that counts, once, whether or not its node was restarted";
     PAID_FIRST "PRIVACY-1" "a private round is charged for, once and to those who are in it, before its masks come off";
     WITHIN_BUDGET "PRIVACY-2" "no charge takes the account of a node or tenant over its ε";
     ACCOUNTS_AGREE "PRIVACY-3" "all nodes hold the same accounts of tenants for the same leaves, and none is below what was told";

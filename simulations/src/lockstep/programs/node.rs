@@ -13,9 +13,11 @@ use crate::outcome::Kind;
 use config::{Config, Learning};
 use edge::mailer::{Letter, MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
+use federation::Remembered;
 use futures::future::BoxFuture;
 use learn::Learner;
 use node::probe::Probe;
+use node::remembered::Shelf;
 use node::surroundings::{MailDoor, Surroundings};
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,6 +55,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Failure> {
     let config = configuration(&boot, feed, rounds)?;
     let learning = config.learning.clone();
+    // Before the node starts: what it finds itself.
+    let shelf = Shelf::of(&config.node.data_dir).load();
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
@@ -71,7 +75,7 @@ pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Fa
     tokio::spawn(async move {
         // None comes if the node could not be opened; it says why itself.
         if let Ok(probe) = probe.await {
-            watch(probe, learning);
+            watch(probe, learning, shelf);
         }
     });
     node::tree::run_in(config, surroundings, std::future::pending()).await
@@ -206,11 +210,11 @@ fn extra(boot: &Boot, rounds: Rounds) -> String {
 }
 
 /// Shows what happens in the node.
-fn watch(probe: Probe, learning: Learning) {
+fn watch(probe: Probe, learning: Learning, shelf: Vec<Remembered>) {
     follow(probe.ledger());
     tokio::spawn(epochs(probe.clone()));
     tokio::spawn(limits(probe.clone()));
-    tokio::spawn(updates::show(probe.clone(), learning));
+    tokio::spawn(updates::show(probe.clone(), learning, shelf));
     tokio::spawn(async move {
         loop {
             match wish().await {

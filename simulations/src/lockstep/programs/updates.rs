@@ -4,7 +4,9 @@ use crate::lockstep::guest::see;
 use crate::lockstep::invariants::{LEFT_OUT_ONCE, shadow};
 use crate::lockstep::protocol::Seen;
 use config::Learning;
+use federation::Remembered;
 use federation::compression::decode;
+use federation::memory::Memory;
 use ledger::{Applied, RoundOutcome};
 use node::effects::{Contribution, Sent};
 use node::probe::Probe;
@@ -16,10 +18,10 @@ use wire::{Act, Digest, NodeId, Round};
 const ROUNDS_KEPT: usize = 8;
 
 /// What this node tells about the rounds that it takes part in.
-pub(super) async fn show(probe: Probe, learning: Learning) {
+pub(super) async fn show(probe: Probe, learning: Learning, shelf: Vec<Remembered>) {
     let mut contributions = probe.contributions();
     let mut masked: BTreeMap<Round, Digest> = BTreeMap::new();
-    let mut later = Later::new(&probe, learning);
+    let mut later = Later::new(&probe, learning, shelf);
     while let Ok(contribution) = contributions.recv().await {
         see(match contribution {
             Contribution::Update {
@@ -85,7 +87,7 @@ fn paid(probe: &Probe, round: Round) -> bool {
     }
 }
 
-/// What smaller updates have left out so far, in this life.
+/// What smaller updates have left out so far, beginning with what this life found on its disk.
 struct Later {
     me: NodeId,
     learning: Learning,
@@ -98,14 +100,20 @@ struct Later {
 }
 
 impl Later {
-    fn new(probe: &Probe, learning: Learning) -> Self {
+    fn new(probe: &Probe, learning: Learning, shelf: Vec<Remembered>) -> Self {
+        let found = shelf.into_iter().find_map(|remembered| match remembered {
+            Remembered::LeftOut(memory) => Some(memory),
+            Remembered::Variate(_) => None,
+        });
+        let Memory { kept, next } = found.unwrap_or_default();
         Self {
             me: probe.me().clone(),
             learning,
             log: probe.ledger().subscribe(0),
             opened: Round(0),
-            left_out: Vec::new(),
-            last: None,
+            left_out: kept.map(|kept| kept.numbers).unwrap_or_default(),
+            // Its bytes are not known any more: a node that has answered a round declines it in its next life.
+            last: next.map(|next| (next.round, Vec::new(), next.numbers)),
         }
     }
 
@@ -160,14 +168,16 @@ impl Later {
                     participants,
                     ..
                 } => {
-                    if let Some((of, _, next)) = self.last.take()
-                        && of == *round
+                    if let Some((_, _, next)) = self.last.take_if(|(of, ..)| of == round)
                         && participants.contains(&self.me)
                     {
                         self.left_out = next;
                     }
                 }
-                Act::RoundAbandoned { .. } | Act::ModelRolledBack { .. } => self.last = None,
+                // A roll-back ends the round that is open.
+                Act::RoundAbandoned { .. } | Act::ModelRolledBack { .. } => {
+                    self.last.take_if(|(of, ..)| *of == self.opened);
+                }
                 _ => {}
             }
         }
