@@ -224,19 +224,26 @@ impl Combination {
         self.check_variates()
     }
 
-    fn check_buffered(&self, masked: bool) -> Result<(), Refused> {
-        if masked {
-            return Err(Refused::BufferedUnderMasks);
-        }
+    /// The rule, where it is another one than the mean of all updates.
+    fn rule_beside_mean(&self) -> Option<Rule> {
         match self.rule {
-            Rule::Mean => {}
+            Rule::Mean => None,
             rule @ (Rule::NormClip { .. }
             | Rule::Median
             | Rule::TrimmedMean
             | Rule::GeometricMedian
             | Rule::Krum
             | Rule::MultiKrum
-            | Rule::Bulyan) => return Err(Refused::BufferedUnderRule { rule }),
+            | Rule::Bulyan) => Some(rule),
+        }
+    }
+
+    fn check_buffered(&self, masked: bool) -> Result<(), Refused> {
+        if masked {
+            return Err(Refused::BufferedUnderMasks);
+        }
+        if let Some(rule) = self.rule_beside_mean() {
+            return Err(Refused::BufferedUnderRule { rule });
         }
         match self.compression {
             Compression::None => {}
@@ -252,15 +259,8 @@ impl Combination {
         if !self.variates {
             return Ok(());
         }
-        match self.rule {
-            Rule::Mean => {}
-            rule @ (Rule::NormClip { .. }
-            | Rule::Median
-            | Rule::TrimmedMean
-            | Rule::GeometricMedian
-            | Rule::Krum
-            | Rule::MultiKrum
-            | Rule::Bulyan) => return Err(Refused::VariatesUnderRule { rule }),
+        if let Some(rule) = self.rule_beside_mean() {
+            return Err(Refused::VariatesUnderRule { rule });
         }
         match self.noise {
             Noise::None => {}
