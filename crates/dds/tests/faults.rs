@@ -31,6 +31,8 @@ fn a_reader_that_is_killed_and_comes_back_gets_what_is_retained_once() {
     let mut reader = net.peer(2, &["--peer", &one], "subscribe");
     feeder.feed("ups-1 20 100");
     while reader.line() != "ups-1 20 100" {}
+    // What nobody has acknowledged is kept as well, and would come to whoever comes back.
+    feeder.feed("drain");
     reader.kill();
     feeder.feed("ups-1 5 100");
     let reader = net.peer(2, &["--peer", &one], "subscribe");

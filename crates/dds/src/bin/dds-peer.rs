@@ -7,7 +7,8 @@
 //! dds-peer crowd     DOMAIN TAG PARTITION          several participants that subscribe; prints "key sequence length" when all of
 //!                                                  them have a sample
 //! dds-peer feed      DOMAIN TAG PARTITION          does what its standard input says, line by line: "KEY COUNT SIZE"
-//!                                                  publishes on peer_topic, "dispose KEY" disposes; answers "done"
+//!                                                  publishes on peer_topic, "dispose KEY" disposes, "drain" waits until
+//!                                                  readers have acknowledged all; answers "done"
 //! dds-peer ping      DOMAIN TAG COUNT SIZE         round trips against an echo: p50 and p99
 //! dds-peer flood     DOMAIN TAG COUNT SIZE         COUNT samples as fast as they go to a sink
 //! dds-peer sink      DOMAIN TAG COUNT              counts them and prints the rate
@@ -242,6 +243,7 @@ async fn feed(
     for line in std::io::stdin().lock().lines() {
         match *line?.split_whitespace().collect::<Vec<_>>() {
             ["dispose", key] => space.dispose(&topic, partition, key)?,
+            ["drain"] => space.drain(Duration::from_secs(60)).await?,
             [key, count, size] => {
                 let size = size.parse()?;
                 for _ in 0..count.parse::<u64>()? {
