@@ -124,7 +124,12 @@ fn test(place: &Place, arguments: &[OsString]) -> Result<(), Failure> {
     let chosen = arguments
         .iter()
         .any(|word| word == "-p" || word == "--package");
-    let all: &[&str] = if chosen { &[] } else { &["--workspace"] };
+    let all: &[&str] = match arguments {
+        // All that fails is told at once, since a run takes long.
+        [] => &["--workspace", "--no-fail-fast"],
+        _ if chosen => &[],
+        _ => &["--workspace"],
+    };
     let mut command = place.cargo();
     command
         .args(["test", "--release"])
