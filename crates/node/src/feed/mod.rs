@@ -9,6 +9,7 @@ mod account;
 mod aside;
 mod part;
 mod schemas;
+mod tenure;
 
 use crate::board::Board;
 use crate::ingest::{self, IngestLog};
@@ -33,6 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use telemetry::transactions::{Checkpoint, Counters, Pipeline, PipelineConfig, Refused};
+use tenure::{Log, Tenure};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::{Act, FeedAdvance, FeedShare, NodeId, Quarantined, Report, Role, Source};
@@ -75,33 +77,6 @@ pub struct Feed {
     pub quarantine: Arc<Quarantine>,
     /// Counters.
     pub board: Arc<Board>,
-}
-
-/// One time of holding a part.
-struct Tenure {
-    feed: KafkaFeed,
-    pipeline: Pipeline,
-    schemas: Schemas,
-    log: Log,
-    committed: Instant,
-    shown: Snapshot,
-    /// Since the last account: set aside, and broken beyond that with the place of the last one.
-    aside: usize,
-    unkept: Option<(usize, String)>,
-    /// Late, ahead and shed records that were told of.
-    told: Counters,
-}
-
-/// What goes onto the ledger about records.
-enum Log {
-    /// Of shares: by partition, and the ledger keeps the place.
-    Shares {
-        of: u16,
-        held: BTreeSet<u16>,
-        account: Account,
-    },
-    /// Of the whole topic, for a ledger that does not know shares yet.
-    Whole(IngestLog),
 }
 
 /// Why a tenure ended by itself.
@@ -477,51 +452,7 @@ impl Feed {
     }
 }
 
-impl Tenure {
-    /// The account of shares, and a place of Kafka's as the ledger counts it.
-    fn account(&mut self, partition: i32, offset: i64) -> Option<(&mut Account, u32, u64)> {
-        let (partition, offset) = place(partition, offset)?;
-        match &mut self.log {
-            Log::Shares { account, .. } => Some((account, partition, offset)),
-            Log::Whole(_) => None,
-        }
-    }
-
-    fn stands(&mut self, partition: i32, at: i64) {
-        if let Some((account, partition, at)) = self.account(partition, at) {
-            account.stands(partition, at);
-        }
-    }
-
-    fn moved(&mut self, partition: i32, offset: i64) {
-        if let Some((account, partition, offset)) = self.account(partition, offset) {
-            account.moved(partition, offset);
-        }
-    }
-
-    fn add(&mut self, partition: i32, offset: i64, value: &[u8]) {
-        let Some((partition, offset)) = place(partition, offset) else {
-            return;
-        };
-        match &mut self.log {
-            Log::Shares { account, .. } => account.record(partition, offset, value),
-            Log::Whole(log) => log.add(offset, value),
-        }
-    }
-
-    fn read_to(&mut self, partition: i32, next: i64) {
-        if let Some((account, partition, next)) = self.account(partition, next) {
-            account.read_to(partition, next);
-        }
-    }
-}
-
 /// Nobody panics while holding it.
 fn lock(read: &Mutex<Option<TopicId>>) -> MutexGuard<'_, Option<TopicId>> {
     read.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Kafka counts partitions and offsets in signed numbers; none is negative.
-fn place(partition: i32, offset: i64) -> Option<(u32, u64)> {
-    Some((u32::try_from(partition).ok()?, u64::try_from(offset).ok()?))
 }
