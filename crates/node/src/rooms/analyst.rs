@@ -2,7 +2,7 @@
 //! works on the learner's thread, results come back by channel.
 
 use super::Rooms;
-use super::series::{sample, series, training};
+use super::series::{sample, training};
 use crate::board::Board;
 use crate::herald::RoomScore;
 use crate::models::InUse;
@@ -264,7 +264,9 @@ impl Analyst {
             let before = windows
                 .before(&rows[0].device)
                 .map(|example| (example, false));
-            series(before.chain(rows.iter().map(|example| (example, true))))
+            before
+                .chain(rows.iter().map(|example| (example, true)))
+                .collect()
         };
         devices.map(of_device).collect()
     }
@@ -341,7 +343,7 @@ impl Analyst {
             .map(|(device, rows)| {
                 let asked = rows.iter().filter(|(_, asked)| *asked);
                 let examples = asked.map(|(example, _)| (*example).clone()).collect();
-                ((device.clone(), examples), series(rows))
+                ((device.clone(), examples), rows.into_iter().collect())
             })
             .unzip()
     }
