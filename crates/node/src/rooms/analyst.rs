@@ -299,7 +299,7 @@ impl Analyst {
                 continue;
             };
             self.board.count.scored.fetch_add(1, Relaxed);
-            judged_rows.push((example, scored.score <= 1.0));
+            judged_rows.push((example, scored.normal));
             if let Some(scores) = &self.scores
                 && scores.try_send(scored.clone()).is_err()
             {
