@@ -343,7 +343,10 @@ impl Analyst {
             .map(|(device, rows)| {
                 let asked = rows.iter().filter(|(_, asked)| *asked);
                 let examples = asked.map(|(example, _)| (*example).clone()).collect();
-                ((device.clone(), examples), rows.into_iter().collect())
+                (
+                    (device.clone(), examples),
+                    rows.into_iter().collect::<Series>(),
+                )
             })
             .unzip()
     }
