@@ -1,5 +1,5 @@
 //! What the nodes of a cluster say of their machines: reports become examples, examples are judged by
-//! `telemetry::score`, what was judged normal is learned from, in rounds, and calibrates anew.
+//! `telemetry::score`, what is normal enough is learned from, in rounds, and calibrates anew.
 //!
 //! Each machine has a node of its own. All rows come in the order of their time, those to learn from and then
 //! those to judge; the nodes go on learning while they judge, as in a running cluster.
@@ -8,7 +8,7 @@ use crate::data::Machine;
 use crate::together::{TrainingError, average};
 use federation::optimizer::Moments;
 use gear::smd::Values;
-use learn::{Model, Row, SLOTS, Series, Shape, TrainConfig};
+use learn::{Model, SLOTS, Series, Shape, TrainConfig, Tuning};
 use telemetry::features::{Assembled, Assembler, Example};
 use telemetry::score::Scorer;
 use telemetry::windows::{Purpose, Windows};
@@ -26,8 +26,9 @@ pub struct Plan {
     pub model: Option<Shape>,
     /// Rows from one round to the next; without a model, from one calibration to the next.
     pub every: usize,
-    /// False alarms per row that thresholds are set for.
-    pub false_alarm_rate: f64,
+    /// False alarms per row that thresholds are set for. What is learned does not depend on it, so that one cluster says
+    /// what each of several would.
+    pub false_alarm_rates: Vec<f64>,
     /// Passes over its own rows by which a node makes the shared model its own.
     pub personal_epochs: u32,
     /// Of initial weights and the order of rows.
@@ -40,17 +41,18 @@ struct Node<'m> {
     device: DeviceId,
     assembler: Assembler,
     windows: Windows,
-    scorer: Scorer,
+    /// For each rate, and what each said.
+    scorers: Vec<Scorer>,
+    scores: Vec<Vec<f64>>,
     waiting: Vec<Option<Example>>,
-    scores: Vec<f64>,
     drifts: usize,
 }
 
 /// What a node said.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Said {
-    /// Scores of the test rows, in units of the threshold.
-    pub scores: Vec<f64>,
+    /// For each rate the scores of the test rows, in units of the threshold.
+    pub scores: Vec<Vec<f64>>,
     /// Metrics that it said had a new normal.
     pub drifts: usize,
 }
@@ -64,7 +66,7 @@ pub fn said(
     let reach = plan.model.as_ref().map_or(1, Shape::reach);
     let mut nodes: Vec<Node<'_>> = machines
         .iter()
-        .map(|m| Node::new(m, reach, plan.false_alarm_rate))
+        .map(|m| Node::new(m, reach, &plan.false_alarm_rates))
         .collect();
     let mut model = plan
         .model
@@ -102,9 +104,13 @@ pub fn said(
         }
         told(round);
     }
-    let said = nodes.into_iter().map(|mut node| Said {
-        scores: node.scores.split_off(node.machine.train.len()),
-        drifts: node.drifts,
+    let said = nodes.into_iter().map(|mut node| {
+        let learned = node.machine.train.len();
+        let scores = node.scores.iter_mut();
+        Said {
+            scores: scores.map(|scores| scores.split_off(learned)).collect(),
+            drifts: node.drifts,
+        }
     });
     Ok(said.collect())
 }
@@ -129,15 +135,15 @@ fn train(
 }
 
 impl<'m> Node<'m> {
-    fn new(machine: &'m Machine, reach: usize, rate: f64) -> Self {
+    fn new(machine: &'m Machine, reach: usize, rates: &[f64]) -> Self {
         Self {
             machine,
             device: DeviceId::from(machine.name.as_str()),
             assembler: Assembler::new(),
             windows: Windows::new(WINDOW, reach),
-            scorer: Scorer::new(rate),
+            scorers: rates.iter().map(|rate| Scorer::new(*rate)).collect(),
+            scores: vec![Vec::new(); rates.len()],
             waiting: Vec::new(),
-            scores: Vec::new(),
             drifts: 0,
         }
     }
@@ -168,7 +174,7 @@ impl<'m> Node<'m> {
 
     fn series(&self, purpose: Purpose) -> Vec<Series> {
         let all = self.windows.series(purpose).into_iter();
-        all.map(|(_, rows)| series(rows.into_iter())).collect()
+        all.map(|(_, rows)| rows.into_iter().collect()).collect()
     }
 
     fn personal(
@@ -178,10 +184,17 @@ impl<'m> Node<'m> {
         epochs: u32,
     ) -> Result<Model, learn::Error> {
         if epochs == 0 || self.windows.examples() < MIN_EXAMPLES {
-            return Model::with_parameters(shared.shape().clone(), &shared.parameters());
+            return copy(shared);
         }
-        let config = TrainConfig { epochs, ..config };
-        shared.moved(&shared.train(&self.series(Purpose::Train), config)?)
+        let tuning = Tuning {
+            rows: self.series(Purpose::Train),
+            config: TrainConfig { epochs, ..config },
+            judged_by: self.series(Purpose::Calibrate),
+        };
+        match tuning.tuned(shared)? {
+            Some(own) => Ok(own),
+            None => copy(shared),
+        }
     }
 
     /// Too few rows leave the former calibration.
@@ -196,12 +209,12 @@ impl<'m> Node<'m> {
             .map(|(example, _)| (*example).clone())
             .collect();
         let rebuilt = match model {
-            Some(model) => Some(rebuilt(model, &[series(rows.into_iter())], &asked)?),
+            Some(model) => Some(rebuilt(model, &[rows.into_iter().collect()], &asked)?),
             None => None,
         };
-        let _ = self
-            .scorer
-            .calibrate(&self.device, &asked, rebuilt.as_deref());
+        for scorer in &mut self.scorers {
+            let _ = scorer.calibrate(&self.device, &asked, rebuilt.as_deref());
+        }
         Ok(())
     }
 
@@ -212,39 +225,35 @@ impl<'m> Node<'m> {
             .windows
             .before(&self.device)
             .map(|example| (example, false));
-        let rows = series(before.chain(examples.iter().map(|example| (example, true))));
+        let rows: Series = before
+            .chain(examples.iter().map(|example| (example, true)))
+            .collect();
         let mut rebuilt = match model {
             Some(model) => Some(rebuilt(model, &[rows], &examples)?.into_iter()),
             None => None,
         };
         for example in waiting {
             let Some(example) = example else {
-                self.scores.push(0.0);
+                self.scores.iter_mut().for_each(|scores| scores.push(0.0));
                 continue;
             };
             let reconstruction = rebuilt.as_mut().and_then(Iterator::next);
-            let judged = self
-                .assembler
-                .layout(&self.device)
-                .and_then(|layout| self.scorer.score(&example, reconstruction.as_ref(), layout));
-            let score = judged.map_or(0.0, |scored| scored.score);
-            self.scores.push(score);
-            self.windows.keep(example, score <= 1.0);
+            let layout = self.assembler.layout(&self.device);
+            let mut normal = true;
+            for (scorer, scores) in self.scorers.iter_mut().zip(&mut self.scores) {
+                let judged = layout
+                    .and_then(|layout| scorer.score(&example, reconstruction.as_ref(), layout));
+                scores.push(judged.as_ref().map_or(0.0, |scored| scored.score));
+                normal = judged.is_none_or(|scored| scored.normal);
+            }
+            self.windows.keep(example, normal);
         }
         Ok(())
     }
 }
 
-fn series<'e>(rows: impl Iterator<Item = (&'e Example, bool)>) -> Series {
-    let mut series = Series::default();
-    for (example, asked) in rows {
-        let row = Row {
-            values: example.values,
-            mask: example.mask,
-        };
-        series.push(row, asked);
-    }
-    series
+fn copy(model: &Model) -> Result<Model, learn::Error> {
+    Model::with_parameters(model.shape().clone(), &model.parameters())
 }
 
 /// Reconstructions of the examples asked for.

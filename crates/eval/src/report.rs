@@ -130,7 +130,7 @@ pub fn json(machines: &[String], lines: &[Line], kept: &[Kept]) -> Value {
     let kept = kept.iter().map(|kept| {
         json!({
             "stated": kept.stated, "middle": kept.middle, "mean": kept.mean,
-            "faults": kept.faults, "rows": kept.rows,
+            "faults": kept.faults, "rows": kept.rows, "auc_pr": kept.precision,
         })
     });
     json!({
@@ -138,6 +138,31 @@ pub fn json(machines: &[String], lines: &[Line], kept: &[Kept]) -> Value {
         "detectors": lines.iter().map(line).collect::<Vec<_>>(),
         "thresholds": kept.collect::<Vec<_>>(),
     })
+}
+
+/// The lines of an earlier [`json`] for the same machines; each has one run, of its seeds' means. `None`: it is none, or has other
+/// machines.
+pub fn earlier(machines: &[String], json: &Value) -> Option<Vec<Line>> {
+    let lines = json.get("detectors")?.as_array()?.iter();
+    let line = |line: &Value| {
+        let figure = |index: usize, machine: &str| {
+            let (title, _) = FIGURES[index];
+            line["figures"][title]["machines"].get(machine)?.as_f64()
+        };
+        let measures = |machine: &String| {
+            Some(Measures {
+                average_precision: figure(0, machine)?,
+                volume: figure(1, machine)?,
+                f1: figure(2, machine)?,
+                adjusted_f1: figure(3, machine)?,
+            })
+        };
+        Some(Line {
+            name: line.get("detector")?.as_str()?.to_owned(),
+            runs: vec![machines.iter().map(measures).collect::<Option<_>>()?],
+        })
+    };
+    lines.map(line).collect()
 }
 
 /// The longest name, and the last machine's slanting one.
@@ -234,6 +259,19 @@ mod tests {
         );
         assert!((line.summary(FIGURES[0].1, &chosen_on).mean - 0.5).abs() < 1e-12);
         assert!((line.of_machine(1, FIGURES[0].1) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_earlier_evaluation_is_read_back() {
+        let names = ["m1", "m2", "m3"].map(str::to_owned);
+        let lines = [line("a", &[[0.2, 0.4, 0.6], [0.4, 0.6, 0.8]])];
+        let written = json(&names, &lines, &[]);
+        let read = earlier(&names, &written).unwrap();
+        assert_eq!((read.len(), read[0].name.as_str()), (1, "a"));
+        let figure = FIGURES[0].1;
+        assert!((read[0].of_machine(2, figure) - 0.7).abs() < 1e-12);
+        assert_eq!(earlier(&["m4".to_owned()], &written), None);
+        assert_eq!(earlier(&names, &serde_json::json!({})), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whether a threshold keeps what it promises: false alarms at the stated rate, and what is found at that price.
 
 use crate::data::Machine;
+use crate::metrics::average_precision;
 use std::fmt::Write as _;
 
 /// What nodes do at the thresholds they set for a stated rate.
@@ -12,6 +13,8 @@ pub struct Kept {
     pub middle: f64,
     /// The same, on the mean of the machines.
     pub mean: f64,
+    /// Average precision of the scores, on the mean of the machines.
+    pub precision: f64,
     /// Share of the faults with a row above the threshold.
     pub faults: f64,
     /// Share of the faulty rows above it.
@@ -21,8 +24,10 @@ pub struct Kept {
 impl Kept {
     /// By the machines' scores in units of the threshold.
     pub fn of(stated: f64, machines: &[Machine], scores: &[&[f64]]) -> Self {
-        let (mut rates, mut faults, mut rows) = (Vec::new(), (0, 0), (0, 0));
+        let (mut rates, mut precision) = (Vec::new(), 0.0);
+        let (mut faults, mut rows) = ((0, 0), (0, 0));
         for (machine, scores) in machines.iter().zip(scores) {
+            precision += average_precision(scores, &machine.labels);
             let above = |row: usize| scores.get(row).is_some_and(|score| *score > 1.0);
             let faulty = machine.labels.faulty().iter().enumerate();
             let (faulty, calm): (Vec<_>, Vec<_>) = faulty.partition(|(_, faulty)| **faulty);
@@ -40,6 +45,7 @@ impl Kept {
             stated,
             middle: rates.get(rates.len() / 2).copied().unwrap_or(0.0),
             mean: rates.iter().sum::<f64>() / rates.len().max(1) as f64,
+            precision: precision / machines.len().max(1) as f64,
             faults: share(faults),
             rows: share(rows),
         }
@@ -53,14 +59,14 @@ pub fn table(kept: &[Kept]) -> String {
             .to_owned();
     let _ = writeln!(
         text,
-        "{:>10}  {:>15}  {:>10}  {:>12}  {:>17}",
-        "stated", "middle machine", "mean", "faults found", "faulty rows found"
+        "{:>10}  {:>15}  {:>10}  {:>12}  {:>17}  {:>6}",
+        "stated", "middle machine", "mean", "faults found", "faulty rows found", "AUC-PR"
     );
     for kept in kept {
         let _ = writeln!(
             text,
-            "{:>10.0e}  {:>15.5}  {:>10.5}  {:>12.3}  {:>17.3}",
-            kept.stated, kept.middle, kept.mean, kept.faults, kept.rows
+            "{:>10.0e}  {:>15.5}  {:>10.5}  {:>12.3}  {:>17.3}  {:>6.3}",
+            kept.stated, kept.middle, kept.mean, kept.faults, kept.rows, kept.precision
         );
     }
     text

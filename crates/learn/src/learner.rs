@@ -338,7 +338,12 @@ impl Trial {
 }
 
 impl Tuning {
-    /// `None`: the shared model is as good.
+    /// What is made of a shared model; `None`: that one is as good.
+    pub fn tuned(&self, shared: &Model) -> Result<Option<Model>, Error> {
+        let tuned = self.of(shared, &|| true)?;
+        Ok(tuned.map(|(own, _)| own))
+    }
+
     fn of(&self, shared: &Model, go: &dyn Fn() -> bool) -> Result<Option<(Model, Verdict)>, Error> {
         let trained = shared.train_while(&self.rows, self.config, None, go)?;
         let own = shared.moved(&trained)?;

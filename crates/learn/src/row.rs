@@ -1,10 +1,11 @@
 //! The input: devices over time.
 
 use crate::Error;
+use telemetry::features::Example;
 
 /// Slots of a row. Every device class lays its metrics into the same number of slots, so that
-/// one model serves all; must equal the slot count of `telemetry::features`.
-pub const SLOTS: usize = 40;
+/// one model serves all.
+pub use telemetry::features::SLOTS;
 
 /// Values beyond this many (robust) standard deviations are clipped on their way into the
 /// network: one broken sensor in one room must not steer the shared model. Residuals are taken
@@ -35,6 +36,16 @@ impl Row {
 
     fn is_empty(&self) -> bool {
         !self.mask.contains(&true)
+    }
+}
+
+/// What a model sees of an example.
+impl From<&Example> for Row {
+    fn from(example: &Example) -> Self {
+        Self {
+            values: example.values,
+            mask: example.mask,
+        }
     }
 }
 
@@ -77,6 +88,17 @@ impl Series {
 impl From<Vec<Row>> for Series {
     fn from(rows: Vec<Row>) -> Self {
         Self(rows.into_iter().map(|row| (row, true)).collect())
+    }
+}
+
+/// A device's examples, the marked ones asked for.
+impl<'e> FromIterator<(&'e Example, bool)> for Series {
+    fn from_iter<I: IntoIterator<Item = (&'e Example, bool)>>(examples: I) -> Self {
+        let rows = examples.into_iter();
+        Self(
+            rows.map(|(example, asked)| (example.into(), asked))
+                .collect(),
+        )
     }
 }
 

@@ -39,12 +39,7 @@ fn rows() -> Vec<Row> {
     }
     let devices = windows.series(Purpose::Train).into_iter();
     let examples = devices.flat_map(|(_, rows)| rows);
-    examples
-        .map(|(example, _)| Row {
-            values: example.values,
-            mask: example.mask,
-        })
-        .collect()
+    examples.map(|(example, _)| example.into()).collect()
 }
 
 fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, Input) {

@@ -297,6 +297,7 @@ mod tests {
             device: "ups-1".into(),
             at: UnixMillis(5),
             score: f64::NAN,
+            normal: false,
             because: vec![],
         };
         let event = Events::new("x").of_score(&"node-1".into(), 9, 4, &scored);

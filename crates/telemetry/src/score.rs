@@ -10,7 +10,8 @@
 //!
 //! A threshold is set at a stated false-alarm rate by peaks over threshold (Coles 2001, ch. 4;
 //! Siffer et al. 2017): the statistics of normal rows above their 98% quantile are fitted with a
-//! generalised Pareto tail by the method of moments and extrapolated to the rate.
+//! generalised Pareto tail by the method of moments and extrapolated to the rate. What is learned from a row is decided
+//! apart from that (`normal`), so that the rate of alarms does not change what a device is taken to be like.
 
 use std::collections::BTreeMap;
 use wire::{DeviceId, UnixMillis};
@@ -19,6 +20,7 @@ use crate::features::{Example, MAX_DEVICES, SLOTS, SlotLayout};
 
 mod calibration;
 mod history;
+mod normal;
 mod residuals;
 mod tail;
 
@@ -43,6 +45,8 @@ pub struct Scored {
     pub at: UnixMillis,
     /// In units of the threshold: over 1 is unusual.
     pub score: f64,
+    /// Whether a model may learn from it, which the rate of alarms has no part in.
+    pub normal: bool,
     /// The metrics that contributed most, largest first, with their share of the sum of |z|.
     pub because: Vec<(String, f64)>,
 }
@@ -79,7 +83,7 @@ impl Scorer {
     /// Sets a device's calibration from examples believed normal (the training window) and the
     /// current model's reconstruction of each, in the same order; `None` while there is no model.
     /// To be repeated whenever the model changes, since residuals change with it, and now and then
-    /// anyway with the latest window: servers drift for good. Thresholds rest on all rows that were judged normal since the device is known, so that scores stay comparable. Beyond
+    /// anyway with the latest window: servers drift for good. Thresholds rest on all rows since the device is known, so that scores stay comparable. Beyond
     /// [`MAX_DEVICES`] devices new ones are not taken and the answer is `Ok(false)`.
     pub fn calibrate(
         &mut self,
@@ -115,8 +119,8 @@ impl Scorer {
         self.devices.len()
     }
 
-    /// Scores an example with the model's reconstruction of it (`None`: local detector alone); what is
-    /// normal is remembered for later thresholds.
+    /// Scores an example with the model's reconstruction of it (`None`: local detector alone), and
+    /// remembers it for later thresholds as far as it is not far out.
     /// `names` is the device's slot layout. `None` before calibration.
     pub fn score(
         &mut self,
@@ -145,6 +149,7 @@ impl Scorer {
             device: example.device.clone(),
             at: example.arrival,
             score: judged.score,
+            normal: judged.normal,
             because,
         })
     }

@@ -33,6 +33,9 @@ struct Options {
     /// Of what is trained only the lines whose name contains this, such as "nodes"
     #[arg(long)]
     only: Option<String>,
+    /// Lines of the smd.json of an earlier run that this one lacks come into the table and the pictures, as means
+    #[arg(long)]
+    with: Vec<PathBuf>,
     /// Where smd.json and the pictures go
     #[arg(long, default_value = "target/eval")]
     out: PathBuf,
@@ -47,6 +50,11 @@ impl Options {
 /// Rows from one round of the nodes to the next: eight hours of minutes. In a cluster rounds are far more
 /// frequent; on these rows they would take a day.
 const EVERY: usize = 500;
+
+/// False alarms per row that nodes' thresholds are set for; the first is the default, by which lines are measured.
+const RATES: [f64; 3] = [telemetry::score::DEFAULT_FALSE_ALARM_RATE, 1e-3, 1e-5];
+/// Those whose thresholds are looked at.
+const AT_THRESHOLDS: &str = "nodes with a shared model";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Tells how far it is.
@@ -83,16 +91,31 @@ fn run(options: &Options) -> Result<(), Failure> {
         say(name);
     }
     lines.extend(together(&machines, &own, options, &say)?);
-    lines.extend(nodes(&machines, options, &say)?);
-    let kept = match options.wants("nodes at their thresholds") {
-        true => at_thresholds(&machines, &say)?,
-        false => Vec::new(),
-    };
+    let (by_nodes, kept) = nodes(&machines, options, &say)?;
+    lines.extend(by_nodes);
 
     let names: Vec<String> = machines
         .iter()
         .map(|machine| machine.name.clone())
         .collect();
+    for file in &options.with {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            format!(
+                "{}: {error}; --with takes an earlier smd.json",
+                file.display()
+            )
+        })?;
+        let earlier = report::earlier(&names, &serde_json::from_str(&text)?);
+        let earlier = earlier.ok_or_else(|| {
+            format!(
+                "{} is no evaluation of these machines; --with takes an earlier smd.json",
+                file.display()
+            )
+        })?;
+        let new = |line: &Line| lines.iter().all(|other| other.name != line.name);
+        let new: Vec<Line> = earlier.into_iter().filter(new).collect();
+        lines.extend(new);
+    }
     println!("{}", report::table(&lines));
     println!(
         "Means over machines; in brackets the means of the worst and the best of the seeds. \"Adjusted\" takes one"
@@ -263,7 +286,12 @@ fn together(
 }
 
 /// The nodes of a cluster, without a shared model and with each kind of it.
-fn nodes(machines: &[Machine], options: &Options, say: &Say<'_>) -> Result<Vec<Line>, Failure> {
+/// The first seed of [`AT_THRESHOLDS`] says what becomes of thresholds.
+fn nodes(
+    machines: &[Machine],
+    options: &Options,
+    say: &Say<'_>,
+) -> Result<(Vec<Line>, Vec<Kept>), Failure> {
     let kinds = [
         ("nodes with a shared model", Some(Shape::default()), 0),
         ("nodes that make it their own", Some(Shape::default()), 2),
@@ -275,45 +303,50 @@ fn nodes(machines: &[Machine], options: &Options, say: &Say<'_>) -> Result<Vec<L
         name: "nodes without a shared model".to_owned(),
         runs: vec![judged(machines, &alone)],
     }];
+    let mut kept = Vec::new();
     for (name, model, personal_epochs) in kinds {
         if !options.wants(name) {
             continue;
         }
-        let run = |seed| -> Result<Vec<Measures>, Failure> {
+        let run = |seed| -> Result<_, Failure> {
             let plan = cluster(model.clone(), personal_epochs, seed);
             let said = product::said(machines, &plan, &mut |_| {})?;
             say(&format!("{name}, seed {seed}"));
-            Ok(judged(machines, &said))
+            let kept = match name == AT_THRESHOLDS && seed == 1 {
+                true => at_thresholds(machines, &said),
+                false => Vec::new(),
+            };
+            Ok((judged(machines, &said), kept))
         };
+        let (runs, of_seeds): (_, Vec<_>) = seeds(options, &run)?.into_iter().unzip();
         lines.push(Line {
             name: name.to_owned(),
-            runs: seeds(options, &run)?,
+            runs,
         });
+        kept.extend(of_seeds.into_iter().flatten());
     }
-    Ok(lines)
+    Ok((lines, kept))
 }
 
-/// What nodes with a shared model do at the thresholds that they set themselves.
-fn at_thresholds(machines: &[Machine], say: &Say<'_>) -> Result<Vec<Kept>, Failure> {
-    let mut all = Vec::new();
-    for rate in [1e-3, 1e-4, 1e-5] {
-        let plan = product::Plan {
-            false_alarm_rate: rate,
-            ..cluster(Some(Shape::default()), 0, 1)
-        };
-        let said = product::said(machines, &plan, &mut |_| {})?;
-        let scores: Vec<&[f64]> = said.iter().map(|said| said.scores.as_slice()).collect();
-        all.push(Kept::of(rate, machines, &scores));
-        say(&format!("thresholds at {rate}"));
-    }
-    Ok(all)
+/// What they do at the thresholds that they set themselves, the largest rate first.
+fn at_thresholds(machines: &[Machine], said: &[product::Said]) -> Vec<Kept> {
+    let mut kept: Vec<Kept> = RATES
+        .iter()
+        .enumerate()
+        .map(|(index, rate)| {
+            let scores = said.iter().map(|said| said.scores[index].as_slice());
+            Kept::of(*rate, machines, &scores.collect::<Vec<_>>())
+        })
+        .collect();
+    kept.sort_by(|one, other| other.stated.total_cmp(&one.stated));
+    kept
 }
 
 fn cluster(model: Option<Shape>, personal_epochs: u32, seed: u64) -> product::Plan {
     product::Plan {
         model,
         every: EVERY,
-        false_alarm_rate: telemetry::score::DEFAULT_FALSE_ALARM_RATE,
+        false_alarm_rates: RATES.to_vec(),
         personal_epochs,
         seed,
     }
@@ -322,7 +355,7 @@ fn cluster(model: Option<Shape>, personal_epochs: u32, seed: u64) -> product::Pl
 fn judged(machines: &[Machine], said: &[product::Said]) -> Vec<Measures> {
     let pairs = machines.iter().zip(said);
     pairs
-        .map(|(machine, said)| Measures::of(&said.scores, &machine.labels))
+        .map(|(machine, said)| Measures::of(&said.scores[0], &machine.labels))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 //! works on the learner's thread, results come back by channel.
 
 use super::Rooms;
-use super::series::{sample, series, training};
+use super::series::{sample, training};
 use crate::board::Board;
 use crate::herald::RoomScore;
 use crate::models::InUse;
@@ -264,7 +264,9 @@ impl Analyst {
             let before = windows
                 .before(&rows[0].device)
                 .map(|example| (example, false));
-            series(before.chain(rows.iter().map(|example| (example, true))))
+            before
+                .chain(rows.iter().map(|example| (example, true)))
+                .collect()
         };
         devices.map(of_device).collect()
     }
@@ -297,7 +299,7 @@ impl Analyst {
                 continue;
             };
             self.board.count.scored.fetch_add(1, Relaxed);
-            judged_rows.push((example, scored.score <= 1.0));
+            judged_rows.push((example, scored.normal));
             if let Some(scores) = &self.scores
                 && scores.try_send(scored.clone()).is_err()
             {
@@ -341,7 +343,10 @@ impl Analyst {
             .map(|(device, rows)| {
                 let asked = rows.iter().filter(|(_, asked)| *asked);
                 let examples = asked.map(|(example, _)| (*example).clone()).collect();
-                ((device.clone(), examples), series(rows))
+                (
+                    (device.clone(), examples),
+                    rows.into_iter().collect::<Series>(),
+                )
             })
             .unzip()
     }

@@ -53,6 +53,7 @@ impl Bench {
                 device: "d".into(),
                 at: UnixMillis(ms),
                 score: *score,
+                normal: *score < 1.0,
                 because,
             };
             self.handle(ms, Input::Scored(scored));
@@ -156,6 +157,7 @@ fn an_anomaly_says_why() {
             device: "d".into(),
             at: UnixMillis(5),
             score,
+            normal: false,
             because,
         };
         monitor.handle(now, Input::Scored(scored), &mut out);
@@ -368,7 +370,7 @@ proptest! {
             let mut out = Vec::new();
             let input = match kind {
                 0 | 1 => Input::Seen { device, room: "hall".into(), at },
-                2 => Input::Scored(Scored { device, at, score, because: Vec::new() }),
+                2 => Input::Scored(Scored { device, at, score, normal: true, because: Vec::new() }),
                 _ => Input::Event(Box::new(Report {
                     device,
                     room: "hall".into(),

@@ -2,6 +2,7 @@
 
 use super::MIN_CALIBRATION;
 use super::history::History;
+use super::normal::Limit;
 use super::residuals::{Residuals, Row, Spread};
 use super::tail::tail_quantile_of;
 use crate::features::{Example, SLOTS};
@@ -16,6 +17,8 @@ const MIN_DEPARTURE: f64 = 2.5;
 const UNIT_QUANTILE: f64 = 0.999;
 /// … which is never less than this many deviations.
 const MIN_UNIT: f64 = 2.0;
+/// A threshold of both together never lies below one unit.
+const MIN_TOGETHER: f64 = 1.0;
 /// Weight of the shared model beside the local detector, for a device that it explains wholly. One that it
 /// does not explain it has nothing to say about.
 const SHARED_WEIGHT: f64 = 0.5;
@@ -30,7 +33,7 @@ pub struct TooFew {
     pub found: usize,
 }
 
-/// How often what was how large on one device's normal rows, for as long as it is known.
+/// How often what was how large on one device's rows, for as long as it is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Histories {
     local: History,
@@ -39,12 +42,19 @@ pub(super) struct Histories {
     spread: Spread,
 }
 
-/// Thresholds of one device, and how the shared model's residuals count on it.
+/// Bounds of one device, and how the shared model's residuals count on it.
 #[derive(Clone, Debug)]
 pub struct Calibration {
-    /// Threshold of the departure from the device's own course.
-    local: f64,
+    /// Of the departure from the device's own course.
+    local: Bounds,
     shared: Option<Shared>,
+}
+
+/// Where sizes become unusual, and where they are too far out to be learned whole.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    threshold: f64,
+    limit: Limit,
 }
 
 /// Both detectors together.
@@ -52,7 +62,8 @@ pub struct Calibration {
 struct Shared {
     residuals: Residuals,
     weights: Weights,
-    threshold: f64,
+    /// Of both together, in units.
+    bounds: Bounds,
 }
 
 /// What makes one number of two.
@@ -67,6 +78,8 @@ struct Weights {
 pub struct Judged {
     /// In units of the threshold.
     pub score: f64,
+    /// Whether a model may learn from it.
+    pub normal: bool,
     /// Slot and share of the sum of |z|.
     pub shares: Vec<(usize, f64)>,
 }
@@ -79,6 +92,17 @@ impl Histories {
             .iter()
             .for_each(|example| new.local.add(departure(example)));
         new
+    }
+}
+
+impl Bounds {
+    /// For false alarms at `rate`; neither lies below `least`.
+    fn of(history: &History, rate: f64, least: f64) -> Self {
+        let sizes: Vec<(f64, f64)> = history.sizes().collect();
+        Self {
+            threshold: (MARGIN * tail_quantile_of(&sizes, rate)).max(least),
+            limit: Limit::of(&sizes, least),
+        }
     }
 }
 
@@ -95,24 +119,13 @@ impl Calibration {
         if found < MIN_CALIBRATION {
             return Err(TooFew { found });
         }
-        let Some(reconstructions) = reconstructions else {
-            return Ok(Self {
-                local: local_threshold(histories, rate),
-                shared: None,
-            });
-        };
-        Ok(Self {
-            local: local_threshold(histories, rate),
-            shared: Some(Shared::fit(
-                histories,
-                &examples[..found],
-                reconstructions,
-                rate,
-            )),
-        })
+        let local = Bounds::of(&histories.local, rate, MIN_DEPARTURE);
+        let shared =
+            reconstructions.map(|all| Shared::fit(histories, &examples[..found], all, rate));
+        Ok(Self { local, shared })
     }
 
-    /// The score of one example; what is normal is remembered.
+    /// The score of one example, which is remembered as far as it is not far out.
     pub(super) fn judge(
         &self,
         histories: &mut Histories,
@@ -121,24 +134,23 @@ impl Calibration {
     ) -> Judged {
         let shared = self.shared.as_ref().zip(reconstruction);
         let Some((shared, reconstruction)) = shared else {
-            let score = departure(example) / self.local;
-            if score <= 1.0 {
-                histories.local.add(departure(example));
-            }
+            let departure = departure(example);
+            let limit = self.local.limit;
+            histories.local.add(departure * limit.share(departure));
             return Judged {
-                score,
+                score: departure / self.local.threshold,
+                normal: limit.holds(departure),
                 shares: shares(example, &example.departure.slots.map(f64::from)),
             };
         };
         let row = Row::new(example, reconstruction);
         let statistic = shared.residuals.statistic(&row);
         let together = shared.weights.of(departure(example), statistic);
-        let score = together / shared.threshold;
-        if score <= 1.0 {
-            histories.local.add(departure(example));
-            histories.shared.add(statistic);
-            histories.together.add(together);
-        }
+        let Bounds { threshold, limit } = shared.bounds;
+        let share = limit.share(together);
+        histories.local.add(share * departure(example));
+        histories.shared.add(share * statistic);
+        histories.together.add(share * together);
         let off = shared.residuals.deviations(&row);
         let by_slot = std::array::from_fn(|slot| {
             shared
@@ -146,7 +158,8 @@ impl Calibration {
                 .of(f64::from(example.departure.slots[slot]), off[slot])
         });
         Judged {
-            score,
+            score: together / threshold,
+            normal: limit.holds(together),
             shares: shares(example, &by_slot),
         }
     }
@@ -154,8 +167,8 @@ impl Calibration {
     /// Thresholds of the local detector, in deviations, and of both together, in units.
     pub fn thresholds(&self) -> (f64, Option<f64>) {
         (
-            self.local,
-            self.shared.as_ref().map(|shared| shared.threshold),
+            self.local.threshold,
+            self.shared.as_ref().map(|shared| shared.bounds.threshold),
         )
     }
 }
@@ -189,9 +202,8 @@ impl Shared {
                     .add(weights.of(departure(example), statistic));
             }
         }
-        let tail = tail_quantile_of(&histories.together.sizes().collect::<Vec<_>>(), rate);
         Self {
-            threshold: (MARGIN * tail).max(1.0),
+            bounds: Bounds::of(&histories.together, rate, MIN_TOGETHER),
             residuals,
             weights,
         }
@@ -206,11 +218,6 @@ impl Weights {
 
 fn departure(example: &Example) -> f64 {
     f64::from(example.departure.smoothed)
-}
-
-fn local_threshold(histories: &Histories, rate: f64) -> f64 {
-    let sizes: Vec<(f64, f64)> = histories.local.sizes().collect();
-    (MARGIN * tail_quantile_of(&sizes, rate)).max(MIN_DEPARTURE)
 }
 
 /// What each metric of the example adds, as shares of the sum, largest first.

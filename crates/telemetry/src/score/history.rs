@@ -6,7 +6,7 @@
 //! counted in bins of a ratio, so that memory is constant and a quantile is off by no more than the ratio.
 
 /// Ratio of two neighbouring bins.
-const RATIO: f64 = 1.02;
+pub(super) const RATIO: f64 = 1.02;
 /// Sizes up to this share the first bin.
 const LEAST: f64 = 0.05;
 /// Bins: the last holds all above `LEAST · RATIO^BINS`, some 900.

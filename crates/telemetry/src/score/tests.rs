@@ -124,6 +124,75 @@ fn the_shared_model_sees_what_the_local_one_cannot() {
     );
 }
 
+/// Rows of one device as a node sees them, calibrated anew every hundred rows by those that were normal.
+fn lived(rate: f64, rows: &[Example]) -> Vec<Scored> {
+    let mut scorer = Scorer::new(rate);
+    let device = DeviceId::from("d");
+    let model = |example: &Example| example.values.map(|value| value * 0.5);
+    let mut normal: Vec<Example> = rows[..100].to_vec();
+    let mut scored = Vec::new();
+    for hundred in rows[100..].chunks(100) {
+        let newest = &normal[normal.len().saturating_sub(1_000)..];
+        let rebuilt: Vec<[f32; SLOTS]> = newest.iter().map(model).collect();
+        scorer.calibrate(&device, newest, Some(&rebuilt)).unwrap();
+        for example in hundred {
+            let found = scorer.score(example, Some(&model(example)), &layout());
+            let found = found.unwrap();
+            if found.normal {
+                normal.push(example.clone());
+            }
+            scored.push(found);
+        }
+    }
+    scored
+}
+
+fn louder(rows: Vec<Example>, by: impl Fn(usize) -> f32) -> Vec<Example> {
+    let rows = rows.into_iter().enumerate();
+    rows.map(|(row, e)| {
+        example(
+            &e.values[..6]
+                .iter()
+                .map(|v| v * by(row))
+                .collect::<Vec<_>>(),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn what_is_learned_does_not_depend_on_how_often_somebody_wants_to_be_called() {
+    // Now and then a row, each farther out than those before.
+    let spike = |row: usize| match row % 300 {
+        299 => 4.0 + row as f32 / 100.0,
+        _ => 1.0,
+    };
+    let rows = louder(normal(3_000, 6), spike);
+    let [often, seldom] = [1e-2, 1e-6].map(|rate| lived(rate, &rows));
+    let far_out = often.iter().filter(|scored| !scored.normal).count();
+    assert!((5..30).contains(&far_out), "{far_out}");
+    let differ = |one: &Scored, other: &Scored| (one.score / other.score - 1.0).abs() > 0.1;
+    let mut both = often.iter().zip(&seldom);
+    assert!(both.clone().all(|(one, other)| one.normal == other.normal));
+    assert!(both.any(|(one, other)| differ(one, other)));
+}
+
+#[test]
+fn a_device_that_became_noisier_for_good_is_normal_again() {
+    let rows = louder(normal(12_000, 6), |row| if row < 2_000 { 1.0 } else { 3.0 });
+    let scored = lived(1e-4, &rows);
+    let unusual = |rows: &[Scored]| rows.iter().filter(|scored| scored.score > 1.0).count();
+    assert!(unusual(&scored[..1_900]) == 0);
+    assert!(
+        unusual(&scored[1_900..2_400]) > 400,
+        "{}",
+        unusual(&scored[1_900..2_400])
+    );
+    let last = &scored[scored.len() - 1_000..];
+    assert!(unusual(last) < 10, "{}", unusual(last));
+    assert!(last.iter().filter(|scored| scored.normal).count() > 900);
+}
+
 #[test]
 fn too_few_examples_are_refused_with_their_number() {
     let mut scorer = Scorer::default();
