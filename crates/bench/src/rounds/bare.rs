@@ -44,6 +44,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 #[derive(Clone, Copy)]
 struct Load {
     out: usize,
+    /// At least one byte, which tells that what went out was decrypted.
     back: usize,
 }
 
@@ -94,7 +95,7 @@ fn exchange(
     let (out, back, answering) = (out.parse()?, back.parse()?, answering.parse::<usize>()?);
     let begin = Instant::now();
     for (number, carrier) in carriers.iter().enumerate() {
-        let back = if number < answering { back } else { 0 };
+        let back = if number < answering { back } else { 1 };
         carrier.loads.send(Load { out, back })?;
     }
     for carrier in carriers {
@@ -184,10 +185,11 @@ impl End {
     fn lead(&mut self, load: Load, source: &mut Vec<u8>) -> io::Result<()> {
         let mut head = [0; 16];
         head[..8].copy_from_slice(&(load.out as u64).to_le_bytes());
-        head[8..].copy_from_slice(&(load.back as u64).to_le_bytes());
+        let back = load.back.max(1);
+        head[8..].copy_from_slice(&(back as u64).to_le_bytes());
         self.connection.write_all(&head)?;
         self.send(load.out, source)?;
-        self.receive(load.back)
+        self.receive(back)
     }
 
     fn follow(&mut self, source: &mut Vec<u8>) -> io::Result<()> {
@@ -267,8 +269,8 @@ mod tests {
         for (out, back) in [(1, 0), (3 * DATA, 2 * DATA + 1), (0, 9)] {
             end.lead(Load { out, back }, &mut source).unwrap();
         }
-        assert_eq!((end.out.number, end.back.number), (4, 4));
-        assert_eq!(other.join().unwrap(), (4, 4));
+        assert_eq!((end.out.number, end.back.number), (4, 5));
+        assert_eq!(other.join().unwrap(), (5, 4));
     }
 
     #[test]
