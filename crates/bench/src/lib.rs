@@ -9,7 +9,8 @@
 //! | `mail` | the mailbox's door with its journal | Postfix, `smtp-sink`, aiosmtpd |
 //! | `feed` | decoding of EBCDIC records | coboljsonifier |
 //! | `dds` | round trips and throughput of the data space | Cyclone's `ddsperf` |
-//! | `rounds` | federated rounds between processes, in clear and secure | Flower's simulation and deployment |
+//! | `rounds` | federated rounds between processes, in clear and secure | Flower's simulation and deployment; their bytes alone |
+//! | `rounds --scale` | secure aggregation of up to 1,000 machines in one process | the figures of Bonawitz et al. 2017 |
 //! | `cluster` | commits after the leader's death; memory of an idle node | etcd |
 //!
 //! How it is kept fair:

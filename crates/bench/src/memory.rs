@@ -26,6 +26,20 @@ pub fn processor_of_the_ended() -> Duration {
     times(std::process::id(), 13).unwrap_or_default()
 }
 
+/// Processor time of the thread that asks.
+pub fn processor_of_thread() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    #[expect(unsafe_code, reason = "clock_gettime(2) fills in what it is given")]
+    // SAFETY: it writes to the one `timespec`, which lives here.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(failed, 0, "Linux has the clock of a thread");
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(time.tv_sec.unsigned_abs(), nanos)
+}
+
 /// Two neighbouring fields of `/proc/PID/stat` together, counted from 0 behind the name (proc(5)).
 fn times(pid: u32, first: usize) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -262,7 +262,8 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
-fn aligned(rows: &[Vec<String>]) -> String {
+/// The first column to the left, the others to the right.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell =
         |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());

@@ -5,7 +5,7 @@ use bench::ports::Ports;
 use bench::report::{self, Better, Case, Contender, Report, Section};
 use bench::rounds::flower::{self, Flower};
 use bench::rounds::house::{Processes, Series};
-use bench::rounds::{self, Algorithm};
+use bench::rounds::{self, Algorithm, bare, scale};
 use bench::scaffold;
 use clap::Subcommand;
 
@@ -14,6 +14,9 @@ enum Part {
     /// One process of a house; the benchmark starts these itself
     #[command(name = rounds::WORD, hide = true)]
     Peer(rounds::Arguments),
+    /// One process that carries bytes; the benchmark starts these itself
+    #[command(name = bare::WORD, hide = true)]
+    Bare(bare::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -32,13 +35,21 @@ struct Plan {
     rounds: usize,
     #[command(flatten)]
     flower: flower::Plan,
+    /// Measures secure aggregation at scale instead, all machines in one process; SIZES: clients:entries:percent
+    /// dropped, …; by default those of docs/rounds.md, two minutes on two cores
+    #[arg(long, num_args = 0..=1, default_missing_value = scale::DEFAULT, value_name = "SIZES")]
+    scale: Option<scale::Cases>,
 }
 
 /// Rounds that warm up and are not counted.
 const WARM_UP: usize = 2;
 
 fn main() -> Result<(), Failure> {
-    scaffold::run(|Part::Peer(peer)| rounds::run(peer), measure)
+    let part = |part| match part {
+        Part::Peer(peer) => rounds::run(peer),
+        Part::Bare(peer) => bare::run(peer),
+    };
+    scaffold::run(part, measure)
 }
 
 /// One kind of round.
@@ -60,9 +71,20 @@ impl Kind {
     }
 }
 
+/// Ours, and its bytes alone.
+struct Measured {
+    kind: Kind,
+    rounds: Series,
+    bare: Series,
+}
+
 async fn measure(plan: &Plan) -> Result<(), Failure> {
+    if let Some(cases) = &plan.scale {
+        return scale::measure(cases);
+    }
     let machine = report::machine();
     let mut ports = Ports::default();
+    let mut carriers = Processes::start_bare(plan.participants, &mut ports).await?;
     let mut ours = Vec::new();
     for parameters in plan.parameters.iter().copied() {
         let mut house = Processes::start(plan.participants, parameters, &mut ports).await?;
@@ -74,9 +96,11 @@ async fn measure(plan: &Plan) -> Result<(), Failure> {
                     dropped,
                 };
                 house.rounds(algorithm, dropped, WARM_UP).await?;
-                let series = house.rounds(algorithm, dropped, plan.rounds).await?;
+                let rounds = house.rounds(algorithm, dropped, plan.rounds).await?;
+                carriers.exchanges(&rounds, dropped, WARM_UP).await?;
+                let bare = carriers.exchanges(&rounds, dropped, plan.rounds).await?;
                 eprintln!("{}: done", kind.label());
-                ours.push((kind, series));
+                ours.push(Measured { kind, rounds, bare });
             }
         }
     }
@@ -89,19 +113,35 @@ async fn measure(plan: &Plan) -> Result<(), Failure> {
     report(plan, machine, &ours, &flower).publish()
 }
 
-fn report(plan: &Plan, machine: String, ours: &[(Kind, Series)], flower: &Flower) -> Report {
-    let section = |title: &str, figures: &dyn Fn(&Series) -> Vec<f64>, beside: bool| Section {
+/// What stands beside a figure of ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Bare,
+    BareAndFlower,
+}
+
+fn report(plan: &Plan, machine: String, ours: &[Measured], flower: &Flower) -> Report {
+    let section = |title: &str, figures: &dyn Fn(&Series) -> Vec<f64>, beside: Beside| Section {
         title: title.to_owned(),
         better: Better::Lower,
         cases: ours
             .iter()
-            .map(|(kind, series)| Case {
-                label: kind.label(),
-                ours: Contender::new("ours", figures(series)),
-                peers: match beside {
-                    true => flower.peers(kind.algorithm, kind.parameters, kind.dropped),
-                    false => Vec::new(),
-                },
+            .map(|Measured { kind, rounds, bare }| {
+                let mut peers = match beside {
+                    Beside::Nothing => Vec::new(),
+                    Beside::Bare | Beside::BareAndFlower => {
+                        vec![Contender::new("links alone", figures(bare))]
+                    }
+                };
+                if beside == Beside::BareAndFlower {
+                    peers.extend(flower.peers(kind.algorithm, kind.parameters, kind.dropped));
+                }
+                Case {
+                    label: kind.label(),
+                    ours: Contender::new("ours", figures(rounds)),
+                    peers,
+                }
             })
             .collect(),
     };
@@ -116,32 +156,38 @@ fn report(plan: &Plan, machine: String, ours: &[(Kind, Series)], flower: &Flower
             .to_owned(),
         "who drops out says so: in clear instead of its update, in a secure round when it has dealt its shares"
             .to_owned(),
+        "links alone: as many bytes each way between as many processes, encrypted, over loopback and decrypted, and nothing else; times links alone is their share of our round"
+            .to_owned(),
     ];
     notes.extend(flower.notes());
     Report {
         name: "rounds",
         notes,
         sections: vec![
-            section("a round (ms)", &|series| series.wall_ms.clone(), true),
+            section(
+                "a round (ms)",
+                &|series| series.wall_ms.clone(),
+                Beside::BareAndFlower,
+            ),
             section(
                 "processor time of a participant (ms a round)",
                 &one(|series| series.client.processor_ms),
-                false,
+                Beside::Bare,
             ),
             section(
                 "processor time of the aggregator (ms a round)",
                 &one(|series| series.server.processor_ms),
-                false,
+                Beside::Bare,
             ),
             section(
                 "sent by a participant (kB a round)",
                 &one(|series| series.client.sent_kb),
-                false,
+                Beside::Nothing,
             ),
             section(
                 "received by a participant (kB a round)",
                 &one(|series| series.client.received_kb),
-                false,
+                Beside::Nothing,
             ),
         ],
     }

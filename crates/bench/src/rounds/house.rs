@@ -1,6 +1,6 @@
 //! All processes of one house.
 
-use super::{Algorithm, Used, WORD};
+use super::{Algorithm, Used, WORD, bare};
 use crate::Failure;
 use crate::lines::Led;
 use crate::ports::Ports;
@@ -72,12 +72,29 @@ impl Processes {
             async move { Led::start(&words).await }
         };
         // All at once: each is ready when it is linked.
-        let mut started = try_join_all((0..=participants).map(start)).await?;
-        let aggregator = started.remove(0);
-        Ok(Self {
-            aggregator,
+        Ok(Self::of(try_join_all((0..=participants).map(start)).await?))
+    }
+
+    /// Starts as many processes that carry bytes and do nothing else.
+    pub async fn start_bare(participants: usize, ports: &mut Ports) -> Result<Self, Failure> {
+        let address = ports.free()?.to_string();
+        let start = |number: usize| {
+            let words = [
+                bare::WORD.to_owned(),
+                number.to_string(),
+                participants.to_string(),
+                address.clone(),
+            ];
+            async move { Led::start(&words).await }
+        };
+        Ok(Self::of(try_join_all((0..=participants).map(start)).await?))
+    }
+
+    fn of(mut started: Vec<Led>) -> Self {
+        Self {
+            aggregator: started.remove(0),
             participants: started,
-        })
+        }
     }
 
     /// Runs rounds one after the other, `dropped` participants dropping out of each.
@@ -87,11 +104,32 @@ impl Processes {
         dropped: usize,
         count: usize,
     ) -> Result<Series, Failure> {
-        let before = self.used().await?;
         let order = format!("round {} {dropped}", algorithm.word());
+        self.series(&order, count).await
+    }
+
+    /// Of [bare](Self::start_bare) processes: carries as much as a participant received to each, and as much as one sent that
+    /// stayed back from so many.
+    pub async fn exchanges(
+        &mut self,
+        like: &Series,
+        dropped: usize,
+        count: usize,
+    ) -> Result<Series, Failure> {
+        let participants = self.participants.len();
+        let stayed = participants - dropped;
+        let back = like.client.sent_kb * participants as f64 / stayed as f64;
+        let bytes = |kb: f64| (kb * 1e3).round();
+        let (out, back) = (bytes(like.client.received_kb), bytes(back));
+        self.series(&format!("exchange {out} {back} {stayed}"), count)
+            .await
+    }
+
+    async fn series(&mut self, order: &str, count: usize) -> Result<Series, Failure> {
+        let before = self.used().await?;
         let mut wall_ms = Vec::new();
         for _ in 0..count {
-            let micros: f64 = self.aggregator.order(&order).await?.parse()?;
+            let micros: f64 = self.aggregator.order(order).await?.parse()?;
             wall_ms.push(micros / 1e3);
         }
         let after = self.used().await?;

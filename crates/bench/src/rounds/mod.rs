@@ -7,15 +7,20 @@
 //! - **The ledger's disks.** An act takes effect when a majority of the participants has answered that it has it: one
 //!   round trip. What a commit costs besides, `bench ledger` says.
 //!
+//! How much of a round is the carrying of its bytes, [`bare`] says; what the machines of many participants take without
+//! links, [`scale`].
+//!
 //! A round begins when the act that opens it is sent to the members, and is over when a majority has the act that
 //! closes it.
 
+pub mod bare;
 mod counted;
 pub mod flower;
 mod follow;
 pub mod house;
 mod lead;
 mod peer;
+pub mod scale;
 
 pub use peer::{Arguments, WORD, run};
 

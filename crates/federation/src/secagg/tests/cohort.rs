@@ -148,6 +148,34 @@ impl Cohort {
         }
     }
 
+    /// The same with updates that are made where they are masked, one on each of two threads: a hundred large ones are
+    /// never there together. Their masked forms are, since a client keeps its own for an aggregator that asks again.
+    fn mask_made(&mut self, who: impl Fn(usize) -> bool, parameters: usize) {
+        let clients = self.clients.iter_mut().enumerate();
+        let mut clients: Vec<_> = clients.filter(|(n, _)| who(*n)).collect();
+        for pair in clients.chunks_mut(2) {
+            let masked: Vec<_> = std::thread::scope(|scope| {
+                let mask = |(n, client): &mut (usize, &mut Client)| {
+                    let update = Update::of(*n, parameters);
+                    (*n, client.mask(&update.value()).unwrap())
+                };
+                let masking: Vec<_> = pair
+                    .iter_mut()
+                    .map(|client| scope.spawn(move || mask(client)))
+                    .collect();
+                masking.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            for (n, message) in masked {
+                self.server.hear(&name(n), message).unwrap();
+            }
+        }
+    }
+
+    /// A round of participants whose updates are [`made`](Self::mask_made) when they are wanted; the cohort has none.
+    pub(super) fn run_made(&mut self, last: &[Last], parameters: usize) -> Result<Mean, SumError> {
+        self.run_with(last, |cohort, who| cohort.mask_made(who, parameters))
+    }
+
     pub(super) fn number(&self, node: &NodeId) -> usize {
         usize::from(self.context.place(node).unwrap())
     }
@@ -161,17 +189,34 @@ impl Cohort {
     }
 
     pub(super) fn run(&mut self, last: &[Last]) -> Result<Mean, SumError> {
+        self.run_with(last, |cohort, who| cohort.mask(who))
+    }
+
+    fn run_with(
+        &mut self,
+        last: &[Last],
+        mask: impl FnOnce(&mut Self, &dyn Fn(usize) -> bool),
+    ) -> Result<Mean, SumError> {
         let beyond = |n: usize, step: &[Last]| !step.contains(&last[n]);
         self.advertise(|n| beyond(n, &[Last::Nothing]));
         let keys = [Last::Nothing, Last::Keys];
         self.exchange(|n| beyond(n, &keys));
         let shares = [Last::Nothing, Last::Keys, Last::Shares];
         self.exchange(|n| beyond(n, &shares));
-        self.mask(|n| beyond(n, &shares));
+        mask(self, &|n| beyond(n, &shares));
         let update = [Last::Nothing, Last::Keys, Last::Shares, Last::Update];
         self.exchange(|n| beyond(n, &update));
         self.exchange(|n| last[n] == Last::Everything);
         self.server.sum(None)
+    }
+
+    /// A cohort whose updates are made when they are wanted.
+    pub(super) fn without_updates(n: usize, parameters: usize) -> Self {
+        let context = context_of(1, b"model", n, parameters);
+        Self {
+            updates: Vec::new(),
+            ..Self::in_context(context, n, 0)
+        }
     }
 
     /// What the plain sum says of those whose update counts.
