@@ -21,8 +21,16 @@ fn some_seeds_keep_all_invariants() {
 }
 
 #[test]
-fn private_and_compressed_rounds_keep_them_too() {
-    for (seed, nodes, rounds) in [(1, 5, Rounds::Private), (3, 3, Rounds::Compressed)] {
+fn rounds_of_other_kinds_keep_them_too() {
+    let kinds = [
+        (1, 5, Rounds::Private),
+        (3, 3, Rounds::Compressed),
+        (1, 5, Rounds::Scaffold),
+        (2, 3, Rounds::Scaffold),
+        (1, 3, Rounds::Buffered),
+        (2, 5, Rounds::Buffered),
+    ];
+    for (seed, nodes, rounds) in kinds {
         let scenario = Scenario {
             nodes,
             rounds,

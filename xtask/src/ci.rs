@@ -11,22 +11,26 @@ use crate::place::Place;
 use crate::setup::{self, CARGO_DENY, Need};
 use crate::steps::{self, Step};
 
-/// The pure machines: about a minute on two cores, a quarter more for other rounds.
-const MACHINES: [&str; 3] = [
+/// The pure machines: about a minute on two cores, a third more for other rounds.
+const MACHINES: [&str; 5] = [
     "--seeds 1..50",
     "--rounds private --nodes 5 --seeds 1..2",
     "--rounds compressed --seeds 1..3",
+    "--rounds scaffold --nodes 5 --seeds 1..2",
+    "--rounds buffered --nodes 4 --seeds 1..4",
 ];
 
 /// Nodes in lockstep: links and ledger alone, for many seeds twice (two to three minutes on two cores), the
 /// data space alone for some; whole houses for a few.
-const LOCKSTEP: [&str; 9] = [
+const LOCKSTEP: [&str; 11] = [
     "--scenario ledger --minutes 1 --seeds 1..30 --twice",
     "--scenario space --minutes 1 --seeds 1..20 --twice",
     "--scenario storm --minutes 1 --seeds 3..6",
     "--scenario secure --nodes 5 --minutes 1 --seeds 1..2",
     "--scenario private --nodes 5 --minutes 1 --seeds 1..2",
     "--scenario compressed --minutes 1 --seeds 1..2",
+    "--scenario scaffold --minutes 2 --seeds 1..2",
+    "--scenario buffered --minutes 2 --seeds 1..2",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",
     "--scenario upgrades --minutes 1 --seeds 1..3",

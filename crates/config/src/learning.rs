@@ -167,7 +167,7 @@ impl Default for UpdateBuffer {
 }
 
 /// Most models that are remembered for updates from them: an update from an older one has a tenth of the weight.
-const MAX_STALENESS: usize = 100;
+const MAX_STALENESS: usize = wire::MAX_AGE as usize;
 
 /// Fewest participants of a secure round.
 pub(crate) const MIN_SECURE_COHORT: usize = federation::secagg::MIN_COHORT;

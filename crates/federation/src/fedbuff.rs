@@ -12,6 +12,7 @@
 //! Its age is looked up by the digest of the model that it started from, and not believed: [`Bases`] follows the rounds
 //! that open, on every node, so that a new leader knows as much as the one before.
 
+use machine::mistakes::{self, Mistake};
 use std::collections::VecDeque;
 use wire::Digest;
 
@@ -61,7 +62,7 @@ impl Bases {
             return;
         }
         self.models.push_back(model);
-        while self.models.len() > self.most {
+        while self.models.len() > self.most && !mistakes::on(Mistake::StaleUpdateAccepted) {
             self.models.pop_front();
         }
     }

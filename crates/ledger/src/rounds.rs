@@ -4,7 +4,7 @@ use crate::models::MAX_MODEL_REASON;
 use crate::privacy::{Declared, PrivacyCost, Told};
 use crate::state::{Outcome, State, refuse};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use wire::{Digest, NodeId, Round, UnixMillis};
+use wire::{Digest, MAX_AGE, NodeId, Round, UnixMillis};
 
 /// How many rounds that ended are remembered: what a page can draw, and how far back a model can be
 /// chosen.
@@ -65,6 +65,9 @@ pub enum RoundOutcome {
         loss: f64,
         /// What it tells of its participants, if it is private.
         privacy: Option<PrivacyCost>,
+        /// Where updates are taken as they come: by participant, how many models were made between the one that its
+        /// update started from and this round's.
+        ages: BTreeMap<NodeId, u32>,
     },
     /// None, and why.
     Abandoned(String),
@@ -164,6 +167,18 @@ impl Rounds {
     }
 }
 
+/// What an act says that closes a round.
+#[derive(Clone, Copy)]
+pub(crate) struct Closing<'a> {
+    pub(crate) round: Round,
+    pub(crate) model: Digest,
+    pub(crate) participants: &'a [NodeId],
+    /// `None`: updates of this round only.
+    pub(crate) ages: Option<&'a [u32]>,
+    pub(crate) examples: u64,
+    pub(crate) loss: f64,
+}
+
 /// Where an act stands.
 #[derive(Clone, Copy)]
 pub(crate) struct Leaf {
@@ -218,14 +233,15 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn round_closed(
-        &mut self,
-        leaf: Leaf,
-        round: Round,
-        model: Digest,
-        participants: &[NodeId],
-        (examples, loss): (u64, f64),
-    ) -> Outcome {
+    pub(crate) fn round_closed(&mut self, leaf: Leaf, closing: Closing<'_>) -> Outcome {
+        let Closing {
+            round,
+            model,
+            participants,
+            ages,
+            examples,
+            loss,
+        } = closing;
         let open = self.open_round(round)?;
         if participants.is_empty() {
             return refuse(format!(
@@ -249,6 +265,26 @@ impl State {
         if !loss.is_finite() {
             return refuse(format!("the loss of round {round} is not a number"));
         }
+        let ages = match ages {
+            None => BTreeMap::new(),
+            Some(ages) if ages.len() != participants.len() => {
+                return refuse(format!(
+                    "round {round} says the ages of {} updates and counts {}",
+                    ages.len(),
+                    participants.len()
+                ));
+            }
+            Some(ages) => participants
+                .iter()
+                .cloned()
+                .zip(ages.iter().copied())
+                .collect(),
+        };
+        if let Some((node, age)) = ages.iter().find(|(_, age)| **age > MAX_AGE) {
+            return refuse(format!(
+                "round {round} counts an update of {node} from {age} models ago; at most {MAX_AGE} are allowed"
+            ));
+        }
         let open = open.clone();
         let rounds = &mut self.rounds;
         let outcome = RoundOutcome::Closed {
@@ -257,6 +293,7 @@ impl State {
             examples,
             loss,
             privacy: open.charged.as_ref().map(|(_, cost)| *cost),
+            ages,
         };
         rounds.end(open, leaf, outcome);
         rounds.last_closed = round;

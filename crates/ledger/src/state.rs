@@ -1,7 +1,7 @@
 //! The fold.
 
 use crate::members::Applicant;
-use crate::rounds::Leaf;
+use crate::rounds::{Closing, Leaf};
 use crate::seen::Seen;
 use crate::{Declared, FeedPosition, Function, IngestTotal, Invited, Member, Removed, Rounds};
 use machine::mistakes::{self, Mistake};
@@ -218,7 +218,35 @@ impl State {
                 participants,
                 examples,
                 loss,
-            } => self.round_closed(leaf, *round, *model, participants, (*examples, *loss)),
+            } => self.round_closed(
+                leaf,
+                Closing {
+                    round: *round,
+                    model: *model,
+                    participants,
+                    ages: None,
+                    examples: *examples,
+                    loss: *loss,
+                },
+            ),
+            Act::BufferedRoundClosed {
+                round,
+                model,
+                participants,
+                ages,
+                examples,
+                loss,
+            } => self.round_closed(
+                leaf,
+                Closing {
+                    round: *round,
+                    model: *model,
+                    participants,
+                    ages: Some(ages),
+                    examples: *examples,
+                    loss: *loss,
+                },
+            ),
             Act::RoundAbandoned { round, reason } => self.round_abandoned(leaf, *round, reason),
             Act::GroupCommit {
                 epoch,

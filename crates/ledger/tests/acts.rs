@@ -412,6 +412,54 @@ fn learning_goes_on_from_the_model_rolled_back_to_and_from_no_other() {
 }
 
 #[test]
+fn a_buffered_round_says_how_old_each_update_is() {
+    let close = |round, of: &str, ages: &[u32]| Act::BufferedRoundClosed {
+        round: Round(round),
+        model: Digest([round as u8; 32]),
+        participants: nodes(of),
+        ages: ages.to_vec(),
+        examples: 10,
+        loss: 0.5,
+    };
+    let mut state = founded();
+    assert_eq!(
+        apply(&mut state, &record(900, open(1, "a b c"))),
+        Applied::Effective
+    );
+    let too_low = apply(&mut state, &record(901, close(1, "a b", &[0, 3])));
+    assert!(
+        matches!(too_low, Applied::Ignored { .. }),
+        "below its level"
+    );
+    state.level = Level::VARIATES_AND_TENANTS;
+    let state = run(
+        state,
+        vec![
+            (
+                close(1, "a b", &[0]),
+                Not("the ages of 1 updates and counts 2"),
+            ),
+            (close(1, "a b", &[0, 1, 2]), Not("the ages of 3 updates")),
+            (
+                close(1, "a b", &[0, 101]),
+                Not("from 101 models ago; at most 100"),
+            ),
+            // All else is as where they are not said.
+            (close(1, "a a", &[0, 1]), Not("twice")),
+            (close(1, "", &[]), Not("no participants")),
+            (close(1, "a c", &[0, 100]), Done),
+            (close(1, "a c", &[0, 100]), Not("no round is open")),
+        ],
+    );
+    let outcome = &state.rounds.history[0].outcome;
+    let RoundOutcome::Closed { ages, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(*ages, [("a".into(), 0), ("c".into(), 100)].into());
+    assert_eq!(state.rounds.model, Some(Digest([1; 32])));
+}
+
+#[test]
 fn a_lost_variate_is_of_a_round_that_there_was() {
     let lost = |round, reason: &str| Act::VariatesReset {
         round: Round(round),

@@ -83,6 +83,14 @@ fn act() -> impl Strategy<Value = Act> {
                 round: Round(n), participants, noise_milli, bound: 1.0, delta: 1e-5, epsilon
             }
         ),
+        2 => (0u64..6, 0u8..3, prop::collection::vec((node(), 0u32..102), 0..3)).prop_map(
+            |(n, model, updates)| {
+                let (participants, ages) = updates.into_iter().unzip();
+                Act::BufferedRoundClosed {
+                    round: Round(n), model: Digest([model; 32]), participants, ages, examples: 1, loss: 0.5
+                }
+            }
+        ),
         1 => (0u64..6).prop_map(|n| Act::VariatesReset { round: Round(n), reason: "lost".into() }),
         2 => (node(), prop::option::of(prop::sample::select(vec!["x", "y", ""])), 0.0..3.0).prop_map(
             |(node, tenant, epsilon)| Act::BudgetDeclared {

@@ -57,6 +57,18 @@ pub enum Mistake {
     /// `federation`: what a smaller update has left out is forgotten when its round has closed. Against it: it is in the
     /// next one.
     LeftOutForgotten,
+    /// `federation`: an update that moves a control variate is sent before the variate is on the disk. Against it: nobody
+    /// whose disk is whole has lost its variate.
+    VariateNotKept,
+    /// `federation`: the server's control variate moves by the mean of those in a round as if everybody were in it. Against
+    /// it: it is the mean of all members'.
+    VariateShareIgnored,
+    /// `federation`: models that rounds started from are remembered for ever. Against it: no update counts that is older
+    /// than allowed.
+    StaleUpdateAccepted,
+    /// `federation`: an update that is taken as it comes is offered again after it has counted, and taken. Against it: it
+    /// counts once.
+    UpdateCountedAgain,
 }
 
 /// Whether this mistake is being made.
@@ -87,7 +99,7 @@ mod chosen {
     }
 
     /// All of them.
-    pub const ALL: [Mistake; 16] = [
+    pub const ALL: [Mistake; 20] = [
         Mistake::DoubleVote,
         Mistake::LostFsync,
         Mistake::CommitBeforePersist,
@@ -104,6 +116,10 @@ mod chosen {
         Mistake::UnchargedUnmask,
         Mistake::TenantCountedSingly,
         Mistake::LeftOutForgotten,
+        Mistake::VariateNotKept,
+        Mistake::VariateShareIgnored,
+        Mistake::StaleUpdateAccepted,
+        Mistake::UpdateCountedAgain,
     ];
 
     impl Mistake {
@@ -126,6 +142,10 @@ mod chosen {
                 Self::UnchargedUnmask => "uncharged-unmask",
                 Self::TenantCountedSingly => "tenant-counted-singly",
                 Self::LeftOutForgotten => "left-out-forgotten",
+                Self::VariateNotKept => "variate-not-kept",
+                Self::VariateShareIgnored => "variate-share-ignored",
+                Self::StaleUpdateAccepted => "stale-update-accepted",
+                Self::UpdateCountedAgain => "update-counted-again",
             }
         }
 
@@ -167,6 +187,16 @@ mod chosen {
                 }
                 Self::LeftOutForgotten => {
                     "what a smaller update left out is forgotten when its round closes"
+                }
+                Self::VariateNotKept => {
+                    "an update leaves before the control variate that goes with it is on the disk"
+                }
+                Self::VariateShareIgnored => {
+                    "the server's control variate moves as if everybody were in the round"
+                }
+                Self::StaleUpdateAccepted => "an update counts, however old its model is",
+                Self::UpdateCountedAgain => {
+                    "an update that has counted is offered again, and counts again"
                 }
             }
         }

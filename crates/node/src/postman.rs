@@ -189,6 +189,7 @@ fn event(act: &Act) -> Option<Event> {
         | Act::RoleAssigned { .. }
         | Act::RoundOpened { .. }
         | Act::RoundClosed { .. }
+        | Act::BufferedRoundClosed { .. }
         | Act::RoundAbandoned { .. }
         | Act::GroupCommit { .. }
         | Act::Ingested { .. }

@@ -68,8 +68,8 @@ pub struct RoundSettings {
 }
 
 impl RoundSettings {
-    /// What the vectors of a round are that has just been opened.
-    fn carried(
+    /// What the vectors of a round are that has just been opened, by the ledger up to its leaf.
+    pub fn carried(
         &self,
         lineage: &mut Lineage,
         state: &ledger::State,
@@ -284,6 +284,7 @@ impl Tail {
                         by,
                         secure,
                         carried,
+                        ages: roll.state().level >= Level::VARIATES_AND_TENANTS,
                     })
                     .await?;
             }
@@ -317,6 +318,12 @@ impl Tail {
             // From a level on private rounds can be accounted for; and a budget may bear more or less.
             Act::LevelRaised { .. } | Act::BudgetDeclared { .. } => self.tell_spent(None).await?,
             Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            }
+            | Act::BufferedRoundClosed {
                 round,
                 model,
                 participants,

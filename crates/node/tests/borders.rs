@@ -60,6 +60,7 @@ fn opened(me: &NodeId, round: Round, model: wire::Digest) -> (ParticipantInput, 
             by: me.clone(),
             secure: None,
             carried: Default::default(),
+            ages: true,
         },
     )
 }

@@ -91,6 +91,23 @@ impl Events {
                     "examples": examples, "loss": loss, "leaf": leaf,
                 }),
             ),
+            Act::BufferedRoundClosed {
+                round,
+                model,
+                participants,
+                ages,
+                examples,
+                loss,
+            } => (
+                Stream::Rounds,
+                "glasshouse.round.closed.v1",
+                "rounds".to_owned(),
+                record.time,
+                json!({
+                    "round": round.0, "model": model.to_string(), "participants": names(participants),
+                    "ages": ages, "examples": examples, "loss": loss, "leaf": leaf,
+                }),
+            ),
             Act::RoundAbandoned { round, reason } => (
                 Stream::Rounds,
                 "glasshouse.round.abandoned.v1",
@@ -283,6 +300,18 @@ mod tests {
         assert_eq!(stream, Stream::Rounds);
         assert_eq!(json["time"], "2026-03-01T12:00:00.042Z");
         assert_eq!(json["data"]["participants"], json!(["a", "b"]));
+        assert_eq!(json["data"]["ages"], Value::Null);
+        let buffered = Act::BufferedRoundClosed {
+            round: Round(3),
+            model: Digest([1; 32]),
+            participants: vec!["a".into(), "b".into()],
+            ages: vec![0, 2],
+            examples: 90,
+            loss: 0.5,
+        };
+        let (_, _, later) = told(buffered);
+        assert_eq!(later["type"], json["type"]);
+        assert_eq!(later["data"]["ages"], json!([0, 2]));
         let opened = Act::RoundOpened {
             round: Round(3),
             model: Digest([1; 32]),

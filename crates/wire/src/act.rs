@@ -6,6 +6,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// An update may start from a model so many models ago, at most: `learning.buffer.max_staleness` allows no more.
+pub const MAX_AGE: u32 = 100;
+
 /// One leaf: an act with its circumstances. Its encoding by [`crate::encode`] is the leaf's bytes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -248,6 +251,23 @@ pub enum Act {
         /// δ that it goes with.
         delta: f64,
     },
+    /// A round of updates that are taken as they come ended with a new model. What
+    /// [`RoundClosed`](Self::RoundClosed) says, and how old the updates are.
+    BufferedRoundClosed {
+        /// Its number.
+        round: Round,
+        /// The model it made.
+        model: Digest,
+        /// Whose updates are in it.
+        participants: Vec<NodeId>,
+        /// For each of them, how many models were made between the one that its update started from and the one that
+        /// this round did: τ, at most [`MAX_AGE`].
+        ages: Vec<u32>,
+        /// Training examples behind it.
+        examples: u64,
+        /// Mean training loss, weighted by examples, of the models that the updates started from.
+        loss: f64,
+    },
 }
 
 impl Act {
@@ -256,6 +276,7 @@ impl Act {
         match self {
             Self::RoundOpened { round, .. }
             | Self::RoundClosed { round, .. }
+            | Self::BufferedRoundClosed { round, .. }
             | Self::RoundAbandoned { round, .. }
             | Self::PrivacySpent { round, .. }
             | Self::VariatesReset { round, .. } => Some(*round),
@@ -292,6 +313,7 @@ impl Act {
             | Self::RoleAssigned { .. }
             | Self::RoundOpened { .. }
             | Self::RoundClosed { .. }
+            | Self::BufferedRoundClosed { .. }
             | Self::RoundAbandoned { .. }
             | Self::Ingested { .. }
             | Self::AlertRaised(_)

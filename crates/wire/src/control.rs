@@ -204,6 +204,10 @@ pub struct ModelEntry {
     /// What it tells of its participants, if the round was private.
     #[serde(default)]
     pub privacy: Option<PrivacyEntry>,
+    /// Where updates are taken as they come: by participant, how many models were made between the one that its update
+    /// started from and this one; empty elsewhere.
+    #[serde(default)]
+    pub ages: BTreeMap<NodeId, u32>,
 }
 
 /// What a private round tells of its participants.

@@ -33,7 +33,8 @@ impl Level {
     /// updates only ([`SecureMessage`](crate::SecureMessage)), and what a private round tells of its participants.
     pub const LEARNING: Self = Self(5);
     /// Models with a control variate behind their weights (SCAFFOLD), and what a member says that has lost its own;
-    /// budgets of privacy on the ledger, and whose data a node has: several nodes may be one tenant's.
+    /// budgets of privacy on the ledger, and whose data a node has: several nodes may be one tenant's; how old the
+    /// updates of a buffered round are.
     pub const VARIATES_AND_TENANTS: Self = Self(6);
     /// What this build speaks.
     pub const NEWEST: Self = Self::VARIATES_AND_TENANTS;
@@ -77,7 +78,9 @@ impl Act {
             | Self::ModelUnpinned { .. }
             | Self::ModelRolledBack { .. }
             | Self::PrivacySpent { .. } => Level::LEARNING,
-            Self::VariatesReset { .. } | Self::BudgetDeclared { .. } => Level::VARIATES_AND_TENANTS,
+            Self::VariatesReset { .. }
+            | Self::BudgetDeclared { .. }
+            | Self::BufferedRoundClosed { .. } => Level::VARIATES_AND_TENANTS,
         }
     }
 }

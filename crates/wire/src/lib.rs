@@ -20,7 +20,8 @@ pub mod status;
 pub mod xcdr;
 
 pub use act::{
-    Act, Alert, AlertKind, FeedAdvance, FeedShare, GroupCommitKind, Record, Role, Severity, Source,
+    Act, Alert, AlertKind, FeedAdvance, FeedShare, GroupCommitKind, MAX_AGE, Record, Role,
+    Severity, Source,
 };
 pub use codec::{DecodeError, decode, encode};
 pub use frame::{Call, Frame, Reply};

@@ -12,6 +12,10 @@ pub(super) enum Kind {
     Private,
     /// With smaller updates, whose rest comes later.
     Compressed,
+    /// With control variates.
+    Scaffold,
+    /// With updates as they come.
+    Buffered,
 }
 
 #[derive(Subcommand)]
@@ -49,6 +53,8 @@ fn scenario(nodes: u8, rounds: Kind) -> Scenario {
             Kind::Mixed => Rounds::Mixed,
             Kind::Private => Rounds::Private,
             Kind::Compressed => Rounds::Compressed,
+            Kind::Scaffold => Rounds::Scaffold,
+            Kind::Buffered => Rounds::Buffered,
         },
         ..Scenario::default()
     }

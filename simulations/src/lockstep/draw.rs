@@ -43,6 +43,14 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "rounds of smaller updates, what they leave out comes later, nodes crash and are cut off",
     ),
     (
+        "scaffold",
+        "rounds with control variates, a member is evicted, a disk is lost, learning is rolled back, nodes crash and are cut off",
+    ),
+    (
+        "buffered",
+        "rounds that take updates as they come, one node is slow, learning is rolled back, nodes crash and are cut off",
+    ),
+    (
         "edges",
         "mail, Kafka and data space: the broker dies and returns, nodes crash and are cut off",
     ),
@@ -109,6 +117,8 @@ pub(super) fn cast(scenario: &str) -> Option<Cast> {
                     "secure" => Rounds::Secure,
                     "private" => Rounds::Private,
                     "compressed" => Rounds::Compressed,
+                    "scaffold" => Rounds::Scaffold,
+                    "buffered" => Rounds::Buffered,
                     _ => Rounds::Plain,
                 },
             },
@@ -160,6 +170,10 @@ fn kinds(scenario: &str) -> &'static [Kind] {
         "splits" => &[Split, Split, Slow, Disconnect],
         "disks" => &[Crash, Crash, DiskFull, DiskSlow, Damage],
         "secure" | "private" | "compressed" => &[Crash, Kill, Kill, Pause, Split, Disconnect],
+        "scaffold" => &[
+            Crash, Kill, Kill, Pause, Split, Disconnect, Damage, Evict, Choose,
+        ],
+        "buffered" => &[Crash, Kill, Kill, Pause, Split, Slow, Disconnect, Choose],
         "clocks" => &[Clock, Clock, Kill],
         "liars" => &[Poison, Poison, Crash, Kill, Split],
         "members" => &[Evict, Choose, Damage, Crash, Kill, Split],

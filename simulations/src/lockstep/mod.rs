@@ -12,7 +12,8 @@
 //! | [`controller`] | time, network, faults, starts and ends of processes |
 //! | [`guest`] | what stands in for the operating system inside a process |
 //! | [`programs`] | what processes run |
-//! | [`protocol`] | what the two say to each other |
+//! | [`protocol`], [`seen`] | what the two say to each other |
+//! | [`learning`] | what is drawn of how a run's rounds go |
 //! | [`invariants`] | what must hold |
 //! | [`draw`] | a plan from a seed |
 //! | [`prove`] | plans that bring known mistakes out |
@@ -21,9 +22,11 @@ pub mod controller;
 pub mod draw;
 pub mod guest;
 pub mod invariants;
+pub mod learning;
 pub mod programs;
 pub mod protocol;
 pub mod prove;
+pub mod seen;
 
 pub use controller::{Lockstep, RunError, Stocks};
 pub use draw::SCENARIOS;

@@ -7,10 +7,11 @@
 
 use super::draw::CALM_MS;
 use super::invariants::{
-    ACCOUNTS_AGREE, ACKNOWLEDGED_STAYS, BOUNDED, EFFECT_ONCE, EVICTED_READS_NOTHING, HISTORY_FIXED,
-    HOLDERS_ARE_MEMBERS, IN_ORDER_ONCE, KEYS_EXPIRE, LEFT_OUT_ONCE, MAIL_KEPT, NO_GAP,
-    OFFSETS_BEHIND, ONE_LEADER, ONE_SHARE, PAID_FIRST, PROVABLE, REPLAYS_COUNTED, ROUNDS_GO_ON,
-    Rule, SUM_OF_UPDATES,
+    ACCOUNTS_AGREE, ACKNOWLEDGED_STAYS, BOUNDED, COUNTED_BY_AGE, EFFECT_ONCE,
+    EVICTED_READS_NOTHING, HISTORY_FIXED, HOLDERS_ARE_MEMBERS, IN_ORDER_ONCE, KEYS_EXPIRE,
+    LEFT_OUT_ONCE, LOST_WITH_DISK, MAIL_KEPT, MEAN_VARIATE, NO_GAP, OFFSETS_BEHIND, ONE_LEADER,
+    ONE_SHARE, OWN_VARIATE, PAID_FIRST, PROVABLE, REPLAYS_COUNTED, ROUNDS_GO_ON, Rule,
+    SUM_OF_UPDATES,
 };
 use crate::machines::rng::Dice;
 use crate::plan::{CrashPoint, Fault, Plan, What};
@@ -193,6 +194,50 @@ pub fn stage(mistake: Mistake) -> Stage {
                 draw.add(at_ms, What::Kill { node, down_ms });
             },
         },
+        Mistake::VariateNotKept => Stage {
+            scenario: "scaffold",
+            nodes: 3,
+            rules: &[OWN_VARIATE, LOST_WITH_DISK],
+            budget: 2,
+            reason: "every update shows it, and so does every node that starts again",
+            faults: |draw| {
+                let (at_ms, node, down_ms) =
+                    (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
+        Mistake::VariateShareIgnored => Stage {
+            scenario: "scaffold",
+            nodes: 3,
+            rules: &[MEAN_VARIATE],
+            budget: 5,
+            reason: "a round must close while a node is away, and its model be there at the end",
+            faults: |draw| {
+                let (at_ms, node) = (LEARNING_MS + LATE_MS + draw.below(LATE_MS), draw.node());
+                let down_ms = 2 * LATE_MS;
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
+        Mistake::StaleUpdateAccepted => Stage {
+            scenario: "buffered",
+            nodes: 3,
+            rules: &[COUNTED_BY_AGE],
+            budget: 10,
+            reason: "the slow node's training must outlast the models that it may be behind, as dice have it",
+            faults: |_| {},
+        },
+        Mistake::UpdateCountedAgain => Stage {
+            scenario: "buffered",
+            nodes: 3,
+            rules: &[COUNTED_BY_AGE],
+            budget: 2,
+            reason: "every second round shows it",
+            faults: |draw| {
+                let (at_ms, node, down_ms) =
+                    (LEARNING_MS + draw.below(LATE_MS), draw.node(), draw.down());
+                draw.add(at_ms, What::Kill { node, down_ms });
+            },
+        },
         Mistake::ReplayAccepted => Stage {
             scenario: "space",
             nodes: 3,
@@ -363,6 +408,10 @@ mod tests {
             Mistake::UnchargedUnmask,
             Mistake::TenantCountedSingly,
             Mistake::LeftOutForgotten,
+            Mistake::VariateNotKept,
+            Mistake::VariateShareIgnored,
+            Mistake::StaleUpdateAccepted,
+            Mistake::UpdateCountedAgain,
         ] {
             let stage = stage(mistake);
             for seed in 1..=stage.budget {

@@ -64,6 +64,10 @@ rules! {
     PAID_FIRST "FEDERATION-9" "a private round closes, and shares of it are revealed, only when the ledger has its cost";
     WITHIN_BUDGET "FEDERATION-10" "no charge takes the account of a node or tenant over its ε";
     LEFT_OUT_ONCE "FEDERATION-11" "what a smaller update leaves out is in the next one that counts, once, while its node lives";
+    MEAN_VARIATE "FEDERATION-12" "in rounds of SCAFFOLD the server's variate is the mean of those that the members keep";
+    OWN_VARIATE "FEDERATION-14" "a participant goes on from the variate that its last round that counted left, be it restarted or not, and answers a round once";
+    LOST_WITH_DISK "FEDERATION-15" "nobody takes its variate for lost that has its disk";
+    COUNTS_BY_AGE "FEDERATION-13" "an update that is taken as it comes counts once at most, by the age on the ledger, and none is older than allowed";
     OPENED_ONCE "SEAL-1" "a payload opens at most once at a node in one life, and as it was sealed";
     REPLICAS_AGREE "LEDGER-1" "replicas that folded the same leaves have the same tree, state and accounts of tenants";
     CAUGHT_UP "LIVE-1" "after the faults every replica reaches the end of the log";

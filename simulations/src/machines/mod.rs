@@ -11,6 +11,8 @@
 //! frames are lost, doubled and overtaken; the safety invariants must hold at every step. Then the
 //! faults stop, and the liveness invariants say what must be reached. [`invariants`] lists both.
 
+mod buffered;
+mod decided;
 pub mod invariants;
 mod network;
 mod node;
@@ -19,7 +21,9 @@ mod replication;
 mod report;
 pub(crate) mod rng;
 mod rounds;
+mod settings;
 mod trace;
+mod variates;
 mod verdict;
 mod world;
 

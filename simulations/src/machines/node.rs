@@ -2,9 +2,11 @@
 
 use super::network::Event;
 use super::rng::Dice;
-use super::rounds::{LeftOut, Rounds};
+use super::rounds::LeftOut;
+use super::settings::Settings;
 use custody::{Custodian, EpochSecrets, Grace, Keyring, Parking, Roster, Sealer};
 use ed25519_dalek::SigningKey;
+use federation::scaffold::Lineage;
 use federation::{Aggregator, Config, Participant};
 use ledger::State;
 use machine::{Instant, Machine};
@@ -40,12 +42,21 @@ pub(crate) struct Node {
     pub(crate) parking: Parking<(usize, Arc<Vec<u8>>)>,
     /// Payloads opened in this life, by digest of the sealed bytes.
     pub(crate) opened: BTreeSet<Digest>,
-    pub(crate) training: BTreeMap<Round, Arc<Vec<f32>>>,
+    pub(super) training: BTreeMap<Round, Training>,
     pub(crate) trained: BTreeSet<Round>,
     /// What its smaller updates have left out.
     pub(super) left_out: LeftOut,
+    /// Where the variates stand, by its replica.
+    pub(super) lineage: Lineage,
     /// The moment for which a tick is scheduled.
     pub(crate) tick_at: Option<Instant>,
+}
+
+/// A training under way.
+pub(super) struct Training {
+    pub(super) model: Digest,
+    pub(super) parameters: Arc<Vec<f32>>,
+    pub(super) correction: Option<Arc<Vec<f32>>>,
 }
 
 pub(crate) fn name(node: usize) -> NodeId {
@@ -76,31 +87,27 @@ pub(crate) fn examples(node: usize) -> u64 {
 
 impl Node {
     /// A process with nothing but its identity.
-    pub(crate) fn born(
-        n: usize,
-        (nodes, rounds): (usize, Rounds),
-        life: u64,
-        dice: &mut Dice,
-    ) -> Self {
+    pub(crate) fn born(n: usize, settings: &Settings, life: u64, dice: &mut Dice) -> Self {
         let mut config = Config {
             deadline: Duration::from_secs(4),
             ..Config::default()
         };
-        rounds.configure(&mut config);
+        settings.configure(&mut config);
+        let participant = Participant::new(name(n)).with_identity(
+            Arc::new(identity(n)),
+            dice.bytes(),
+            Config::default().max_norm,
+        );
         Self {
             up: true,
             life,
             leads: false,
             aggregator: Aggregator::new(name(n), config),
-            participant: Participant::new(name(n)).with_identity(
-                Arc::new(identity(n)),
-                dice.bytes(),
-                Config::default().max_norm,
-            ),
+            participant: settings.participate(participant),
             custodian: Custodian::new(
                 name(n),
                 identity(n),
-                Roster::new(roster(nodes)),
+                Roster::new(roster(settings.nodes)),
                 dice.bytes(),
             ),
             replica: State::new(),
@@ -116,6 +123,7 @@ impl Node {
             training: BTreeMap::new(),
             trained: BTreeSet::new(),
             left_out: LeftOut::default(),
+            lineage: Lineage::default(),
             tick_at: None,
         }
     }

@@ -3,7 +3,7 @@
 use super::Violation;
 use super::invariants as rule;
 use super::network::Event;
-use super::node::{Node, name, number};
+use super::node::{Node, Training, name, number};
 use super::world::World;
 use custody::{OpenError, Place};
 use federation::{ParticipantInput, ParticipantOutput};
@@ -86,6 +86,7 @@ impl World {
                     parameters,
                 } => {
                     self.nodes[n].models.insert(digest, Arc::clone(&parameters));
+                    self.vectors.insert(digest, Arc::clone(&parameters));
                     self.spread_model(n, round, digest, &parameters);
                 }
                 Output::PublishModel {
@@ -109,12 +110,24 @@ impl World {
         for output in out {
             match output {
                 ParticipantOutput::StartTraining {
-                    round, parameters, ..
+                    round,
+                    model,
+                    parameters,
+                    correction,
                 } => {
+                    if let Some(correction) = &correction {
+                        self.corrects(n, round, correction)?;
+                    }
                     let fresh = self.nodes[n].trained.insert(round);
                     rule::TRAINED_ONCE.check(fresh, n, || format!("round {round}"))?;
-                    self.nodes[n].training.insert(round, parameters);
-                    let when = self.dice.after(self.now, 30, 400);
+                    let training = Training {
+                        model,
+                        parameters,
+                        correction,
+                    };
+                    self.nodes[n].training.insert(round, training);
+                    let (least, most) = self.settings.training_ms(n);
+                    let when = self.dice.after(self.now, least, most);
                     let life = self.nodes[n].life;
                     self.queue.at(
                         when,
@@ -128,8 +141,10 @@ impl World {
                 ParticipantOutput::CancelTraining { round } => {
                     self.nodes[n].training.remove(&round);
                 }
-                // Neither smaller updates nor variates here.
-                ParticipantOutput::Keep(_) => {}
+                ParticipantOutput::Keep(remembered) => self.keeps(n, remembered)?,
+                ParticipantOutput::Propose(act @ Act::VariatesReset { .. }) => {
+                    self.loses(n, act)?;
+                }
                 ParticipantOutput::Propose(act) => {
                     rule::HONEST.check(false, n, || format!("{act:?}"))?
                 }

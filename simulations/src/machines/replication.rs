@@ -10,7 +10,7 @@ use federation::ParticipantInput;
 use federation::secagg::{MIN_COHORT, Member, SecureRound, Terms};
 use ledger::{Applied, State, invariants::Step};
 use std::sync::Arc;
-use wire::{Act, Digest, NodeId, Record};
+use wire::{Act, Digest, Level, NodeId, Record};
 
 impl World {
     /// The leader takes a proposal if it still is one with a majority.
@@ -190,9 +190,13 @@ impl World {
                 node.replica.rounds.last,
                 node.replica.rounds.tenants.clone(),
             );
+            let first = !self.roots.contains_key(&node.replica.size);
             let agreed = self.roots.entry(node.replica.size);
             let agreed = agreed.or_insert_with(|| here.clone()).clone();
             rule::REPLICAS_AGREE.check(agreed == here, n, || format!("at {} leaves", index + 1))?;
+            if first && applied == Applied::Effective {
+                self.decided(n, &record.act)?;
+            }
             self.applied(n, &record, &applied, &before)?;
         }
         if !self.nodes[n].caught_up {
@@ -212,9 +216,9 @@ impl World {
     ) -> Option<Arc<SecureRound>> {
         let even = record.act.round().is_some_and(|round| round.0 % 2 == 0);
         let secure = match self.scenario.rounds {
-            Rounds::Mixed => even,
+            Rounds::Mixed | Rounds::Scaffold => even,
             Rounds::Private => true,
-            Rounds::Compressed => false,
+            Rounds::Compressed | Rounds::Buffered => false,
         };
         if !secure || cohort.len() < MIN_COHORT {
             return None;
@@ -231,7 +235,7 @@ impl World {
             missed: !self.nodes[n].caught_up,
             terms: match self.scenario.rounds {
                 Rounds::Private => private_terms()?,
-                Rounds::Mixed | Rounds::Compressed => Terms {
+                Rounds::Mixed | Rounds::Compressed | Rounds::Scaffold | Rounds::Buffered => Terms {
                     // Every other one of those in groups, where there are enough.
                     groups: match record.act.round() {
                         Some(round) if round.0 % 4 == 0 => cohort.len() / MIN_COHORT,
@@ -268,16 +272,18 @@ impl World {
                 Applied::Effective,
             ) => {
                 let secure = self.secure_round(n, record, &cohort);
+                let carried = self.nodes[n].carries(self.scenario.rounds, round, model);
                 let opened = ParticipantInput::Opened {
                     round,
                     model,
                     cohort: cohort.clone(),
                     secure: secure.clone(),
                     codec: self.scenario.rounds.codec(),
-                    carried: Default::default(),
+                    carried,
                 };
                 self.feed_participant(n, opened)?;
                 let by = record.proposer.clone();
+                let ages = self.nodes[n].replica.level >= Level::VARIATES_AND_TENANTS;
                 self.feed_aggregator(
                     n,
                     federation::Input::Opened {
@@ -286,12 +292,20 @@ impl World {
                         cohort,
                         by,
                         secure,
-                        carried: Default::default(),
+                        carried,
+                        ages,
                     },
                 )
             }
             (
                 Act::RoundClosed {
+                    round,
+                    model,
+                    participants,
+                    examples: sum,
+                    ..
+                }
+                | Act::BufferedRoundClosed {
                     round,
                     model,
                     participants,
@@ -303,16 +317,27 @@ impl World {
                 let first = *self.models.entry(round).or_insert(model);
                 rule::ONE_MODEL.check(first == model, n, || format!("round {round}"))?;
                 self.closes_paid(n, before, record)?;
+                let asked = before
+                    .rounds
+                    .open
+                    .as_ref()
+                    .map_or(0, |open| open.cohort.len());
+                let masked = round.0 % 2 == 0 && asked >= MIN_COHORT;
                 let each = |node: &NodeId| match self.scenario.rounds {
                     // Neither examples nor losses are told.
                     Rounds::Private => 1,
-                    Rounds::Mixed | Rounds::Compressed => examples(number(node)),
+                    // Each counts once in a sum that is weighted by examples.
+                    Rounds::Scaffold if masked && self.has_variates(round) => 1,
+                    Rounds::Mixed | Rounds::Compressed | Rounds::Scaffold | Rounds::Buffered => {
+                        examples(number(node))
+                    }
                 };
                 let expected: u64 = participants.iter().map(each).sum();
                 rule::COUNTED_ONCE.check(sum == expected, n, || {
                     format!("round {round}: {sum} examples of {participants:?}")
                 })?;
                 let counted = participants.contains(&name(n));
+                self.nodes[n].lineage.closed(round, model, counted);
                 self.nodes[n].ended(round, counted);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 let closed = federation::Input::Closed {
@@ -325,6 +350,7 @@ impl World {
             }
             (Act::RoundAbandoned { round, .. }, Applied::Effective) => {
                 let counted = false;
+                self.nodes[n].lineage.abandoned(round);
                 self.nodes[n].ended(round, counted);
                 self.feed_participant(n, ParticipantInput::Ended { round, counted })?;
                 self.feed_aggregator(n, federation::Input::Abandoned { round })
@@ -341,6 +367,10 @@ impl World {
             ) => self.charged(n, round, &participants, (noise_milli, bound)),
             (Act::LevelRaised { .. } | Act::BudgetDeclared { .. }, Applied::Effective) => {
                 self.tell_accounts(n, None)
+            }
+            (Act::VariatesReset { .. }, Applied::Effective) => {
+                self.nodes[n].lineage.disturbed();
+                Ok(())
             }
             (Act::ModelRolledBack { model, .. }, Applied::Effective) => {
                 self.feed_participant(n, ParticipantInput::RolledBack)?;
@@ -401,6 +431,7 @@ impl World {
             ),
             Act::RoundOpened { round, .. }
             | Act::RoundClosed { round, .. }
+            | Act::BufferedRoundClosed { round, .. }
             | Act::RoundAbandoned { round, .. }
             | Act::PrivacySpent { round, .. } => self.feed_aggregator(
                 n,

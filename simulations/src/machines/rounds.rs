@@ -20,6 +20,10 @@ pub enum Rounds {
     Private,
     /// In clear, smaller than they are.
     Compressed,
+    /// With control variates, in clear and secure ones by turns. Nodes that start again may have lost their disk.
+    Scaffold,
+    /// In clear, as they come: the last node is slow.
+    Buffered,
 }
 
 /// z in thousandths.
@@ -51,7 +55,7 @@ impl Rounds {
     /// How rounds of this kind are run.
     pub(super) fn configure(self, config: &mut Config) {
         match self {
-            Self::Mixed | Self::Compressed => {}
+            Self::Mixed | Self::Compressed | Self::Scaffold | Self::Buffered => {}
             Self::Private => {
                 config.min_cohort = COHORT;
                 config.privacy = Some(privacy());
@@ -61,7 +65,7 @@ impl Rounds {
 
     pub(super) fn codec(self) -> Option<Codec> {
         match self {
-            Self::Mixed | Self::Private => None,
+            Self::Mixed | Self::Private | Self::Scaffold | Self::Buffered => None,
             Self::Compressed => Some(CODEC),
         }
     }
@@ -69,7 +73,7 @@ impl Rounds {
     /// What a node says of its data.
     fn declares(self, n: usize, nodes: usize) -> Option<(Option<String>, f64)> {
         match self {
-            Self::Mixed | Self::Compressed => None,
+            Self::Mixed | Self::Compressed | Self::Scaffold | Self::Buffered => None,
             Self::Private if nodes >= TENANTED && n < 2 => {
                 let told = [(NOISE_MILLI, TENANTS_ROUNDS)].into();
                 Some((Some("hospital".to_owned()), epsilon(&told, DELTA)))
@@ -108,8 +112,9 @@ pub(super) fn private_terms() -> Option<Terms> {
 impl World {
     /// The leader raises the level step by step, and every node says what may be told of its data.
     pub(super) fn declare(&mut self, leader: usize) {
-        if self.scenario.rounds != Rounds::Private {
-            return;
+        match self.scenario.rounds {
+            Rounds::Mixed | Rounds::Compressed => return,
+            Rounds::Private | Rounds::Scaffold | Rounds::Buffered => {}
         }
         let level = self.nodes[leader].replica.level;
         if level < Level::NEWEST {

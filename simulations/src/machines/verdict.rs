@@ -43,7 +43,9 @@ impl World {
         for (index, record) in self.log.iter().enumerate() {
             let applied = state.apply(index as u64, record);
             match (&applied, &record.act) {
-                (Applied::Effective, Act::RoundClosed { .. }) => owed += 1,
+                (Applied::Effective, Act::RoundClosed { .. } | Act::BufferedRoundClosed { .. }) => {
+                    owed += 1
+                }
                 (
                     Applied::Effective,
                     Act::GroupCommit {

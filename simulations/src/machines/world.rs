@@ -1,12 +1,15 @@
 //! The course of a run: events, faults, the replicated log, and the end.
 
 use super::Report;
+use super::buffered::Late;
 use super::invariants::Violation;
 use super::network::{Cuts, Event, Queue};
-use super::node::{Node, examples, name};
+use super::node::{Node, Training, examples, name};
 use super::rng::Dice;
 use super::rounds::Rounds;
+use super::settings::Settings;
 use super::trace::Trace;
+use super::variates::{Variates, WEIGHTS};
 use custody::EpochSecrets;
 use federation::{ParticipantInput, model_digest};
 use ledger::State;
@@ -56,6 +59,7 @@ pub(crate) struct Counts {
 
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
+    pub(super) settings: Settings,
     pub(crate) now: Instant,
     pub(crate) dice: Dice,
     pub(crate) queue: Queue,
@@ -70,6 +74,10 @@ pub(crate) struct World {
     lives: u64,
     /// The model each closed round was closed with.
     pub(crate) models: BTreeMap<Round, Digest>,
+    /// All models that there ever were.
+    pub(super) vectors: BTreeMap<Digest, Arc<Vec<f32>>>,
+    pub(super) variates: Variates,
+    pub(super) late: Late,
     pub(crate) secrets: BTreeMap<KeyEpoch, EpochSecrets>,
     /// Payloads by the digest of their sealed bytes.
     pub(crate) sealed: BTreeMap<Digest, Vec<u8>>,
@@ -108,13 +116,15 @@ impl World {
     fn new(seed: u64, scenario: Scenario) -> Self {
         let mut dice = Dice::new(seed);
         let nodes = scenario.nodes.clamp(1, 9);
+        let settings = Settings::draw(seed, scenario, nodes);
         Self {
             scenario,
+            settings,
             now: Instant::ZERO,
             queue: Queue::default(),
             cuts: Cuts::default(),
             nodes: (0..nodes)
-                .map(|n| Node::born(n, (nodes, scenario.rounds), n as u64 + 1, &mut dice))
+                .map(|n| Node::born(n, &settings, n as u64 + 1, &mut dice))
                 .collect(),
             dice,
             counts: Counts::default(),
@@ -124,6 +134,9 @@ impl World {
             leader: None,
             lives: nodes as u64,
             models: BTreeMap::new(),
+            vectors: BTreeMap::new(),
+            variates: Variates::default(),
+            late: Late::default(),
             secrets: BTreeMap::new(),
             sealed: BTreeMap::new(),
             calm_since_round: 0,
@@ -316,15 +329,16 @@ impl World {
 
     fn restart(&mut self, n: usize) -> Checked {
         self.lives += 1;
-        let kind = (self.nodes.len(), self.scenario.rounds);
-        self.nodes[n] = Node::born(n, kind, self.lives, &mut self.dice);
+        self.nodes[n] = Node::born(n, &self.settings, self.lives, &mut self.dice);
         self.log(&format!("n{n} starts as life {}", self.lives));
+        self.remember(n);
         self.start(n)
     }
 
     fn start(&mut self, n: usize) -> Checked {
-        let initial = Arc::new(vec![0.0_f32; 8]);
+        let initial = Arc::new(vec![0.0_f32; WEIGHTS]);
         let digest = model_digest(&initial);
+        self.vectors.insert(digest, Arc::clone(&initial));
         self.nodes[n].models.insert(digest, Arc::clone(&initial));
         self.feed_aggregator(
             n,
@@ -377,18 +391,34 @@ impl World {
         }
     }
 
-    /// The toy learner: a third of the way to the node's own goal.
+    /// The toy learner: a third of the way to the node's own goal, or some steps of corrected gradient descent.
     fn trained(&mut self, n: usize, round: Round) -> Checked {
-        let Some(parameters) = self.nodes[n].training.remove(&round) else {
+        let Some(training) = self.nodes[n].training.remove(&round) else {
             return Ok(());
         };
+        let Training {
+            model,
+            parameters,
+            correction,
+        } = training;
         if self.faulty() && self.dice.percent(5) {
             let reason = "out of memory".to_owned();
             return self.feed_participant(n, ParticipantInput::TrainingFailed { round, reason });
         }
         let goal = n as f32;
-        let delta: Vec<f32> = parameters.iter().map(|p| (goal - p) / 3.0).collect();
+        let (delta, taken) = match &correction {
+            None => {
+                let thirds = parameters.iter().map(|p| (goal - p) / 3.0);
+                (thirds.collect::<Vec<f32>>(), None)
+            }
+            Some(correction) => {
+                let (delta, taken) = self.descend(goal, &parameters, correction);
+                self.descended(n, round, &delta);
+                (delta, Some(taken))
+            }
+        };
         self.nodes[n].made(round, &delta);
+        self.outstanding(n, (round, model), &delta);
         let loss = parameters.iter().map(|p| f64::from(goal - p).powi(2)).sum();
         self.feed_participant(
             n,
@@ -397,7 +427,7 @@ impl World {
                 delta,
                 examples: examples(n),
                 loss,
-                taken: None,
+                taken,
             },
         )
     }

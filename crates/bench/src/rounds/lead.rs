@@ -137,6 +137,7 @@ impl Ledger {
             by: aggregator(),
             secure: secure(round, algorithm, self.cohort),
             carried: Default::default(),
+            ages: true,
         };
         self.aggregator.send(opened).await?;
         let closing = loop {

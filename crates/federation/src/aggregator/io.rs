@@ -135,8 +135,10 @@ pub enum Input {
         secure: Option<Arc<SecureRound>>,
         /// What its vectors are.
         carried: Carried,
+        /// Whether the ledger has a place for the ages of updates that are taken as they come.
+        ages: bool,
     },
-    /// `Act::RoundClosed` took effect.
+    /// `Act::RoundClosed` or `Act::BufferedRoundClosed` took effect.
     Closed {
         /// The round.
         round: Round,

@@ -175,7 +175,7 @@ impl Aggregator {
         (round, model): (Round, Digest),
         cohort: Vec<NodeId>,
         by: &NodeId,
-        (secure, carried): (Option<Arc<SecureRound>>, Carried),
+        (secure, carried, ages): (Option<Arc<SecureRound>>, Carried, bool),
         out: &mut Vec<Output>,
     ) {
         self.open = Some(round);
@@ -221,6 +221,7 @@ impl Aggregator {
                     cohort: cohort.into_iter().collect(),
                     updates: Default::default(),
                     ages: Default::default(),
+                    tells_ages: ages && self.buffered.is_some(),
                     declined: Default::default(),
                     secure,
                     ends: now + self.config.deadline,
@@ -228,6 +229,10 @@ impl Aggregator {
                 };
                 send_train(&open, open.cohort.iter(), out);
                 self.phase = Phase::Collecting(Box::new(open));
+                let early = self.buffered.as_mut().map(Buffered::take_early);
+                for update in early.unwrap_or_default().into_values() {
+                    self.update(update, out);
+                }
             }
             // Somebody else's round, or one whose model is gone: `begin` ends it if we lead.
             None => {
@@ -335,6 +340,8 @@ impl Machine for Aggregator {
             }
             Input::NotLeading => {
                 self.leading = false;
+                // Whose they are offers them to the next leader.
+                self.buffered.as_mut().map(Buffered::take_early);
                 self.phase = Phase::Waiting {
                     until: now,
                     asked: 0,
@@ -368,8 +375,10 @@ impl Machine for Aggregator {
                 by,
                 secure,
                 carried,
+                ages,
             } => {
-                self.opened(now, (round, model), cohort, &by, (secure, carried), out);
+                let way = (secure, carried, ages);
+                self.opened(now, (round, model), cohort, &by, way, out);
             }
             Input::Closed {
                 round,

@@ -33,6 +33,8 @@ pub(super) struct OpenRound {
     pub(super) updates: BTreeMap<NodeId, Update>,
     /// How old the models are that they started from, where that may differ.
     pub(super) ages: BTreeMap<NodeId, usize>,
+    /// Whether the ledger is told of it.
+    pub(super) tells_ages: bool,
     pub(super) declined: BTreeMap<NodeId, String>,
     /// Where the updates come masked, and only their sum is seen.
     pub(super) secure: Option<SecureOpen>,
@@ -211,7 +213,13 @@ impl OpenRound {
         updates: usize,
         moments: Option<&Moments>,
     ) -> Result<(Aggregate, Moments), AggregateError> {
-        let Some(members) = self.members else {
+        let members =
+            self.members
+                .map(|members| match mistakes::on(Mistake::VariateShareIgnored) {
+                    true => updates,
+                    false => members,
+                });
+        let Some(members) = members else {
             return fedavg::step(config.optimizer, &self.start, mean, moments);
         };
         let rate = config.optimizer.learning_rate();
@@ -224,7 +232,16 @@ impl OpenRound {
         Ok((made, Moments::default()))
     }
 
-    /// For the log: the ledger says who counts, and not how old the model was.
+    /// For the ledger: how old the models are that these updates started from, in their order.
+    pub(super) fn ages_of(&self, participants: &[NodeId]) -> Option<Vec<u32>> {
+        let age = |node| self.ages.get(node).copied().unwrap_or_default();
+        let ages = participants.iter().map(age);
+        // At most the configuration's bound, which is a small number.
+        let ages = ages.map(|age| u32::try_from(age).unwrap_or(u32::MAX));
+        self.tells_ages.then(|| ages.collect())
+    }
+
+    /// For the log.
     pub(super) fn tell_ages(&self) -> Option<String> {
         let old = self.ages.iter().filter(|(_, age)| **age > 0);
         let old: Vec<String> = old.map(|(node, age)| format!("{node} by {age}")).collect();

@@ -182,12 +182,30 @@ impl Aggregator {
             digest,
             parameters,
         });
-        let act = Act::RoundClosed {
-            round,
-            model: digest,
-            participants,
-            examples: made.examples,
-            loss: made.loss,
+        let ages = match &self.phase {
+            Phase::Collecting(open) => open.ages_of(&participants),
+            Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Charging { .. }
+            | Phase::Ending { .. } => None,
+        };
+        let (model, examples, loss) = (digest, made.examples, made.loss);
+        let act = match ages {
+            None => Act::RoundClosed {
+                round,
+                model,
+                participants,
+                examples,
+                loss,
+            },
+            Some(ages) => Act::BufferedRoundClosed {
+                round,
+                model,
+                participants,
+                ages,
+                examples,
+                loss,
+            },
         };
         self.phase = Phase::Ending {
             proposal: propose(now, round, act, out),

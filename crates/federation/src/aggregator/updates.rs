@@ -8,6 +8,14 @@ use wire::{NodeId, Round};
 impl Aggregator {
     pub(super) fn update(&mut self, update: Update, out: &mut Vec<Output>) {
         let collecting = matches!(self.phase, Phase::Collecting(_));
+        if let Some(buffered) = &mut self.buffered
+            && self.leading
+            && !collecting
+            && self.up.contains(&update.node)
+        {
+            self.counters.late += u64::from(!buffered.hold(update));
+            return;
+        }
         let may_be_late = self.buffered.is_some() && collecting;
         if update.round < self.next && self.open != Some(update.round) && !may_be_late {
             self.counters.late += 1;

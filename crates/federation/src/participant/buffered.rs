@@ -5,6 +5,7 @@
 mod tests;
 
 use super::{Participant, ParticipantOutput, Request};
+use machine::mistakes::{self, Mistake};
 use wire::{Frame, Round};
 
 /// Rounds that end without an update that was sent for them, after which it is given up: it breaks a rule, or the
@@ -82,7 +83,7 @@ impl Participant {
         counted: bool,
         out: &mut Vec<ParticipantOutput>,
     ) {
-        if counted {
+        if counted && !mistakes::on(Mistake::UpdateCountedAgain) {
             // What is in the making then began before a restart, from a model of before that update.
             return self.drop_job(out);
         }

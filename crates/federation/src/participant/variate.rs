@@ -5,6 +5,7 @@ mod tests;
 
 use super::{Participant, ParticipantOutput, Remembered};
 use crate::scaffold::{self, Carried, ScaffoldError};
+use machine::mistakes::{self, Mistake};
 use std::sync::Arc;
 use wire::{Act, Frame, Round};
 
@@ -113,7 +114,9 @@ impl Participant {
             self.variate.propose(round, next);
             // Before the update can be in a model: or the next process would have lost it.
             let memory = self.variate.clone();
-            out.push(ParticipantOutput::Keep(Remembered::Variate(memory)));
+            if !mistakes::on(Mistake::VariateNotKept) {
+                out.push(ParticipantOutput::Keep(Remembered::Variate(memory)));
+            }
         }
         match self.is_secure(round) {
             // Each counts once, whose examples ever: the server's variate is the mean of all.

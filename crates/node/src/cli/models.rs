@@ -249,6 +249,7 @@ mod tests {
                     participants: 3,
                     examples: 90,
                     loss: 0.5,
+                    ages: Default::default(),
                     privacy: (round == 1).then_some(wire::control::PrivacyEntry {
                         epsilon: 4.728_9,
                         delta: 1e-5,

@@ -5,7 +5,7 @@ use super::{ASK_LIMIT, Outcome, accounts};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wire::control::{Answer, Ask, Learning, RoundEntry};
+use wire::control::{Answer, Ask, Learning, ModelEntry, RoundEntry};
 
 /// Between two looks. Rounds take a tenth of a second at least, and come with pauses.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -131,8 +131,9 @@ fn line(entry: &RoundEntry, learning: &Learning) -> String {
             let mark = if scores { "  ← scores" } else { "" };
             let cost = made.privacy.as_ref();
             let cost = cost.map_or(String::new(), |cost| format!("  ε = {:.3}", cost.epsilon));
+            let late = late(made);
             format!(
-                "{:<7} {took:<9} {:<6} {:<9} {:<9} {:<8.4} {:?} {:?}{cost}{mark}",
+                "{:<7} {took:<9} {:<6} {:<9} {:<9} {:<8.4} {:?} {:?}{cost}{late}{mark}",
                 entry.round.0,
                 entry.cohort,
                 made.participants,
@@ -149,10 +150,20 @@ fn line(entry: &RoundEntry, learning: &Learning) -> String {
     }
 }
 
+/// Whose updates started from an earlier model, and how many models ago.
+fn late(made: &ModelEntry) -> String {
+    let old = made.ages.iter().filter(|(_, age)| **age > 0);
+    let old: Vec<String> = old.map(|(node, age)| format!("{node} {age}")).collect();
+    match old.is_empty() {
+        true => String::new(),
+        false => format!("  models behind: {}", old.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::control::{ModelEntry, RoundEnd};
+    use wire::control::RoundEnd;
     use wire::{Digest, Round, UnixMillis};
 
     fn entry(round: u64, made: Result<f64, &str>) -> RoundEntry {
@@ -173,6 +184,7 @@ mod tests {
                         examples: 120,
                         loss,
                         privacy: None,
+                        ages: Default::default(),
                     })
                     .map_err(str::to_owned),
             }),
@@ -202,6 +214,22 @@ mod tests {
             assert!(page.contains(part), "{part} in:\n{page}");
         }
         assert!(!page.contains("\n1       "), "{page}");
+    }
+
+    #[test]
+    fn of_a_buffered_round_it_is_said_whose_update_is_how_old() {
+        let mut round = entry(1, Ok(0.75));
+        let made = round.end.as_mut().unwrap().made.as_mut().unwrap();
+        made.ages = [("a".into(), 0), ("b".into(), 3), ("c".into(), 1)].into();
+        let learning = Learning::default();
+        let line = line(&round, &learning);
+        assert!(
+            line.ends_with("abababab…  models behind: b 3, c 1"),
+            "{line}"
+        );
+        let json = serde_json::to_value(&round).unwrap();
+        let ages = &json["end"]["made"]["Ok"]["ages"];
+        assert_eq!(*ages, serde_json::json!({ "a": 0, "b": 3, "c": 1 }));
     }
 
     #[test]

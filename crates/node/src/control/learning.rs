@@ -37,6 +37,7 @@ pub(super) fn shown(
                     examples,
                     loss,
                     privacy,
+                    ages,
                 } => Ok(ModelEntry {
                     model: *model,
                     participants: *participants,
@@ -48,6 +49,7 @@ pub(super) fn shown(
                         noise_multiplier: f64::from(cost.noise_milli) / 1_000.0,
                         clip: cost.bound,
                     }),
+                    ages: ages.clone(),
                 }),
                 RoundOutcome::Abandoned(reason) => Err(reason.clone()),
             },
@@ -207,6 +209,10 @@ mod tests {
                 delta: 1e-5,
                 epsilon: 2.5,
             }),
+            ages: match round {
+                1 => [("a".into(), 0), ("b".into(), 4)].into(),
+                _ => Default::default(),
+            },
         };
         let mut rounds = Rounds::default();
         rounds.history.push_back(ended(1, closed(1)));
@@ -258,5 +264,9 @@ mod tests {
         let end = shown.ended[0].end.as_ref().unwrap();
         let privacy = end.made.as_ref().unwrap().privacy.unwrap();
         assert_eq!((privacy.epsilon, privacy.noise_multiplier), (2.5, 1.5));
+        assert_eq!(end.made.as_ref().unwrap().ages, [].into());
+        let shown = super::shown(&rounds(), Vec::new(), &models, 3);
+        let end = shown.ended[0].end.as_ref().unwrap();
+        assert_eq!(end.made.as_ref().unwrap().ages[&NodeId::from("b")], 4);
     }
 }

@@ -57,7 +57,7 @@ pub enum Contribution {
         round: Round,
         /// Examples behind it.
         examples: u64,
-        /// The update, as training made it.
+        /// The update: as it is sent where that is whole, with what stands behind its weights; else as training made it.
         delta: Arc<Vec<f32>>,
         /// How it left.
         sent: Sent,
@@ -158,13 +158,13 @@ impl ParticipantEffects {
     /// To whoever looks in.
     fn show(&self, frame: &Frame) {
         let shown = match frame {
-            Frame::Update { .. } => self.made(Sent::Whole),
+            Frame::Update { delta, .. } => self.made(Sent::Whole, Some(delta)),
             Frame::Packed { delta, .. } if self.sent.receiver_count() > 0 => {
-                self.made(Sent::Packed(Arc::new(delta.clone())))
+                self.made(Sent::Packed(Arc::new(delta.clone())), None)
             }
             Frame::Packed { .. } => None,
             Frame::Secure(message) => match &message.step {
-                SecureStep::Masked(_) => self.made(Sent::Masked(message.context)),
+                SecureStep::Masked(_) => self.made(Sent::Masked(message.context), None),
                 SecureStep::Reveal(shares) => {
                     let of = |secret| {
                         let of = shares.iter().filter(move |share| share.secret == secret);
@@ -194,9 +194,10 @@ impl ParticipantEffects {
         }
     }
 
-    fn made(&self, sent: Sent) -> Option<Contribution> {
+    fn made(&self, sent: Sent, whole: Option<&Arc<Vec<f32>>>) -> Option<Contribution> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let (round, examples, delta) = made.clone()?;
+        let delta = whole.map_or(delta, Arc::clone);
         Some(Contribution::Update {
             round,
             examples,

@@ -91,6 +91,14 @@ impl Known {
                 participants,
                 examples,
                 loss,
+            }
+            | Act::BufferedRoundClosed {
+                round,
+                model,
+                participants,
+                examples,
+                loss,
+                ages: _,
             } => {
                 self.model = Some(ModelAnnouncement {
                     cluster: self.cluster.clone(),

@@ -8,148 +8,33 @@
 #[expect(dead_code, reason = "nobody here reads what the broker has")]
 #[path = "../virtual_time/kafka.rs"]
 mod kafka;
+mod lies;
 #[path = "../virtual_time/world.rs"]
 mod world;
 
-use ed25519_dalek::SigningKey;
 use federation::scaffold;
 use learn::Shape;
 use ledger::{Applied, RoundOutcome};
 use node::models::store;
-use node::probe::Probe;
-use node::surroundings::Surroundings;
-use runtime::service::ServiceError;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use wire::{Act, KeyEpoch, NodeId, Round};
-use world::World;
+use world::{LIMIT, LOOK, NAMES, Node, World, until};
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
-/// Virtual time that a step may take.
-const LIMIT: Duration = Duration::from_secs(180);
-/// How often conditions are looked at, in virtual time.
-const LOOK: Duration = Duration::from_millis(20);
 /// Until rooms are held again by who is up.
 const SETTLE: Duration = Duration::from_secs(10);
 /// Mails of each device: enough to warm it up and to have something to train on.
 const MAILS: usize = 60;
 
-struct Node {
-    probe: Probe,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<Result<(), ServiceError>>,
-}
-
-fn seed(index: usize) -> [u8; 32] {
-    [u8::try_from(index).unwrap() + 1; 32]
-}
-
-fn link(index: usize) -> String {
-    format!("127.0.0.1:{}", 7300 + index)
-}
-
-fn configuration(dir: &Path, index: usize, learning: &str) -> config::Config {
-    let name = NAMES[index];
-    let identity = dir.join(format!("{name}.identity"));
-    std::fs::write(&identity, hex::encode(seed(index))).unwrap();
-    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
-    let mut text = format!(
-        r#"
-[node]
-name = "{name}"
-data_dir = "{name}"
-[cluster]
-name = "virtual-learning"
-listen = "{}"
-identity = "{name}.identity"
-[mailbox]
-listen = "127.0.0.1:{}"
-domains = ["glasshouse.example"]
-require_tls = false
-[dds]
-domain = 1
-[learning]
-min_examples = 8
-pause_ms = 1000
-round_timeout_ms = 5000
-{learning}
-"#,
-        link(index),
-        7400 + index,
-    );
-    for (index, name) in NAMES.iter().enumerate() {
-        let key = SigningKey::from_bytes(&seed(index)).verifying_key();
-        text += &format!(
-            r#"
-[[cluster.peer]]
-name = "{name}"
-address = "{}"
-identity = "{}"
-[[room]]
-name = "hall-{name}"
-home = "{name}"
-[[device]]
-id = "ups-{name}"
-room = "hall-{name}"
-class = "ups"
-addresses = ["ups-{name}@hall.example"]
-"#,
-            link(index),
-            hex::encode(key.to_bytes())
-        );
-    }
-    config::parse(&text, &dir.join("node.toml"), dir).unwrap()
+fn tables(learning: &str) -> String {
+    format!("[learning]\nmin_examples = 8\npause_ms = 1000\nround_timeout_ms = 5000\n{learning}\n")
 }
 
 async fn start(world: &World, dir: &Path, index: usize, learning: &str) -> Node {
-    start_slow(world, dir, index, learning, Duration::ZERO).await
-}
-
-/// One whose trainings take so long.
-async fn start_slow(
-    world: &World,
-    dir: &Path,
-    index: usize,
-    learning: &str,
-    training: Duration,
-) -> Node {
-    let (sender, probe) = oneshot::channel();
-    let surroundings = Surroundings {
-        training,
-        ..world.surroundings(&link(index), NAMES[index], sender)
-    };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let run = tokio::spawn(node::tree::run_in(
-        configuration(dir, index, learning),
-        surroundings,
-        async move {
-            let _ = stopped.await;
-            Ok(())
-        },
-    ));
-    Node {
-        probe: probe.await.unwrap(),
-        stop,
-        run,
-    }
-}
-
-async fn stop(node: Node) {
-    node.stop.send(()).unwrap();
-    node.run.await.unwrap().unwrap();
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        sleep(LOOK).await;
-    }
-    println!("{what}: after {:?}", start.elapsed());
+    let tables = tables(learning);
+    world.start(dir, index, &tables, Duration::ZERO).await
 }
 
 /// Devices of different rooms behave unlike each other.
@@ -239,6 +124,7 @@ async fn algorithms_that_carry_something_from_round_to_round() {
     let wall = std::time::Instant::now();
     control_variates_live_through_restarts_and_start_anew_when_one_is_lost().await;
     a_slow_node_counts_late_and_holds_nobody_up().await;
+    lies::another_set_of_survivors_ends_the_round_and_an_old_one_does_not().await;
     println!(
         "{:?} of virtual time in {:?}",
         runtime::clock::now().since(machine::Instant::ZERO),
@@ -250,69 +136,75 @@ async fn algorithms_that_carry_something_from_round_to_round() {
 async fn a_slow_node_counts_late_and_holds_nobody_up() {
     const BUFFER: &str = "min_cohort = 2\nbuffer = { size = 2, max_staleness = 20 }";
     const SLOW: usize = 2;
+    let slow = NodeId::from(NAMES[SLOW]);
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(dir.path());
     let mut nodes = Vec::new();
     for index in 0..NAMES.len() {
         // Rounds may last five seconds, and begin one after the other.
         let takes = Duration::from_secs(if index == SLOW { 12 } else { 0 });
-        nodes.push(start_slow(&world, dir.path(), index, BUFFER, takes).await);
+        let tables = tables(BUFFER);
+        nodes.push(world.start(dir.path(), index, &tables, takes).await);
     }
     linked(&nodes).await;
     deliver(&world, 0).await;
-    let late = || async {
-        let mut of = Vec::new();
-        for (round, participants) in closes(&nodes[0]).await {
-            if participants.contains(&NodeId::from(NAMES[SLOW])) {
-                of.push(round);
-            }
-        }
-        of
-    };
-    let mut found = late().await;
     let begin = Instant::now();
-    while found.len() < 3 {
-        assert!(begin.elapsed() < LIMIT, "{found:?}");
+    let (mut closes, mut late): (Vec<_>, Vec<usize>) = Default::default();
+    while late.len() < 3 {
+        assert!(begin.elapsed() < LIMIT, "{closes:?}");
         sleep(Duration::from_secs(1)).await;
-        found = late().await;
+        closes = ages(&nodes[0]).await;
+        let places = closes.iter().enumerate();
+        let places = places.filter(|(_, (_, of))| of.contains_key(&slow));
+        late = places.map(|(place, _)| place).collect();
     }
-    let state = nodes[0].probe.ledger().state();
-    let closes = closes(&nodes[0]).await;
-    // Between two of its updates the others have made several models, and each has made rounds close.
-    let between = found.windows(2).map(|pair| {
-        let inside = |round: &Round| pair[0] < *round && *round < pair[1];
-        closes.iter().filter(|(round, _)| inside(round)).count()
-    });
-    assert!(between.clone().all(|closed| closed >= 3), "{closes:?}");
-    assert!(
-        closes
-            .iter()
-            .all(|(_, participants)| participants.len() == 2)
-    );
+    assert!(closes.iter().all(|(_, of)| of.len() == 2), "{closes:?}");
+    // Between two of its updates the others have made several models; and each training of it counted: it is as old as there
+    // are models since the one before.
+    for pair in late.windows(2) {
+        let (_, of) = &closes[pair[1]];
+        let between = pair[1] - pair[0] - 1;
+        assert!(between >= 3, "{closes:?}");
+        assert_eq!(of[&slow] as usize, between, "{closes:?}");
+    }
+    // Rounds end without a model only while nobody has anything to learn from.
+    let rounds = nodes[0].probe.ledger().state().rounds.clone();
+    for ended in &rounds.history {
+        if let RoundOutcome::Abandoned(reason) = &ended.outcome {
+            let nothing = reason.contains("0 examples here, 8 are needed");
+            assert!(
+                nothing && ended.round < closes[0].0,
+                "{}: {reason}",
+                ended.round
+            );
+        }
+    }
     println!(
-        "{} rounds closed, {} abandoned, the slow node in {found:?}",
-        state.rounds.closed, state.rounds.abandoned
+        "{} rounds closed, {} abandoned before the first, the slow node in {late:?}",
+        rounds.closed, rounds.abandoned
     );
     for node in nodes {
-        stop(node).await;
+        node.stop().await;
     }
 }
 
-/// Rounds that closed, and whose updates are in them.
-async fn closes(node: &Node) -> Vec<(Round, Vec<NodeId>)> {
+/// Rounds that closed, and how old the updates in them are.
+async fn ages(node: &Node) -> Vec<(Round, BTreeMap<NodeId, u32>)> {
     let (size, _) = node.probe.ledger().size_and_root();
     let mut log = node.probe.ledger().subscribe(0);
     let mut found = Vec::new();
     for _ in 0..size {
         let committed = log.next().await.unwrap();
-        if let Act::RoundClosed {
+        if let Act::BufferedRoundClosed {
             round,
             participants,
+            ages,
             ..
         } = &committed.record.act
             && committed.applied == Applied::Effective
         {
-            found.push((*round, participants.clone()));
+            let of = participants.iter().cloned().zip(ages.iter().copied());
+            found.push((*round, of.collect()));
         }
     }
     found
@@ -333,7 +225,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
     let (before, model) = newest(dir.path(), "a");
     assert_eq!(model.len(), weights);
     for node in nodes {
-        stop(node).await;
+        node.stop().await;
     }
     nodes = all_start(&world, dir.path(), SCAFFOLD).await;
     deliver(&world, 1).await;
@@ -358,7 +250,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
     // One starts again in the middle, and its variate is the one it had.
     let index = follower(&nodes);
     let gone = nodes.remove(index);
-    stop(gone).await;
+    gone.stop().await;
     let so_far = closed(&nodes[0]);
     until("the others go on", || closed(&nodes[0]) > so_far).await;
     nodes.insert(index, start(&world, dir.path(), index, SCAFFOLD).await);
@@ -369,7 +261,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
 
     // One whose disk has lost it says so, once, and goes on with the others from zero.
     let gone = nodes.remove(index);
-    stop(gone).await;
+    gone.stop().await;
     let file = dir.path().join(NAMES[index]).join("variate");
     assert!(file.exists());
     std::fs::write(&file, b"torn").unwrap();
@@ -388,7 +280,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
 
     // The same under masks, with the variates that are there.
     for node in nodes {
-        stop(node).await;
+        node.stop().await;
     }
     nodes = all_start(&world, dir.path(), SECURE).await;
     deliver(&world, 4).await;
@@ -398,7 +290,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
 
     // And back: the weights are learned on, the variate goes.
     for node in nodes {
-        stop(node).await;
+        node.stop().await;
     }
     nodes = all_start(&world, dir.path(), FEDAVG).await;
     deliver(&world, 5).await;
@@ -406,7 +298,7 @@ async fn control_variates_live_through_restarts_and_start_anew_when_one_is_lost(
     assert_eq!(newest(dir.path(), "c").1.len(), weights);
     println!("{} rounds closed", closed(&nodes[0]));
     for node in nodes {
-        stop(node).await;
+        node.stop().await;
     }
 }
 

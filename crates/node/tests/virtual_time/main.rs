@@ -9,27 +9,16 @@ mod kafka;
 mod tenants;
 mod world;
 
-use ed25519_dalek::SigningKey;
 use kafka::Consumer;
 use ledger::RoundOutcome;
 use node::probe::Probe;
-use runtime::service::ServiceError;
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use wire::control::{Answer, Ask, ModelJob};
 use wire::{KeyEpoch, Round};
-use world::World;
-
-const NAMES: [&str; 3] = ["a", "b", "c"];
-/// Virtual time that a step may take.
-const LIMIT: Duration = Duration::from_secs(120);
-/// How often conditions are looked at, in virtual time.
-const LOOK: Duration = Duration::from_millis(20);
+use world::{LIMIT, LOOK, NAMES, Node, World, until};
 
 /// Mails of each device: enough to warm it up and to have something to train on.
 const MAILS: usize = 60;
@@ -39,46 +28,14 @@ const AT_A_TIME: usize = 50;
 /// Judgements that others are to hear of.
 const JUDGED: u64 = 10;
 
-/// A node at work.
-struct Node {
-    probe: Probe,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<Result<(), ServiceError>>,
-}
-
-fn seed(index: usize) -> [u8; 32] {
-    [u8::try_from(index).unwrap() + 1; 32]
-}
-
-/// Where a node's links arrive. The ledger tells it to the others.
-fn link(index: usize) -> String {
-    format!("127.0.0.1:{}", 7100 + index)
-}
-
-fn configuration(dir: &Path, index: usize, epsilon: f64) -> config::Config {
-    let name = NAMES[index];
+/// With so much that may be told of its data.
+fn tables(index: usize, epsilon: f64) -> String {
     let tenant = match index < tenants::TENANTS_NODES {
         true => format!(r#", tenant = "{}""#, tenants::TENANT),
         false => String::new(),
     };
-    let identity = dir.join(format!("{name}.identity"));
-    std::fs::write(&identity, hex::encode(seed(index))).unwrap();
-    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
-    let mut text = format!(
+    format!(
         r#"
-[node]
-name = "{name}"
-data_dir = "{name}"
-[cluster]
-name = "virtual"
-listen = "{}"
-identity = "{name}.identity"
-[mailbox]
-listen = "127.0.0.1:{}"
-domains = ["glasshouse.example"]
-require_tls = false
-[dds]
-domain = 1
 [learning]
 min_cohort = 3
 # So little noise hides nothing; what is tried is how such rounds go.
@@ -92,66 +49,17 @@ alerts = "alerts"
 rounds = "rounds"
 scores = "scores"
 "#,
-        link(index),
-        7200 + index,
         kafka::ADDRESS
-    );
-    for (index, name) in NAMES.iter().enumerate() {
-        let key = SigningKey::from_bytes(&seed(index)).verifying_key();
-        text += &format!(
-            r#"
-[[cluster.peer]]
-name = "{name}"
-address = "{}"
-identity = "{}"
-[[room]]
-name = "hall-{name}"
-home = "{name}"
-[[device]]
-id = "ups-{name}"
-room = "hall-{name}"
-class = "ups"
-addresses = ["ups-{name}@hall.example"]
-"#,
-            link(index),
-            hex::encode(key.to_bytes())
-        );
-    }
-    config::parse(&text, &dir.join("node.toml"), dir).unwrap()
+    )
 }
 
 async fn start(world: &World, dir: &Path, index: usize) -> Node {
     start_with(world, dir, index, 1e12).await
 }
 
-/// With so much that may be told of its data.
 async fn start_with(world: &World, dir: &Path, index: usize, epsilon: f64) -> Node {
-    let name = NAMES[index];
-    let (sender, probe) = oneshot::channel();
-    let surroundings = world.surroundings(&link(index), name, sender);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let run = tokio::spawn(node::tree::run_in(
-        configuration(dir, index, epsilon),
-        surroundings,
-        async move {
-            let _ = stopped.await;
-            Ok(())
-        },
-    ));
-    Node {
-        probe: probe.await.unwrap(),
-        stop,
-        run,
-    }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        sleep(LOOK).await;
-    }
-    println!("{what}: after {:?}", start.elapsed());
+    let tables = tables(index, epsilon);
+    world.start(dir, index, &tables, Duration::ZERO).await
 }
 
 fn mail(name: &str, number: usize) -> String {
@@ -421,8 +329,7 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
         .position(|name| *name == leader.as_str())
         .unwrap();
     let gone = nodes.remove(index);
-    gone.stop.send(()).unwrap();
-    gone.run.await.unwrap().unwrap();
+    gone.stop().await;
     let left: Vec<Probe> = nodes.iter().map(|node| node.probe.clone()).collect();
     until("another one leads", || {
         left.iter().all(|probe| {
@@ -484,8 +391,7 @@ async fn three_nodes_read_mail_learn_and_turn_their_keys_on_one_thread() {
     );
     assert!(closed > Round(5));
     for node in nodes {
-        node.stop.send(()).unwrap();
-        node.run.await.unwrap().unwrap();
+        node.stop().await;
     }
 }
 

@@ -1,8 +1,8 @@
 //! Two of the three nodes are one tenant's: what they tell is on one account, and when that bears no more, training stops,
 //! whoever leads.
 
-use super::{LIMIT, LOOK, NAMES, Node, start_with, until};
-use crate::world::World;
+use super::start_with;
+use crate::world::{LIMIT, LOOK, NAMES, Node, World, until};
 use node::probe::Probe;
 use std::path::Path;
 use std::time::Duration;
@@ -101,8 +101,7 @@ pub(crate) async fn budget_ends(world: &World, dir: &Path, mut nodes: Vec<Node>)
 async fn stop(nodes: &mut Vec<Node>, at: usize) -> usize {
     let gone = nodes.remove(at);
     let name = gone.probe.me().clone();
-    gone.stop.send(()).unwrap();
-    gone.run.await.unwrap().unwrap();
+    gone.stop().await;
     NAMES.iter().position(|of| *of == name.as_str()).unwrap()
 }
 

@@ -1,4 +1,5 @@
-//! Surroundings in memory: pipes for links and mail, one data space, a relay that keeps what it gets.
+//! Surroundings in memory: pipes for links and mail, one data space, a relay that keeps what it gets; and the three nodes
+//! that live there.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,22 +9,120 @@
 use crate::kafka::Kafka;
 use cluster::Transport;
 use dds::{MemoryDomain, MemorySpace};
+use ed25519_dalek::SigningKey;
 use edge::mailer::{MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
 use futures::future::BoxFuture;
 use learn::Learner;
 use node::probe::Probe;
 use node::surroundings::{MailDoor, Surroundings};
+use runtime::service::ServiceError;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::alertmail::Letter;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use wire::NodeId;
+
+/// The nodes of a house. Each has a room, `hall-NAME`, with one device in it, `ups-NAME`.
+pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Virtual time that a step may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+/// How often conditions are looked at, in virtual time.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+/// Addresses of links and mail doors: names of pipes that look like ports.
+const LINKS: usize = 7100;
+const DOORS: usize = 7200;
+
+/// A node at work.
+pub(crate) struct Node {
+    pub(crate) probe: Probe,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) run: JoinHandle<Result<(), ServiceError>>,
+}
+
+impl Node {
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.run.await.unwrap().unwrap();
+    }
+}
+
+fn seed(index: usize) -> [u8; 32] {
+    [u8::try_from(index).unwrap() + 1; 32]
+}
+
+/// Where a node's links arrive. The ledger tells it to the others.
+fn link(index: usize) -> String {
+    format!("127.0.0.1:{}", LINKS + index)
+}
+
+/// What all have in common, and the tables that a test gives.
+fn configuration(dir: &Path, index: usize, tables: &str) -> config::Config {
+    let name = NAMES[index];
+    let identity = dir.join(format!("{name}.identity"));
+    std::fs::write(&identity, hex::encode(seed(index))).unwrap();
+    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut text = format!(
+        r#"
+[node]
+name = "{name}"
+data_dir = "{name}"
+[cluster]
+name = "virtual"
+listen = "{}"
+identity = "{name}.identity"
+[mailbox]
+listen = "127.0.0.1:{}"
+domains = ["glasshouse.example"]
+require_tls = false
+[dds]
+domain = 1
+{tables}
+"#,
+        link(index),
+        DOORS + index,
+    );
+    for (index, name) in NAMES.iter().enumerate() {
+        let key = SigningKey::from_bytes(&seed(index)).verifying_key();
+        text += &format!(
+            r#"
+[[cluster.peer]]
+name = "{name}"
+address = "{}"
+identity = "{}"
+[[room]]
+name = "hall-{name}"
+home = "{name}"
+[[device]]
+id = "ups-{name}"
+room = "hall-{name}"
+class = "ups"
+addresses = ["ups-{name}@hall.example"]
+"#,
+            link(index),
+            hex::encode(key.to_bytes())
+        );
+    }
+    config::parse(&text, &dir.join("node.toml"), dir).unwrap()
+}
+
+/// A condition holds within the limit.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        sleep(LOOK).await;
+    }
+    println!("{what}: after {:?}", start.elapsed());
+}
 
 /// Bytes that a pipe holds.
 const PIPE: usize = 256 << 10;
@@ -54,8 +153,37 @@ impl World {
         }
     }
 
+    /// Starts a node with these tables in its configuration, whose trainings take so long.
+    pub(crate) async fn start(
+        &self,
+        dir: &Path,
+        index: usize,
+        tables: &str,
+        training: Duration,
+    ) -> Node {
+        let (sender, probe) = oneshot::channel();
+        let surroundings = Surroundings {
+            training,
+            ..self.surroundings(&link(index), NAMES[index], sender)
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let run = tokio::spawn(node::tree::run_in(
+            configuration(dir, index, tables),
+            surroundings,
+            async move {
+                let _ = stopped.await;
+                Ok(())
+            },
+        ));
+        Node {
+            probe: probe.await.unwrap(),
+            stop,
+            run,
+        }
+    }
+
     /// For the node that listens for links at `link` and for mail at `door`.
-    pub(crate) fn surroundings(
+    fn surroundings(
         &self,
         link: &str,
         door: &str,

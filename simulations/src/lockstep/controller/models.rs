@@ -3,6 +3,7 @@
 use super::world::World;
 use crate::lockstep::invariants::{Kept, shadow};
 use crate::lockstep::protocol::Program;
+use learn::Shape;
 use node::models::store;
 use std::path::Path;
 use wire::{Digest, Round};
@@ -32,12 +33,19 @@ fn read(path: &Path, round: Round, name: Digest) -> Option<Kept> {
     let parameters = learn::file::decode(&std::fs::read(path).ok()?)
         .ok()?
         .parameters;
+    let weights = Shape::default().parameter_count();
+    // A control variate stands behind them, if there is one.
+    let (head, variate) = match federation::scaffold::split(&parameters) {
+        Some((head, variate)) if head.len() == weights => (head, shadow(variate)),
+        Some(_) | None => (&parameters[..], None),
+    };
     let squares = parameters.iter().map(|value| f64::from(*value).powi(2));
     Some(Kept {
         round: round.0,
         name: name.0,
         digest: federation::model_digest(&parameters).0,
         norm: squares.sum::<f64>().sqrt(),
-        place: shadow(&parameters),
+        place: shadow(head),
+        variate,
     })
 }

@@ -84,7 +84,11 @@ impl World<'_> {
                 round,
                 examples,
                 moves,
-            } => self.checks.update(&name, round, examples, moves),
+                variate,
+            } => {
+                let holds = self.checks.update(&name, round, (examples, moves), variate);
+                self.record.check(holds);
+            }
             Seen::Accounts { size, told } => {
                 let told = told.into_iter();
                 let told = told.map(|(tenant, noise, count)| ((tenant, noise), count));

@@ -10,7 +10,7 @@ use crate::lockstep::draw;
 use crate::lockstep::guest::clock::MILLI;
 use crate::lockstep::guest::disk::HOME;
 use crate::lockstep::invariants::{Checks, DIES_FOR_A_REASON};
-use crate::lockstep::protocol::{Boot, Clocks, End, Program, Report, Rounds, Step};
+use crate::lockstep::protocol::{Boot, Clocks, End, Program, Report, Step};
 use crate::machines::rng::Dice;
 use crate::outcome::{Kind, Outcome};
 use crate::plan::Plan;
@@ -132,9 +132,10 @@ impl<'a> World<'a> {
             level: Level::FIRST,
             root,
         };
-        let private = Rounds::Private;
-        if matches!(&program.node, Program::Node { rounds, .. } if *rounds == private) {
-            world.checks.all_private();
+        if let Program::Node { rounds, .. } = &program.node {
+            world
+                .checks
+                .rounds_go(*rounds, plan.seed, plan.nodes.into());
         }
         for n in 1..=plan.nodes {
             world.add_place(format!("node-{n}"), program.node.clone())?;

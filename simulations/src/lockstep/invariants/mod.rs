@@ -9,18 +9,24 @@
 //! | `log` | terms, leaves, acknowledgements, proposals |
 //! | `keys` | key epochs and who holds them |
 //! | `rounds` | models, what they stand on, and which are in use |
+//! | `late` | updates that count in a later round than their own |
+//! | `variates` | control variates |
 //! | `privacy` | accounts of private rounds |
 //! | `edges` | mails and Kafka's offsets |
 //! | `space` | samples on the data space |
 
 mod edges;
 mod keys;
+mod late;
 mod log;
 mod privacy;
 mod rounds;
 mod space;
+mod variates;
 
-use super::protocol::Fact;
+use super::learning;
+use super::protocol::{self, Fact};
+use super::seen::Variate;
 use privacy::Budget;
 pub use privacy::Told;
 pub use rounds::{Kept, shadow};
@@ -93,6 +99,10 @@ rules! {
     MODEL_OF_UPDATES "ROUND-4" "a model is its predecessor moved by the plain mean of the updates of its participants";
     ONE_SHARE "ROUND-5" "nobody reveals both shares of a member";
     LEFT_OUT_ONCE "ROUND-6" "what a smaller update leaves out is in the next one that counts, once, whether or not its node was restarted";
+    MEAN_VARIATE "ROUND-7" "in rounds of SCAFFOLD the server's variate is the mean of those that the members keep";
+    OWN_VARIATE "ROUND-8" "a participant goes on from the variate that its last round that counted left, whether or not its node was restarted";
+    LOST_WITH_DISK "ROUND-9" "nobody takes its variate for lost whose disk was not damaged";
+    COUNTED_BY_AGE "ROUND-10" "an update that is taken as it comes counts once at most, by the age on the ledger, and none is older than allowed";
     PAID_FIRST "PRIVACY-1" "a private round is charged for, once and to those who are in it, before its masks come off";
     WITHIN_BUDGET "PRIVACY-2" "no charge takes the account of a node or tenant over its ε";
     ACCOUNTS_AGREE "PRIVACY-3" "all nodes hold the same accounts of tenants for the same leaves, and none is below what was told";
@@ -119,6 +129,7 @@ pub struct Checks {
     log: log::Log,
     keys: keys::Keys,
     rounds: rounds::Rounds,
+    variates: variates::Variates,
     privacy: privacy::Privacy,
     edges: edges::Edges,
     space: space::Space,
@@ -157,17 +168,31 @@ impl Checks {
                 model,
                 participants,
                 examples,
+                ages,
             } => {
                 self.privacy.closed(*round, participants)?;
                 let private = self.privacy.is_private(*round);
                 let made = (*round, *model);
-                self.rounds
-                    .closed(index, made, participants, *examples, private)
+                self.variates.closed(*round, *model, participants);
+                let of = (participants.as_slice(), ages.as_deref());
+                self.rounds.closed(index, made, of, *examples, private)
             }
-            Fact::Opened { cohort } => {
+            Fact::Opened {
+                round,
+                model,
+                cohort,
+            } => {
                 self.privacy.opened(cohort);
+                self.rounds.opened(*round, *model);
+                self.variates.opened(*round, *model);
                 Ok(())
             }
+            Fact::RolledBack => {
+                self.rounds.rolled_back();
+                self.variates.rolled_back();
+                Ok(())
+            }
+            Fact::Reset { node } => self.variates.reset(node),
             Fact::Charged {
                 round,
                 participants,
@@ -192,23 +217,40 @@ impl Checks {
             Fact::Epoch(epoch) => self.keys.began(index, *epoch),
             Fact::Admitted(node) => {
                 self.keys.admitted(node);
+                self.variates.membership(1);
                 Ok(())
             }
             Fact::Removed(node) => {
                 self.keys.removed(node);
+                self.variates.membership(-1);
                 Ok(())
             }
         }
     }
 
     /// `node` sent an update.
-    pub fn update(&mut self, node: &str, round: u64, examples: u64, moves: Option<i64>) {
+    pub fn update(
+        &mut self,
+        node: &str,
+        round: u64,
+        (examples, moves): (u64, Option<i64>),
+        variate: Option<Variate>,
+    ) -> Result<(), Broken> {
         self.rounds.update(node, round, examples, moves);
+        variate.map_or(Ok(()), |variate| self.variates.update(node, round, variate))
     }
 
-    /// Every round of this house is to be private.
-    pub fn all_private(&mut self) {
-        self.privacy.all_rounds();
+    /// How the rounds of this house are to go.
+    pub fn rounds_go(&mut self, rounds: protocol::Rounds, seed: u64, nodes: usize) {
+        match rounds {
+            protocol::Rounds::Plain | protocol::Rounds::Secure | protocol::Rounds::Compressed => {}
+            protocol::Rounds::Private => self.privacy.all_rounds(),
+            protocol::Rounds::Scaffold => self.variates.of(nodes),
+            protocol::Rounds::Buffered => {
+                let of = learning::buffering(seed, nodes);
+                self.rounds.allow(of.max_staleness);
+            }
+        }
     }
 
     /// `node` revealed shares; `uncharged`: of a private round whose cost its ledger does not have.
@@ -279,6 +321,7 @@ impl Checks {
     /// mail are void.
     pub fn damaged(&mut self, node: &str, mail: bool) {
         self.rounds.damaged(node);
+        self.variates.damaged(node);
         if mail {
             self.edges.damaged(node);
         }
@@ -286,7 +329,9 @@ impl Checks {
 
     /// `node` keeps this model for its next start: it is the one in use.
     pub fn model(&mut self, node: &str, kept: &Kept) -> Result<(), Broken> {
-        self.rounds.model(node, kept)
+        self.rounds.model(node, kept)?;
+        let variate = kept.variate;
+        variate.map_or(Ok(()), |c| self.variates.model(node, kept.round, c))
     }
 
     /// No new load comes from now on: the mails promised so far must be accounted for at the end.

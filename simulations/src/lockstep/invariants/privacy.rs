@@ -256,6 +256,7 @@ mod tests {
             round,
             model: [round as u8; 32],
             examples: participants.len() as u64,
+            ages: None,
             participants,
         }
     }
@@ -266,7 +267,9 @@ mod tests {
         checks.all_private();
         for round in 1..=3 {
             for node in ["a", "b", "c"] {
-                checks.update(node, round, 50, Some(7_000_000));
+                checks
+                    .update(node, round, (50, Some(7_000_000)), None)
+                    .unwrap();
             }
         }
         checks

@@ -1,5 +1,6 @@
 //! Rules about rounds: the model, and what it stands on.
 
+use super::late::Late;
 use super::{
     Broken, COUNTED_ONCE, MODEL_BOUNDED, MODEL_NAMED, MODEL_OF_UPDATES, ONE_MODEL, SUM_OF_UPDATES,
 };
@@ -23,6 +24,18 @@ pub struct Kept {
     pub norm: f64,
     /// Their shadow.
     pub place: Option<i64>,
+    /// That of the control variate behind them, if there is one.
+    pub variate: Option<i64>,
+}
+
+/// Whose update a model has.
+#[derive(Clone, Debug)]
+struct Part {
+    node: String,
+    /// Rounds that it may have been begun in.
+    begun: Vec<u64>,
+    /// Models that have been made since, where that may be some.
+    age: Option<u32>,
 }
 
 /// What is lost where a model's parameters are rounded to f32, times a billion: some thousand of them,
@@ -50,14 +63,31 @@ pub(super) struct Rounds {
     /// For each of them examples and shadow; `None`: not known, or there are several.
     moves: BTreeMap<(u64, String), Option<(u64, i64)>>,
     /// Participants of closed rounds.
-    closed: BTreeMap<u64, Vec<String>>,
-    /// Shadows of models, by the round that made them.
-    places: BTreeMap<u64, i64>,
+    closed: BTreeMap<u64, Vec<Part>>,
+    /// Digests of the models that rounds started from.
+    starts: BTreeMap<u64, [u8; 32]>,
+    /// Shadows of models, by their digests.
+    places: BTreeMap<[u8; 32], i64>,
+    late: Late,
     /// Nodes whose disks were damaged.
     damaged: BTreeSet<String>,
 }
 
 impl Rounds {
+    /// Updates may be behind by so many models.
+    pub(super) fn allow(&mut self, staleness: usize) {
+        self.late.allow(staleness);
+    }
+
+    pub(super) fn opened(&mut self, round: u64, model: [u8; 32]) {
+        self.starts.insert(round, model);
+        self.late.opened(round, model);
+    }
+
+    pub(super) fn rolled_back(&mut self) {
+        self.late.rolled_back();
+    }
+
     pub(super) fn update(&mut self, node: &str, round: u64, examples: u64, moves: Option<i64>) {
         let known = moves.map(|moves| (examples, moves));
         let entry = self.moves.entry((round, node.to_owned())).or_insert(known);
@@ -75,7 +105,7 @@ impl Rounds {
         &mut self,
         index: u64,
         (round, model): (u64, [u8; 32]),
-        participants: &[String],
+        (participants, ages): (&[String], Option<&[u32]>),
         examples: u64,
         private: bool,
     ) -> Result<(), Broken> {
@@ -95,14 +125,30 @@ impl Rounds {
                 format!("private round {round} says {examples} examples of {participants:?}, who did not all send an update")
             });
         }
-        self.closed.insert(round, participants.to_vec());
-        self.sum(round, participants, examples)
+        let begun = self.late.closed(round, participants, ages)?;
+        let parts = participants.iter().zip(begun).enumerate();
+        let parts: Vec<Part> = parts
+            .map(|(at, (node, begun))| Part {
+                node: node.clone(),
+                begun,
+                age: ages.and_then(|ages| ages.get(at)).copied(),
+            })
+            .collect();
+        let holds = self.sum(round, &parts, examples);
+        self.closed.insert(round, parts);
+        holds
     }
 
     /// What a round says it stands on, against what its participants sent.
-    fn sum(&self, round: u64, participants: &[String], examples: u64) -> Result<(), Broken> {
-        let sent = |node: &String| self.updates.get(&(round, node.clone())).copied();
-        let sums = participants
+    fn sum(&self, round: u64, parts: &[Part], examples: u64) -> Result<(), Broken> {
+        let sent = |part: &Part| {
+            let sent = part.begun.iter();
+            let sent = sent.filter_map(|begun| self.updates.get(&(*begun, part.node.clone())));
+            sent.copied()
+                .reduce(|(least, most), (a, b)| (least.min(a), most.max(b)))
+        };
+        let participants: Vec<&String> = parts.iter().map(|part| &part.node).collect();
+        let sums = parts
             .iter()
             .map(sent)
             .try_fold((0, 0), |sum: (u64, u64), sent| {
@@ -143,32 +189,41 @@ impl Rounds {
             )
         })?;
         if let Some(place) = kept.place {
-            self.places.insert(*round, place);
-            self.moved(*round, place)?;
+            self.places.insert(kept.name, place);
+            self.moved(*round, place, kept.variate.is_some())?;
         }
         Ok(())
     }
 
-    /// A round's model against what its participants made, where all of it was seen.
-    fn moved(&self, round: u64, place: i64) -> Result<(), Broken> {
-        let before = self.models.range(..round).next_back();
-        let base = before.and_then(|(before, _)| self.places.get(before));
-        let (Some(base), Some(participants)) = (base, self.closed.get(&round)) else {
+    /// A round's model against what its participants made, where all of it was seen. With variates each counts once.
+    fn moved(&self, round: u64, place: i64, alike: bool) -> Result<(), Broken> {
+        let base = self.starts.get(&round).and_then(|of| self.places.get(of));
+        let (Some(base), Some(parts)) = (base, self.closed.get(&round)) else {
             return Ok(());
         };
-        let moves = participants.iter().map(|node| {
-            let known = self.moves.get(&(round, node.clone()))?;
-            known.map(|(examples, moves)| (i128::from(examples), i128::from(moves)))
+        let moves = parts.iter().map(|part| {
+            let mut known = part.begun.iter();
+            let known = known.find_map(|begun| self.moves.get(&(*begun, part.node.clone())));
+            let (examples, moves) = (*known?)?;
+            // Which of several it is, only the aggregator knows.
+            let only = part.begun.len() == 1;
+            let weight = match part.age {
+                Some(age) => (1.0 + f64::from(age)).sqrt().recip(),
+                None if alike => 1.0,
+                None => examples as f64,
+            };
+            only.then_some((weight, part.age.map_or(weight, |_| 1.0), moves as f64))
         });
         let Some(moves) = moves.collect::<Option<Vec<_>>>() else {
             return Ok(());
         };
-        let examples: i128 = moves.iter().map(|(examples, _)| examples).sum();
-        let sum: i128 = moves.iter().map(|(examples, moves)| examples * moves).sum();
-        let expected = i128::from(*base) + sum / examples.max(1);
-        let off = (expected - i128::from(place)).abs();
-        MODEL_OF_UPDATES.check(off <= i128::from(ROUNDED), || {
-            format!("the model of round {round} is {off} billionths off what {participants:?} made")
+        let whole: f64 = moves.iter().map(|(_, share, _)| share).sum();
+        let sum: f64 = moves.iter().map(|(weight, _, moves)| weight * moves).sum();
+        let expected = *base as f64 + sum / whole.max(1.0);
+        let off = (expected - place as f64).abs() as i64;
+        MODEL_OF_UPDATES.check(off <= ROUNDED, || {
+            let of: Vec<&String> = parts.iter().map(|part| &part.node).collect();
+            format!("the model of round {round} is {off} billionths off what {of:?} made")
         })
     }
 
@@ -188,14 +243,15 @@ mod tests {
             model: [model; 32],
             participants: participants.iter().map(|node| (*node).to_owned()).collect(),
             examples,
+            ages: None,
         }
     }
 
     /// Two participants have sent their updates of 10 and 20 examples.
     fn answered() -> Checks {
         let mut checks = Checks::default();
-        checks.update("a", 1, 10, None);
-        checks.update("b", 1, 20, None);
+        checks.update("a", 1, (10, None), None).unwrap();
+        checks.update("b", 1, (20, None), None).unwrap();
         checks
     }
 
@@ -235,7 +291,7 @@ mod tests {
     fn whoever_trained_anew_counts_with_either_update() {
         let sum = |examples| {
             let mut checks = answered();
-            checks.update("b", 1, 25, None);
+            checks.update("b", 1, (25, None), None).unwrap();
             close(&mut checks, 0, &closed(1, &["a", "b"], examples))
         };
         assert_eq!(sum(30), None);
@@ -252,32 +308,59 @@ mod tests {
             digest: [round as u8; 32],
             norm: 1.0,
             place: Some(place),
+            variate: None,
         };
-        let run = |place| {
+        let run = |ages: [Option<Vec<u32>>; 2], of: [u64; 2], place| {
             let mut checks = Checks::default();
-            for round in [1, 2] {
-                checks.update("a", round, 10, Some(3_000_000));
-                checks.update("b", round, 20, Some(6_000_000));
-                let fact = Fact::Closed {
+            if ages[1].is_some() {
+                checks.rounds.allow(1);
+            }
+            for (at, round) in [1_u64, 2].into_iter().enumerate() {
+                let opened = Fact::Opened {
+                    round,
+                    model: [round as u8 - 1; 32],
+                    cohort: Vec::new(),
+                };
+                let closed = Fact::Closed {
                     round,
                     model: [round as u8; 32],
                     participants: vec!["a".to_owned(), "b".to_owned()],
                     examples: 30,
+                    ages: ages[at].clone(),
                 };
-                let leaf = [round as u8; 32];
-                checks.leaf("a", round - 1, leaf, leaf, &fact).unwrap();
+                let told = checks.leaf("a", 2 * round - 2, [0; 32], [2 * round as u8; 32], &opened);
+                told.unwrap();
+                let update = |examples, moves| (examples, Some(moves));
+                let (a, b) = (update(10, 3_000_000), update(20, 6_000_000));
+                checks.update("a", round, a, None).unwrap();
+                checks.update("b", of[at], b, None).unwrap();
+                let told = checks.leaf("a", 2 * round - 1, [0; 32], [9 * round as u8; 32], &closed);
+                told?;
             }
-            checks.model("a", &at(1, 7_000_000)).unwrap();
+            checks.model("a", &at(1, 7_000_000))?;
             checks.model("a", &at(2, place))
         };
-        run(12_000_000).unwrap();
-        assert_eq!(run(13_000_000).unwrap_err().rule, MODEL_OF_UPDATES);
+        let plain = |place| run([None, None], [1, 2], place);
+        plain(12_000_000).unwrap();
+        assert_eq!(plain(13_000_000).unwrap_err().rule, MODEL_OF_UPDATES);
+        // Each counts once, by its age.
+        let fresh = Some(vec![0, 0]);
+        let late = |ages, place| run([fresh.clone(), ages], [1, 2], place);
+        late(fresh.clone(), 11_500_000).unwrap();
+        assert_eq!(
+            late(fresh.clone(), 12_000_000).unwrap_err().rule,
+            MODEL_OF_UPDATES
+        );
+        // That of the first round is in its model already.
+        let again = late(Some(vec![0, 1]), 10_621_320).unwrap_err();
+        assert_eq!(again.rule, COUNTED_BY_AGE);
+        assert_eq!(late(None, 12_000_000).unwrap_err().rule, COUNTED_BY_AGE);
     }
 
     #[test]
     fn updates_of_another_round_do_not_count() {
         let mut checks = Checks::default();
-        checks.update("a", 2, 10, None);
+        checks.update("a", 2, (10, None), None).unwrap();
         let other = close(&mut checks, 0, &closed(1, &["a"], 10));
         assert_eq!(other, Some(SUM_OF_UPDATES));
     }
@@ -292,6 +375,7 @@ mod tests {
             digest: [1; 32],
             norm: 150.0,
             place: None,
+            variate: None,
         };
         checks.model("a", &good).unwrap();
         let mut broken = |kept: Kept| checks.model("a", &kept).unwrap_err().rule;

@@ -119,7 +119,9 @@ fn name(act: &Act) -> String {
         Act::NodeDown { node, .. } => format!("{node} down"),
         Act::RoleAssigned { node, .. } => format!("role to {node}"),
         Act::RoundOpened { round, .. } => format!("round {} opened", round.0),
-        Act::RoundClosed { round, .. } => format!("round {} closed", round.0),
+        Act::RoundClosed { round, .. } | Act::BufferedRoundClosed { round, .. } => {
+            format!("round {} closed", round.0)
+        }
         Act::RoundAbandoned { round, .. } => format!("round {} abandoned", round.0),
         Act::GroupCommit { epoch, .. } => format!("key epoch {}", epoch.0),
         Act::Ingested { node, count, .. } => format!("{count} ingested by {node}"),
@@ -188,8 +190,33 @@ fn fact(committed: &Committed) -> Fact {
             model: model.0,
             participants: participants.iter().map(NodeId::to_string).collect(),
             examples: *examples,
+            ages: None,
         },
-        Act::RoundOpened { cohort, .. } => Fact::Opened {
+        Act::BufferedRoundClosed {
+            round,
+            model,
+            participants,
+            ages,
+            examples,
+            ..
+        } => Fact::Closed {
+            round: round.0,
+            model: model.0,
+            participants: participants.iter().map(NodeId::to_string).collect(),
+            examples: *examples,
+            ages: Some(ages.clone()),
+        },
+        Act::ModelRolledBack { .. } => Fact::RolledBack,
+        Act::VariatesReset { .. } => Fact::Reset {
+            node: committed.record.proposer.as_str().to_owned(),
+        },
+        Act::RoundOpened {
+            round,
+            model,
+            cohort,
+        } => Fact::Opened {
+            round: round.0,
+            model: model.0,
             cohort: cohort.iter().map(NodeId::to_string).collect(),
         },
         Act::PrivacySpent {
@@ -223,14 +250,12 @@ fn fact(committed: &Committed) -> Fact {
         | Act::RoundAbandoned { .. }
         | Act::ModelPinned { .. }
         | Act::ModelUnpinned { .. }
-        | Act::ModelRolledBack { .. }
         | Act::AlertRaised(_)
         | Act::AlertCleared { .. }
         | Act::LevelRaised { .. }
         | Act::Invited { .. }
         | Act::Introduced { .. }
         | Act::FunctionDeployed { .. }
-        | Act::ReaderKeyGranted { .. }
-        | Act::VariatesReset { .. } => Fact::Other,
+        | Act::ReaderKeyGranted { .. } => Fact::Other,
     }
 }

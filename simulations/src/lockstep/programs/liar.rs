@@ -36,7 +36,9 @@ pub(super) async fn lie(probe: Probe) -> Result<(), Failure> {
                 model: *model,
                 parameters: garbage(parameters),
             });
-        } else if let Act::RoundClosed { round, model, .. } = act {
+        } else if let Act::RoundClosed { round, model, .. }
+        | Act::BufferedRoundClosed { round, model, .. } = act
+        {
             to_all(&probe, || Frame::Model {
                 round: *round,
                 model: *model,
@@ -70,6 +72,7 @@ fn poison(probe: &Probe, round: Round, base: Digest, parameters: usize) {
         round: round.0,
         examples: CLAIMED,
         moves: None,
+        variate: None,
     });
 }
 

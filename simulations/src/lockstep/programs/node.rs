@@ -8,12 +8,12 @@ use super::{Failure, broker, liar, updates};
 use crate::lockstep::guest::net::{Door, SimTransport, Stream};
 use crate::lockstep::guest::{see, wish};
 use crate::lockstep::invariants::KEYS_EXPIRE;
+use crate::lockstep::learning::{self, PAUSE_MS};
 use crate::lockstep::protocol::{Boot, Rounds, Seen, Wish};
 use crate::outcome::Kind;
-use config::{Config, Learning};
+use config::Config;
 use edge::mailer::{Letter, MailerError, Outbox};
 use edge::smtp::{Acceptor, BindError, MailSink, SmtpConfig, SmtpServer};
-use federation::Remembered;
 use futures::future::BoxFuture;
 use learn::Learner;
 use node::probe::Probe;
@@ -54,9 +54,13 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Failure> {
     let config = configuration(&boot, feed, rounds)?;
-    let learning = config.learning.clone();
-    // Before the node starts: what it finds itself.
-    let shelf = Shelf::of(&config.node.data_dir).load();
+    let disk = Shelf::of(&config.node.data_dir);
+    let shown = updates::Shown {
+        learning: config.learning.clone(),
+        // Before the node starts: what it finds itself.
+        found: disk.load(),
+        disk,
+    };
     let (sender, probe) = oneshot::channel();
     let surroundings = Surroundings {
         transport: SimTransport::open(LINKS)?,
@@ -65,7 +69,7 @@ pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Fa
         alerts: Some(Arc::new(Letterbox)),
         kafka: broker::reach(),
         learner: Learner::inline,
-        training: Duration::ZERO,
+        training: training(&boot, rounds),
         letters: LETTERS,
         admin: false,
         control: false,
@@ -75,7 +79,7 @@ pub(super) async fn run(boot: Boot, feed: bool, rounds: Rounds) -> Result<(), Fa
     tokio::spawn(async move {
         // None comes if the node could not be opened; it says why itself.
         if let Ok(probe) = probe.await {
-            watch(probe, learning, shelf);
+            watch(probe, shown);
         }
     });
     node::tree::run_in(config, surroundings, std::future::pending()).await
@@ -122,7 +126,7 @@ min_cohort = {cohort}
 secure_aggregation = {secure}
 secure_groups = {groups}
 min_examples = 4
-pause_ms = 4000
+pause_ms = {PAUSE_MS}
 round_timeout_ms = 5000
 resend_ms = 300
 window = 200
@@ -206,15 +210,33 @@ fn extra(boot: &Boot, rounds: Rounds) -> String {
             r#"compression = { kind = "quantised", bits = 3 }"#.to_owned()
         }
         Rounds::Compressed => r#"compression = { kind = "top-k", fraction = 0.05 }"#.to_owned(),
+        Rounds::Scaffold => {
+            let rate = learning::local_rate(boot.seed);
+            format!("optimizer = \"scaffold\"\nlearning_rate = {rate}")
+        }
+        Rounds::Buffered => {
+            let of = learning::buffering(boot.seed, boot.nodes.len());
+            format!(
+                "buffer = {{ size = {}, max_staleness = {} }}",
+                of.size, of.max_staleness
+            )
+        }
     }
 }
 
+/// How long it trains besides what the learner takes, which is no time here.
+fn training(boot: &Boot, rounds: Rounds) -> Duration {
+    let slow = rounds == Rounds::Buffered && boot.nodes.last() == Some(&boot.name);
+    let of = slow.then(|| learning::buffering(boot.seed, boot.nodes.len()));
+    of.map_or(Duration::ZERO, |of| Duration::from_millis(of.slow_ms))
+}
+
 /// Shows what happens in the node.
-fn watch(probe: Probe, learning: Learning, shelf: Vec<Remembered>) {
+fn watch(probe: Probe, shown: updates::Shown) {
     follow(probe.ledger());
     tokio::spawn(epochs(probe.clone()));
     tokio::spawn(limits(probe.clone()));
-    tokio::spawn(updates::show(probe.clone(), learning, shelf));
+    tokio::spawn(updates::show(probe.clone(), shown));
     tokio::spawn(async move {
         loop {
             match wish().await {

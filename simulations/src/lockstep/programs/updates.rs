@@ -1,15 +1,19 @@
 //! What a node hands over as a participant, and what of it the node keeps for later, worked out a second time.
 
 use crate::lockstep::guest::see;
-use crate::lockstep::invariants::{LEFT_OUT_ONCE, shadow};
+use crate::lockstep::invariants::{LEFT_OUT_ONCE, OWN_VARIATE, shadow};
 use crate::lockstep::protocol::Seen;
+use crate::lockstep::seen::Variate;
 use config::Learning;
 use federation::Remembered;
 use federation::compression::decode;
 use federation::memory::Memory;
+use federation::scaffold;
+use learn::Shape;
 use ledger::{Applied, RoundOutcome};
 use node::effects::{Contribution, Sent};
 use node::probe::Probe;
+use node::remembered::Shelf;
 use replica::Subscription;
 use std::collections::BTreeMap;
 use wire::{Act, Digest, NodeId, Round};
@@ -17,11 +21,25 @@ use wire::{Act, Digest, NodeId, Round};
 /// Secure rounds whose number is remembered, by what their messages are known by: repeated ones come within a round's time.
 const ROUNDS_KEPT: usize = 8;
 
+/// What it takes to work that out.
+pub(super) struct Shown {
+    pub(super) learning: Learning,
+    /// What this life found on its disk.
+    pub(super) found: Vec<Remembered>,
+    pub(super) disk: Shelf,
+}
+
 /// What this node tells about the rounds that it takes part in.
-pub(super) async fn show(probe: Probe, learning: Learning, shelf: Vec<Remembered>) {
+pub(super) async fn show(probe: Probe, shown: Shown) {
+    let Shown {
+        learning,
+        found,
+        disk,
+    } = shown;
+    let weights = Shape::default().parameter_count();
     let mut contributions = probe.contributions();
     let mut masked: BTreeMap<Round, Digest> = BTreeMap::new();
-    let mut later = Later::new(&probe, learning, shelf);
+    let mut later = Later::new(&probe, learning, found);
     while let Ok(contribution) = contributions.recv().await {
         see(match contribution {
             Contribution::Update {
@@ -30,8 +48,10 @@ pub(super) async fn show(probe: Probe, learning: Learning, shelf: Vec<Remembered
                 delta,
                 sent,
             } => {
+                let joined = scaffold::split(&delta).filter(|(head, _)| head.len() == weights);
+                let variate = joined.and_then(|(_, moved)| variate(&disk, round, moved));
                 let moves = match sent {
-                    Sent::Whole => shadow(&delta),
+                    Sent::Whole => shadow(joined.map_or(&delta[..], |(head, _)| head)),
                     Sent::Masked(context) => {
                         masked.insert(round, context);
                         if masked.len() > ROUNDS_KEPT {
@@ -54,6 +74,7 @@ pub(super) async fn show(probe: Probe, learning: Learning, shelf: Vec<Remembered
                     round: round.0,
                     examples,
                     moves,
+                    variate,
                 }
             }
             Contribution::Shares { both, context } => {
@@ -65,6 +86,32 @@ pub(super) async fn show(probe: Probe, learning: Learning, shelf: Vec<Remembered
             }
         });
     }
+}
+
+/// What an update does to the node's control variate: what it will be is on the disk before the update leaves.
+fn variate(disk: &Shelf, round: Round, moved: &[f32]) -> Option<Variate> {
+    let of = disk
+        .load()
+        .into_iter()
+        .find_map(|remembered| match remembered {
+            Remembered::Variate(memory) => memory.next.filter(|next| next.round == round),
+            Remembered::LeftOut(_) => None,
+        });
+    let (next, moved) = match (of, shadow(moved)?) {
+        (Some(next), moved) => (shadow(&next.numbers)?, moved),
+        (None, 0) => return Some(Variate::Stays),
+        (None, _) => {
+            see(Seen::Broken {
+                id: OWN_VARIATE.id.to_owned(),
+                detail: format!(
+                    "the update of round {round} leaves, and its variate is not on the disk"
+                ),
+            });
+            return None;
+        }
+    };
+    let own = next - moved;
+    Some(Variate::Moves { own, next })
 }
 
 /// Whether this node's ledger has the cost of a round, or the round is not private.
@@ -164,6 +211,11 @@ impl Later {
             match &committed.record.act {
                 Act::RoundOpened { round, .. } => self.opened = *round,
                 Act::RoundClosed {
+                    round,
+                    participants,
+                    ..
+                }
+                | Act::BufferedRoundClosed {
                     round,
                     participants,
                     ..

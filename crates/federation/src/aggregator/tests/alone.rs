@@ -92,6 +92,7 @@ impl Bench {
                 by: name(0),
                 secure: None,
                 carried: Default::default(),
+                ages: true,
             },
             Act::RoundClosed {
                 round,
@@ -441,6 +442,7 @@ fn a_late_round_of_the_former_leader_is_ended_too() {
         by: name(1),
         secure: None,
         carried: Default::default(),
+        ages: true,
     });
     assert_eq!(
         out,

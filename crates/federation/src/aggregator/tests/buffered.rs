@@ -8,7 +8,7 @@ use machine::{Instant, Machine as _};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use wire::{Act, Digest, Round};
+use wire::{Act, Digest, NodeId, Round};
 
 fn world(max_staleness: usize) -> World {
     let buffer = Buffer {
@@ -25,7 +25,7 @@ fn world(max_staleness: usize) -> World {
 /// Rounds that count an update of this node.
 fn counted(world: &World, n: usize) -> Vec<Round> {
     let rounds = world.ledger.iter().filter_map(|(_, act)| match act {
-        Act::RoundClosed {
+        Act::BufferedRoundClosed {
             round,
             participants,
             ..
@@ -99,33 +99,47 @@ struct Hand {
     bases: BTreeMap<Round, Digest>,
     model: Vec<f32>,
     notes: Vec<String>,
+    /// What the ledger has of the last round.
+    ages: BTreeMap<NodeId, u32>,
+}
+
+fn aggregator() -> Aggregator {
+    let buffer = Buffer {
+        size: 2,
+        max_staleness: 1,
+    };
+    let config = Config {
+        buffer: Some(buffer),
+        ..Config::default()
+    };
+    Aggregator::new(name(0), config)
+}
+
+/// It leads three, and has a model.
+fn beginning() -> [Input; 3] {
+    let (digest, parameters) = (model_digest(&[1.0]), Arc::new(vec![1.0]));
+    [
+        Input::Members((0..3).map(name).collect()),
+        Input::ModelReady { digest, parameters },
+        Input::Leading {
+            next: Round(1),
+            open: None,
+            model: None,
+        },
+    ]
 }
 
 impl Hand {
     fn new() -> Self {
-        let buffer = Buffer {
-            size: 2,
-            max_staleness: 1,
-        };
-        let config = Config {
-            buffer: Some(buffer),
-            ..Config::default()
-        };
         let mut hand = Self {
-            aggregator: Aggregator::new(name(0), config),
+            aggregator: aggregator(),
             now: Instant::ZERO,
             bases: BTreeMap::new(),
             model: vec![1.0],
             notes: Vec::new(),
+            ages: BTreeMap::new(),
         };
-        hand.feed(Input::Members((0..3).map(name).collect()));
-        let (digest, parameters) = (model_digest(&[1.0]), Arc::new(vec![1.0]));
-        hand.feed(Input::ModelReady { digest, parameters });
-        hand.feed(Input::Leading {
-            next: Round(1),
-            open: None,
-            model: None,
-        });
+        beginning().into_iter().for_each(|input| hand.feed(input));
         hand
     }
 
@@ -151,18 +165,23 @@ impl Hand {
                         by: name(0),
                         secure: None,
                         carried: Default::default(),
+                        ages: true,
                     });
                 }
-                Output::Propose(Act::RoundClosed {
+                Output::Propose(Act::BufferedRoundClosed {
                     round,
                     model,
                     participants,
+                    ages,
                     ..
-                }) => self.feed(Input::Closed {
-                    round,
-                    model,
-                    participants,
-                }),
+                }) => {
+                    self.ages = participants.iter().cloned().zip(ages).collect();
+                    self.feed(Input::Closed {
+                        round,
+                        model,
+                        participants,
+                    });
+                }
                 Output::PublishModel { parameters, .. } => self.model = parameters.to_vec(),
                 Output::Note(note) => self.notes.push(note),
                 Output::SendTrain { .. } | Output::StageModel { .. } => {}
@@ -192,6 +211,86 @@ impl Hand {
     }
 }
 
+/// The others are always faster: it would never find a round open, and after three that ended without it give its work up.
+#[test]
+fn an_update_that_comes_between_two_rounds_is_in_the_next_one() {
+    let mut hand = Hand::new();
+    hand.update(0, 1, 2.0);
+    hand.update(1, 1, 4.0);
+    assert_eq!(hand.model, [4.0]);
+    hand.update(2, 1, 2.0);
+    // Twice, and one that counts already.
+    hand.update(2, 1, 2.0);
+    hand.update(0, 1, 2.0);
+    hand.next_round();
+    assert_eq!(hand.aggregator.collecting(), Some((Round(2), 1, 3)));
+    hand.update(0, 2, 1.0);
+    assert_eq!(hand.ages, [(name(0), 0), (name(2), 1)].into());
+    let counters = hand.aggregator.counters();
+    assert_eq!(
+        (counters.accepted, counters.late, counters.refused),
+        (4, 1, 0)
+    );
+
+    // With the lead goes what was held.
+    hand.update(1, 2, 1.0);
+    hand.feed(Input::NotLeading);
+    hand.update(1, 2, 1.0);
+    hand.feed(Input::Leading {
+        next: Round(3),
+        open: None,
+        model: None,
+    });
+    assert_eq!(hand.aggregator.collecting(), Some((Round(3), 0, 3)));
+}
+
+/// Members of an older release read the ledger.
+#[test]
+fn ages_are_told_once_the_ledger_has_a_place_for_them() {
+    let closed = |ages| {
+        let mut hand = Hand::new();
+        let mut out = Vec::new();
+        let (round, base) = (Round(1), hand.bases[&Round(1)]);
+        // Opened anew, as if by a ledger of that level.
+        hand.aggregator = aggregator();
+        for input in beginning() {
+            hand.aggregator.handle(hand.now, input, &mut out);
+        }
+        let opened = Input::Opened {
+            round,
+            model: base,
+            cohort: (0..3).map(name).collect(),
+            by: name(0),
+            secure: None,
+            carried: Default::default(),
+            ages,
+        };
+        hand.aggregator.handle(hand.now, opened, &mut out);
+        for n in 0..2 {
+            let update = Update {
+                round,
+                node: name(n),
+                base,
+                delta: vec![1.0],
+                examples: 10,
+                loss: 0.5,
+            };
+            let input = Input::Update(update);
+            hand.aggregator.handle(hand.now, input, &mut out);
+        }
+        out.pop()
+    };
+    let act = |output| match output {
+        Some(Output::Propose(act)) => act,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(act(closed(false)), Act::RoundClosed { .. }));
+    let Act::BufferedRoundClosed { ages, .. } = act(closed(true)) else {
+        panic!("no ages");
+    };
+    assert_eq!(ages, [0, 0]);
+}
+
 #[test]
 fn steps_by_hand() {
     let mut hand = Hand::new();
@@ -211,6 +310,7 @@ fn steps_by_hand() {
     let expected = 4.0 + (2.0 / 2.0_f64.sqrt() + 1.0) / 2.0;
     let found = f64::from(hand.model[0]);
     assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+    assert_eq!(hand.ages, [(name(0), 0), (name(2), 1)].into());
     let note = "round 2 counts updates from earlier models: n2 by 1";
     assert!(hand.notes.iter().any(|n| n == note), "{:?}", hand.notes);
     // At the third model, that of the second from the first one would be two models old.

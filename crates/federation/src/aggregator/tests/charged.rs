@@ -162,6 +162,7 @@ impl World {
                     by,
                     secure: None,
                     carried: Default::default(),
+                    ages: true,
                 }
             }
             Act::PrivacySpent {

@@ -130,6 +130,7 @@ impl House {
                 by: name(0),
                 secure: None,
                 carried: Default::default(),
+                ages: true,
             }),
             Act::RoundClosed {
                 round,

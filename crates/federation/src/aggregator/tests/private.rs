@@ -94,6 +94,7 @@ fn an_uncharged_model_goes_nowhere() {
         by: name(0),
         secure: None,
         carried: Default::default(),
+        ages: true,
     });
     let mut last = Vec::new();
     for node in cohort {

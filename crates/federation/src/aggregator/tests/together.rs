@@ -540,8 +540,14 @@ impl World {
         }
     }
 
-    /// Against `FEDERATION-13`: some choice of what may count yet, one of each participant, makes the model.
-    fn check_buffer(&mut self, round: Round, model: Digest, participants: &[NodeId]) {
+    /// Against `FEDERATION-13`: some choice of what may count yet, one of each participant and of the age that the ledger
+    /// has, makes the model.
+    fn check_buffer(
+        &mut self,
+        (round, model): (Round, Digest),
+        participants: &[NodeId],
+        ages: &[u32],
+    ) {
         let Some(bases) = &self.bases else {
             return;
         };
@@ -549,14 +555,15 @@ impl World {
         let start: Vec<f64> = base.iter().map(|w| f64::from(*w)).collect();
         let share = (participants.len() as f64).recip();
         let mut made = vec![start];
-        for n in participants.iter().map(number) {
+        for (n, told) in participants.iter().map(number).zip(ages) {
             // None of them may count again.
             let mine = self.outstanding.remove(&n).unwrap_or_default();
             made = made
                 .iter()
                 .flat_map(|so_far| {
                     mine.iter().filter_map(|(base, delta)| {
-                        let weight = share * fedbuff::weight(bases.age(*base)?);
+                        let age = bases.age(*base).filter(|age| *age == *told as usize)?;
+                        let weight = share * fedbuff::weight(age);
                         let pairs = so_far.iter().zip(delta);
                         Some(pairs.map(|(w, d)| w + weight * f64::from(*d)).collect())
                     })
@@ -671,6 +678,13 @@ impl World {
                 participants,
                 examples: sum,
                 ..
+            }
+            | Act::BufferedRoundClosed {
+                round,
+                model,
+                participants,
+                examples: sum,
+                ..
             } if self.open == Some(*round) => {
                 let distinct: BTreeSet<_> = participants.iter().collect();
                 assert_eq!(distinct.len(), participants.len(), "FEDERATION-2");
@@ -695,7 +709,12 @@ impl World {
                 };
                 assert!(participants.len() >= least, "the minimum cohort");
                 self.check_sum(*round, *model, participants);
-                self.check_buffer(*round, *model, participants);
+                let ages = match &act {
+                    Act::BufferedRoundClosed { ages, .. } => Some(ages.as_slice()),
+                    _ => None,
+                };
+                assert_eq!(ages.is_some(), self.bases.is_some(), "FEDERATION-13");
+                self.check_buffer((*round, *model), participants, ages.unwrap_or_default());
                 if let Some(variates) = &mut self.variates {
                     variates.closed(*round, (*model, &self.models[model]), participants);
                 }
@@ -784,10 +803,17 @@ impl World {
                         by: name(by),
                         secure,
                         carried,
+                        ages: true,
                     },
                 );
             }
             Act::RoundClosed {
+                round,
+                model,
+                participants,
+                ..
+            }
+            | Act::BufferedRoundClosed {
                 round,
                 model,
                 participants,
@@ -1058,6 +1084,7 @@ impl World {
                 let (n, act) = self.proposals.remove(at);
                 if let Act::RoundOpened { round, .. }
                 | Act::RoundClosed { round, .. }
+                | Act::BufferedRoundClosed { round, .. }
                 | Act::RoundAbandoned { round, .. }
                 | Act::PrivacySpent { round, .. } = act
                 {
