@@ -30,6 +30,10 @@ struct Options {
     /// Rounds of federated averaging, and passes of the ways without rounds
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Rows from one round of the nodes, and one calibration, to the next: at the default eight hours of minutes. In a
+    /// cluster rounds are far more frequent; on these rows they would take a day
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    every: u32,
     /// Of what is trained only the lines whose name contains this, such as "nodes"
     #[arg(long)]
     only: Option<String>,
@@ -46,10 +50,6 @@ impl Options {
         self.only.as_ref().is_none_or(|only| name.contains(only))
     }
 }
-
-/// Rows from one round of the nodes to the next: eight hours of minutes. In a cluster rounds are far more
-/// frequent; on these rows they would take a day.
-const EVERY: usize = 500;
 
 /// False alarms per row that nodes' thresholds are set for; the first is the default, by which lines are measured.
 const RATES: [f64; 3] = [telemetry::score::DEFAULT_FALSE_ALARM_RATE, 1e-3, 1e-5];
@@ -297,7 +297,7 @@ fn nodes(
         ("nodes that make it their own", Some(Shape::default()), 2),
         ("nodes with a temporal model", Some(Shape::temporal()), 0),
     ];
-    let alone = product::said(machines, &cluster(None, 0, 1), &mut |_| {})?;
+    let alone = product::said(machines, &cluster(options, None, 0, 1), &mut |_| {})?;
     say("nodes without a shared model");
     let mut lines = vec![Line {
         name: "nodes without a shared model".to_owned(),
@@ -309,7 +309,7 @@ fn nodes(
             continue;
         }
         let run = |seed| -> Result<_, Failure> {
-            let plan = cluster(model.clone(), personal_epochs, seed);
+            let plan = cluster(options, model.clone(), personal_epochs, seed);
             let said = product::said(machines, &plan, &mut |_| {})?;
             say(&format!("{name}, seed {seed}"));
             let kept = match name == AT_THRESHOLDS && seed == 1 {
@@ -342,10 +342,15 @@ fn at_thresholds(machines: &[Machine], said: &[product::Said]) -> Vec<Kept> {
     kept
 }
 
-fn cluster(model: Option<Shape>, personal_epochs: u32, seed: u64) -> product::Plan {
+fn cluster(
+    options: &Options,
+    model: Option<Shape>,
+    personal_epochs: u32,
+    seed: u64,
+) -> product::Plan {
     product::Plan {
         model,
-        every: EVERY,
+        every: options.every as usize,
         false_alarm_rates: RATES.to_vec(),
         personal_epochs,
         seed,
