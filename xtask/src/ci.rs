@@ -16,8 +16,8 @@ const MACHINES: [&str; 5] = [
     "--seeds 1..50",
     "--rounds private --nodes 5 --seeds 1..2",
     "--rounds compressed --seeds 1..3",
-    "--rounds scaffold --nodes 5 --seeds 1..2",
-    "--rounds buffered --nodes 4 --seeds 1..4",
+    "--rounds scaffold --seeds 1..2",
+    "--rounds buffered --nodes 4 --seeds 1..2",
 ];
 
 /// Nodes in lockstep: links and ledger alone, for many seeds twice (two to three minutes on two cores), the
@@ -29,8 +29,8 @@ const LOCKSTEP: [&str; 11] = [
     "--scenario secure --nodes 5 --minutes 1 --seeds 1..2",
     "--scenario private --nodes 5 --minutes 1 --seeds 1..2",
     "--scenario compressed --minutes 1 --seeds 1..2",
-    "--scenario scaffold --minutes 2 --seeds 1..2",
-    "--scenario buffered --minutes 2 --seeds 1..2",
+    "--scenario scaffold --minutes 2 --seeds 2..3",
+    "--scenario buffered --minutes 2 --seeds 2..3",
     "--scenario members --nodes 4 --minutes 1 --seeds 1..3",
     "--scenario liars --minutes 1 --seeds 1..3",
     "--scenario upgrades --minutes 1 --seeds 1..3",

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wire::control::{Answer, Ask, ModelJob};
 use wire::{KeyEpoch, Round};
-use world::{LIMIT, LOOK, NAMES, Node, World, until};
+use world::{LIMIT, NAMES, Node, World, until};
 
 /// Mails of each device: enough to warm it up and to have something to train on.
 const MAILS: usize = 60;
