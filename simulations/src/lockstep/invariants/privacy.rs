@@ -264,7 +264,7 @@ mod tests {
     /// Everybody has sent an update of 50 examples for each of three rounds.
     fn house() -> Checks {
         let mut checks = Checks::default();
-        checks.all_private();
+        checks.rounds_go(crate::lockstep::protocol::Rounds::Private, 0, 3);
         for round in 1..=3 {
             for node in ["a", "b", "c"] {
                 checks

@@ -312,7 +312,7 @@ mod tests {
         };
         let run = |ages: [Option<Vec<u32>>; 2], of: [u64; 2], place| {
             let mut checks = Checks::default();
-            if ages[1].is_some() {
+            if ages[0].is_some() {
                 checks.rounds.allow(1);
             }
             for (at, round) in [1_u64, 2].into_iter().enumerate() {
