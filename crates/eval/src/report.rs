@@ -140,7 +140,7 @@ pub fn json(machines: &[String], lines: &[Line], kept: &[Kept]) -> Value {
     })
 }
 
-/// The lines of an earlier [`json`] for the same machines; each has one run, of its seeds' means. `None`: it is none, or has other
+/// The lines of an earlier [`json()`] for the same machines; each has one run, of its seeds' means. `None`: it is none, or has other
 /// machines.
 pub fn earlier(machines: &[String], json: &Value) -> Option<Vec<Line>> {
     let lines = json.get("detectors")?.as_array()?.iter();
